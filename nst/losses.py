@@ -1,0 +1,76 @@
+"""The costs of neural style transfer, as the textbook writes them: pure, differentiable functions.
+
+Activations are (n_C, n_H, n_W) or (1, n_C, n_H, n_W) floating-point tensors of any scale; every
+cost is a 0-dimensional tensor of the same dtype. Knows nothing of networks, weights or pictures.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def content_cost(content: Tensor, generated: Tensor) -> Tensor:
+    """J_content = ½ ‖a_C − a_G‖² over all activations (Gatys et al. 2016, eq. 1).
+
+    Raises `ValueError` when the two shapes differ.
+    """
+    if content.shape != generated.shape:
+        raise ValueError(
+            f"content activations are {tuple(content.shape)}, generated {tuple(generated.shape)}"
+        )
+    return 0.5 * (content - generated).square().sum()
+
+
+def gram_matrix(activations: Tensor) -> Tensor:
+    """G[k, k'] = Σ_ij a[k, i, j] · a[k', i, j]: (n_C, n_C) (Gatys et al. 2016, eq. 3).
+
+    Computed in at least float32: sums over many pixels overflow or drown in narrower formats.
+    """
+    rows = _channels_first(activations).flatten(1)  # (n_C, n_H * n_W)
+    rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
+    return rows @ rows.T
+
+
+def normalized_gram_matrix(activations: Tensor) -> Tensor:
+    """The Gram matrix divided by n_H · n_W: comparable between pictures of different sizes."""
+    n_height, n_width = activations.shape[-2:]
+    return gram_matrix(activations) / (n_height * n_width)
+
+
+def style_cost(style: Tensor, generated: Tensor) -> Tensor:
+    """J_style[l] = 1 / (2 n_H n_W n_C)² · ‖G_S − G_G‖²_F of one layer's activations.
+
+    Gatys et al. 2016, eq. 4, with one departure: each Gram matrix is divided by its own n_H · n_W
+    before they are compared, so that the two pictures may differ in size. For equal sizes the
+    value is the textbook's.
+    """
+    return gram_style_cost(normalized_gram_matrix(style), normalized_gram_matrix(generated))
+
+
+def gram_style_cost(style_gram: Tensor, generated_gram: Tensor) -> Tensor:
+    """J_style[l] from two normalized Gram matrices, both (n_C, n_C)."""
+    n_channels = style_gram.shape[0]
+    return (style_gram - generated_gram).square().sum() / (2 * n_channels) ** 2
+
+
+def total_variation(image: Tensor) -> Tensor:
+    """Mean squared difference between neighbouring pixels, of a (1, 3, H, W) image.
+
+    The anisotropic, squared form (after Mahendran & Vedaldi 2015, eq. 4, with β = 2), averaged
+    over rows and columns so that it does not grow with the size. 0 for a single pixel.
+    """
+    down = (image[..., 1:, :] - image[..., :-1, :]).square()
+    right = (image[..., :, 1:] - image[..., :, :-1]).square()
+    return (down.sum() + right.sum()) / max(1, down.numel() + right.numel())
+
+
+def _channels_first(activations: Tensor) -> Tensor:
+    """(n_C, n_H, n_W), without a batch dimension: a batch must never fold into a Gram matrix."""
+    if activations.ndim == 4 and activations.shape[0] == 1:
+        return activations[0]
+    if activations.ndim != 3:
+        raise ValueError(
+            f"activations must be (n_C, n_H, n_W) of one picture, not {tuple(activations.shape)}"
+        )
+    return activations

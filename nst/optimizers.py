@@ -1,0 +1,122 @@
+"""Minimisers of a smooth function of pixels that must stay inside [0, 1].
+
+They are asked for the next point and told the gradient there; who evaluates the function, and
+when to stop, is not their business. Pixels are clamped *inside* the iteration, and curvature is
+learned from the step that was really taken: a picture clamped only at the end delivers another,
+higher cost than the optimiser saw.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+FIRST_STEP = 1 / 255  # root mean square change of the pixels
+LARGEST_STEP = 24 / 255
+
+
+class Optimizer(Protocol):
+    """Proposes points inside the box; a new instance for every function to minimise."""
+
+    def step(self, image: Tensor, gradient: Tensor) -> Tensor:
+        """The next point, a new tensor in [0, 1], given the gradient at `image`."""
+
+    def restart(self) -> None:
+        """Forget what was learned and go on more carefully, after a step that went wrong."""
+
+
+class BoxLBFGS:
+    """L-BFGS (Nocedal 1980; Liu & Nocedal 1989) projected on the box [0, 1].
+
+    A departure: pixels at a bound whose gradient points outward are held there for the step, as
+    in Bertsekas' two-metric projection (1982), and there is no line search: one evaluation per
+    iteration, as practitioners run it for style transfer.
+    """
+
+    def __init__(self, *, history: int = 10) -> None:
+        self.pairs: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=history)  # s, y, 1 / yᵀs
+        self.previous: tuple[Tensor, Tensor] | None = None  # image, gradient
+        self.caution = 1.0
+
+    def step(self, image: Tensor, gradient: Tensor) -> Tensor:
+        self._learn(image, gradient)
+        held = _held_at_bounds(image, gradient)
+        direction = self._direction(gradient.masked_fill(held, 0)).masked_fill(held, 0)
+        if not self.pairs:
+            direction = direction * (FIRST_STEP / _rms(direction).clamp_min(1e-30))
+        limit = (LARGEST_STEP / _rms(direction).clamp_min(1e-30)).clamp_max(1.0)
+        self.previous = (image, gradient)
+        return (image + self.caution * limit * direction).clamp(0, 1)
+
+    def restart(self) -> None:
+        self.pairs.clear()
+        self.previous = None
+        self.caution = max(self.caution / 2, 1 / 64)
+
+    def _learn(self, image: Tensor, gradient: Tensor) -> None:
+        if self.previous is None:
+            return
+        s, y = image - self.previous[0], gradient - self.previous[1]
+        curvature = float(_dot(y, s))
+        if curvature > 1e-10 * float(_dot(s, s)):
+            self.pairs.append((s, y, 1 / curvature))
+
+    def _direction(self, gradient: Tensor) -> Tensor:
+        """−H · gradient by the two-loop recursion (Nocedal & Wright 2006, algorithm 7.4)."""
+        q = -gradient
+        coefficients = []
+        for s, y, rho in reversed(self.pairs):
+            coefficients.append(rho * _dot(s, q))
+            q = q - coefficients[-1] * y
+        if self.pairs:
+            s, y, rho = self.pairs[-1]
+            q = q / (rho * _dot(y, y))
+        for (s, y, rho), coefficient in zip(self.pairs, reversed(coefficients), strict=True):
+            q = q + (coefficient - rho * _dot(y, q)) * s
+        return q
+
+
+class BoxAdam:
+    """Adam (Kingma & Ba 2015, algorithm 1), clamped to [0, 1] after every step."""
+
+    def __init__(self, *, rate: float = 0.02, betas: tuple[float, float] = (0.9, 0.99)) -> None:
+        self.rate = rate
+        self.betas = betas
+        self.restart_moments()
+
+    def restart_moments(self) -> None:
+        self.count = 0
+        self.mean: Tensor | None = None
+        self.square: Tensor | None = None
+
+    def step(self, image: Tensor, gradient: Tensor) -> Tensor:
+        first, second = self.betas
+        self.count += 1
+        zeros = torch.zeros_like(gradient)
+        self.mean = (zeros if self.mean is None else self.mean).lerp(gradient, 1 - first)
+        self.square = (zeros if self.square is None else self.square).lerp(
+            gradient.square(), 1 - second
+        )
+        mean = self.mean / (1 - first**self.count)
+        deviation = (self.square / (1 - second**self.count)).sqrt() + 1e-12
+        return (image - self.rate * mean / deviation).clamp(0, 1)
+
+    def restart(self) -> None:
+        self.rate = max(self.rate / 2, 1e-4)
+        self.restart_moments()
+
+
+def _held_at_bounds(image: Tensor, gradient: Tensor) -> Tensor:
+    """Where the gradient would push a pixel out of [0, 1]."""
+    return ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    return (a * b).sum()
+
+
+def _rms(a: Tensor) -> Tensor:
+    return a.square().mean().sqrt()

@@ -1,0 +1,237 @@
+"""Every choice a user can make about a run: its default, range, unit and explanation, once.
+
+The page's sliders, the command line's flags and the documentation are generated from
+`TransferSettings`. Knows the names of VGG-19's layers, but nothing of tensors, files or pages.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+LAYER_CHANNELS: dict[str, int] = {
+    f"relu{block}_{conv}": channels
+    for block, (convs, channels) in enumerate(
+        [(2, 64), (2, 128), (4, 256), (4, 512), (4, 512)], start=1
+    )
+    for conv in range(1, convs + 1)
+}
+"""The 16 convolution layers of VGG-19, shallow to deep, with their numbers of channels n_C."""
+
+GATYS_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+MAX_LAYER_WEIGHT = 100.0
+
+
+def gatys_layer_weight(layer: str) -> float:
+    """λ[l] = 4000 / n_C²: the textbook weight of J_style[l] that a relative weight of 1 stands for.
+
+    Gatys' published code weighs the mean squared difference of Gram / (n_H n_W) with 1000 / n_C².
+    In terms of J_style[l] = ‖G_S − G_G‖² / (2 n_H n_W n_C)² that is 4 · 1000 / n_C².
+    """
+    return 4000.0 / LAYER_CHANNELS[layer] ** 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """What a user is shown about one setting. `low` and `high` are inclusive."""
+
+    label: str
+    help: str  # one line in plain words
+    low: float | None = None
+    high: float | None = None
+    step: float | None = None
+    logarithmic: bool = False  # a slider should move through powers of ten
+    choices: Mapping[str, str] = field(default_factory=dict)  # value -> what it does
+    advanced: bool = False  # folded away for a beginner
+
+
+def setting(default: Any, label: str, help: str, **option: Any) -> Any:
+    """A dataclass field whose metadata carries its `Option`."""
+    return field(default=default, metadata={"option": Option(label=label, help=help, **option)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferSettings:
+    """What to optimise and for how long. Immutable; invalid values raise `ValueError`.
+
+    The objective is J(G) = α · J_content(C, G) + β · Σ_l λ[l] · J_style[l](S, G), in the units of
+    Gatys' published weights (Gatys et al. 2016, eq. 7): α = β = 1 and a weight of 1 for each of
+    the five default layers are exactly those.
+    """
+
+    size: int = setting(
+        384,
+        "Size",
+        "Longest side of the finished picture in pixels. Twice the size takes four times as long.",
+        low=64,
+        high=2048,
+        step=16,
+    )
+    iterations: int = setting(
+        100,
+        "Iterations",
+        "How many times the picture is improved. More is closer to the painting, and slower.",
+        low=1,
+        high=1000,
+        step=1,
+    )
+    alpha: float = setting(
+        1.0,
+        "Content weight α",
+        "How firmly the photo's scene is held. Higher keeps more of the photo.",
+        low=0.01,
+        high=100.0,
+        logarithmic=True,
+    )
+    beta: float = setting(
+        1.0,
+        "Style weight β",
+        "How strongly the painting's manner is applied. Higher paints more heavily.",
+        low=0.01,
+        high=100.0,
+        logarithmic=True,
+    )
+    layer_weights: Mapping[str, float] = field(
+        default_factory=lambda: dict.fromkeys(GATYS_STYLE_LAYERS, 1.0),
+        hash=False,
+        metadata={
+            "option": Option(
+                label="Layer weights λ",
+                help="How much each VGG-19 layer counts in the style: shallow layers are colour"
+                " and grain, deep ones larger shapes. 1 is Gatys' choice, 0 leaves a layer out.",
+                low=0.0,
+                high=MAX_LAYER_WEIGHT,
+            )
+        },
+    )
+    content_layer: str = setting(
+        "relu4_2",
+        "Content layer",
+        "The layer that compares the scene. Shallower copies more detail from the photo.",
+        choices={name: name for name in LAYER_CHANNELS},
+        advanced=True,
+    )
+    optimizer: str = setting(
+        "lbfgs",
+        "Optimiser",
+        "How the pixels are moved. L-BFGS needs far fewer iterations.",
+        choices={"lbfgs": "L-BFGS", "adam": "Adam"},
+        advanced=True,
+    )
+    start: str = setting(
+        "recolored",
+        "Start from",
+        "The picture that the first iteration sees.",
+        choices={
+            "recolored": "the photo in the painting's colours",
+            "content": "the photo",
+            "noise": "random pixels",
+        },
+        advanced=True,
+    )
+    pooling: str = setting(
+        "max",
+        "Pooling",
+        "How VGG-19 shrinks its layers. Average is smoother, max is crisper.",
+        choices={"max": "max", "average": "average"},
+        advanced=True,
+    )
+    style_scale: float = setting(
+        1.0,
+        "Style scale",
+        "Size of the painting relative to the photo. Larger makes larger brush strokes.",
+        low=0.25,
+        high=3.0,
+        step=0.05,
+        advanced=True,
+    )
+    total_variation: float = setting(
+        0.0,
+        "Smoothness",
+        "Total variation weight: suppresses speckle between neighbouring pixels. 0 is off.",
+        low=0.0,
+        high=10.0,
+        step=0.1,
+        advanced=True,
+    )
+    seed: int = setting(
+        0,
+        "Seed",
+        "Which random pixels to start from. The same seed gives the same picture again.",
+        low=0,
+        high=2**31 - 1,
+        step=1,
+        advanced=True,
+    )
+    weights: str = setting(
+        "original",
+        "Network",
+        "Which training of VGG-19 looks at the pictures.",
+        choices={
+            "original": "original VGG-19, as used by Gatys (installed)",
+            "torchvision": "torchvision's VGG-19 (downloads 548 MB once)",
+        },
+        advanced=True,
+    )
+
+    def __post_init__(self) -> None:
+        for spec in dataclasses.fields(self):
+            option, value = spec.metadata["option"], getattr(self, spec.name)
+            if spec.name == "layer_weights":
+                _check_layer_weights(value, option)
+            else:
+                _check(spec.name, value, option, whole=isinstance(spec.default, int))
+        object.__setattr__(self, "layer_weights", dict(self.layer_weights))
+
+    @property
+    def style_layers(self) -> dict[str, float]:
+        """The layers that count, shallow to deep: name -> relative weight above 0."""
+        return {
+            name: float(self.layer_weights[name])
+            for name in LAYER_CHANNELS
+            if self.layer_weights.get(name, 0.0) > 0.0
+        }
+
+    def replace(self, **changes: Any) -> TransferSettings:
+        """A copy with some values changed."""
+        return dataclasses.replace(self, **changes)
+
+
+def options() -> dict[str, Option]:
+    """The `Option` of every setting, in the order in which they are shown."""
+    return {f.name: f.metadata["option"] for f in dataclasses.fields(TransferSettings)}
+
+
+def default(name: str) -> Any:
+    """The default value of the setting `name`."""
+    return getattr(DEFAULTS, name)
+
+
+def _check(name: str, value: Any, option: Option, *, whole: bool) -> None:
+    if option.choices:
+        if value not in option.choices:
+            raise ValueError(f"{name} must be one of {', '.join(option.choices)}, not {value!r}")
+        return
+    kinds = int if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not math.isfinite(value):
+        raise ValueError(f"{name} must be a {'whole' if whole else 'finite'} number, not {value!r}")
+    assert option.low is not None and option.high is not None
+    if not option.low <= value <= option.high:
+        raise ValueError(f"{name} must be from {option.low:g} to {option.high:g}, not {value!r}")
+
+
+def _check_layer_weights(weights: Any, option: Option) -> None:
+    if not isinstance(weights, Mapping):
+        raise ValueError(f"layer_weights must map layer names to weights, not {weights!r}")
+    for layer, weight in weights.items():
+        if layer not in LAYER_CHANNELS:
+            raise ValueError(
+                f"layer_weights names a layer {layer!r}; the layers are {', '.join(LAYER_CHANNELS)}"
+            )
+        _check(f"the weight of {layer}", weight, option, whole=False)
+
+
+DEFAULTS = TransferSettings()

@@ -1,0 +1,249 @@
+"""The run: from a content picture and a style picture to one picture, coarse to fine.
+
+`transfer_style` is a generator; pages, command lines and tests only iterate it. Knows nothing of
+who watches, and prints nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from nst.color import match_colors
+from nst.images import fit, to_image, to_tensor
+from nst.objective import Costs, Objective
+from nst.optimizers import BoxAdam, BoxLBFGS, Optimizer
+from nst.settings import DEFAULTS, TransferSettings
+from nst.vgg import VGG
+from nst.weights import load_weights
+
+COARSEST = 160  # pixels of the longest side below which larger shapes are no longer planned
+BLOW_UP = 2.0  # a step that raises J beyond this multiple of the best is taken back
+
+OPTIMIZERS = {"lbfgs": BoxLBFGS, "adam": BoxAdam}
+
+
+@dataclass(frozen=True)
+class TransferStep:
+    """One reported moment of a run. All costs are those of `image`, the best picture so far.
+
+    J = α · content + β · style (+ smoothness), in the units of Gatys' published weights; `layers`
+    holds λ[l] · J_style[l]. Costs at different picture sizes are near but not equal. Seconds count
+    from the start of `transfer_style`, once the network is loaded.
+    """
+
+    iteration: int  # 0 is the picture that the run starts from
+    total: int
+    width: int  # of the current scale, in pixels
+    height: int
+    J: float
+    content: float
+    style: float
+    layers: dict[str, float]
+    elapsed: float
+    remaining: float  # estimated seconds until the end
+    pixels: Tensor = field(repr=False, compare=False)  # (1, 3, H, W) RGB in [0, 1]
+
+    @property
+    def image(self) -> Image.Image:
+        """The picture, 8-bit RGB; converted when asked for."""
+        return to_image(self.pixels)
+
+
+def transfer_style(
+    content: Image.Image,
+    styles: Image.Image | Sequence[Image.Image],
+    settings: TransferSettings = DEFAULTS,
+    *,
+    device: str = "auto",
+    network: VGG | None = None,
+) -> Iterator[TransferStep]:
+    """Optimise the pixels of a picture with the scene of `content` in the manner of `styles`.
+
+    Yields a `TransferStep` for the starting picture and after each of `settings.iterations`
+    iterations; the last one has the finished picture. Closing the generator ends the run at once.
+    With several styles their Gram matrices are averaged. `device` is auto, cpu, cuda or mps;
+    `network` replaces VGG-19 (the tests pass a tiny one).
+
+    Raises `ValueError` for an unknown device or no style, `WeightsError` when the network's
+    parameters cannot be had.
+    """
+    paintings = [styles] if isinstance(styles, Image.Image) else list(styles)
+    if not paintings:
+        raise ValueError("at least one style picture is needed")
+    network = network or load_network(settings, device)
+    scales = plan_scales(settings)
+    progress = _Progress(scales)
+    image: Tensor | None = None
+    for scale in scales:
+        photo = to_tensor(fit(content, scale.size)).to(network.device)
+        side = round(scale.size * settings.style_scale)
+        pictures = [to_tensor(fit(painting, side)).to(network.device) for painting in paintings]
+        if image is None:
+            start = starting_picture(photo, pictures, settings)
+        else:
+            start = enlarge(image, photo)
+        objective = Objective(network, photo, pictures, settings)
+        optimizer = OPTIMIZERS[settings.optimizer]()
+        for done, best in enumerate(minimize(objective, start, optimizer, scale.iterations)):
+            is_news = done > 0 or image is None  # an enlarged picture is none
+            progress.count(scale, reported=is_news)
+            if is_news:
+                yield progress.report(best)
+        image = best.image
+
+
+def stylize(
+    content: Image.Image,
+    styles: Image.Image | Sequence[Image.Image],
+    settings: TransferSettings = DEFAULTS,
+    *,
+    device: str = "auto",
+) -> Image.Image:
+    """Run `transfer_style` to its end and return the finished RGB picture."""
+    *_, last = transfer_style(content, styles, settings, device=device)
+    return last.image
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One stage of a run: the longest side in pixels and the iterations spent there."""
+
+    size: int
+    iterations: int
+
+
+def plan_scales(settings: TransferSettings) -> list[Scale]:
+    """The stages from coarse to fine: sizes halved down to `COARSEST`, half of the iterations
+    at the full size and the others shared evenly."""
+    sizes = [settings.size]
+    while sizes[0] / 2 >= COARSEST and len(sizes) < settings.iterations:
+        sizes.insert(0, round(sizes[0] / 2))
+    if len(sizes) == 1:
+        return [Scale(settings.size, settings.iterations)]
+    coarse = settings.iterations // 2 // (len(sizes) - 1)
+    finest = settings.iterations - coarse * (len(sizes) - 1)
+    return [*(Scale(size, coarse) for size in sizes[:-1]), Scale(settings.size, finest)]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A picture that was evaluated, with its costs and gradient; tensors are (1, 3, H, W)."""
+
+    image: Tensor
+    costs: Costs
+    gradient: Tensor
+
+    @property
+    def is_finite(self) -> bool:
+        return math.isfinite(self.costs.J) and bool(self.gradient.isfinite().all())
+
+
+def minimize(
+    objective: Objective, image: Tensor, optimizer: Optimizer, iterations: int
+) -> Iterator[Point]:
+    """Yield the best point so far: the start, then after each iteration.
+
+    A step to something that is not a number, or far above the best, is taken back: the optimiser
+    forgets its curvature and goes on from the best point with half the step.
+    """
+    best = point = Point(image, *objective.evaluate(image))
+    if not best.is_finite:
+        raise FloatingPointError("The cost of the starting picture is not a finite number.")
+    yield best
+    for _ in range(iterations):
+        image = optimizer.step(point.image, point.gradient)
+        point = Point(image, *objective.evaluate(image))
+        if not point.is_finite or point.costs.J > BLOW_UP * best.costs.J:
+            optimizer.restart()
+            point = best
+        elif point.costs.J < best.costs.J:
+            best = point
+        yield best
+
+
+def starting_picture(
+    photo: Tensor, paintings: Sequence[Tensor], settings: TransferSettings
+) -> Tensor:
+    """The picture that the first iteration sees, shaped like `photo`."""
+    if settings.start == "content":
+        return photo
+    if settings.start == "recolored":
+        colors = torch.cat([painting.flatten(2) for painting in paintings], dim=2)  # (1, 3, pixels)
+        return match_colors(photo, colors.unsqueeze(2))
+    generator = torch.Generator().manual_seed(settings.seed)  # on the CPU: alike on all devices
+    return torch.rand(photo.shape, generator=generator).to(photo.device)
+
+
+def enlarge(image: Tensor, like: Tensor) -> Tensor:
+    """`image` resampled to the height and width of `like`, inside [0, 1]."""
+    return F.interpolate(image, like.shape[-2:], mode="bicubic", align_corners=False).clamp(0, 1)
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The best device there is, or the one named. Raises `ValueError` when it is not there."""
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        return torch.device(next(device for device, there in available.items() if there))
+    if name not in available:
+        raise ValueError(f"device must be one of auto, {', '.join(available)}, not {name!r}")
+    if not available[name]:
+        raise ValueError(f"this machine has no {name} device")
+    return torch.device(name)
+
+
+def load_network(settings: TransferSettings = DEFAULTS, device: str = "auto") -> VGG:
+    """VGG-19 as the settings want it, kept for the next run."""
+    return _cached_network(settings.weights, settings.pooling, pick_device(device))
+
+
+@functools.lru_cache(maxsize=4)
+def _cached_network(weights: str, pooling: str, device: torch.device) -> VGG:
+    return VGG(load_weights(weights), pooling=pooling, device=device)
+
+
+class _Progress:
+    """Counts iterations and the work behind them, and knows what is left of both."""
+
+    def __init__(self, scales: Sequence[Scale]) -> None:
+        self.started = time.monotonic()
+        self.iteration = -1
+        self.total = sum(scale.iterations for scale in scales)
+        self.work = 0.0  # in pixels evaluated
+        self.all_work = sum(self._pixels(scale) * (scale.iterations + 1) for scale in scales)
+
+    def count(self, scale: Scale, *, reported: bool) -> None:
+        self.work += self._pixels(scale)
+        self.iteration += reported
+
+    def report(self, best: Point) -> TransferStep:
+        elapsed = time.monotonic() - self.started
+        return TransferStep(
+            iteration=self.iteration,
+            total=self.total,
+            width=best.image.shape[-1],
+            height=best.image.shape[-2],
+            J=best.costs.J,
+            content=best.costs.content,
+            style=best.costs.style,
+            layers=best.costs.layers,
+            elapsed=elapsed,
+            remaining=elapsed * (self.all_work / self.work - 1),
+            pixels=best.image,
+        )
+
+    @staticmethod
+    def _pixels(scale: Scale) -> float:
+        return float(scale.size**2)  # the aspect ratio is the same at every scale
