@@ -18,14 +18,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
-Array = NDArray[np.float32]
-Points = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
+Points = NDArray[np.floating[Any]]  # rows of x, y
 Mask = NDArray[np.bool_]
 Labels = NDArray[np.int32]
 Colour = tuple[int, int, int]
@@ -94,9 +95,7 @@ def stretched_noise(
         tall = down * 2**octave
         knots = rng.uniform(-1, 1, (int(tall) + 4, int(wide) + 4)).astype(np.float32)
         box = (1.0, 1.0, 1.0 + wide, 1.0 + tall)
-        layer = Image.fromarray(knots).resize(
-            (columns, rows), Image.Resampling.BICUBIC, box=box
-        )
+        layer = Image.fromarray(knots).resize((columns, rows), Image.Resampling.BICUBIC, box=box)
         total += np.asarray(layer) / np.float32(2**octave)
     return (total / np.abs(total).max()).astype(np.float32)
 
@@ -371,6 +370,24 @@ def paint_layer(
             lay_stroke(painting, route[:end], wide, colour, brushes[pick], streak, load)
 
 
+def lay_grass(
+    painting: Painting,
+    feet: Points,
+    tall: Points,
+    tones: Array,
+    brushes: list[Brush],
+    rng: Generator,
+) -> None:
+    """Blades of grass from points on the ground, later ones in front and lighter."""
+    for i, ((x, y), rise) in enumerate(zip(feet, tall, strict=True)):
+        lean = rng.normal(0.15, 0.25) * rise
+        blade = smooth_curve([(x, y), (x + lean * 0.3, y - rise * 0.6), (x + lean, y - rise)])
+        shade = rng.uniform(0, 0.6) + 0.4 * rng.uniform() * i / len(feet)
+        tone = ramp(np.array([shade], np.float32), tones)[0]
+        brush = brushes[int(rng.integers(0, len(brushes)))]
+        lay_stroke(painting, blade, rng.uniform(9, 17), tone, brush, load=1.4)
+
+
 # --------------------------------------------------------------------------------------
 # Pictures: each takes its working shape and a generator, and returns colours in 0..1
 # --------------------------------------------------------------------------------------
@@ -380,28 +397,45 @@ def night_impasto(shape: tuple[int, int], rng: Generator) -> Array:
     """A windy moonlit lake in thick, ridged oil paint."""
     u, v = units(shape)
     stream = v + 0.07 * np.sin(u * 4.2 + 0.7) + 0.14 * noise(shape, 2.2, rng, 3)
-    for x, y, r, push in [(0.30, 0.22, 0.17, -0.45), (0.66, 0.40, 0.12, 0.36), (1.0, 0.27, 0.13, 0.4)]:
+    for x, y, r, push in [
+        (0.30, 0.22, 0.17, -0.45),
+        (0.66, 0.40, 0.12, 0.36),
+        (1.0, 0.27, 0.13, 0.4),
+    ]:
         stream = stream + push * np.exp(-np.hypot(u - x, v - y) / r)
     bands = 0.5 + 0.5 * np.sin(stream * 42 + 1.5 * noise(shape, 3, rng))
     sky = palette("070f33 0c2361 164190 2b6db4 62a8cf bfe0d4")
     under = ramp(0.04 + 0.50 * bands + 0.26 * v + 0.18 * noise(shape, 5, rng), sky)
 
     moon = np.hypot(u - 1.0, v - 0.27)
-    halo = 0.5 + 0.5 * np.cos(moon * 105)
-    moonlight = ramp(moon / 0.27, palette("fffbe0 ffe789 ffc52e f2a431 8fb06a 3f8fa0 2b6db4"),
-                     [0, 0.18, 0.34, 0.42, 0.6, 0.8, 1])
-    moonlight = mix(moonlight, ramp(moon / 0.27, palette("fff3b0 ffb42a c9d07a 5fb3b0 7fc4d8")),
-                    halo * 0.7 * smoothstep(0.07, 0.11, moon))
-    under = mix(under, moonlight, smoothstep(0.25, 0.13, moon + 0.03 * noise(shape, 6, rng, 2)))
-    stars = [(0.10, 0.11, 0.020), (0.47, 0.09, 0.026), (0.72, 0.14, 0.016), (0.30, 0.22, 0.034),
-             (0.09, 0.37, 0.024), (0.52, 0.27, 0.014), (0.66, 0.40, 0.026), (0.38, 0.45, 0.016),
-             (1.27, 0.09, 0.022), (1.25, 0.47, 0.022), (0.20, 0.49, 0.013), (0.86, 0.52, 0.014)]
+    halo = 0.5 + 0.5 * np.cos((moon - 0.075) * 120)
+    moonlight = ramp(moon / 0.25, palette("ffd24a ffc02e e0a83a 7fae86 3f8fb8 2b6db4"))
+    crests = ramp(moon / 0.25, palette("ffe27a ffcc3f ffd860 c2d27a 74bdb8 4a90c4"))
+    moonlight = mix(moonlight, crests, halo)
+    moonlight = mix(moonlight, palette("fff9dc")[0], smoothstep(0.072, 0.062, moon))
+    under = mix(under, moonlight, smoothstep(0.27, 0.14, moon + 0.04 * noise(shape, 6, rng, 2)))
+    stars = [
+        (0.10, 0.11, 0.020),
+        (0.47, 0.09, 0.026),
+        (0.72, 0.14, 0.016),
+        (0.30, 0.22, 0.034),
+        (0.09, 0.37, 0.024),
+        (0.52, 0.27, 0.014),
+        (0.66, 0.40, 0.026),
+        (0.38, 0.45, 0.016),
+        (1.27, 0.09, 0.022),
+        (1.25, 0.47, 0.022),
+        (0.20, 0.49, 0.013),
+        (0.86, 0.52, 0.014),
+    ]
     for n, (x, y, r) in enumerate(stars):
         d = np.hypot(u - x, v - y)
-        tones = palette("fffbe6 ffd964 f0b53c 9cc48a" if n % 3 else "ffffff cfeee6 7fc9d8 4f9fd0")
+        tones = palette("fffbe6 ffd964 f0b53c 9cc48a" if n % 3 else "fffbe0 c4ecd8 6fc0d0 3f8fc8")
         rays = 0.5 + 0.5 * np.cos(d / r * 6.5)
-        under = mix(under, ramp(d / r / 2.4, tones), smoothstep(2.6, 0.7, d / r) * (0.55 + 0.45 * rays))
-        under = mix(under, tones[0], smoothstep(1.0, 0.7, d / r))
+        under = mix(
+            under, ramp(d / r / 2.4, tones), smoothstep(2.6, 0.7, d / r) * (0.55 + 0.45 * rays)
+        )
+        under = mix(under, tones[0], smoothstep(0.8, 0.5, d / r))
         stream = stream + r * 2.2 * np.exp(-d / (1.4 * r))
     angle = flow_along(stream)
 
@@ -424,7 +458,9 @@ def night_impasto(shape: tuple[int, int], rng: Generator) -> Array:
     spread = 0.018 + 0.55 * np.clip(v - 0.78, 0, 1)
     wander = u - 1.0 + 0.018 * stretched_noise(shape, 5, 26, rng, 2)
     path = np.exp(-((wander / spread) ** 2)) * (0.25 + 0.85 * swell_lines)
-    water = mix(water, ramp(path, palette("3f86bf d8b04a ffd24a fff3c0")), smoothstep(0.38, 0.62, path))
+    water = mix(
+        water, ramp(path, palette("3f86bf d8b04a ffd24a fff3c0")), smoothstep(0.38, 0.62, path)
+    )
     homes = [0.13, 0.17, 0.27, 0.45, 0.49, 0.60, 0.71]
     for x in homes:
         fall = np.exp(-(((wander + 1.0 - x) / 0.010) ** 2) - (v - 0.79) / 0.07)
@@ -442,25 +478,42 @@ def night_impasto(shape: tuple[int, int], rng: Generator) -> Array:
     layers = [(52, 300, 30, 0.4, 0.8), (30, 230, 17, 0.24, 1.0), (17, 130, 13, 0.16, 1.0)]
     for width, length, gap, fidelity, load in layers:
         paint_layer(
-            painting, under, angle, brushes, rng, width=width, length=length, gap=gap,
-            value=0.13, tint=0.035, fidelity=fidelity, load=load,
+            painting,
+            under,
+            angle,
+            brushes,
+            rng,
+            width=width,
+            length=length,
+            gap=gap,
+            value=0.13,
+            tint=0.035,
+            fidelity=fidelity,
+            load=load,
         )
     bright = (moon < 0.16) | (lake & (path > 0.4))
     paint_layer(
-        painting, np.clip(under * 1.05, 0, 1), angle, brushes, rng, width=15, length=90, gap=13,
-        value=0.07, fidelity=0.2, load=1.5, where=bright,
+        painting,
+        np.clip(under * 1.05, 0, 1),
+        angle,
+        brushes,
+        rng,
+        width=15,
+        length=90,
+        gap=13,
+        value=0.07,
+        fidelity=0.2,
+        load=1.5,
+        where=bright,
     )
+    left = rng.uniform(0, 1, 360) < 0.64
+    x = np.where(left, rng.normal(0.12, 0.16, 360), rng.normal(1.30, 0.07, 360))
+    tall = (
+        rng.uniform(0.10, 0.30, 360) * np.linspace(1.1, 0.7, 360) * np.exp(-np.abs(x - 0.08) * 0.7)
+    )
+    feet = np.stack([x, np.full(360, 1.03)], axis=1) * shape[0]
     reeds = palette("071428 0e2f3a 1d5a4a 5f8a3a c8a03a")
-    h = shape[0]
-    for i in range(340):
-        deep = i / 340
-        foot = rng.normal(0.12, 0.16) if rng.uniform() < 0.62 else rng.normal(1.30, 0.07)
-        tall = rng.uniform(0.10, 0.30) * (1.1 - 0.4 * deep) * np.exp(-abs(foot - 0.08) * 0.7)
-        lean = rng.normal(0.05, 0.07)
-        blade = smooth_curve([(foot, 1.03), (foot + lean * 0.3, 1.03 - tall * 0.6), (foot + lean, 1.03 - tall)])
-        tone = ramp(np.array([rng.uniform(0, 0.6) + 0.4 * deep * rng.uniform()], np.float32), reeds)
-        brush = brushes[int(rng.integers(0, len(brushes)))]
-        lay_stroke(painting, blade * h, rng.uniform(9, 17), tone[0], brush, load=1.4)
+    lay_grass(painting, feet, tall * shape[0], reeds, brushes, rng)
     shade = relief(blur(painting.height, 1.2), 2.4)
     return lit(painting.colour, shade, 0.42)
 
@@ -468,12 +521,29 @@ def night_impasto(shape: tuple[int, int], rng: Generator) -> Array:
 def breaker(flip: bool = False) -> tuple[Points, Points]:
     """Back and face of a curling wave, both ending at its lip; y points up."""
     back = smooth_curve(
-        [(-1.9, -0.1), (-1.2, 0.08), (-0.7, 0.34), (-0.32, 0.74), (0.02, 0.98), (0.36, 1.0),
-         (0.62, 0.84), (0.70, 0.62)]
+        [
+            (-1.9, -0.1),
+            (-1.2, 0.08),
+            (-0.7, 0.34),
+            (-0.32, 0.74),
+            (0.02, 0.98),
+            (0.36, 1.0),
+            (0.62, 0.84),
+            (0.70, 0.62),
+        ]
     )
     face = smooth_curve(
-        [(2.1, -0.1), (1.3, -0.04), (0.7, 0.06), (0.26, 0.24), (0.10, 0.48), (0.20, 0.70),
-         (0.42, 0.76), (0.62, 0.70), (0.70, 0.62)]
+        [
+            (2.1, -0.1),
+            (1.3, -0.04),
+            (0.7, 0.06),
+            (0.26, 0.24),
+            (0.10, 0.48),
+            (0.20, 0.70),
+            (0.42, 0.76),
+            (0.62, 0.70),
+            (0.70, 0.62),
+        ]
     )
     if flip:
         back, face = back * [-1, 1], face * [-1, 1]
@@ -481,7 +551,12 @@ def breaker(flip: bool = False) -> tuple[Points, Points]:
 
 
 def draw_claws(
-    draw: ImageDraw.ImageDraw, edge: Points, size: float, rng: Generator, foam: Colour, line: Colour,
+    draw: ImageDraw.ImageDraw,
+    edge: Points,
+    size: float,
+    rng: Generator,
+    foam: Colour,
+    line: Colour,
     outward: float,
 ) -> None:
     """Foam along an edge: scalloped lobes with curled fingers, outlined."""
@@ -500,7 +575,9 @@ def draw_claws(
             t = np.linspace(0, 1, 14)
             turn = aim + curl * t**1.5
             steps = np.stack([np.cos(turn), np.sin(turn)], axis=1) * length / 14
-            fingers.append((np.array([x, y]) + np.cumsum(steps, axis=0), size * 0.85 * (1 - t) ** 0.7))
+            fingers.append(
+                (np.array([x, y]) + np.cumsum(steps, axis=0), size * 0.85 * (1 - t) ** 0.7)
+            )
     rim = max(3.0, size * 0.16)
     for grow, colour in ((rim, line), (0.0, foam)):
         for path, widths in fingers:
@@ -532,13 +609,18 @@ def woodblock_waves(shape: tuple[int, int], rng: Generator) -> Array:
         bow = near * 0.115 * h * np.sign(lift) * np.exp(-(lift**2))
         wave = 0.010 * h * np.sin(t / h * 11 + 0.9 * k) + 0.012 * h * np.sin(t / h * 4.3 - 0.5 * k)
         path = np.stack([t, level + bow + wave], axis=1)
-        weight = 0.0105 * h * (0.55 + 0.45 * np.sin(t / h * 7 + 1.7 * k))
-        polygon(draw, ribbon(path, np.maximum(weight, 2.0)), ink(sand))
+        weight = 0.0135 * h * (0.55 + 0.45 * np.sin(t / h * 7 + 1.7 * k))
+        polygon(draw, ribbon(path, np.maximum(weight, 2.0)), ink(pale if k % 3 else sand))
     disc(draw, sun_x, sun_y, sun_r * 1.10, ink(cream))
     disc(draw, sun_x, sun_y, sun_r, ink(vermilion))
 
-    for x, y, wide in [(0.10, 0.10, 0.5), (0.92, 0.14, 0.55), (0.36, 0.20, 0.34), (0.80, 0.40, 0.5),
-                       (0.18, 0.34, 0.4)]:
+    for x, y, wide in [
+        (0.10, 0.10, 0.5),
+        (0.92, 0.14, 0.55),
+        (0.36, 0.20, 0.34),
+        (0.80, 0.40, 0.5),
+        (0.18, 0.34, 0.4),
+    ]:
         for k in range(5):
             reach = wide * h * rng.uniform(0.5, 1.0) * (1 - 0.12 * abs(k - 2))
             cx = x * columns + rng.uniform(-0.09, 0.09) * h
@@ -550,10 +632,18 @@ def woodblock_waves(shape: tuple[int, int], rng: Generator) -> Array:
             polygon(draw, ribbon(path, thick), ink([pale, cream, coral][k % 3]))
 
     seas = [
-        (0.86, 0.66, 0.17, False), (0.30, 0.66, 0.19, False), (0.60, 0.71, 0.16, True),
-        (1.06, 0.74, 0.24, True), (0.03, 0.78, 0.24, False), (0.46, 0.80, 0.22, False),
-        (0.80, 0.88, 0.27, True), (0.22, 0.96, 0.46, False), (0.60, 1.02, 0.24, False),
-        (1.00, 1.04, 0.32, True), (0.40, 1.14, 0.26, True), (0.76, 1.16, 0.22, False),
+        (0.86, 0.66, 0.17, False),
+        (0.30, 0.66, 0.19, False),
+        (0.60, 0.71, 0.16, True),
+        (1.06, 0.74, 0.24, True),
+        (0.03, 0.78, 0.24, False),
+        (0.46, 0.80, 0.22, False),
+        (0.80, 0.88, 0.27, True),
+        (0.22, 0.96, 0.46, False),
+        (0.60, 1.02, 0.24, False),
+        (1.00, 1.04, 0.32, True),
+        (0.40, 1.14, 0.26, True),
+        (0.76, 1.16, 0.22, False),
         (0.05, 1.17, 0.28, False),
     ]
     bodies = [(mid, pale), (blue, pale), (prussian, mid), (blue, cream)]
@@ -569,7 +659,9 @@ def woodblock_waves(shape: tuple[int, int], rng: Generator) -> Array:
         for a in np.linspace(0.06, 0.97, 12):
             path = resample(back * (1 - a) + face * a, 90)
             t = np.linspace(0, 1, 90)
-            lines = 0.046 * size * h * np.sin(np.pi * t) ** 0.6 * (0.55 + 0.45 * np.sin(9 * a + 7 * t))
+            lines = (
+                0.046 * size * h * np.sin(np.pi * t) ** 0.6 * (0.55 + 0.45 * np.sin(9 * a + 7 * t))
+            )
             polygon(draw, ribbon(path, np.maximum(lines, 2.5)), ink(stripe))
         for k in range(1, 9):
             drop = place + (np.array([0, 0.11 * k]) * size * h)
@@ -580,9 +672,9 @@ def woodblock_waves(shape: tuple[int, int], rng: Generator) -> Array:
             polygon(draw, ribbon(bow, lines), ink(stripe if k % 2 else prussian))
         polygon(draw, ribbon(np.vstack([back, face[::-1]]), rim), ink(key))
         turn = -1.0 if flip else 1.0
-        crest = resample(back[52:], max(12, int(34 * size / 0.3)))
+        crest = resample(back[52:], 46)
         draw_claws(draw, crest, 0.050 * size * h + 7, rng, ink(cream), ink(key), turn)
-        lip = resample(face[92:], 10)
+        lip = resample(face[88:], 20)
         draw_claws(draw, lip, 0.036 * size * h + 6, rng, ink(cream), ink(key), -turn)
         for _ in range(int(30 * size / 0.3)):
             aim = rng.uniform(-np.pi, 0)
@@ -601,7 +693,7 @@ def woodblock_waves(shape: tuple[int, int], rng: Generator) -> Array:
     knots = v + 0.05 * stretched_noise(shape, 0.8, 2.5, rng, 2)
     rings = np.sin(knots * 260) * (0.5 + 0.5 * noise(shape, 3, rng, 2))
     darkness = 1 - colour.mean(axis=-1)
-    wear = 0.075 * grain + 0.022 * rings + 0.02 * paper(shape, rng)
+    wear = 0.055 * grain + 0.025 * rings + 0.02 * paper(shape, rng)
     return np.clip(colour + (wear * (0.5 + 1.1 * darkness))[..., None], 0, 1)
 
 
@@ -627,11 +719,16 @@ def glass_labels(shape: tuple[int, int], rng: Generator) -> tuple[Labels, list[i
             ray = ring & (wedge % 2 == 0)
             family[ray] = 9 + i - 3
 
-    hills = [(0.66, 0.035, 5.0, 0.3), (0.74, 0.045, 6.5, 2.2), (0.83, 0.04, 4.2, 4.1), (0.92, 0.03, 7.0, 0.9)]
+    hills = [
+        (0.66, 0.035, 5.0, 0.3),
+        (0.74, 0.045, 6.5, 2.2),
+        (0.83, 0.04, 4.2, 4.1),
+        (0.92, 0.03, 7.0, 0.9),
+    ]
     for i, (base, swell, waves, phase) in enumerate(hills):
         crest = base + swell * np.sin(u * waves * 1.6 + phase)
-        slant = (u + 0.22 * (v - crest) * (1 if i % 2 else -1)) * 11 + 0.5 * noise(shape, 5, rng, 2)
-        shelf = np.floor((v - crest) / 0.055).astype(np.int64)
+        slant = (u + 0.22 * (v - crest) * (1 if i % 2 else -1)) * 14 + 0.5 * noise(shape, 5, rng, 2)
+        shelf = np.floor((v - crest) / 0.045).astype(np.int64)
         land = v > crest
         bed = np.floor(slant + 0.5 * (shelf % 2)).astype(np.int64)
         key[land] = (100000 * (i + 1) + shelf * 200 + bed)[land]
@@ -648,16 +745,30 @@ def glass_labels(shape: tuple[int, int], rng: Generator) -> tuple[Labels, list[i
     draw = ImageDraw.Draw(canvas)
     code = 1
     h = shape[0]
-    for cx, cy, r in [(0.13, 0.83, 0.115), (0.63, 0.80, 0.125), (0.25, 0.935, 0.10), (0.50, 0.945, 0.105)]:
-        stem = smooth_curve([(cx * h, cy * h), ((cx + 0.02) * h, (cy + 0.12) * h), (cx * h, 1.05 * h)])
+    for cx, cy, r in [
+        (0.13, 0.83, 0.115),
+        (0.63, 0.80, 0.125),
+        (0.25, 0.935, 0.10),
+        (0.50, 0.945, 0.105),
+    ]:
+        stem = smooth_curve(
+            [(cx * h, cy * h), ((cx + 0.02) * h, (cy + 0.12) * h), (cx * h, 1.05 * h)]
+        )
         polygon(draw, ribbon(stem, 0.022 * h), 500 + code)
         for side in (-1, 1):
             leaf = smooth_curve(
-                [((cx + 0.01) * h, (cy + 0.19) * h), ((cx + side * 0.07) * h, (cy + 0.10) * h),
-                 ((cx + side * 0.115) * h, (cy + 0.05) * h)]
+                [
+                    ((cx + 0.01) * h, (cy + 0.19) * h),
+                    ((cx + side * 0.07) * h, (cy + 0.10) * h),
+                    ((cx + side * 0.115) * h, (cy + 0.05) * h),
+                ]
             )
             t = np.linspace(0, 1, len(leaf))
-            polygon(draw, ribbon(leaf, 0.05 * h * np.sin(np.pi * t**0.8) + 1), 520 + code * 2 + (side > 0))
+            polygon(
+                draw,
+                ribbon(leaf, 0.05 * h * np.sin(np.pi * t**0.8) + 1),
+                520 + code * 2 + (side > 0),
+            )
         for k in range(7):
             a = k * TAU / 7 + cx * 9
             spot = [(cx + 0.60 * r * np.cos(a)) * h, (cy + 0.60 * r * np.sin(a)) * h]
@@ -686,11 +797,28 @@ def stained_glass(shape: tuple[int, int], rng: Generator) -> Array:
     """A sun over flowering hills, in leaded glass lit from behind."""
     labels, families = glass_labels(shape, rng)
     hues = [
-        "fff6c0 ffe680", "ffd23f ffb81f", "ff9d1c ff7f11", "f25c1f e63b1e", "c3203a a5173f",
-        "8a1c63 6d1f78", "4a2a8c 3a3aa0", "2349a8 1d5fb8", "1b3f94 15307c",
-        "ffc23a ffad20", "ff8a2a f77420", "e8506a d63a66", "a04ac0 8a3ab0",
-        "2f9e6b 1f8a5a", "86b93a 6aa52e", "1b7a52 126048", "b5c73c 8fb32f",
-        "35b6d6 8fdcea", "1f9150 0f6b3c", "ff4d6d e0244f", "d8a520 f0c040", "1d4fa0 7a1f4a",
+        "fff6c0 ffe680",
+        "ffd23f ffb81f",
+        "ff9d1c ff7f11",
+        "f25c1f e63b1e",
+        "c3203a a5173f",
+        "8a1c63 6d1f78",
+        "4a2a8c 3a3aa0",
+        "2349a8 1d5fb8",
+        "1b3f94 15307c",
+        "ffc23a ffad20",
+        "ff8a2a f77420",
+        "e8506a d63a66",
+        "a04ac0 8a3ab0",
+        "2f9e6b 1f8a5a",
+        "86b93a 6aa52e",
+        "1b7a52 126048",
+        "b5c73c 8fb32f",
+        "35b6d6 8fdcea",
+        "1f9150 0f6b3c",
+        "ff4d6d e0244f",
+        "d8a520 f0c040",
+        "1d4fa0 7a1f4a",
     ]
     stock = [palette(pair) for pair in hues]
     count = len(families)
@@ -730,11 +858,32 @@ def stained_glass(shape: tuple[int, int], rng: Generator) -> Array:
 
 
 CLOUD, HILL, TREE = 1, 2, 3
+# Orchard trees: centre of the crown, its size, and how near it stands.
+GROVES = [
+    (0.12, 0.535, 0.030, 3.5),
+    (0.19, 0.525, 0.034, 3.5),
+    (0.27, 0.53, 0.030, 3.5),
+    (0.42, 0.56, 0.034, 3.5),
+    (1.06, 0.50, 0.032, 3.6),
+    (1.13, 0.485, 0.036, 3.6),
+    (1.21, 0.485, 0.034, 3.6),
+    (1.29, 0.50, 0.036, 3.6),
+    (0.60, 0.65, 0.050, 4.5),
+    (0.72, 0.64, 0.056, 4.5),
+    (0.86, 0.67, 0.050, 4.5),
+    (0.11, 0.77, 0.090, 5.5),
+    (1.17, 0.78, 0.105, 5.6),
+    (0.37, 0.86, 0.070, 5.5),
+    (0.93, 0.88, 0.060, 5.6),
+]
 
 
 @dataclass
 class Ball:
-    """A rounded form in the engraved landscape: centre, radii and depth, in units."""
+    """A rounded form in the engraved landscape: centre, radii and depth, in units.
+
+    ``mass`` is the centre and size of the cloud or crown that it is a part of.
+    """
 
     x: float
     y: float
@@ -742,6 +891,7 @@ class Ball:
     ry: float
     near: float
     kind: int
+    mass: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 def engraved_scene(aspect: float, rng: Generator) -> list[Ball]:
@@ -752,46 +902,45 @@ def engraved_scene(aspect: float, rng: Generator) -> list[Ball]:
             a, reach = rng.uniform(0, TAU), rng.uniform(0, 1) ** 0.6
             x, y = cx + 1.3 * size * reach * np.cos(a), cy + 0.5 * size * reach * np.sin(a)
             r = size * rng.uniform(0.16, 0.38) * (1.15 - 0.5 * reach)
-            balls.append(Ball(x, y, r, r * 0.92, 1.0 + 0.5 * y, CLOUD))
-    hills = [(0.20, 0.92, 0.62, 0.40, 3.0), (1.18, 0.95, 0.66, 0.46, 3.2),
-             (0.68, 1.04, 0.60, 0.40, 4.0), (0.04, 1.24, 0.66, 0.46, 5.0),
-             (1.22, 1.28, 0.76, 0.48, 5.2), (0.62, 1.42, 0.74, 0.48, 6.0)]
+            balls.append(Ball(x, y, r, r * 0.92, 1.0 + 0.5 * y, CLOUD, (cx, cy, 1.2 * size)))
+    hills = [
+        (0.20, 0.92, 0.62, 0.40, 3.0),
+        (1.18, 0.95, 0.66, 0.46, 3.2),
+        (0.68, 1.04, 0.60, 0.40, 4.0),
+        (0.04, 1.24, 0.66, 0.46, 5.0),
+        (1.22, 1.28, 0.76, 0.48, 5.2),
+        (0.62, 1.42, 0.74, 0.48, 6.0),
+    ]
     balls += [Ball(x, y, rx, ry, near, HILL) for x, y, rx, ry, near in hills]
-    groves = [(0.12, 0.535, 0.030, 3.5), (0.19, 0.525, 0.034, 3.5), (0.27, 0.53, 0.030, 3.5),
-              (0.42, 0.56, 0.034, 3.5), (1.06, 0.50, 0.032, 3.6), (1.13, 0.485, 0.036, 3.6),
-              (1.21, 0.485, 0.034, 3.6), (1.29, 0.50, 0.036, 3.6), (0.60, 0.65, 0.050, 4.5),
-              (0.72, 0.64, 0.056, 4.5), (0.86, 0.67, 0.050, 4.5), (0.11, 0.77, 0.090, 5.5),
-              (1.17, 0.78, 0.105, 5.6), (0.37, 0.86, 0.070, 5.5), (0.93, 0.88, 0.060, 5.6)]
-    for cx, cy, size, near in groves:
-        for k in range(5):
-            trunk_y = cy + size * (0.5 + 0.22 * k)
-            balls.append(Ball(cx, trunk_y, size * 0.12, size * 0.2, near - 0.3, TREE))
+    for cx, cy, size, near in GROVES:
         for _ in range(24):
             a, reach = rng.uniform(0, TAU), rng.uniform(0, 1) ** 0.5
-            x, y = cx + size * reach * np.cos(a), cy - size * 0.3 + 0.9 * size * reach * np.sin(a)
-            r = size * rng.uniform(0.26, 0.44)
-            balls.append(Ball(x, y, r, r, near + 0.02 * rng.uniform() - 0.02 * reach, TREE))
+            x, y = cx + 0.8 * size * reach * np.cos(a), cy + 0.75 * size * reach * np.sin(a)
+            r = size * rng.uniform(0.24, 0.42)
+            lump = near + 0.02 * rng.uniform() - 0.02 * reach
+            balls.append(Ball(x, y, r, r, lump, TREE, (cx, cy, 1.2 * size)))
     return balls
 
 
 def even_lines(angle: Array, wanted: Mask, gap: float, rng: Generator) -> list[Points]:
     """Lines along ``angle`` that keep ``gap`` apart, grown outwards from one another."""
-    cell = 3.0
-    rows, columns = (int(n / cell) + 1 for n in angle.shape)
-    taken = np.zeros((rows, columns), bool)
-    reach = max(1, int(round(gap * 0.82 / cell)))
-    turns = angle[:: int(cell), :: int(cell)]
-    allow = wanted[:: int(cell), :: int(cell)]
+    cell = 2
+    turns, allow = angle[::cell, ::cell], wanted[::cell, ::cell]
     rows, columns = allow.shape
-    taken = np.zeros((rows, columns), bool)
+    reach = max(1, round(gap * 0.72 / cell))
+    across, down = np.ogrid[-reach : reach + 1, -reach : reach + 1]
+    stamp = across**2 + down**2 <= reach**2 + 1
+    taken = np.zeros((rows + 2 * reach, columns + 2 * reach), bool)
     cosines, sines = np.cos(turns), np.sin(turns)
 
     def walk(x: float, y: float, sign: float) -> list[tuple[float, float]]:
         points: list[tuple[float, float]] = []
         px, py = 0.0, 0.0
-        for _ in range(90):
+        for _ in range(int(rng.integers(40, 260))):
             i, j = int(y / cell), int(x / cell)
-            if not (0 <= i < rows and 0 <= j < columns) or taken[i, j] or not allow[i, j]:
+            if not (0 <= i < rows and 0 <= j < columns) or not allow[i, j]:
+                break
+            if taken[i + reach, j + reach]:
                 break
             points.append((x, y))
             dx, dy = float(cosines[i, j]) * sign, float(sines[i, j]) * sign
@@ -822,7 +971,7 @@ def even_lines(angle: Array, wanted: Mask, gap: float, rng: Generator) -> list[P
         lines.append(line)
         for px, py in route:
             i, j = int(py / cell), int(px / cell)
-            taken[max(0, i - reach) : i + reach + 1, max(0, j - reach) : j + reach + 1] = True
+            taken[i : i + 2 * reach + 1, j : j + 2 * reach + 1] |= stamp
         side = normals(line)
         for k in range(2, len(line), 5):
             for sign in (-1, 1):
@@ -840,7 +989,7 @@ def ink_hatching(shape: tuple[int, int], rng: Generator) -> Array:
     nz = np.ones(shape, np.float32)
     ploughed = np.zeros(shape, np.float32)
     puff = 0.010 * noise(shape, 16, rng, 3)
-    twigs = 0.010 * noise(shape, 70, rng, 2)
+    twigs = 0.005 * noise(shape, 60, rng, 2)
     for n, ball in enumerate(engraved_scene(aspect, rng), start=1):
         stir = {CLOUD: puff, HILL: puff * 0.3, TREE: twigs}[ball.kind]
         px, py = (u + stir - ball.x) / ball.rx, (v + stir - ball.y) / ball.ry
@@ -849,13 +998,20 @@ def ink_hatching(shape: tuple[int, int], rng: Generator) -> Array:
         level = ball.near + rise * min(ball.rx, 0.14)
         seen = (inside > 0) & (level > depth)
         depth[seen], kind[seen] = level[seen], ball.kind
+        if ball.kind != HILL:
+            cx, cy, size = ball.mass
+            px, py = 0.55 * px + 0.45 * (u - cx) / size, 0.55 * py + 0.45 * (v - cy) / size
         nx[seen], ny[seen], nz[seen] = px[seen], py[seen], rise[seen]
         if ball.kind == HILL:
             up = np.arcsin(np.clip(py, -1, 1))
-            plot = np.floor(px * 4.2 + 0.5 * up + n) * 31 + np.floor(up * 5.5 + 0.8 * px) * 7 + n * 211
+            plot = (
+                np.floor(px * 3.1 + 0.6 * up + 9 * puff + n) * 31
+                + np.floor(up * 4 + px + 12 * puff) * 7
+                + n * 211
+            )
             field = np.where(seen, plot.astype(np.int64) % 997 + 1, field)
             steep = 1 / (ball.ry * np.sqrt(np.maximum(1 - py * py, 0.05)))
-            lean = (field * 37 % 5) * 0.62 + 0.25
+            lean = (field * 37 % 5) * 0.30 + 0.75
             furrow = np.arctan2(-np.cos(lean) / ball.rx, np.sin(lean) * steep)
             ploughed = np.where(seen, furrow, ploughed)
         else:
@@ -867,9 +1023,13 @@ def ink_hatching(shape: tuple[int, int], rng: Generator) -> Array:
     sky = kind == 0
     dark = 0.86 - 0.92 * lamp
     dark = np.where(sky, np.clip(0.12 + 0.95 * away + 0.16 * np.sin(away * 70), 0, 0.8), dark)
-    dark = np.where(kind == CLOUD, dark * 0.95 - 0.10, dark)
+    dark = np.where(kind == CLOUD, dark * 0.95 - 0.03, dark)
     crop = (field * 53 % 7) / 7
-    dark = np.where(kind == HILL, 0.06 + 0.42 * dark + 0.50 * crop, dark)
+    cast = np.zeros(shape, np.float32)
+    for cx, cy, size, _ in GROVES:
+        across, down = (u - cx - 0.8 * size) / (1.5 * size), (v - cy - 1.25 * size) / (0.26 * size)
+        cast = np.maximum(cast, smoothstep(1.1, 0.8, np.hypot(across, down)))
+    dark = np.where(kind == HILL, 0.08 + 0.55 * dark + 0.36 * crop + 0.6 * cast, dark)
     dark = np.where(kind == TREE, dark * 0.9 + 0.26, dark)
     dark = np.clip(dark + 0.10 * noise(shape, 9, rng, 3), 0, 1)
     dark = np.where(away < 0.085, 0.0, dark).astype(np.float32)
@@ -880,6 +1040,10 @@ def ink_hatching(shape: tuple[int, int], rng: Generator) -> Array:
 
     plate = Image.new("L", (shape[1], shape[0]), 0)
     draw = ImageDraw.Draw(plate)
+    for cx, cy, size, _ in GROVES:
+        t = np.linspace(0, 1, 12)
+        stem = np.stack([cx + 0.06 * size * np.sin(t * 4), cy + size * (0.7 + 0.6 * t)], axis=1)
+        polygon(draw, ribbon(stem * shape[0], size * shape[0] * (0.16 + 0.16 * t**4)), 255)
     passes = [(0.0, 0.10, 9.0, 1.0), (0.95, 0.48, 9.5, 0.8), (-0.6, 0.72, 9.0, 0.8)]
     for turn, floor, gap, weight in passes:
         for line in even_lines(angle + np.float32(turn), dark > floor, gap, rng):
@@ -900,7 +1064,6 @@ def ink_hatching(shape: tuple[int, int], rng: Generator) -> Array:
     sheet = ramp(0.5 + 0.5 * noise(shape, 3, rng), palette("f8ebcb f2dfb4"))
     tan = palette("dd9c55 c06f38")
     colour = mix(sheet, ramp(dark, tan), smoothstep(0.30, 0.38, dark + 0.03 * tooth) * 0.9)
-    colour = np.where((kind == HILL)[..., None] & (crop < 0.3)[..., None], sheet, colour)
     glow = smoothstep(0.40, 0.10, away) * sky
     colour = mix(colour, palette("eda83a")[0], 0.85 * glow)
     colour = mix(colour, palette("c8402a")[0], ((away < 0.085) & sky) * np.float32(1))
@@ -931,7 +1094,9 @@ def koi_pond(shape: tuple[int, int], rng: Generator) -> tuple[Array, Array, Labe
 
     rim = np.minimum(np.minimum(u, aspect - u), np.minimum(v, 1 - v))
     border = rim < 0.075
-    frame = ramp((0.5 + 0.5 * np.sin((u + v) * 60)).astype(np.float32), palette("b8321f e8a53a f4dfa6"))
+    frame = ramp(
+        (0.5 + 0.5 * np.sin((u + v) * 60)).astype(np.float32), palette("b8321f e8a53a f4dfa6")
+    )
     frame[(rim < 0.02)] = palette("3a1420")[0]
     frame[(rim > 0.058)] = palette("3a1420")[0]
     colour = np.where(border[..., None], frame, colour)
@@ -944,8 +1109,12 @@ def koi_pond(shape: tuple[int, int], rng: Generator) -> tuple[Array, Array, Labe
         angle = np.where(shape_mask, turned, angle)
         part = np.where(shape_mask, code, part)
 
-    for lx, ly, r, gap in [(0.17, 0.20, 0.10, 0.6), (1.17, 0.82, 0.115, 3.6), (1.19, 0.17, 0.07, 2.4),
-                           (0.15, 0.83, 0.075, 5.4)]:
+    for lx, ly, r, gap in [
+        (0.17, 0.20, 0.10, 0.6),
+        (1.17, 0.82, 0.115, 3.6),
+        (1.19, 0.17, 0.07, 2.4),
+        (0.15, 0.83, 0.075, 5.4),
+    ]:
         far, around = np.hypot(u - lx, v - ly), np.arctan2(v - ly, u - lx)
         notch = np.abs((around - gap + np.pi) % TAU - np.pi) < 0.22
         pad = (far < r) & ~notch
@@ -955,15 +1124,25 @@ def koi_pond(shape: tuple[int, int], rng: Generator) -> tuple[Array, Array, Labe
         blend((far < r + 0.014) & ~notch, palette("0b2a33")[0], around + np.pi / 2, 30)
         blend(pad, greens, around + np.pi / 2, 31)
         bloom = far < r * 0.42
-        petals = ramp((far / r / 0.42 + 0.2 * np.cos(around * 8)).astype(np.float32),
-                      palette("f8d24a f6c8c8 e86a8a b52d62"))
+        petals = ramp(
+            (far / r / 0.42 + 0.2 * np.cos(around * 8)).astype(np.float32),
+            palette("f8d24a f6c8c8 e86a8a b52d62"),
+        )
         blend(bloom, petals, around + np.pi / 2, 32)
 
     swims = [
-        ([(0.43, 0.62), (0.355, 0.43), (0.44, 0.25), (0.63, 0.175), (0.83, 0.20)], 0.088,
-         "f6ead2 f2742b d93a1e 8f1d1a", 40),
-        ([(0.92, 0.40), (0.985, 0.58), (0.89, 0.75), (0.69, 0.825), (0.50, 0.795)], 0.088,
-         "fff4dc f7b733 f08a24 b5451b", 50),
+        (
+            [(0.43, 0.62), (0.355, 0.43), (0.44, 0.25), (0.63, 0.175), (0.83, 0.20)],
+            0.088,
+            "f6ead2 f2742b d93a1e 8f1d1a",
+            40,
+        ),
+        (
+            [(0.92, 0.40), (0.985, 0.58), (0.89, 0.75), (0.69, 0.825), (0.50, 0.795)],
+            0.088,
+            "fff4dc f7b733 f08a24 b5451b",
+            50,
+        ),
     ]
     for knots, girth, codes, code in swims:
         path, half = koi(smooth_curve(knots), girth)
@@ -986,14 +1165,18 @@ def koi_pond(shape: tuple[int, int], rng: Generator) -> tuple[Array, Array, Labe
         reach = 0.17 * (0.55 + 0.45 * np.abs(np.sin(swing * 1.7)))
         fin = (far < reach) & (np.abs(swing) < 0.95)
         stripes = 0.5 + 0.5 * np.sin(swing * 26)
-        fins = ramp((0.25 + 0.6 * far / 0.17 - 0.25 * stripes).astype(np.float32), palette(codes)[::-1])
+        fins = ramp(
+            (0.25 + 0.6 * far / 0.17 - 0.25 * stripes).astype(np.float32), palette(codes)[::-1]
+        )
         fore = path[24]
         for hand in (-1, 1):
             aim = np.arctan2(tangent[24, 1], tangent[24, 0]) + hand * 1.0
             reach2, bear2 = np.hypot(u - fore[0], v - fore[1]), np.arctan2(v - fore[1], u - fore[0])
             swing2 = (bear2 - aim + np.pi) % TAU - np.pi
             paddle = (reach2 < 0.165 * np.cos(swing2 * 1.9)) & (np.abs(swing2) < 0.7)
-            tone = ramp((0.3 + 2.5 * reach2 + 0.2 * np.sin(swing2 * 30)).astype(np.float32), palette(codes))
+            tone = ramp(
+                (0.3 + 2.5 * reach2 + 0.2 * np.sin(swing2 * 30)).astype(np.float32), palette(codes)
+            )
             halo = (reach2 < 0.012 + 0.165 * np.cos(swing2 * 1.9)) & (np.abs(swing2) < 0.76)
             blend(halo, palette("07222e")[0], bear2, code + 6)
             blend(paddle, tone, bear2, code + 3)
@@ -1063,7 +1246,7 @@ def mosaic_koi(shape: tuple[int, int], rng: Generator) -> Array:
     draw, rise = ImageDraw.Draw(bed), ImageDraw.Draw(bump)
     tones = jittered(sample(colour, spots[:, 0], spots[:, 1]), rng, 0.11, 0.035)
     for (x, y), tone in zip(spots, tones, strict=True):
-        turn = float(sample(angle, np.array([x]), np.array([y]))[0]) + rng.normal(0, 0.05)
+        turn = float(sample(angle, np.array([x]), np.array([y]))[0]) + rng.normal(0, 0.03)
         half = size * 3 * 0.5 * rng.uniform(0.84, 0.93)
         corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half
         corners = corners * rng.uniform(0.94, 1.04, 2) + rng.normal(0, 0.8, (4, 2))
@@ -1087,11 +1270,13 @@ def riverside(shape: tuple[int, int], rng: Generator) -> Array:
     sun = np.hypot(u - sun_x, v - sun_y)
     colour = ramp(v / level, palette("2f62b8 5a93d6 93c3dc d6dcc0 fbd28a f9a765"))
     drift = stretched_noise(shape, 2.2, 8, rng, 4)
-    colour = mix(colour, ramp(v / level, palette("d9a6da f3aec0 ffd9a0")), smoothstep(0.08, 0.3, drift))
+    colour = mix(
+        colour, ramp(v / level, palette("d9a6da f3aec0 ffd9a0")), smoothstep(0.08, 0.3, drift)
+    )
     rings = 0.5 + 0.5 * np.cos(sun * 95)
-    warm = ramp(sun / 0.30, palette("fffbe0 ffe98a ffc95a fbb07a"))
+    warm = ramp(sun / 0.30, palette("ffb63a ffc24a ffae58 f79a78"))
     colour = mix(colour, warm, smoothstep(0.30, 0.06, sun) * (0.55 + 0.45 * rings))
-    colour = mix(colour, palette("fffbe6")[0], smoothstep(0.062, 0.052, sun))
+    colour = mix(colour, palette("fff09a")[0], smoothstep(0.062, 0.052, sun))
 
     def lay(mask: Mask, tone: Array) -> None:
         nonlocal colour
@@ -1108,14 +1293,19 @@ def riverside(shape: tuple[int, int], rng: Generator) -> Array:
 
     def poplar(x: float, foot: float, tall: float) -> None:
         t = np.clip((foot - v) / tall, 0, 1)
-        half = 0.15 * tall * np.sin(np.pi * t**0.6) ** 0.7 + 0.010 * bumps * (t < 0.99)
+        half = 0.15 * tall * np.abs(np.sin(np.pi * t**0.6)) ** 0.7 + 0.010 * bumps * (t < 0.99)
         side = (u - x) / (0.15 * tall)
         turned = np.clip(0.42 - 0.55 * side + 0.35 * noise(shape, 30, rng, 2), 0, 1)
         crown = (np.abs(u - x) < half) & (t > 0.06) & (t < 1)
         lay((np.abs(u - x) < 0.012 * tall) & (t > 0) & (t < 0.2), palette("4a2a5a")[0])
         lay(crown, ramp(turned, palette("1c2a66 1f5470 2f8a4f a5bf3a f5d64a")))
 
-    for x, foot, tall in [(0.05, 0.485, 0.26), (0.115, 0.482, 0.20), (0.17, 0.48, 0.15), (0.74, 0.48, 0.14)]:
+    for x, foot, tall in [
+        (0.05, 0.485, 0.26),
+        (0.115, 0.482, 0.20),
+        (0.17, 0.48, 0.15),
+        (0.74, 0.48, 0.14),
+    ]:
         poplar(x, foot, tall)
 
     water = v >= level
@@ -1135,14 +1325,22 @@ def riverside(shape: tuple[int, int], rng: Generator) -> Array:
         echo = (fall > 0.1) & (fall < 0.8) & (np.abs(u - x - 0.01) < s * 0.3 * (1 - fall))
         lay(echo & (np.sin(v * 230) > -0.3), palette("f0d8d0")[0])
         lay((lift > 0.06) & (lift < 1) & (u > x) & (u < x + wide), palette("fff6e4")[0])
-        lay((lift > 0.1) & (lift < 0.9) & (u < x - 0.01) & (u > x - 0.7 * wide), palette("f2955f")[0])
-        lay((np.abs(u - x) < s * 0.45 - fall * s * 1.1) & (fall > -0.04) & (fall < 0.10), palette("5a2350")[0])
+        lay(
+            (lift > 0.1) & (lift < 0.9) & (u < x - 0.01) & (u > x - 0.7 * wide),
+            palette("f2955f")[0],
+        )
+        lay(
+            (np.abs(u - x) < s * 0.45 - fall * s * 1.1) & (fall > -0.04) & (fall < 0.10),
+            palette("5a2350")[0],
+        )
 
     bank = 0.50 + 0.56 * smoothstep(1.12, 0.22, u) + 0.012 * np.sin(u * 17) + 0.008 * bumps
     meadow = v > bank
     furrow = np.sin((v - 0.45 * u) * 44 + 3 * noise(shape, 4, rng, 2))
-    grass = ramp(0.55 + 0.30 * furrow + 0.4 * noise(shape, 9, rng, 2) * 0.6,
-                 palette("2f3f8f 246f6a 4f9a3f a8c440 f4dc62"))
+    grass = ramp(
+        0.55 + 0.30 * furrow + 0.4 * noise(shape, 9, rng, 2) * 0.6,
+        palette("2f3f8f 246f6a 4f9a3f a8c440 f4dc62"),
+    )
     lay(meadow, grass)
     lay(meadow & (v < bank + 0.014), palette("23406f")[0])
     blooms = meadow & (v > 0.6)
@@ -1150,7 +1348,12 @@ def riverside(shape: tuple[int, int], rng: Generator) -> Array:
     lay(blooms & (noise(shape, 44, rng, 2) > 0.46), palette("f7c6d8")[0])
     for x, foot, tall in [(0.95, 0.575, 0.36), (1.03, 0.60, 0.46), (1.125, 0.635, 0.55)]:
         fall = (v - foot) / 0.16
-        shade = (fall > 0) & (fall < 1) & (np.abs(u - x - 0.75 * (v - foot)) < 0.028 + 0.03 * fall) & meadow
+        shade = (
+            (fall > 0)
+            & (fall < 1)
+            & (np.abs(u - x - 0.75 * (v - foot)) < 0.018 + 0.012 * fall)
+            & meadow
+        )
         lay(shade, palette("3a3a96")[0])
         poplar(x, foot, tall)
     trunk = np.abs(u - 1.29 - 0.03 * np.sin(v * 6)) < 0.022 + 0.03 * smoothstep(0.7, 0.95, v)
@@ -1175,7 +1378,7 @@ def pointillism(shape: tuple[int, int], rng: Generator) -> Array:
         spots = scattered(shape, gap, rng)
         tones = jittered(sample(vivid, spots[:, 0], spots[:, 1]), rng, spread, spread * 0.55)
         counter = sample(opposite, spots[:, 0], spots[:, 1])
-        swap = rng.uniform(0, 1, len(spots)) < 0.09
+        swap = rng.uniform(0, 1, len(spots)) < 0.13 - 0.13 * tones.mean(axis=1) ** 2
         tones[swap] = 0.6 * counter[swap] + 0.4 * tones[swap]
         radii = radius * rng.uniform(0.75, 1.1, len(spots))
         for (x, y), tone, r in zip(spots, tones, radii, strict=True):
@@ -1192,8 +1395,13 @@ def marbled_paper(shape: tuple[int, int], rng: Generator) -> Array:
     x, y = u.astype(np.float32), v.astype(np.float32)
 
     # The bath is worked backwards: undo the last comb first, then ask which drop lies there.
-    for cx, cy, r, push in [(0.30, 0.28, 0.16, 0.9), (0.98, 0.34, 0.19, -1.0), (0.62, 0.74, 0.18, 1.0),
-                            (0.12, 0.82, 0.12, -0.8), (1.22, 0.84, 0.14, 0.9)]:
+    for cx, cy, r, push in [
+        (0.30, 0.28, 0.16, 0.9),
+        (0.98, 0.34, 0.19, -1.0),
+        (0.62, 0.74, 0.18, 1.0),
+        (0.12, 0.82, 0.12, -0.8),
+        (1.22, 0.84, 0.14, 0.9),
+    ]:
         dx, dy = x - cx, y - cy
         turn = push * 2.2 * np.exp(-((dx * dx + dy * dy) / (r * r)))
         c, s = np.cos(turn), np.sin(turn)
@@ -1211,9 +1419,9 @@ def marbled_paper(shape: tuple[int, int], rng: Generator) -> Array:
     inks = palette("16264f 0e5a6b b3202c e9b44c f4e6c8 1a1a24 2f8f83 d9622b 8fc1b5 6a1b3f")
     colour = np.broadcast_to(inks[0], (*shape, 3)).copy()
     free = np.ones(shape, bool)
-    for _ in range(150):
+    for _ in range(210):
         cx, cy = rng.uniform(-0.3, aspect + 0.3), rng.uniform(-0.3, 1.3)
-        r = rng.uniform(0.035, 0.105)
+        r = rng.uniform(0.03, 0.095)
         dx, dy = x - cx, y - cy
         far = dx * dx + dy * dy
         inside = free & (far < r * r)
@@ -1224,7 +1432,9 @@ def marbled_paper(shape: tuple[int, int], rng: Generator) -> Array:
     band = (np.floor((x + 0.6 * y) * 9).astype(int)) % len(inks)
     colour[free] = inks[band][free]
 
-    pool = 0.06 * noise(shape, 7, rng) + 0.035 * noise(shape, 120, rng, 2) + 0.02 * paper(shape, rng)
+    pool = (
+        0.06 * noise(shape, 7, rng) + 0.035 * noise(shape, 120, rng, 2) + 0.02 * paper(shape, rng)
+    )
     edge = np.abs(np.gradient(blur(colour.mean(axis=-1), 1.6))).max(axis=0)
     return np.clip(colour * (1 + pool - np.clip(edge * 1.6, 0, 0.25))[..., None], 0, 1)
 
@@ -1277,19 +1487,51 @@ def still_life(shape: tuple[int, int]) -> Array:
     box([(0, 64), (82, 58), (82, 100), (0, 100)], tones[6])
     box([(6, 70), (60, 62), (76, 92), (14, 100)], tones[5])
     box([(20, 72), (54, 67), (64, 84), (26, 92)], tones[3])
-    shape_of([(22, 14), (30, 14), (31, 28), (37, 38), (37, 76), (15, 76), (15, 38), (21, 28)], tones[4])
+    shape_of(
+        [(22, 14), (30, 14), (31, 28), (37, 38), (37, 76), (15, 76), (15, 38), (21, 28)], tones[4]
+    )
     box([(17, 48), (35, 48), (35, 64), (17, 64)], tones[5])
     box([(22, 10), (30, 10), (30, 18), (22, 18)], tones[7])
-    shape_of([(48, 36), (60, 34), (66, 42), (62, 52), (70, 62), (66, 80), (50, 84), (36, 76), (38, 62), (46, 54),
-              (42, 44)], tones[2])
-    shape_of([(49, 39), (59, 37), (63, 43), (59, 52), (66, 63), (63, 77), (50, 80), (40, 74), (42, 63), (49, 54),
-              (45, 44)], tones[3])
+    shape_of(
+        [
+            (48, 36),
+            (60, 34),
+            (66, 42),
+            (62, 52),
+            (70, 62),
+            (66, 80),
+            (50, 84),
+            (36, 76),
+            (38, 62),
+            (46, 54),
+            (42, 44),
+        ],
+        tones[2],
+    )
+    shape_of(
+        [
+            (49, 39),
+            (59, 37),
+            (63, 43),
+            (59, 52),
+            (66, 63),
+            (63, 77),
+            (50, 80),
+            (40, 74),
+            (42, 63),
+            (49, 54),
+            (45, 44),
+        ],
+        tones[3],
+    )
     disc(draw, 53 * h, 60 * h, 6.2 * h, ink(tones[9]))
     box([(50, 8), (56, 7), (56, 60), (51, 60)], tones[9])
     box([(47, 2), (59, 1), (58, 11), (49, 12)], tones[2])
     for k in range(5):
         x = 50.8 + k * 1.1
-        draw.line([(x * h, 6 * h), ((x + 0.4) * h, 76 * h)], fill=ink(tones[5]), width=int(h * 0.55))
+        draw.line(
+            [(x * h, 6 * h), ((x + 0.4) * h, 76 * h)], fill=ink(tones[5]), width=int(h * 0.35)
+        )
     box([(45, 71), (62, 69), (62, 73), (45, 75)], tones[9])
     for x, y, r, tone in [(12, 84, 8, tones[7]), (25, 89, 7, tones[10]), (72, 88, 8, tones[7])]:
         disc(draw, x * h, y * h, r * h, ink(tone))
@@ -1332,7 +1574,7 @@ def cubist_shards(shape: tuple[int, int], rng: Generator) -> Array:
         stain = earth[rng.integers(0, len(earth))]
         tone = mix(tone, np.broadcast_to(stain, tone.shape), float(rng.uniform(0.0, 0.34)))
         light = rng.uniform(0.75, 1.15)
-        colour[mask] = tone * (light * (1.45 - 0.95 * depth))[:, None] + 0.03
+        colour[mask] = tone * (light * (1.30 - 0.78 * depth))[:, None] + 0.03
         angle[mask] = lean[0] + rng.normal(0, 0.15)
     for piece in big:
         mask, depth, _ = cover(piece)
@@ -1342,8 +1584,18 @@ def cubist_shards(shape: tuple[int, int], rng: Generator) -> Array:
     brushes = make_brushes(rng, 20, 0.42, 12)
     for width, length, gap in [(30, 90, 24), (15, 70, 12)]:
         paint_layer(
-            painting, np.clip(colour, 0, 1), angle, brushes, rng, width=width, length=length, gap=gap,
-            value=0.05, tint=0.02, fidelity=0.09, streak=0.10,
+            painting,
+            np.clip(colour, 0, 1),
+            angle,
+            brushes,
+            rng,
+            width=width,
+            length=length,
+            gap=gap,
+            value=0.05,
+            tint=0.02,
+            fidelity=0.09,
+            streak=0.10,
         )
     plate = Image.new("L", (columns, rows), 0)
     draw = ImageDraw.Draw(plate)
@@ -1357,7 +1609,8 @@ def cubist_shards(shape: tuple[int, int], rng: Generator) -> Array:
                     polygon(draw, ribbon(path, widths), 255)
     wear = 0.75 + 0.25 * noise(shape, 50, rng, 2)
     line = np.asarray(plate, np.float32) / 255 * wear
-    canvas = lit(painting.colour, relief(blur(painting.height, 1.2), 1.3), 0.25)
+    canvas = mix(painting.colour, np.clip(colour, 0, 1), 0.55)
+    canvas = lit(canvas, relief(blur(painting.height, 1.2), 1.1), 0.22)
     return mix(canvas, palette("1a100c")[0], line)
 
 
@@ -1372,7 +1625,9 @@ def birch_sunset(shape: tuple[int, int], rng: Generator) -> Array:
     fire = palette("2a1454 7a1a5a c4203f f0512a ff8f1f ffd23f fff0a0 ff9a3a")
     bands = np.clip(stream / 0.62 + 0.10 * np.sin(stream * 64), 0, 1)
     under = ramp(bands, fire, [0, 0.16, 0.32, 0.5, 0.66, 0.82, 0.93, 1.0])
-    cool = smoothstep(0.35, 0.75, np.sin(stream * 44 + 2.0 * noise(shape, 2, rng, 2)).astype(np.float32))
+    cool = smoothstep(
+        0.35, 0.75, np.sin(stream * 44 + 2.0 * noise(shape, 2, rng, 2)).astype(np.float32)
+    )
     under = mix(under, palette("3f9aa8")[0], cool * 0.75 * smoothstep(0.42, 0.10, v))
     under = mix(under, palette("fff6c8")[0], smoothstep(0.085, 0.070, away))
     angle = flow_along(stream)
@@ -1381,7 +1636,9 @@ def birch_sunset(shape: tuple[int, int], rng: Generator) -> Array:
         (0.515, 0.035, 9.0, 0.5, "6a2a8a b04a9a"),
         (0.565, 0.030, 12.0, 2.6, "33206a 6a3a9a"),
     ]:
-        crest = base - swell * np.abs(np.sin(u * waves / 2 + phase)) - 0.012 * np.sin(u * 31 + phase)
+        crest = (
+            base - swell * np.abs(np.sin(u * waves / 2 + phase)) - 0.012 * np.sin(u * 31 + phase)
+        )
         slope = 0.5 + 0.5 * np.sin((v - crest) * 190 + 4 * noise(shape, 4, rng, 2))
         land = v > crest
         under = np.where(land[..., None], ramp(slope.astype(np.float32), palette(codes)), under)
@@ -1389,7 +1646,9 @@ def birch_sunset(shape: tuple[int, int], rng: Generator) -> Array:
     lake = v > 0.59
     ripples = np.sin(v * 155 + 3.5 * stretched_noise(shape, 2, 5, rng, 2))
     tide = ramp((0.5 + 0.5 * ripples).astype(np.float32), palette("1c1a58 2a5a98 5fa8b8 e0603f"))
-    path = np.exp(-(((u - sun_x + 0.012 * ripples) / (0.035 + 0.20 * (v - 0.59))) ** 2)) * (0.62 + 0.45 * ripples)
+    path = np.exp(-(((u - sun_x + 0.012 * ripples) / (0.035 + 0.20 * (v - 0.59))) ** 2)) * (
+        0.62 + 0.45 * ripples
+    )
     tide = mix(tide, ramp(path, palette("e0402f ff8a2a ffe27a")), smoothstep(0.25, 0.55, path))
     under = np.where(lake[..., None], tide, under)
     angle = np.where(lake, 0.10 * np.sin(u * 12 + v * 9) + 0.15 * noise(shape, 3, rng, 2), angle)
@@ -1398,10 +1657,19 @@ def birch_sunset(shape: tuple[int, int], rng: Generator) -> Array:
     ground = v > shore
     turf_stream = v - shore * 0.8 + 0.06 * noise(shape, 3, rng, 2)
     turf = 0.5 + 0.5 * np.sin(turf_stream * 130)
-    under = np.where(ground[..., None], ramp(turf.astype(np.float32), palette("14203a 1f4f4a 6a8f3a d87a2a")), under)
+    under = np.where(
+        ground[..., None],
+        ramp(turf.astype(np.float32), palette("14203a 1f4f4a 6a8f3a d87a2a")),
+        under,
+    )
     angle = np.where(ground, flow_along(turf_stream), angle)
 
-    trunks = [(0.085, 0.050, 0.98, 0.025), (0.215, 0.030, 0.90, -0.02), (0.66, 0.042, 0.95, 0.03), (0.745, 0.024, 0.88, -0.015)]
+    trunks = [
+        (0.085, 0.050, 0.98, 0.025),
+        (0.215, 0.030, 0.90, -0.02),
+        (0.66, 0.042, 0.95, 0.03),
+        (0.745, 0.024, 0.88, -0.015),
+    ]
     for x, wide, foot, bow in trunks:
         middle = x + bow * np.sin(v * 4.2 + x * 20)
         half = wide * (0.42 + 0.30 * v)
@@ -1420,11 +1688,34 @@ def birch_sunset(shape: tuple[int, int], rng: Generator) -> Array:
     angle = angle.astype(np.float32)
     painting = Painting(under.copy(), np.zeros(shape, np.float32))
     brushes = make_brushes(rng, 24, 0.34, 10)
-    for width, length, gap, fidelity in [(44, 520, 32, 0.45), (26, 420, 20, 0.26), (15, 260, 15, 0.18)]:
+    for width, length, gap, fidelity in [
+        (44, 520, 32, 0.45),
+        (26, 420, 20, 0.26),
+        (15, 260, 15, 0.18),
+    ]:
         paint_layer(
-            painting, under, angle, brushes, rng, width=width, length=length, gap=gap,
-            value=0.10, tint=0.05, fidelity=fidelity, streak=0.16,
+            painting,
+            under,
+            angle,
+            brushes,
+            rng,
+            width=width,
+            length=length,
+            gap=gap,
+            value=0.10,
+            tint=0.05,
+            fidelity=fidelity,
+            streak=0.16,
         )
+    depth = np.sort(rng.uniform(0, 1, 900))
+    feet = np.stack([rng.uniform(-0.02, aspect + 0.02, 900), 0.865 + 0.20 * depth], axis=1)
+    clear = np.ones(900, bool)
+    for x, wide, foot, bow in trunks:
+        at = x + bow * np.sin(foot * 4.2 + x * 20)
+        clear &= ~((np.abs(feet[:, 0] - at) < wide) & (feet[:, 1] < foot + 0.02))
+    feet, tall = feet[clear], ((0.03 + 0.06 * depth) * rng.uniform(0.7, 1.4, 900))[clear]
+    meadow = palette("101a3c 1a4a52 3f7f4a a8a83a f0923a ffd060")
+    lay_grass(painting, feet * shape[0], tall * shape[0], meadow, brushes, rng)
     return lit(painting.colour, relief(blur(painting.height, 1.2), 1.5), 0.3)
 
 
@@ -1444,7 +1735,10 @@ def pack_circles(
     table = avoid
     for r in radii:
         for _ in range(tries):
-            x, y = rng.uniform(-r * 0.4, size[0] + r * 0.4), rng.uniform(-r * 0.4, size[1] + r * 0.4)
+            x, y = (
+                rng.uniform(-r * 0.4, size[0] + r * 0.4),
+                rng.uniform(-r * 0.4, size[1] + r * 0.4),
+            )
             clear = np.hypot(table[:, 0] - x, table[:, 1] - y) > table[:, 2] + r + gap
             if clear.all():
                 placed.append((float(x), float(y), float(r)))
@@ -1454,7 +1748,13 @@ def pack_circles(
 
 
 def draw_rosette(
-    draw: ImageDraw.ImageDraw, rise: ImageDraw.ImageDraw, x: float, y: float, r: float, tones: Array, rng: Generator
+    draw: ImageDraw.ImageDraw,
+    rise: ImageDraw.ImageDraw,
+    x: float,
+    y: float,
+    r: float,
+    tones: Array,
+    rng: Generator,
 ) -> None:
     """One round ornament: rings, spiral, flower, spokes or an eye."""
     dark, gold = tones[0], tones[1]
@@ -1468,8 +1768,14 @@ def draw_rosette(
         return
     disc(draw, x, y, r * 0.92, ink(gold))
     disc(draw, x, y, r * 0.82, ink(pick[0]))
+    if r > 55:
+        for k in range(int(r / 2.2)):
+            a = k * TAU / int(r / 2.2)
+            disc(draw, x + r * 0.872 * np.cos(a), y + r * 0.872 * np.sin(a), r * 0.026, ink(dark))
+            disc(draw, x + r * 0.70 * np.cos(a), y + r * 0.70 * np.sin(a), 3, ink(dark))
+        disc(draw, x, y, r * 0.66, ink(pick[3]))
     if style == 0:
-        for k, share in enumerate(np.linspace(0.74, 0.12, 6)):
+        for k, share in enumerate(np.linspace(0.66, 0.12, 6)):
             disc(draw, x, y, r * share, ink(pick[(k + 1) % len(pick)] if k % 2 else dark))
     elif style == 1:
         curl = spiral(x, y, r * 0.78, 3.2, rng.uniform(0, TAU), int(rng.choice([-1, 1])))
@@ -1489,7 +1795,9 @@ def draw_rosette(
         count = 2 * int(rng.integers(8, 13))
         for k in range(0, count, 2):
             a, b = k * TAU / count, (k + 1) * TAU / count
-            wedge = np.array([[x, y]] + [[x + r * 0.8 * np.cos(t), y + r * 0.8 * np.sin(t)] for t in (a, b)])
+            wedge = np.array(
+                [[x, y]] + [[x + r * 0.8 * np.cos(t), y + r * 0.8 * np.sin(t)] for t in (a, b)]
+            )
             polygon(draw, wedge, ink(dark))
         disc(draw, x, y, r * 0.5, ink(gold, 0.05))
         disc(draw, x, y, r * 0.40, ink(pick[1]))
@@ -1497,7 +1805,9 @@ def draw_rosette(
     else:
         t = np.linspace(0, 1, 30)
         for hand, tone in ((1.0, tones[2]), (0.62, dark)):
-            upper = np.stack([x + (t * 2 - 1) * r * 0.74, y - np.sin(np.pi * t) * r * 0.44 * hand], axis=1)
+            upper = np.stack(
+                [x + (t * 2 - 1) * r * 0.74, y - np.sin(np.pi * t) * r * 0.44 * hand], axis=1
+            )
             lower = np.stack([upper[:, 0], 2 * y - upper[:, 1]], axis=1)
             polygon(draw, np.vstack([upper, lower[::-1]]), ink(tone))
         disc(draw, x, y, r * 0.22, ink(pick[2]))
@@ -1514,8 +1824,10 @@ def gilded_garden(shape: tuple[int, int], rng: Generator) -> Array:
     patch = rng.uniform(-0.14, 0.14, (rows // 120 + 2, columns // 120 + 2)).astype(np.float32)
     bent_x = x + 6 * noise(shape, 8, rng, 2)
     bent_y = y + 6 * noise(shape, 8, rng, 2)
-    square = patch[(bent_y / 120).astype(int).clip(0, patch.shape[0] - 1),
-                   (bent_x / 120).astype(int).clip(0, patch.shape[1] - 1)]
+    square = patch[
+        (bent_y / 120).astype(int).clip(0, patch.shape[0] - 1),
+        (bent_x / 120).astype(int).clip(0, patch.shape[1] - 1),
+    ]
     gold = ramp(np.clip(leaf + square, 0, 1), palette("8a5a14 c28a22 e3b23c f6d873 fff0b0"))
     seam = (np.abs(bent_x % 120) < 2.5) | (np.abs(bent_y % 120) < 2.5)
     gold[seam] *= 0.82
@@ -1526,7 +1838,11 @@ def gilded_garden(shape: tuple[int, int], rng: Generator) -> Array:
     for _ in range(5200):
         px, py = rng.uniform(0, columns), rng.uniform(0, h)
         s = rng.uniform(4, 9)
-        tone = ink(tones[0]) if rng.uniform() < 0.3 else ink(tones[1], float(rng.choice([-0.25, 0.18])))
+        tone = (
+            ink(tones[0])
+            if rng.uniform() < 0.3
+            else ink(tones[1], float(rng.choice([-0.25, 0.18])))
+        )
         if rng.uniform() < 0.5:
             draw.rectangle((px - s, py - s, px + s, py + s), fill=tone)
             rise.rectangle((px - s, py - s, px + s, py + s), fill=130)
@@ -1536,13 +1852,13 @@ def gilded_garden(shape: tuple[int, int], rng: Generator) -> Array:
 
     avoid = np.zeros((0, 3))
     sweeps = [
-        [(-0.05, 0.86), (0.20, 0.74), (0.30, 0.50), (0.52, 0.36), (0.80, 0.40)],
-        [(-0.05, 0.20), (0.18, 0.26), (0.40, 0.14), (0.60, 0.16), (0.82, 0.02)],
-        [(0.10, 1.05), (0.34, 0.90), (0.52, 0.74), (0.66, 0.78), (0.82, 0.66)],
+        [(-0.05, 0.90), (0.16, 0.78), (0.26, 0.60), (0.34, 0.42), (0.54, 0.33), (0.82, 0.36)],
+        [(-0.05, 0.16), (0.14, 0.21), (0.30, 0.15), (0.46, 0.10), (0.62, 0.12), (0.82, 0.03)],
+        [(0.20, 1.06), (0.32, 0.93), (0.46, 0.84), (0.60, 0.72), (0.82, 0.62)],
     ]
     for n, knots in enumerate(sweeps):
         path = resample(smooth_curve([(a * h, b * h) for a, b in knots]), 120)
-        wide = h * 0.085
+        wide = h * (0.085, 0.05, 0.06)[n]
         guard = np.full((len(path), 1), wide / 2 + 6)
         avoid = np.vstack([avoid, np.hstack([path, guard])])
         side = normals(path)
@@ -1552,25 +1868,41 @@ def gilded_garden(shape: tuple[int, int], rng: Generator) -> Array:
             span = path[k : k + 3]
             for lane in range(4):
                 low, high = (lane / 4 - 0.5) * wide + 2.5, ((lane + 1) / 4 - 0.5) * wide - 2.5
-                cell = np.array([span[0] + side[k] * low, span[-1] + side[k + 2] * low,
-                                 span[-1] + side[k + 2] * high, span[0] + side[k] * high])
+                cell = np.array(
+                    [
+                        span[0] + side[k] * low,
+                        span[-1] + side[k + 2] * low,
+                        span[-1] + side[k + 2] * high,
+                        span[0] + side[k] * high,
+                    ]
+                )
                 middle = cell.mean(axis=0)
                 cell = middle + (cell - middle) * 0.86
                 tone = tones[1 + int(rng.integers(0, 9))]
                 polygon(draw, cell[:3] if (k // 2 + lane + n) % 3 == 0 else cell, ink(tone))
                 polygon(rise, cell, int(rng.uniform(190, 250)))
 
-    sizes = np.concatenate([rng.uniform(0.085, 0.115, 9), rng.uniform(0.045, 0.075, 26),
-                            rng.uniform(0.022, 0.038, 90), rng.uniform(0.009, 0.016, 260)]) * h
-    curls = pack_circles((columns, h), rng.uniform(0.04, 0.075, 16) * h, rng, 60, 2, avoid)
-    for x0, y0, r in curls:
-        curl = spiral(x0, y0, r, 2.6, rng.uniform(0, TAU), int(rng.choice([-1, 1])))
-        widths = np.linspace(17, 7, len(curl))
-        polygon(draw, ribbon(curl, widths + 8), ink(tones[0]))
-        polygon(draw, ribbon(curl, widths), ink(tones[1], 0.16))
-        polygon(rise, ribbon(curl, widths), 255)
-    avoid = np.vstack([avoid, curls])
-    for x0, y0, r in pack_circles((columns, h), sizes, rng, 90, 5, avoid):
+    discs: list[tuple[float, float, float]] = []
+    for low, high, count in [
+        (0.075, 0.105, 8),
+        (0.045, 0.065, 16),
+        (0.038, 0.07, 13),
+        (0.022, 0.036, 120),
+        (0.008, 0.015, 420),
+    ]:
+        radii = rng.uniform(low, high, count) * h
+        placed = pack_circles((columns, h), radii, rng, 160, 5, avoid)
+        avoid = np.vstack([avoid, placed])
+        if count != 13:
+            discs += placed
+            continue
+        for x0, y0, r in placed:
+            curl = spiral(x0, y0, r, 2.6, rng.uniform(0, TAU), int(rng.choice([-1, 1])))
+            widths = np.linspace(19, 8, len(curl))
+            polygon(draw, ribbon(curl, widths + 9), ink(tones[0]))
+            polygon(draw, ribbon(curl, widths), ink(tones[1], 0.16))
+            polygon(rise, ribbon(curl, widths), 255)
+    for x0, y0, r in discs:
         draw_rosette(draw, rise, x0, y0, r, tones, rng)
 
     colour = np.asarray(image, np.float32) / 255
@@ -1612,8 +1944,13 @@ def draw_picture(name: str) -> Image.Image:
 def main() -> None:
     """Draw the pictures named on the command line, or all of them."""
     parser = argparse.ArgumentParser(description="Draw the style pictures of the demo page.")
-    parser.add_argument("--only", nargs="+", choices=list(PICTURES), metavar="NAME",
-                        help="draw just these: " + ", ".join(PICTURES))
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=list(PICTURES),
+        metavar="NAME",
+        help="draw just these: " + ", ".join(PICTURES),
+    )
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "style")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)

@@ -36,4 +36,6 @@ def _color_statistics(image: Tensor) -> tuple[Tensor, Tensor]:
 
 def _matrix_power(matrix: Tensor, power: float) -> Tensor:
     values, vectors = torch.linalg.eigh(matrix)
-    return (vectors * values.clamp_min(1e-12).pow(power)) @ vectors.T
+    powers: Tensor = values.clamp_min(1e-12).pow(power)
+    result: Tensor = (vectors * powers) @ vectors.mT
+    return result

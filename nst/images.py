@@ -1,4 +1,4 @@
-"""Pictures: files to clean RGB, RGB to tensors and back, finished files written whole or not at all.
+"""Pictures: files to clean RGB, RGB to tensors and back, PNG files written whole or not at all.
 
 Knows file formats and pixels; nothing of networks or pages.
 """

@@ -49,7 +49,8 @@ class Objective:
         self.network = network
         self.settings = settings
         with torch.no_grad():
-            self.content = network(content, [settings.content_layer])[settings.content_layer]
+            layer = settings.content_layer
+            self.content = network(content, [layer])[layer].float()
             self.grams = self._style_targets(styles)
 
     def _style_targets(self, styles: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -66,7 +67,7 @@ class Objective:
         settings = self.settings
         layers_in_use = (settings.content_layer, *settings.style_layers)  # λ = 0 costs nothing
         activations = self.network(image, layers_in_use)
-        generated = activations[settings.content_layer]
+        generated = activations[settings.content_layer].float()
         content = content_cost(self.content, generated) * (2 / generated.numel())
         layers = {
             layer: weight
@@ -89,4 +90,3 @@ class Objective:
         values = torch.stack([J, content, *layers.values()]).tolist()  # one wait for the device
         by_layer = dict(zip(layers, values[2:], strict=True))
         return Costs(values[0], values[1], sum(by_layer.values()), by_layer), gradient
-

@@ -47,6 +47,13 @@ class Option:
     choices: Mapping[str, str] = field(default_factory=dict)  # value -> what it does
     advanced: bool = False  # folded away for a beginner
 
+    @property
+    def range(self) -> tuple[float, float]:
+        """(low, high) of a numeric setting."""
+        if self.low is None or self.high is None:
+            raise TypeError(f"{self.label} has no range")
+        return self.low, self.high
+
 
 def setting(default: Any, label: str, help: str, **option: Any) -> Any:
     """A dataclass field whose metadata carries its `Option`."""
@@ -166,9 +173,16 @@ class TransferSettings:
         step=1,
         advanced=True,
     )
+    precision: str = setting(
+        "auto",
+        "Precision",
+        "The number format of the network. bfloat16 is faster where the processor has it.",
+        choices={"auto": "what suits this machine", "float32": "float32", "bfloat16": "bfloat16"},
+        advanced=True,
+    )
     weights: str = setting(
         "original",
-        "Network",
+        "Network weights",
         "Which training of VGG-19 looks at the pictures.",
         choices={
             "original": "original VGG-19, as used by Gatys (installed)",
@@ -195,6 +209,11 @@ class TransferSettings:
             if self.layer_weights.get(name, 0.0) > 0.0
         }
 
+    @staticmethod
+    def of_look(look: str) -> TransferSettings:
+        """The defaults with the changes of one of `LOOKS`."""
+        return TransferSettings(**LOOKS[look])
+
     def replace(self, **changes: Any) -> TransferSettings:
         """A copy with some values changed."""
         return dataclasses.replace(self, **changes)
@@ -210,6 +229,34 @@ def default(name: str) -> Any:
     return getattr(DEFAULTS, name)
 
 
+def parse_layer_weights(text: str) -> dict[str, float]:
+    """Layer weights from `relu1_1=1,relu2_1=0.5`: layers not named are left out.
+
+    Raises `ValueError` when a part has another form; names and ranges are checked by
+    `TransferSettings`.
+    """
+    weights = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        layer, separator, weight = part.partition("=")
+        try:
+            weights[layer.strip()] = float(weight)
+        except ValueError:
+            separator = ""
+        if not separator:
+            raise ValueError(f"a layer weight looks like relu1_1=0.5, not {part!r}")
+    return weights
+
+
+LOOKS: dict[str, dict[str, Any]] = {
+    "Light touch": {"alpha": 4.0, "beta": 0.5},
+    "Balanced": {"alpha": 1.0, "beta": 1.0},
+    "Heavy paint": {"alpha": 0.5, "beta": 5.0},
+    "Fine grain": {"layer_weights": {"relu1_1": 1, "relu2_1": 2, "relu3_1": 1}},
+    "Texture only": {"alpha": 0.01, "beta": 10.0, "start": "noise"},
+}
+"""Named looks: changes to the defaults that go together."""
+
+
 def _check(name: str, value: Any, option: Option, *, whole: bool) -> None:
     if option.choices:
         if value not in option.choices:
@@ -218,9 +265,9 @@ def _check(name: str, value: Any, option: Option, *, whole: bool) -> None:
     kinds = int if whole else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds) or not math.isfinite(value):
         raise ValueError(f"{name} must be a {'whole' if whole else 'finite'} number, not {value!r}")
-    assert option.low is not None and option.high is not None
-    if not option.low <= value <= option.high:
-        raise ValueError(f"{name} must be from {option.low:g} to {option.high:g}, not {value!r}")
+    low, high = option.range
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be from {low:g} to {high:g}, not {value!r}")
 
 
 def _check_layer_weights(weights: Any, option: Option) -> None:

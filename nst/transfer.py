@@ -122,14 +122,14 @@ class Scale:
 
 
 def plan_scales(settings: TransferSettings) -> list[Scale]:
-    """The stages from coarse to fine: sizes halved down to `COARSEST`, half of the iterations
-    at the full size and the others shared evenly."""
+    """The stages from coarse to fine: sizes halved down to `COARSEST`, a quarter of the iterations
+    shared evenly by the coarser ones."""
     sizes = [settings.size]
-    while sizes[0] / 2 >= COARSEST and len(sizes) < settings.iterations:
+    while sizes[0] / 2 >= COARSEST and len(sizes) <= settings.iterations // 4:
         sizes.insert(0, round(sizes[0] / 2))
     if len(sizes) == 1:
         return [Scale(settings.size, settings.iterations)]
-    coarse = settings.iterations // 2 // (len(sizes) - 1)
+    coarse = settings.iterations // 4 // (len(sizes) - 1)
     finest = settings.iterations - coarse * (len(sizes) - 1)
     return [*(Scale(size, coarse) for size in sizes[:-1]), Scale(settings.size, finest)]
 
@@ -206,12 +206,29 @@ def pick_device(name: str = "auto") -> torch.device:
 
 def load_network(settings: TransferSettings = DEFAULTS, device: str = "auto") -> VGG:
     """VGG-19 as the settings want it, kept for the next run."""
-    return _cached_network(settings.weights, settings.pooling, pick_device(device))
+    where = pick_device(device)
+    dtype = pick_dtype(settings.precision, where)
+    return _cached_network(settings.weights, settings.pooling, where, dtype)
 
 
 @functools.lru_cache(maxsize=4)
-def _cached_network(weights: str, pooling: str, device: torch.device) -> VGG:
-    return VGG(load_weights(weights), pooling=pooling, device=device)
+def _cached_network(weights: str, pooling: str, device: torch.device, dtype: torch.dtype) -> VGG:
+    return VGG(load_weights(weights), pooling=pooling, device=device, dtype=dtype)
+
+
+def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """bfloat16 where the processor multiplies it faster than float32; sums stay in float32."""
+    if precision != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
+    has_bfloat16 = {"cuda": torch.cuda.is_bf16_supported, "cpu": _cpu_has_bfloat16}
+    fast = has_bfloat16.get(device.type, lambda: False)()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether the processor has AMX or AVX512-BF16; older torch cannot tell, so no."""
+    names = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in names)
 
 
 class _Progress:

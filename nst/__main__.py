@@ -1,0 +1,126 @@
+"""The command line: `python -m nst photo.jpg painting.jpg -o out.png`.
+
+Flags, defaults and ranges come from `TransferSettings`. Knows arguments and terminals only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from nst.settings import LAYER_CHANNELS, TransferSettings, parse_layer_weights
+
+BAR_WIDTH = 30
+REPORTED = ("iteration", "total", "width", "height", "J", "content", "style", "layers", "elapsed")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one transfer; the exit status is 0, or 1 after a one-line reason on stderr."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    try:
+        run(options)
+    except KeyboardInterrupt:
+        print("\nnst: stopped, nothing was written", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, RuntimeError, ArithmeticError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        print(f"nst: {reason}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """One flag for each setting, and where things come from and go to."""
+    parser = argparse.ArgumentParser(
+        prog="python -m nst",
+        description="Paint a photo in the manner of a painting, by optimising its pixels.",
+    )
+    parser.add_argument("content", metavar="CONTENT", help="the photo")
+    parser.add_argument("styles", metavar="STYLE", nargs="+", help="the painting, or several")
+    parser.add_argument("-o", "--output", metavar="OUT.png", required=True, help="PNG to write")
+    for spec in dataclasses.fields(TransferSettings):
+        parser.add_argument(f"--{spec.name.replace('_', '-')}", **_flag(spec))
+    parser.add_argument(
+        "--device",
+        default="auto",
+        choices=("auto", "cpu", "cuda", "mps"),
+        help="where to compute (default: auto, the best there is)",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object per iteration on stdout"
+    )
+    return parser
+
+
+def run(options: argparse.Namespace) -> None:
+    """Stylise as asked. Errors of the engine pass through; no partial file is left."""
+    names = [spec.name for spec in dataclasses.fields(TransferSettings)]
+    settings = TransferSettings(**{name: getattr(options, name) for name in names})
+    output = Path(options.output)
+    if output.suffix.lower() != ".png":
+        raise ValueError(f"the output must be a .png file, not {output.name!r}")
+    if not output.parent.is_dir():
+        raise ValueError(f"there is no folder {str(output.parent)!r} to write to")
+
+    from nst import load_image, save_png, transfer_style  # after --help: torch takes seconds
+    from nst.transfer import load_network
+
+    content = load_image(options.content)
+    styles = [load_image(style) for style in options.styles]
+    load_network(settings, options.device)
+    show_bar = not options.json or sys.stderr.isatty()
+    for step in transfer_style(content, styles, settings, device=options.device):
+        if options.json:
+            print(json.dumps({name: getattr(step, name) for name in REPORTED}), flush=True)
+        if show_bar:
+            print_bar(step, sys.stderr)
+    if show_bar:
+        print(file=sys.stderr)
+    save_png(step.image, output)
+
+
+def print_bar(step: Any, stream: TextIO) -> None:
+    """Redraw the progress bar of a `TransferStep` on one line."""
+    filled = BAR_WIDTH * step.iteration // step.total
+    bar = "█" * filled + "·" * (BAR_WIDTH - filled)
+    text = (
+        f"\r{bar} {step.iteration}/{step.total}  {step.width}×{step.height}"
+        f"  J {step.J:.3g}  {step.remaining:.0f} s left "
+    )
+    print(text, end="", file=stream, flush=True)
+
+
+def _flag(spec: dataclasses.Field[Any]) -> dict[str, Any]:
+    option = spec.metadata["option"]
+    if spec.name == "layer_weights":
+        example = ",".join(f"{layer}=1" for layer in TransferSettings().layer_weights)
+        return {
+            "type": _layer_weights,
+            "default": TransferSettings().layer_weights,
+            "metavar": "LAYER=λ,…",
+            "help": f"{option.help} Layers not named are left out. (default: {example})",
+        }
+    if option.choices:
+        hint = f"{option.help} (default: {spec.default})"
+        return {"choices": tuple(option.choices), "default": spec.default, "help": hint} | (
+            {"metavar": "LAYER"} if tuple(option.choices) == tuple(LAYER_CHANNELS) else {}
+        )
+    hint = f"{option.help} ({option.low:g} to {option.high:g}, default: {spec.default:g})"
+    return {"type": type(spec.default), "default": spec.default, "metavar": "N", "help": hint}
+
+
+def _layer_weights(text: str) -> dict[str, float]:
+    try:
+        return parse_layer_weights(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
