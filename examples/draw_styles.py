@@ -40,6 +40,11 @@ TAU = 2.0 * np.pi
 # --------------------------------------------------------------------------------------
 
 
+def single(values: Any) -> Array:
+    """The values in single precision, which halves the time of large pictures."""
+    return np.asarray(values, np.float32)
+
+
 def palette(text: str) -> Array:
     """Colours from a string of hex codes, as rows of 0..1 values."""
     codes = text.split()
@@ -51,14 +56,14 @@ def ramp(values: Array, colours: Array, stops: Sequence[float] | None = None) ->
     """Colour for each value, fading between ``colours`` placed at ``stops`` (0..1)."""
     places = np.linspace(0, 1, len(colours)) if stops is None else np.asarray(stops)
     channels = [np.interp(values, places, colours[:, c]) for c in range(3)]
-    return np.stack(channels, axis=-1).astype(np.float32)
+    return single(np.stack(channels, axis=-1))
 
 
 def mix(under: Array, over: Array, amount: Array | float) -> Array:
     """Fade from ``under`` to ``over``; ``amount`` is a number or a field of 0..1."""
     if isinstance(amount, np.ndarray):
-        amount = np.clip(amount, 0, 1)[..., None].astype(np.float32)
-    return (under + (over - under) * amount).astype(np.float32)
+        amount = single(np.clip(amount, 0, 1))[..., None]
+    return single(under + (over - under) * amount)
 
 
 def ink(colour: Array, shift: float = 0.0) -> Colour:
@@ -97,7 +102,7 @@ def stretched_noise(
         box = (1.0, 1.0, 1.0 + wide, 1.0 + tall)
         layer = Image.fromarray(knots).resize((columns, rows), Image.Resampling.BICUBIC, box=box)
         total += np.asarray(layer) / np.float32(2**octave)
-    return (total / np.abs(total).max()).astype(np.float32)
+    return single(total / np.abs(total).max())
 
 
 def blur(field: Array, radius: float) -> Array:
@@ -120,27 +125,45 @@ def blur(field: Array, radius: float) -> Array:
 def smoothstep(low: float, high: float, values: Array) -> Array:
     """0 below ``low``, 1 above ``high``, an easy slope between (also with low > high)."""
     t = np.clip((values - low) / (high - low), 0, 1)
-    return (t * t * (3 - 2 * t)).astype(np.float32)
+    return single(t * t * (3 - 2 * t))
 
 
 def flow_along(stream: Array) -> Array:
     """Angle of the lines along which ``stream`` stays constant."""
     down, across = np.gradient(stream)
-    return np.arctan2(-across, down).astype(np.float32)
+    return single(np.arctan2(-across, down))
+
+
+def seams(labels: Labels) -> Mask:
+    """Where the label differs from its left or upper neighbour."""
+    edge = np.zeros(labels.shape, bool)
+    edge[:, 1:] |= labels[:, 1:] != labels[:, :-1]
+    edge[1:] |= labels[1:] != labels[:-1]
+    return edge
+
+
+def around(u: Array, v: Array, x: float, y: float) -> tuple[Array, Array]:
+    """Distance and bearing of every pixel as seen from a point."""
+    return np.hypot(u - x, v - y), np.arctan2(v - y, u - x)
+
+
+def swing(bearing: Array, heading: float) -> Array:
+    """How far a bearing lies to the side of a heading, within -pi..pi."""
+    return (bearing - heading + np.pi) % TAU - np.pi
 
 
 def relief(height: Array, strength: float, light: tuple[float, float] = (-0.7, -0.7)) -> Array:
     """Brightness of a bumpy surface lit from the side; flat ground gives 1."""
     down, across = np.gradient(height)
     slope = (across * -light[0] + down * -light[1]) * -strength
-    return (1.0 + slope / np.sqrt(1.0 + slope * slope)).astype(np.float32)
+    return single(1.0 + slope / np.sqrt(1.0 + slope * slope))
 
 
 def lit(colour: Array, shade: Array, gloss: float = 0.25) -> Array:
     """Apply a relief: darken what faces away, and glint where it faces the light."""
     dark = np.minimum(shade, 1.0)[..., None]
     glint = np.maximum(shade - 1.0, 0.0)[..., None]
-    return (colour * (0.35 + 0.65 * dark) + glint * gloss * (0.35 + colour)).astype(np.float32)
+    return single(colour * (0.35 + 0.65 * dark) + glint * gloss * (0.35 + colour))
 
 
 def paper(shape: tuple[int, int], rng: Generator) -> Array:
@@ -325,7 +348,7 @@ def jittered(colours: Array, rng: Generator, value: float, tint: float) -> Array
     light = rng.normal(0, value, (len(colours), 1))
     warm = rng.normal(0, tint, (len(colours), 1)) * np.array([[1.0, 0.1, -1.0]])
     green = rng.normal(0, tint * 0.6, (len(colours), 1)) * np.array([[-0.4, 1.0, -0.4]])
-    return np.clip(colours * (1 + light) + light * 0.2 + warm + green, 0, 1).astype(np.float32)
+    return single(np.clip(colours * (1 + light) + light * 0.2 + warm + green, 0, 1))
 
 
 def paint_layer(
@@ -507,11 +530,13 @@ def night_impasto(shape: tuple[int, int], rng: Generator) -> Array:
         where=bright,
     )
     left = rng.uniform(0, 1, 360) < 0.64
-    x = np.where(left, rng.normal(0.12, 0.16, 360), rng.normal(1.30, 0.07, 360))
+    root = np.where(left, rng.normal(0.12, 0.16, 360), rng.normal(1.30, 0.07, 360))
     tall = (
-        rng.uniform(0.10, 0.30, 360) * np.linspace(1.1, 0.7, 360) * np.exp(-np.abs(x - 0.08) * 0.7)
+        rng.uniform(0.10, 0.30, 360)
+        * np.linspace(1.1, 0.7, 360)
+        * np.exp(-np.abs(root - 0.08) * 0.7)
     )
-    feet = np.stack([x, np.full(360, 1.03)], axis=1) * shape[0]
+    feet = np.stack([root, np.full(360, 1.03)], axis=1) * shape[0]
     reeds = palette("071428 0e2f3a 1d5a4a 5f8a3a c8a03a")
     lay_grass(painting, feet, tall * shape[0], reeds, brushes, rng)
     shade = relief(blur(painting.height, 1.2), 2.4)
@@ -582,7 +607,7 @@ def draw_claws(
     for grow, colour in ((rim, line), (0.0, foam)):
         for path, widths in fingers:
             polygon(draw, ribbon(path, widths + 2 * grow), colour)
-            disc(draw, *path[-1], 0.10 * size + grow, colour)
+            disc(draw, path[-1, 0], path[-1, 1], 0.10 * size + grow, colour)
         for x, y, r in lobes:
             disc(draw, x, y, r + grow, colour)
     for x, y, r in lobes[::2]:
@@ -681,10 +706,10 @@ def woodblock_waves(shape: tuple[int, int], rng: Generator) -> Array:
             far = size * h * rng.uniform(0.22, 0.5)
             spot = back[rng.integers(80, 120)] + far * np.array([np.cos(aim), np.sin(aim) * 0.8])
             r = rng.uniform(3, 10)
-            disc(draw, *spot, r + 3, ink(key))
-            disc(draw, *spot, r, ink(cream))
+            disc(draw, spot[0], spot[1], r + 3, ink(key))
+            disc(draw, spot[0], spot[1], r, ink(cream))
 
-    colour = np.asarray(image, np.float32) / 255
+    colour: Array = single(image) / 255
     _, v = units(shape)
     dusk = smoothstep(0.30, 0.0, v) * 0.75
     flat = np.abs(colour - cream).max(axis=-1) + np.abs(colour - sand).max(axis=-1)
@@ -694,7 +719,7 @@ def woodblock_waves(shape: tuple[int, int], rng: Generator) -> Array:
     rings = np.sin(knots * 260) * (0.5 + 0.5 * noise(shape, 3, rng, 2))
     darkness = 1 - colour.mean(axis=-1)
     wear = 0.055 * grain + 0.025 * rings + 0.02 * paper(shape, rng)
-    return np.clip(colour + (wear * (0.5 + 1.1 * darkness))[..., None], 0, 1)
+    return single(colour + (wear * (0.5 + 1.1 * darkness))[..., None])
 
 
 def glass_labels(shape: tuple[int, int], rng: Generator) -> tuple[Labels, list[int]]:
@@ -823,14 +848,10 @@ def stained_glass(shape: tuple[int, int], rng: Generator) -> Array:
     stock = [palette(pair) for pair in hues]
     count = len(families)
     fade = rng.uniform(0, 1, (count, 1)).astype(np.float32)
-    tint = np.array([stock[f][0] for f in families]), np.array([stock[f][1] for f in families])
-    glass = tint[0] * fade + tint[1] * (1 - fade)
-    glass = jittered(glass.astype(np.float32), rng, 0.09, 0.05)
+    pairs = np.array([stock[f] for f in families])
+    glass = jittered(pairs[:, 0] * fade + pairs[:, 1] * (1 - fade), rng, 0.09, 0.05)
 
-    lead = np.zeros(shape, bool)
-    lead[:, 1:] |= labels[:, 1:] != labels[:, :-1]
-    lead[1:] |= labels[1:] != labels[:-1]
-    line = lead.astype(np.float32)
+    line = single(seams(labels))
     near = blur(line, 3.2)
     came = smoothstep(0.055, 0.085, near)
     glow = 1 - np.clip(blur(line, 22) * 9, 0, 1)
@@ -841,9 +862,8 @@ def stained_glass(shape: tuple[int, int], rng: Generator) -> Array:
     shift = push[labels]
     streak = streaks[rows + shift[..., 0], columns + shift[..., 1]]
     ripple = noise(shape, 34, rng, 2)
-    colour = glass[labels]
-    bright = 0.62 + 0.44 * glow + 0.30 * streak + 0.14 * relief(blur(ripple, 2), 18) - 0.14
-    colour = colour * bright[..., None]
+    bright = 0.48 + 0.44 * glow + 0.30 * streak + 0.14 * relief(blur(ripple, 2), 18)
+    colour = single(glass[labels] * bright[..., None])
     colour = mix(colour, np.ones(3, np.float32), np.clip(glow * 0.5 + streak * 0.7 - 0.42, 0, 0.45))
     for _ in range(700):
         r = int(rng.uniform(3, 8))
@@ -1044,7 +1064,7 @@ def ink_hatching(shape: tuple[int, int], rng: Generator) -> Array:
         t = np.linspace(0, 1, 12)
         stem = np.stack([cx + 0.06 * size * np.sin(t * 4), cy + size * (0.7 + 0.6 * t)], axis=1)
         polygon(draw, ribbon(stem * shape[0], size * shape[0] * (0.16 + 0.16 * t**4)), 255)
-    passes = [(0.0, 0.10, 9.0, 1.0), (0.95, 0.48, 9.5, 0.8), (-0.6, 0.72, 9.0, 0.8)]
+    passes = [(0.0, 0.08, 11.0, 0.85), (0.95, 0.50, 11.5, 0.7), (-0.6, 0.76, 11.0, 0.7)]
     for turn, floor, gap, weight in passes:
         for line in even_lines(angle + np.float32(turn), dark > floor, gap, rng):
             tone = sample(dark, line[:, 0], line[:, 1])
@@ -1058,7 +1078,7 @@ def ink_hatching(shape: tuple[int, int], rng: Generator) -> Array:
         edge = (np.abs(np.diff(near, axis=0)) > 0.09) | (np.diff(far, axis=0) != 0)
         np.moveaxis(jump, axis, 0)[1:] |= edge
     contour = smoothstep(0.07, 0.15, blur(jump.astype(np.float32), 2.0))
-    black = np.maximum(np.asarray(plate, np.float32) / 255, contour)
+    black = np.maximum(single(plate) / 255, contour)
 
     tooth = paper(shape, rng)
     sheet = ramp(0.5 + 0.5 * noise(shape, 3, rng), palette("f8ebcb f2dfb4"))
@@ -1071,131 +1091,121 @@ def ink_hatching(shape: tuple[int, int], rng: Generator) -> Array:
     return mix(colour, palette("1d1712")[0], np.clip(black * (0.97 + 0.06 * tooth), 0, 1))
 
 
-def koi(spine: Points, girth: float) -> tuple[Points, Points]:
-    """Even spine points of a fish and its half width at each."""
-    path = resample(spine, 80)
-    t = np.linspace(0, 1, 80)
+@dataclass
+class Cartoon:
+    """A mosaic's full-size design: colours, directions of the rows, and numbered parts."""
+
+    u: Array
+    v: Array
+    colour: Array
+    angle: Array
+    part: Labels
+
+    def put(self, mask: Mask, tone: Array, angle: Array | float) -> None:
+        """Add a new part on top of those already there."""
+        self.colour = np.where(mask[..., None], tone, self.colour)
+        self.angle = np.where(mask, angle, self.angle)
+        self.part = np.where(mask, self.part.max() + 1, self.part)
+
+
+def put_lily(cartoon: Cartoon, x: float, y: float, r: float, notch: float) -> None:
+    """A lily pad with a notch and a flower."""
+    far, bearing = around(cartoon.u, cartoon.v, x, y)
+    whole = np.abs(swing(bearing, notch)) > 0.22
+    veins = np.abs(np.sin(bearing * 5)) < 0.13
+    greens = ramp(far / r, palette("d7dc6a 7fb03c 2f7a3e 1a5233"))
+    greens[veins] = palette("e6e59a")[0]
+    pinks = palette("f8d24a f6c8c8 e86a8a b52d62")
+    petals = ramp(far / r / 0.42 + 0.2 * np.cos(bearing * 8), pinks)
+    rows = bearing + np.pi / 2
+    cartoon.put((far < r + 0.014) & whole, palette("0b2a33")[0], rows)
+    cartoon.put((far < r) & whole, greens, rows)
+    cartoon.put(far < r * 0.42, petals, rows)
+
+
+def put_koi(cartoon: Cartoon, knots: list[tuple[float, float]], hues: Array, spots: Array) -> None:
+    """A koi along a curve from nose to tail; ``spots`` above 0.25 are dark patches."""
+    u, v, shape = cartoon.u, cartoon.v, cartoon.part.shape
+    girth, count = 0.088, 80
+    outline = palette("07222e")[0]
+    path = resample(smooth_curve(knots), count)
+    t = np.linspace(0, 1, count)
     body = np.sin(np.pi * np.clip(t * 1.08 + 0.06, 0, 1) ** 0.72) ** 0.8
-    return path, girth * np.maximum(body, 0.20)
+    half = girth * np.maximum(body, 0.20)
+    tangent = np.gradient(path, axis=0)
+    lean = np.arctan2(tangent[:, 1], tangent[:, 0])
+
+    gap, rows = np.full(shape, 9.0, np.float32), np.zeros(shape, np.float32)
+    place, side = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    for i, ((x, y), wide) in enumerate(zip(path, half, strict=True)):
+        far = np.hypot(u - x, v - y)
+        closer = far - wide < gap
+        cross = tangent[i, 0] * (v - y) - tangent[i, 1] * (u - x)
+        gap[closer], rows[closer], place[closer] = (far - wide)[closer], lean[i], t[i]
+        side[closer] = (np.sign(cross) * far / girth)[closer]
+
+    shoulder = 24
+    far, bearing = around(u, v, path[shoulder, 0], path[shoulder, 1])
+    for hand in (-1, 1):
+        off = swing(bearing, lean[shoulder] + hand)
+        reach = 0.165 * np.cos(off * 1.9)
+        tone = ramp(0.3 + 2.5 * far + 0.2 * np.sin(off * 30), hues)
+        cartoon.put((far < reach + 0.012) & (np.abs(off) < 0.76), outline, bearing)
+        cartoon.put((far < reach) & (np.abs(off) < 0.7), tone, bearing)
+
+    far, bearing = around(u, v, path[-1, 0], path[-1, 1])
+    off = swing(bearing, lean[-4])
+    reach = 0.17 * (0.55 + 0.45 * np.abs(np.sin(off * 1.7)))
+    tail = ramp(0.6 * far / 0.17 - 0.25 * np.sin(off * 26) / 2 + 0.125, hues[::-1])
+    halo = ((far < reach + 0.012) & (np.abs(off) < 1.02)) | (gap < 0.013)
+    cartoon.put(halo, outline, np.where(gap < 0.013, rows, bearing))
+    cartoon.put((far < reach) & (np.abs(off) < 0.95), tail, bearing)
+
+    scales = (np.sin(place * 95 + np.pi * np.floor(side * 5)) > 0.2) & (place > 0.2)
+    tone = ramp(np.abs(side) * 0.9, hues)
+    tone = np.where((np.sin(place * 21 + 0.8) + spots > 0.25)[..., None], hues[2], tone)
+    cartoon.put(gap < 0, np.where(scales[..., None], tone * 0.84, tone), rows)
+    for hand in (-1, 1):
+        x, y = path[7] + normals(path)[7] * hand * girth * 0.42
+        eye = np.hypot(u - x, v - y)
+        cartoon.put(eye < 0.017, palette("fff4dc")[0], 0.0)
+        cartoon.put(eye < 0.011, palette("0a0a12")[0], 0.0)
 
 
-def koi_pond(shape: tuple[int, int], rng: Generator) -> tuple[Array, Array, Labels]:
-    """Colours, tile directions and parts of the mosaic's design."""
+def koi_pond(shape: tuple[int, int], rng: Generator) -> Cartoon:
+    """The design: swirling water in a striped frame, four lily pads and two koi."""
     u, v = units(shape)
     aspect = shape[1] / shape[0]
-    cx, cy = aspect / 2, 0.5
-    d, turn = np.hypot(u - cx, v - cy), np.arctan2(v - cy, u - cx)
+    d, turn = around(u, v, aspect / 2, 0.5)
     stream = d + 0.05 * np.sin(3 * turn + 7 * d) + 0.10 * noise(shape, 2.4, rng, 2)
     wave = 0.5 + 0.5 * np.sin(stream * 34)
-    water = palette("0b3a53 10607a 1f8a96 59b8ac c2e3c8")
-    colour = ramp(np.clip(wave * 0.72 + 0.2 * noise(shape, 5, rng) + 0.12, 0, 1), water)
-    angle = flow_along(stream)
-    part = (np.floor(stream * 34 / np.pi).astype(np.int32)) % 2
+    water = ramp(
+        wave * 0.72 + 0.2 * noise(shape, 5, rng) + 0.12,
+        palette("0b3a53 10607a 1f8a96 59b8ac c2e3c8"),
+    )
+    rings = np.floor(stream * 34 / np.pi).astype(np.int32) % 2
+    cartoon = Cartoon(u, v, water, flow_along(stream), rings)
 
     rim = np.minimum(np.minimum(u, aspect - u), np.minimum(v, 1 - v))
-    border = rim < 0.075
-    frame = ramp(
-        (0.5 + 0.5 * np.sin((u + v) * 60)).astype(np.float32), palette("b8321f e8a53a f4dfa6")
-    )
-    frame[(rim < 0.02)] = palette("3a1420")[0]
-    frame[(rim > 0.058)] = palette("3a1420")[0]
-    colour = np.where(border[..., None], frame, colour)
-    angle = np.where(border, 0.0, angle)
-    part = np.where(border, 10 + (rim < 0.02) + 2 * (rim > 0.058), part)
-
-    def blend(shape_mask: Mask, tone: Array, turned: Array | float, code: int) -> None:
-        nonlocal colour, angle, part
-        colour = np.where(shape_mask[..., None], tone, colour)
-        angle = np.where(shape_mask, turned, angle)
-        part = np.where(shape_mask, code, part)
-
-    for lx, ly, r, gap in [
+    stripes = ramp(0.5 + 0.5 * np.sin((u + v) * 60), palette("b8321f e8a53a f4dfa6"))
+    cartoon.put(rim < 0.075, palette("3a1420")[0], 0.0)
+    cartoon.put(rim < 0.058, stripes, 0.0)
+    cartoon.put(rim < 0.020, palette("3a1420")[0], 0.0)
+    for x, y, r, notch in [
         (0.17, 0.20, 0.10, 0.6),
         (1.17, 0.82, 0.115, 3.6),
         (1.19, 0.17, 0.07, 2.4),
         (0.15, 0.83, 0.075, 5.4),
     ]:
-        far, around = np.hypot(u - lx, v - ly), np.arctan2(v - ly, u - lx)
-        notch = np.abs((around - gap + np.pi) % TAU - np.pi) < 0.22
-        pad = (far < r) & ~notch
-        veins = np.abs(np.sin(around * 5)) < 0.13
-        greens = ramp((far / r).astype(np.float32), palette("d7dc6a 7fb03c 2f7a3e 1a5233"))
-        greens[veins] = palette("e6e59a")[0]
-        blend((far < r + 0.014) & ~notch, palette("0b2a33")[0], around + np.pi / 2, 30)
-        blend(pad, greens, around + np.pi / 2, 31)
-        bloom = far < r * 0.42
-        petals = ramp(
-            (far / r / 0.42 + 0.2 * np.cos(around * 8)).astype(np.float32),
-            palette("f8d24a f6c8c8 e86a8a b52d62"),
-        )
-        blend(bloom, petals, around + np.pi / 2, 32)
-
-    swims = [
-        (
-            [(0.43, 0.62), (0.355, 0.43), (0.44, 0.25), (0.63, 0.175), (0.83, 0.20)],
-            0.088,
-            "f6ead2 f2742b d93a1e 8f1d1a",
-            40,
-        ),
-        (
-            [(0.92, 0.40), (0.985, 0.58), (0.89, 0.75), (0.69, 0.825), (0.50, 0.795)],
-            0.088,
-            "fff4dc f7b733 f08a24 b5451b",
-            50,
-        ),
-    ]
-    for knots, girth, codes, code in swims:
-        path, half = koi(smooth_curve(knots), girth)
-        gap = np.full(shape, 9.0, np.float32)
-        place, lean = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        side = np.zeros(shape, np.float32)
-        tangent = np.gradient(path, axis=0)
-        for i, ((px, py), wide) in enumerate(zip(path, half, strict=True)):
-            far = np.hypot(u - px, v - py)
-            closer = far - wide < gap
-            gap[closer] = (far - wide)[closer]
-            place[closer] = i / 79
-            lean[closer] = np.arctan2(tangent[i, 1], tangent[i, 0])
-            cross = tangent[i, 0] * (v - py) - tangent[i, 1] * (u - px)
-            side[closer] = (np.sign(cross) * far / girth)[closer]
-        tail = path[-1]
-        heading = np.arctan2(*(path[-1] - path[-8])[::-1])
-        far, bearing = np.hypot(u - tail[0], v - tail[1]), np.arctan2(v - tail[1], u - tail[0])
-        swing = (bearing - heading + np.pi) % TAU - np.pi
-        reach = 0.17 * (0.55 + 0.45 * np.abs(np.sin(swing * 1.7)))
-        fin = (far < reach) & (np.abs(swing) < 0.95)
-        stripes = 0.5 + 0.5 * np.sin(swing * 26)
-        fins = ramp(
-            (0.25 + 0.6 * far / 0.17 - 0.25 * stripes).astype(np.float32), palette(codes)[::-1]
-        )
-        fore = path[24]
-        for hand in (-1, 1):
-            aim = np.arctan2(tangent[24, 1], tangent[24, 0]) + hand * 1.0
-            reach2, bear2 = np.hypot(u - fore[0], v - fore[1]), np.arctan2(v - fore[1], u - fore[0])
-            swing2 = (bear2 - aim + np.pi) % TAU - np.pi
-            paddle = (reach2 < 0.165 * np.cos(swing2 * 1.9)) & (np.abs(swing2) < 0.7)
-            tone = ramp(
-                (0.3 + 2.5 * reach2 + 0.2 * np.sin(swing2 * 30)).astype(np.float32), palette(codes)
-            )
-            halo = (reach2 < 0.012 + 0.165 * np.cos(swing2 * 1.9)) & (np.abs(swing2) < 0.76)
-            blend(halo, palette("07222e")[0], bear2, code + 6)
-            blend(paddle, tone, bear2, code + 3)
-        halo = ((far < reach + 0.012) & (np.abs(swing) < 1.02)) | (gap < 0.013)
-        blend(halo, palette("07222e")[0], np.where(gap < 0.013, lean, bearing), code + 5)
-        blend(fin, fins, bearing, code + 1)
-        body = gap < 0
-        scale = np.sin(place * 95 + np.pi * np.floor(side * 5)) > 0.2
-        spots = np.sin(place * 21 + 0.8) + 0.9 * noise(shape, 5, rng, 2)
-        tone = ramp(np.clip(np.abs(side) * 0.9, 0, 1).astype(np.float32), palette(codes))
-        tone = np.where((spots > 0.25)[..., None], palette(codes)[2], tone)
-        tone = np.where((scale & (place > 0.2))[..., None], tone * 0.84, tone)
-        blend(body, tone, lean, code)
-        for hand in (-1, 1):
-            nose = normals(path)[7] * hand * girth * 0.42
-            eye = np.hypot(u - path[7, 0] - nose[0], v - path[7, 1] - nose[1])
-            blend(eye < 0.017, palette("fff4dc")[0], 0.0, code + 8)
-            blend(eye < 0.011, palette("0a0a12")[0], 0.0, code + 9)
-    return colour.astype(np.float32), angle.astype(np.float32), part.astype(np.int32)
+        put_lily(cartoon, x, y, r, notch)
+    red = [(0.43, 0.62), (0.355, 0.43), (0.44, 0.25), (0.63, 0.175), (0.83, 0.20)]
+    gold = [(0.92, 0.40), (0.985, 0.58), (0.89, 0.75), (0.69, 0.825), (0.50, 0.795)]
+    for knots, hues in [
+        (red, "f6ead2 f2742b d93a1e 8f1d1a"),
+        (gold, "fff4dc f7b733 f08a24 b5451b"),
+    ]:
+        put_koi(cartoon, knots, palette(hues), 0.9 * noise(shape, 5, rng, 2))
+    return cartoon
 
 
 def settle_tiles(angle: Array, part: Labels, spots: Points, size: float, rounds: int) -> Points:
@@ -1203,9 +1213,7 @@ def settle_tiles(angle: Array, part: Labels, spots: Points, size: float, rounds:
     rows, columns = angle.shape
     reach = int(size * 1.1) + 1
     dy, dx = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    seam = np.zeros(part.shape, bool)
-    seam[:, 1:] |= part[:, 1:] != part[:, :-1]
-    seam[1:] |= part[1:] != part[:-1]
+    seam = seams(part)
     grid_y, grid_x = np.mgrid[0:rows, 0:columns]
     for _ in range(rounds):
         best = np.full((rows + 2 * reach, columns + 2 * reach), 1e9, np.float32)
@@ -1234,17 +1242,18 @@ def settle_tiles(angle: Array, part: Labels, spots: Points, size: float, rounds:
 def mosaic_koi(shape: tuple[int, int], rng: Generator) -> Array:
     """Two koi circling among lily pads, in glass and marble tesserae."""
     small = (shape[0] // 3, shape[1] // 3)
-    colour, angle, part = koi_pond(small, rng)
+    cartoon = koi_pond(small, rng)
+    angle = cartoon.angle
     size = 7.4
     spots = scattered(small, size, rng)
     keep = (spots[:, 0] > -3) & (spots[:, 0] < small[1] + 3)
     keep &= (spots[:, 1] > -3) & (spots[:, 1] < small[0] + 3)
-    spots = settle_tiles(angle, part, spots[keep], size, 14)
+    spots = settle_tiles(angle, cartoon.part, spots[keep], size, 14)
 
     bed = Image.new("RGB", (shape[1], shape[0]), ink(palette("2b2622")[0]))
     bump = Image.new("L", (shape[1], shape[0]), 0)
     draw, rise = ImageDraw.Draw(bed), ImageDraw.Draw(bump)
-    tones = jittered(sample(colour, spots[:, 0], spots[:, 1]), rng, 0.11, 0.035)
+    tones = jittered(sample(cartoon.colour, spots[:, 0], spots[:, 1]), rng, 0.11, 0.035)
     for (x, y), tone in zip(spots, tones, strict=True):
         turn = float(sample(angle, np.array([x]), np.array([y]))[0]) + rng.normal(0, 0.03)
         half = size * 3 * 0.5 * rng.uniform(0.84, 0.93)
@@ -1254,8 +1263,8 @@ def mosaic_koi(shape: tuple[int, int], rng: Generator) -> Array:
         at = corners @ spin + [x * 3, y * 3]
         polygon(draw, at, ink(tone))
         polygon(rise, at, int(rng.uniform(150, 255)))
-    height = np.asarray(bump, np.float32) / 255
-    stone = np.asarray(bed, np.float32) / 255
+    height = single(bump) / 255
+    stone = single(bed) / 255
     grout = height == 0
     veins = noise(shape, 60, rng, 3)
     stone = stone * (1 + np.where(grout, 0.35, 0.13) * veins)[..., None]
@@ -1313,20 +1322,20 @@ def riverside(shape: tuple[int, int], rng: Generator) -> Array:
     sway = 30 * np.sin(v * 190) * np.clip((v - level) * 4, 0, 1)
     mirror_column = np.clip(np.arange(shape[1]) + sway, 0, shape[1] - 1).astype(int)
     deep = ramp((v - level) / 0.5, palette("f9b56f c9a3b8 6a8fd0 2f5fb0 1f3f8f"))
-    swell = smoothstep(-0.2, 0.5, np.sin(v * 150 + 4 * stretched_noise(shape, 3, 8, rng, 2)))
-    lay(water, mix(colour[mirror_row, mirror_column], deep, 0.35 + 0.4 * swell * (v > 0.5)))
+    ripple = smoothstep(-0.2, 0.5, np.sin(v * 150 + 4 * stretched_noise(shape, 3, 8, rng, 2)))
+    lay(water, mix(colour[mirror_row, mirror_column], deep, 0.35 + 0.4 * ripple * (v > 0.5)))
     glitter = np.exp(-(((u - sun_x) / (0.03 + 0.16 * (v - level))) ** 2)) * water
     colour = mix(colour, palette("fff0a8")[0], glitter * (0.55 + 0.5 * np.sin(v * 210)))
 
     for x, y, s in [(0.26, 0.635, 0.22), (0.60, 0.525, 0.10)]:
-        lift = (y - v) / s
-        wide = s * 0.42 * (1 - lift)
+        rise = (y - v) / s
+        wide = s * 0.42 * (1 - rise)
         fall = (v - y) / s
         echo = (fall > 0.1) & (fall < 0.8) & (np.abs(u - x - 0.01) < s * 0.3 * (1 - fall))
         lay(echo & (np.sin(v * 230) > -0.3), palette("f0d8d0")[0])
-        lay((lift > 0.06) & (lift < 1) & (u > x) & (u < x + wide), palette("fff6e4")[0])
+        lay((rise > 0.06) & (rise < 1) & (u > x) & (u < x + wide), palette("fff6e4")[0])
         lay(
-            (lift > 0.1) & (lift < 0.9) & (u < x - 0.01) & (u > x - 0.7 * wide),
+            (rise > 0.1) & (rise < 0.9) & (u < x - 0.01) & (u > x - 0.7 * wide),
             palette("f2955f")[0],
         )
         lay(
@@ -1383,7 +1392,7 @@ def pointillism(shape: tuple[int, int], rng: Generator) -> Array:
         radii = radius * rng.uniform(0.75, 1.1, len(spots))
         for (x, y), tone, r in zip(spots, tones, radii, strict=True):
             disc(draw, x, y, r, ink(tone))
-    canvas = np.asarray(image, np.float32) / 255
+    canvas = single(image) / 255
     bump = blur(canvas.mean(axis=-1), 1.5)
     return lit(canvas, relief(bump, 1.6), 0.15) * (1 + 0.02 * paper(shape, rng))[..., None]
 
@@ -1436,7 +1445,7 @@ def marbled_paper(shape: tuple[int, int], rng: Generator) -> Array:
         0.06 * noise(shape, 7, rng) + 0.035 * noise(shape, 120, rng, 2) + 0.02 * paper(shape, rng)
     )
     edge = np.abs(np.gradient(blur(colour.mean(axis=-1), 1.6))).max(axis=0)
-    return np.clip(colour * (1 + pool - np.clip(edge * 1.6, 0, 0.25))[..., None], 0, 1)
+    return single(colour * (1 + pool - np.clip(edge * 1.6, 0, 0.25))[..., None])
 
 
 def split_facets(outline: Points, rng: Generator, smallest: float) -> list[Points]:
@@ -1536,7 +1545,7 @@ def still_life(shape: tuple[int, int]) -> Array:
     for x, y, r, tone in [(12, 84, 8, tones[7]), (25, 89, 7, tones[10]), (72, 88, 8, tones[7])]:
         disc(draw, x * h, y * h, r * h, ink(tone))
         disc(draw, (x - r * 0.25) * h, (y - r * 0.25) * h, r * 0.55 * h, ink(tone, 0.14))
-    return np.asarray(image, np.float32) / 255
+    return single(image) / 255
 
 
 def cubist_shards(shape: tuple[int, int], rng: Generator) -> Array:
@@ -1608,7 +1617,7 @@ def cubist_shards(shape: tuple[int, int], rng: Generator) -> Array:
                     widths = weight * np.linspace(1.0, rng.uniform(0.1, 0.5), 12)
                     polygon(draw, ribbon(path, widths), 255)
     wear = 0.75 + 0.25 * noise(shape, 50, rng, 2)
-    line = np.asarray(plate, np.float32) / 255 * wear
+    line = single(plate) / 255 * wear
     canvas = mix(painting.colour, np.clip(colour, 0, 1), 0.55)
     canvas = lit(canvas, relief(blur(painting.height, 1.2), 1.1), 0.22)
     return mix(canvas, palette("1a100c")[0], line)
@@ -1905,8 +1914,8 @@ def gilded_garden(shape: tuple[int, int], rng: Generator) -> Array:
     for x0, y0, r in discs:
         draw_rosette(draw, rise, x0, y0, r, tones, rng)
 
-    colour = np.asarray(image, np.float32) / 255
-    height = blur(np.asarray(bump, np.float32) / 255, 2.0)
+    colour: Array = single(image) / 255
+    height = blur(single(bump) / 255, 2.0)
     hammered = 0.030 * noise(shape, 44, rng, 2)
     return lit(colour, relief(height + hammered, 7.0), 0.5)
 

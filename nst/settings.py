@@ -22,7 +22,7 @@ LAYER_CHANNELS: dict[str, int] = {
 """The 16 convolution layers of VGG-19, shallow to deep, with their numbers of channels n_C."""
 
 GATYS_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-MAX_LAYER_WEIGHT = 100.0
+MAX_LAYER_WEIGHT = 10.0
 
 
 def gatys_layer_weight(layer: str) -> float:

@@ -10,7 +10,7 @@ import functools
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -56,6 +56,10 @@ class TransferStep:
     def image(self) -> Image.Image:
         """The picture, 8-bit RGB; converted when asked for."""
         return to_image(self.pixels)
+
+    def without_pixels(self) -> TransferStep:
+        """The figures alone, for keeping many steps in little memory."""
+        return replace(self, pixels=self.pixels.new_empty(0))
 
 
 def transfer_style(

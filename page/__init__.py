@@ -1,0 +1,1 @@
+"""The parts of the page, each what a visitor sees of it; `app.py` puts them together."""

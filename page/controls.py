@@ -1,0 +1,160 @@
+"""Sliders and choices, generated from `TransferSettings`, and back again.
+
+Knows Gradio components and settings; nothing of runs or pictures.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from nst.settings import (
+    DEFAULTS,
+    LAYER_CHANNELS,
+    LOOKS,
+    Option,
+    TransferSettings,
+    gatys_layer_weight,
+    options,
+)
+
+# A logarithmic slider moves the exponent; its label shows the value itself.
+SHOW_POWER = """(exponent) => ({{
+    __type__: "update",
+    label: "{label}: " + Number((10 ** exponent).toPrecision(3)),
+}})"""
+
+
+class Controls:
+    """The page's components by setting name, and by layer for the weights λ.
+
+    The components are created where the methods are called, so that the page decides the layout.
+    """
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, Component] = {}
+        self.layers: dict[str, gr.Slider] = {}
+
+    @property
+    def components(self) -> set[Component]:
+        return {*self.by_name.values(), *self.layers.values()}
+
+    def add(self, *names: str) -> None:
+        """Show the settings named."""
+        for name in names:
+            self.by_name[name] = _component(name, options()[name])
+
+    def add_layers(self, *layers: str) -> None:
+        """Show the weights λ of the layers named."""
+        option = options()["layer_weights"]
+        low, high = option.range
+        for layer in layers:
+            self.layers[layer] = gr.Slider(
+                low,
+                high,
+                value=DEFAULTS.layer_weights.get(layer, 0.0),
+                step=0.1,
+                label=f"λ {layer}",
+                info=f"{_LAYER_MEANINGS[layer[4]]} 1 is λ = {gatys_layer_weight(layer):.3g}.",
+            )
+
+    def settings(self, values: Mapping[Component, Any]) -> TransferSettings:
+        """What the visitor chose. Raises `ValueError` for what no control allows."""
+        chosen: dict[str, Any] = {
+            name: _power(values[component]) if options()[name].logarithmic else values[component]
+            for name, component in self.by_name.items()
+        }
+        for spec in dataclasses.fields(TransferSettings):
+            if isinstance(spec.default, int) and isinstance(chosen.get(spec.name), float):
+                chosen[spec.name] = round(chosen[spec.name])  # browsers send 3 as 3.0 at times
+        weights = {layer: values[slider] for layer, slider in self.layers.items()}
+        return TransferSettings(**chosen, layer_weights=weights)
+
+    def show(self, settings: TransferSettings, names: set[str]) -> dict[Component, Any]:
+        """Updates that move the controls of `names` to `settings`."""
+        updates: dict[Component, Any] = {}
+        for name in names - {"layer_weights"}:
+            updates[self.by_name[name]] = _update(settings, name)
+        if "layer_weights" in names:
+            for layer, slider in self.layers.items():
+                updates[slider] = settings.layer_weights.get(layer, 0.0)
+        return updates
+
+    def add_looks(self) -> gr.Radio:
+        """The named looks, which set several controls at once."""
+        return gr.Radio(
+            list(LOOKS),
+            value="Balanced",
+            label="Look",
+            info="A starting point; every slider below can still be moved.",
+            elem_id="look",
+        )
+
+    def wire(self, look: gr.Radio) -> None:
+        """Connect the looks and the labels of logarithmic sliders; call when all are shown."""
+        changed = {name for look_changes in LOOKS.values() for name in look_changes}
+        targets = [self.by_name[name] for name in changed - {"layer_weights"}]
+        look.input(
+            lambda name: self.show(TransferSettings.of_look(name), changed),
+            look,
+            [*targets, *self.layers.values()],
+            queue=False,
+            show_progress="hidden",
+            api_visibility="private",
+        )
+        for name, component in self.by_name.items():
+            if options()[name].logarithmic:
+                component.change(
+                    None, component, component, js=SHOW_POWER.format(label=options()[name].label)
+                )
+
+
+_LAYER_MEANINGS = {
+    "1": "Colour and the finest grain.",
+    "2": "Short strokes and edges.",
+    "3": "Strokes and small motifs.",
+    "4": "Larger motifs.",
+    "5": "The largest shapes.",
+}
+
+OTHER_LAYERS = tuple(layer for layer in LAYER_CHANNELS if layer not in DEFAULTS.layer_weights)
+
+
+def _component(name: str, option: Option) -> Component:
+    value = getattr(DEFAULTS, name)
+    if option.choices:
+        choices = [(label, choice) for choice, label in option.choices.items()]
+        kind = gr.Radio if len(choices) <= 3 else gr.Dropdown
+        return kind(choices, value=value, label=option.label, info=option.help)
+    low, high = option.range
+    if name == "seed":
+        return gr.Number(
+            value, minimum=low, maximum=high, precision=0, label=option.label, info=option.help
+        )
+    if option.logarithmic:
+        return gr.Slider(
+            math.log10(low),
+            math.log10(high),
+            value=math.log10(value),
+            step=0.05,
+            label=f"{option.label}: {value:g}",
+            info=option.help,
+            elem_classes="power",
+        )
+    return gr.Slider(low, high, value=value, step=option.step, label=option.label, info=option.help)
+
+
+def _update(settings: TransferSettings, name: str) -> Any:
+    value, option = getattr(settings, name), options()[name]
+    if not option.logarithmic:
+        return value
+    return gr.update(value=math.log10(value), label=f"{option.label}: {value:g}")
+
+
+def _power(exponent: float) -> float:
+    return float(f"{10**exponent:.3g}")

@@ -1,0 +1,84 @@
+"""What many tests share: small made-up pictures, and VGG-19 with a handful of random channels."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from nst.settings import LAYER_CHANNELS, TransferSettings
+from nst.transfer import load_network
+from nst.vgg import VGG
+from nst.weights import VGGWeights
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+MakeNetwork = Callable[..., VGG]
+MakePicture = Callable[..., Image.Image]
+
+TINY_CHANNELS = {"1": 4, "2": 5, "3": 6, "4": 7, "5": 8}  # by block
+
+
+def tiny_weights(seed: int = 0) -> VGGWeights:
+    """Random parameters that keep the size of activations from layer to layer."""
+    generator = torch.Generator().manual_seed(seed)
+    convolutions = {}
+    n_in = 3
+    for layer in LAYER_CHANNELS:
+        n_out = TINY_CHANNELS[layer[len("relu")]]
+        weight = torch.randn(n_out, n_in, 3, 3, generator=generator) * math.sqrt(2 / (9 * n_in))
+        convolutions[layer] = (weight, torch.randn(n_out, generator=generator))
+        n_in = n_out
+    return VGGWeights((0.48, 0.46, 0.41), (255.0, 255.0, 255.0), convolutions)
+
+
+@pytest.fixture
+def make_network() -> MakeNetwork:
+    """`make_network(seed=0, **options of VGG)`: all 16 layers, very few channels."""
+
+    def make(seed: int = 0, **options: object) -> VGG:
+        return VGG(tiny_weights(seed), **options)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def network(make_network: MakeNetwork) -> VGG:
+    return make_network()
+
+
+@pytest.fixture
+def make_picture() -> MakePicture:
+    """`make_picture(width, height, seed)`: waves and grain in mid-range colours."""
+
+    def make(width: int = 40, height: int = 30, seed: int = 0) -> Image.Image:
+        rng = np.random.default_rng(seed)
+        y, x = np.mgrid[:height, :width]
+        waves = [np.sin(rng.uniform(0.05, 0.6) * x + rng.uniform(0.05, 0.6) * y) for _ in "RGB"]
+        grain = rng.normal(0, 12, (height, width, 3))
+        pixels = rng.uniform(100, 150, 3) + 40 * np.stack(waves, axis=-1) + grain
+        return Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8))
+
+    return make
+
+
+@pytest.fixture
+def photo(make_picture: MakePicture) -> Image.Image:
+    return make_picture(80, 60, seed=1)
+
+
+@pytest.fixture
+def painting(make_picture: MakePicture) -> Image.Image:
+    """Another size and aspect ratio than `photo`."""
+    return make_picture(50, 70, seed=2)
+
+
+@pytest.fixture(scope="session")
+def real_network() -> VGG:
+    """The original VGG-19 in float32 on the CPU."""
+    return load_network(TransferSettings(precision="float32"), "cpu")

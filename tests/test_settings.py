@@ -1,0 +1,221 @@
+"""Every setting's default, range and message."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from nst.settings import (
+    DEFAULTS,
+    GATYS_STYLE_LAYERS,
+    LAYER_CHANNELS,
+    LOOKS,
+    MAX_LAYER_WEIGHT,
+    TransferSettings,
+    default,
+    options,
+    parse_layer_weights,
+)
+
+OPTIONS = options()
+CHOICES = [name for name, option in OPTIONS.items() if option.choices]
+NUMBERS = [name for name in OPTIONS if name not in CHOICES and name != "layer_weights"]
+WHOLE_NUMBERS = [name for name in NUMBERS if isinstance(default(name), int)]
+NOT_NUMBERS: list[Any] = [
+    True,
+    float("nan"),
+    float("inf"),
+    float("-inf"),
+    "1",
+    None,
+    [1],
+    1j,
+]
+HUGE = 10**400  # JSON can carry it; it does not fit into a float
+
+
+def test_the_kinds_of_settings_are_told_apart() -> None:
+    assert len(NUMBERS) > 4
+    assert len(CHOICES) > 4
+    assert set(WHOLE_NUMBERS) >= {"size", "iterations", "seed"}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_bounds_are_inclusive_and_hold_the_default(name: str) -> None:
+    low, high = OPTIONS[name].range
+    assert low <= default(name) <= high
+    for value in (low, high):
+        assert getattr(TransferSettings(**{name: value}), name) == value
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("beyond", [-1, 1])
+def test_a_number_out_of_range_is_refused(name: str, beyond: int) -> None:
+    low, high = OPTIONS[name].range
+    step = 1 if name in WHOLE_NUMBERS else 0.001
+    value = low - step if beyond < 0 else high + step
+    with pytest.raises(ValueError, match=f"^{name} must be from ") as caught:
+        TransferSettings(**{name: value})
+    for part in (repr(value), f"{low:g}", f"{high:g}"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", NOT_NUMBERS, ids=repr)
+def test_what_is_no_number_is_refused(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be a .* number, not ") as caught:
+        TransferSettings(**{name: value})  # type: ignore[arg-type]
+    assert repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_huge_number_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be "):
+        TransferSettings(**{name: HUGE})  # type: ignore[arg-type]
+
+
+def test_a_huge_layer_weight_is_refused() -> None:
+    with pytest.raises(ValueError, match="^the weight of relu3_1 must be "):
+        TransferSettings(layer_weights={"relu3_1": HUGE})
+
+
+@pytest.mark.parametrize("name", WHOLE_NUMBERS)
+def test_fractions_of_whole_numbers_are_refused(name: str) -> None:
+    value = default(name) + 0.5
+    with pytest.raises(ValueError, match=f"^{name} must be a whole number, not {value}"):
+        TransferSettings(**{name: value})
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_every_choice_is_accepted(name: str) -> None:
+    assert default(name) in OPTIONS[name].choices
+    for value in OPTIONS[name].choices:
+        assert getattr(TransferSettings(**{name: value}), name) == value  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize("value", ["nonsense", "", None, 3, True, [], {}], ids=repr)
+def test_what_is_no_choice_is_refused(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be one of ") as caught:
+        TransferSettings(**{name: value})  # type: ignore[arg-type]
+    for part in (repr(value), *OPTIONS[name].choices):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("layer", ["relu1_3", "conv1_1", "", "RELU1_1", 1])
+def test_an_unknown_layer_is_refused_with_the_list(layer: Any) -> None:
+    with pytest.raises(ValueError, match="^layer_weights names a layer ") as caught:
+        TransferSettings(layer_weights={"relu1_1": 1.0, layer: 1.0})
+    for part in (repr(layer), *LAYER_CHANNELS):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("weight", [-0.1, MAX_LAYER_WEIGHT + 1, *NOT_NUMBERS], ids=repr)
+def test_a_bad_layer_weight_is_refused(weight: Any) -> None:
+    with pytest.raises(ValueError, match="^the weight of relu3_1 must be ") as caught:
+        TransferSettings(layer_weights={"relu3_1": weight})
+    assert repr(weight) in str(caught.value)
+
+
+@pytest.mark.parametrize("weights", [None, 1.0, "relu1_1=1", ["relu1_1"]], ids=repr)
+def test_layer_weights_must_be_a_mapping(weights: Any) -> None:
+    with pytest.raises(ValueError, match="^layer_weights must map "):
+        TransferSettings(layer_weights=weights)
+
+
+def test_defaults_are_gatys_choice() -> None:
+    assert DEFAULTS.layer_weights == dict.fromkeys(GATYS_STYLE_LAYERS, 1.0)
+    assert (DEFAULTS.alpha, DEFAULTS.beta, DEFAULTS.content_layer) == (1.0, 1.0, "relu4_2")
+    assert (DEFAULTS.pooling, DEFAULTS.total_variation) == ("max", 0.0)
+
+
+def test_layers_are_those_of_vgg_19() -> None:
+    assert len(LAYER_CHANNELS) == 16
+    assert list(LAYER_CHANNELS.items())[:5] == [
+        ("relu1_1", 64),
+        ("relu1_2", 64),
+        ("relu2_1", 128),
+        ("relu2_2", 128),
+        ("relu3_1", 256),
+    ]
+    assert LAYER_CHANNELS["relu5_4"] == 512
+
+
+def test_style_layers_are_those_that_count_from_shallow_to_deep() -> None:
+    weights = {"relu5_1": 2, "relu1_1": 0.5, "relu3_1": 0}
+    settings = TransferSettings(layer_weights=weights)
+    assert list(settings.style_layers.items()) == [("relu1_1", 0.5), ("relu5_1", 2.0)]
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        DEFAULTS.alpha = 2.0  # type: ignore[misc]
+
+
+def test_settings_keep_their_own_layer_weights() -> None:
+    weights = {"relu1_1": 1.0}
+    settings = TransferSettings(layer_weights=weights)
+    weights["relu1_1"] = -1.0
+    assert settings.layer_weights == {"relu1_1": 1.0}
+    assert TransferSettings().layer_weights is not TransferSettings().layer_weights
+
+
+def test_equal_settings_are_equal_keys() -> None:
+    assert hash(TransferSettings(alpha=2.0)) == hash(TransferSettings(alpha=2.0))
+    assert TransferSettings(layer_weights={"relu1_1": 1.0}) != DEFAULTS
+
+
+def test_replace_changes_one_value_and_checks_it() -> None:
+    assert DEFAULTS.replace(alpha=2.0) == TransferSettings(alpha=2.0)
+    with pytest.raises(ValueError, match="^size must be from .* to .*, not 1$"):
+        DEFAULTS.replace(size=1)
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_look_is_valid_and_its_own(look: str) -> None:
+    settings = TransferSettings.of_look(look)
+    for name, value in LOOKS[look].items():
+        assert getattr(settings, name) == value
+    others = [TransferSettings.of_look(name) for name in LOOKS if name != look]
+    assert settings not in others
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_setting_is_explained_in_one_line(name: str) -> None:
+    option = OPTIONS[name]
+    for text in (option.label, option.help):
+        assert text.strip() == text
+        assert len(text.splitlines()) == 1
+    assert option.help.endswith(".")
+    assert all(option.choices.values()), "each choice says what it does"
+
+
+def test_labels_differ() -> None:
+    assert len({option.label for option in OPTIONS.values()}) == len(OPTIONS)
+
+
+def test_only_numbers_have_a_range() -> None:
+    with pytest.raises(TypeError, match="Optimiser has no range"):
+        _ = OPTIONS["optimizer"].range
+
+
+@pytest.mark.parametrize(
+    ("text", "weights"),
+    [
+        ("relu1_1=1,relu2_1=0.5", {"relu1_1": 1.0, "relu2_1": 0.5}),
+        (" relu1_1 = 2 , ", {"relu1_1": 2.0}),
+        ("relu5_1=1e-2", {"relu5_1": 0.01}),
+        ("", {}),
+    ],
+)
+def test_layer_weights_are_read(text: str, weights: dict[str, float]) -> None:
+    assert parse_layer_weights(text) == weights
+
+
+@pytest.mark.parametrize("part", ["relu1_1", "relu1_1=", "relu1_1=x", "relu1_1=1=2", "1"])
+def test_unreadable_layer_weights_are_refused(part: str) -> None:
+    with pytest.raises(ValueError, match="a layer weight looks like relu1_1=0.5, not ") as caught:
+        parse_layer_weights(f"relu2_1=1,{part}")
+    assert repr(part) in str(caught.value)
