@@ -24,6 +24,7 @@ from nst.transfer import load_network, transfer_style
 from page import charts
 from page.controls import OTHER_LAYERS, Controls
 from page.examples import examples, picker
+from page.inputs import untouched_image
 from page.runs import Run, Runs
 
 log = logging.getLogger("nst.page")
@@ -132,7 +133,7 @@ def build_demo() -> gr.Blocks:
                 look = controls.add_looks()
             with gr.Column(scale=6, min_width=340, elem_id="easel"):
                 with gr.Row():
-                    stylize = gr.Button("Stylize", variant="primary", elem_id="stylize")
+                    go = gr.Button("Stylize", variant="primary", elem_id="stylize")
                     stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="stop")
                 status = gr.HTML(charts.message(READY), elem_id="status")
                 preview = gr.Image(
@@ -159,7 +160,7 @@ def build_demo() -> gr.Blocks:
                 curves = gr.HTML(elem_id="curves")
         add_settings(controls)
         parts = Parts(
-            photo, painting, stylize, stop, status, preview, comparison, download, curves, controls
+            photo, painting, go, stop, status, preview, comparison, download, curves, controls
         )
         controls.wire(look)
         wire_run(parts)
@@ -172,11 +173,9 @@ def picture_input(label: str, role: str, sources: list[Any]) -> gr.Image:
     """A picture to upload, with the examples of its role to click beneath."""
     pictures = examples(role)
     with gr.Column(min_width=150):
-        image = gr.Image(
+        image = untouched_image(
             str(pictures[0].path) if pictures else None,
             label=label,
-            type="filepath",
-            image_mode=None,
             sources=sources,
             height=240,
             alt_text=f"The {label.lower()} that you chose",
@@ -223,12 +222,14 @@ def wire_run(parts: Parts) -> None:
     def check(values: dict[Component, Any]) -> dict[Component, Any]:
         for component, name in ((parts.photo, "photo"), (parts.painting, "painting")):
             if not values[component]:
-                raise gr.Error(f"Please choose a {name} first.", title="One picture is missing")
+                raise gr.Error(
+                    f"Please choose a {name} first.",
+                    title="One picture is missing",
+                    print_exception=False,
+                )
         return parts.waiting()
 
-    def stylize(
-        values: dict[Component, Any], request: gr.Request
-    ) -> Iterator[dict[Component, Any]]:
+    def paint(values: dict[Component, Any], request: gr.Request) -> Iterator[dict[Component, Any]]:
         try:
             run = Run(
                 load_named(values[parts.photo], "photo"),
@@ -250,7 +251,7 @@ def wire_run(parts: Parts) -> None:
             yield parts.idle(sentence)
             raise gr.Error(sentence, print_exception=False) from error
 
-    def stop(request: gr.Request) -> Iterator[dict[Component, Any]]:
+    def halt(request: gr.Request) -> Iterator[dict[Component, Any]]:
         run = runs.end(session_of(request))
         if run is None or not run.steps:
             yield parts.idle("Stopped before the first picture.")
@@ -263,11 +264,11 @@ def wire_run(parts: Parts) -> None:
         check,
         inputs,
         parts.outputs,
-        queue=False,
+        concurrency_limit=None,
         show_progress="hidden",
         api_visibility="private",
     ).success(
-        stylize,
+        paint,
         inputs,
         parts.outputs,
         concurrency_id="painting",
@@ -278,7 +279,7 @@ def wire_run(parts: Parts) -> None:
         api_visibility="private",
     )
     parts.stop.click(
-        stop,
+        halt,
         None,
         parts.outputs,
         cancels=[running],
@@ -292,17 +293,17 @@ def add_endpoint() -> None:
     """`/stylize`, for programs: the same engine, with plain numbers in and a PNG out."""
     with gr.Row(visible=False):
         inputs = [
-            gr.Image(label="content", type="filepath", image_mode=None),
-            gr.Image(label="style", type="filepath", image_mode=None),
+            untouched_image(label="content"),
+            untouched_image(label="style"),
             *(api_component(name) for name in API_SETTINGS),
         ]
         outputs = [gr.Image(label="result", format="png"), gr.JSON(label="costs")]
         gr.Button("API").click(
-            stylize_endpoint,
+            stylize,
             inputs,
             outputs,
             api_name="stylize",
-            api_description=stylize_endpoint.__doc__,
+            api_description=stylize.__doc__,
             concurrency_id="painting",
             concurrency_limit=1,
         )
@@ -323,7 +324,7 @@ def api_component(name: str) -> Component:
     return gr.Number(value, label=label, precision=0 if isinstance(value, int) else None)
 
 
-def stylize_endpoint(
+def stylize(
     content: str,
     style: str,
     size: int = DEFAULTS.size,
@@ -434,6 +435,15 @@ def theme() -> gr.themes.Base:
         font=["ui-sans-serif", "system-ui", "sans-serif"],
         font_mono=["ui-monospace", "monospace"],
         radius_size=gr.themes.sizes.radius_md,
+    ).set(  # contrast of at least 4.5 to 1 in light and dark
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_dark="*primary_600",
+        button_primary_background_fill_hover_dark="*primary_500",
     )
 
 

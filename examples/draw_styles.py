@@ -68,7 +68,7 @@ def mix(under: Array, over: Array, amount: Array | float) -> Array:
 
 def ink(colour: Array, shift: float = 0.0) -> Colour:
     """A colour as Pillow wants it, made lighter or darker by ``shift``."""
-    r, g, b = (int(round(v)) for v in np.clip(colour + shift, 0, 1) * 255)
+    r, g, b = (round(v) for v in np.clip(colour + shift, 0, 1) * 255)
     return r, g, b
 
 
@@ -107,7 +107,7 @@ def stretched_noise(
 
 def blur(field: Array, radius: float) -> Array:
     """Nearly Gaussian blur: three box filters in a row, run with cumulative sums."""
-    width = max(1, int(round(np.sqrt(4.0 * radius * radius + 1.0))))
+    width = max(1, round(np.sqrt(4.0 * radius * radius + 1.0)))
     width += 1 - width % 2
     out = field.astype(np.float64)
     for axis in (0, 1):

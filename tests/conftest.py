@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 MakeNetwork = Callable[..., VGG]
 MakePicture = Callable[..., Image.Image]
 
+EXAMPLES = Path(__file__).parents[1] / "examples"
 TINY_CHANNELS = {"1": 4, "2": 5, "3": 6, "4": 7, "5": 8}  # by block
 
 

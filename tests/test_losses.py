@@ -179,9 +179,7 @@ def test_style_cost_of_equal_sizes_is_the_textbook_formula() -> None:
 
 @pytest.mark.parametrize("shape", [(2, 3, 4, 5), (4, 5), (1, 1, 3, 4, 5)])
 @pytest.mark.parametrize("function", [gram_matrix, normalized_gram_matrix])
-def test_gram_refuses_a_batch(
-    function: Callable[[Tensor], Tensor], shape: tuple[int, ...]
-) -> None:
+def test_gram_refuses_a_batch(function: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="one picture, not") as caught:
         function(torch.ones(shape))
     assert str(shape) in str(caught.value)

@@ -44,7 +44,8 @@ def test_the_kinds_of_settings_are_told_apart() -> None:
 
 @pytest.mark.parametrize("name", NUMBERS)
 def test_bounds_are_inclusive_and_hold_the_default(name: str) -> None:
-    low, high = OPTIONS[name].range
+    bounds: Any = OPTIONS[name].range
+    low, high = bounds
     assert low <= default(name) <= high
     for value in (low, high):
         assert getattr(TransferSettings(**{name: value}), name) == value
@@ -55,7 +56,7 @@ def test_bounds_are_inclusive_and_hold_the_default(name: str) -> None:
 def test_a_number_out_of_range_is_refused(name: str, beyond: int) -> None:
     low, high = OPTIONS[name].range
     step = 1 if name in WHOLE_NUMBERS else 0.001
-    value = low - step if beyond < 0 else high + step
+    value: Any = low - step if beyond < 0 else high + step
     with pytest.raises(ValueError, match=f"^{name} must be from ") as caught:
         TransferSettings(**{name: value})
     for part in (repr(value), f"{low:g}", f"{high:g}"):
@@ -77,7 +78,7 @@ def test_a_huge_number_is_refused(name: str) -> None:
 
 
 def test_a_huge_layer_weight_is_refused() -> None:
-    with pytest.raises(ValueError, match="^the weight of relu3_1 must be "):
+    with pytest.raises(ValueError, match=r"^the weight of relu3_1 must be "):
         TransferSettings(layer_weights={"relu3_1": HUGE})
 
 
@@ -106,7 +107,7 @@ def test_what_is_no_choice_is_refused(name: str, value: object) -> None:
 
 @pytest.mark.parametrize("layer", ["relu1_3", "conv1_1", "", "RELU1_1", 1])
 def test_an_unknown_layer_is_refused_with_the_list(layer: Any) -> None:
-    with pytest.raises(ValueError, match="^layer_weights names a layer ") as caught:
+    with pytest.raises(ValueError, match=r"^layer_weights names a layer ") as caught:
         TransferSettings(layer_weights={"relu1_1": 1.0, layer: 1.0})
     for part in (repr(layer), *LAYER_CHANNELS):
         assert part in str(caught.value)
@@ -114,14 +115,14 @@ def test_an_unknown_layer_is_refused_with_the_list(layer: Any) -> None:
 
 @pytest.mark.parametrize("weight", [-0.1, MAX_LAYER_WEIGHT + 1, *NOT_NUMBERS], ids=repr)
 def test_a_bad_layer_weight_is_refused(weight: Any) -> None:
-    with pytest.raises(ValueError, match="^the weight of relu3_1 must be ") as caught:
+    with pytest.raises(ValueError, match=r"^the weight of relu3_1 must be ") as caught:
         TransferSettings(layer_weights={"relu3_1": weight})
     assert repr(weight) in str(caught.value)
 
 
 @pytest.mark.parametrize("weights", [None, 1.0, "relu1_1=1", ["relu1_1"]], ids=repr)
 def test_layer_weights_must_be_a_mapping(weights: Any) -> None:
-    with pytest.raises(ValueError, match="^layer_weights must map "):
+    with pytest.raises(ValueError, match=r"^layer_weights must map "):
         TransferSettings(layer_weights=weights)
 
 
@@ -169,7 +170,7 @@ def test_equal_settings_are_equal_keys() -> None:
 
 def test_replace_changes_one_value_and_checks_it() -> None:
     assert DEFAULTS.replace(alpha=2.0) == TransferSettings(alpha=2.0)
-    with pytest.raises(ValueError, match="^size must be from .* to .*, not 1$"):
+    with pytest.raises(ValueError, match=r"^size must be from .* to .*, not 1$"):
         DEFAULTS.replace(size=1)
 
 
@@ -216,6 +217,6 @@ def test_layer_weights_are_read(text: str, weights: dict[str, float]) -> None:
 
 @pytest.mark.parametrize("part", ["relu1_1", "relu1_1=", "relu1_1=x", "relu1_1=1=2", "1"])
 def test_unreadable_layer_weights_are_refused(part: str) -> None:
-    with pytest.raises(ValueError, match="a layer weight looks like relu1_1=0.5, not ") as caught:
+    with pytest.raises(ValueError, match="a layer weight looks like relu1_1=0") as caught:
         parse_layer_weights(f"relu2_1=1,{part}")
     assert repr(part) in str(caught.value)

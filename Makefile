@@ -1,0 +1,39 @@
+# Everything happens in the project's own .venv; nothing else on the machine is touched,
+# but that `make test` installs Chromium with apt where there is none.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test check fast sheet clean
+
+run: .venv/app          ## install, then serve the page on http://127.0.0.1:7860
+	$(BIN)/python app.py
+
+test: check             ## install, then lint, type-check and run all tests
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+	  (apt-get update -q && apt-get install -yq chromium) || \
+	  { echo "Chromium is needed for the browser tests: install it with your package manager."; exit 1; }
+	$(BIN)/python -m pytest
+
+check: .venv/dev        ## lint and type-check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+
+fast: .venv/dev         ## the tests that need neither the real network nor a browser
+	$(BIN)/python -m pytest -m "not real and not browser"
+
+sheet: .venv/app        ## draw the README's contact sheet again
+	$(BIN)/python examples/contact_sheet.py
+
+clean:
+	rm -rf .venv artifacts
+
+.venv/app: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -r requirements.txt
+	touch $@
+
+.venv/dev: requirements-dev.txt .venv/app
+	$(BIN)/pip install --quiet -r requirements-dev.txt
+	touch $@

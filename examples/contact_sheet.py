@@ -1,0 +1,73 @@
+"""Stylise example photos with every example style and lay the results out as one picture.
+
+    python examples/contact_sheet.py [--size PX] [--iterations N]
+
+The README shows the result, `examples/results.jpg`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+FOLDER = Path(__file__).parent
+sys.path.insert(0, str(FOLDER.parent))  # runs from a clone, nothing installed
+
+from nst import TransferSettings, load_image, stylize  # noqa: E402
+
+TILE = (300, 220)
+INSET = (84, 84)
+GAP = 6
+PAIRS = (
+    ("castle", "night_impasto"),
+    ("moose", "stained_glass"),
+    ("bridge", "birch_sunset"),
+    ("astronaut", "mosaic_koi"),
+    ("honey-bee", "marbled_paper"),
+    ("coffee", "cubist_shards"),
+    ("rocket", "gilded_garden"),
+    ("castle", "woodblock_waves"),
+    ("moose", "ink_hatching"),
+    ("bridge", "pointillism"),
+)
+COLUMNS = 5
+
+
+def main() -> None:
+    """Compute the pairs one after the other and write the sheet."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    defaults = TransferSettings()
+    parser.add_argument("--size", type=int, default=defaults.size)
+    parser.add_argument("--iterations", type=int, default=defaults.iterations)
+    parser.add_argument("--output", type=Path, default=FOLDER / "results.jpg")
+    options = parser.parse_args()
+    settings = TransferSettings(size=options.size, iterations=options.iterations)
+    tiles = [tile(content, style, settings) for content, style in PAIRS]
+    layout(tiles).save(options.output, quality=88)
+
+
+def tile(content: str, style: str, settings: TransferSettings) -> Image.Image:
+    """One result, with its style in the corner."""
+    painting = load_image(FOLDER / "style" / f"{style}.jpg")
+    result = stylize(load_image(FOLDER / "content" / f"{content}.jpg"), painting, settings)
+    picture = ImageOps.fit(result, TILE, Image.Resampling.LANCZOS)
+    inset = ImageOps.expand(ImageOps.fit(painting, INSET, Image.Resampling.LANCZOS), 3, "white")
+    picture.paste(inset, (TILE[0] - inset.width - 5, TILE[1] - inset.height - 5))
+    return picture
+
+
+def layout(tiles: list[Image.Image]) -> Image.Image:
+    """The tiles in rows on white."""
+    rows = -(-len(tiles) // COLUMNS)
+    width, height = TILE[0] + GAP, TILE[1] + GAP
+    sheet = Image.new("RGB", (COLUMNS * width - GAP, rows * height - GAP), "white")
+    for index, picture in enumerate(tiles):
+        sheet.paste(picture, (index % COLUMNS * width, index // COLUMNS * height))
+    return sheet
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,326 @@
+"""The command line: its flags, its promises about stdout, stderr, exit status and files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import MakePicture
+from PIL import Image
+
+from nst import TransferSettings, load_image, stylize
+from nst.__main__ import build_parser, main, print_bar
+from nst.settings import LAYER_CHANNELS, options
+from nst.vgg import VGG
+
+ROOT = Path(__file__).parents[1]
+KEYS = {"iteration", "total", "width", "height", "J", "content", "style", "elapsed"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, make_picture: MakePicture) -> Path:
+    """A folder with `photo.png` (80×60) and `painting.png`."""
+    make_picture(80, 60, seed=1).save(tmp_path / "photo.png")
+    make_picture(50, 70, seed=2).save(tmp_path / "painting.png")
+    return tmp_path
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch, network: VGG) -> None:
+    """The command line with a tiny network in place of the real one."""
+    monkeypatch.setattr("nst.transfer.load_network", lambda *_: network)
+
+
+def python(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONWARNINGS": "error", "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+    )
+
+
+def arguments(folder: Path, *more: str) -> list[str]:
+    photo, painting, out = (folder / f"{name}.png" for name in ("photo", "painting", "out"))
+    return [str(photo), str(painting), "-o", str(out), "--size", "64", "--iterations", "2", *more]
+
+
+def assert_nothing_written(folder: Path) -> None:
+    assert sorted(os.listdir(folder)) == ["painting.png", "photo.png"]
+
+
+@pytest.mark.real
+def test_json_on_stdout_and_a_whole_picture(folder: Path) -> None:
+    run = python("-m", "nst", *arguments(folder, "--json", "--seed", "5", "--start", "noise"))
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    steps = [json.loads(line) for line in run.stdout.splitlines()]
+    assert [step["iteration"] for step in steps] == [0, 1, 2]
+    for step in steps:
+        assert set(step) >= KEYS
+        assert (step["total"], step["width"], step["height"]) == (2, 64, 48)
+        assert step["J"] == pytest.approx(step["content"] + step["style"], rel=1e-5)
+    assert [step["elapsed"] for step in steps] == sorted(step["elapsed"] for step in steps)
+    assert steps[2]["J"] < steps[0]["J"]
+
+    settings = TransferSettings(size=64, iterations=2, seed=5, start="noise")
+    expected = stylize(
+        load_image(folder / "photo.png"), load_image(folder / "painting.png"), settings
+    )
+    with Image.open(folder / "out.png") as image:
+        assert image.format == "PNG"
+        assert image.size == (64, 48)
+        assert image.tobytes() == expected.tobytes()
+    assert sorted(os.listdir(folder)) == ["out.png", "painting.png", "photo.png"]
+
+
+@pytest.mark.real
+def test_progress_bar_on_stderr_and_nothing_on_stdout(folder: Path) -> None:
+    run = python("-m", "nst", *arguments(folder))
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == ""
+    assert "2/2  64×48  J " in run.stderr
+    assert run.stderr.endswith("\n")
+    assert load_image(folder / "out.png").size == (64, 48)
+
+
+@pytest.mark.real
+def test_a_missing_file_is_one_line_on_stderr(folder: Path) -> None:
+    run = python("-m", "nst", folder / "missing.jpg", *arguments(folder)[1:])
+    assert run.returncode != 0
+    assert run.stdout == ""
+    assert run.stderr == "nst: The picture cannot be read: No such file or directory.\n"
+    assert_nothing_written(folder)
+
+
+@pytest.mark.real
+def test_help_comes_at_once() -> None:
+    """Before torch is imported, which takes seconds."""
+    run = python("-X", "importtime", "-m", "nst", "--help")
+    assert run.returncode == 0
+    assert "CONTENT" in run.stdout
+    imported = {line.rpartition("|")[2].strip() for line in run.stderr.splitlines()}
+    assert "argparse" in imported
+    assert "torch" not in imported
+
+
+def test_help_explains_every_setting() -> None:
+    text = " ".join(build_parser().format_help().split())
+    for name, option in options().items():
+        assert f"--{name.replace('_', '-')}" in text
+        assert " ".join(option.help.split()) in text
+    for flag in ("--output", "--device", "--json"):
+        assert flag in text
+
+
+def test_flags_default_to_the_settings_defaults() -> None:
+    parsed = vars(build_parser().parse_args(["photo", "painting", "-o", "out.png"]))
+    assert TransferSettings(**{name: parsed[name] for name in options()}) == TransferSettings()
+
+
+def test_flags_reach_the_settings() -> None:
+    flags = {
+        "size": "128",
+        "iterations": "7",
+        "alpha": "2.5",
+        "beta": "0.5",
+        "layer-weights": "relu1_1=1,relu3_2=0.5",
+        "content-layer": "relu3_1",
+        "optimizer": "adam",
+        "start": "noise",
+        "pooling": "average",
+        "style-scale": "1.5",
+        "total-variation": "0.1",
+        "seed": "3",
+        "precision": "float32",
+        "weights": "torchvision",
+    }
+    words = [word for flag, value in flags.items() for word in (f"--{flag}", value)]
+    parsed = vars(build_parser().parse_args(["photo", "a", "b", "-o", "out.png", *words]))
+    assert parsed["styles"] == ["a", "b"]
+    assert TransferSettings(**{name: parsed[name] for name in options()}) == TransferSettings(
+        size=128,
+        iterations=7,
+        alpha=2.5,
+        beta=0.5,
+        layer_weights={"relu1_1": 1.0, "relu3_2": 0.5},
+        content_layer="relu3_1",
+        optimizer="adam",
+        start="noise",
+        pooling="average",
+        style_scale=1.5,
+        total_variation=0.1,
+        seed=3,
+        precision="float32",
+        weights="torchvision",
+    )
+
+
+@pytest.mark.usefixtures("tiny")
+def test_two_paintings_and_an_older_result(
+    folder: Path, capsys: pytest.CaptureFixture[str], make_picture: MakePicture
+) -> None:
+    make_picture(30, 30, seed=3).save(folder / "out.png")
+    words = arguments(folder, "--json")
+    assert main([*words[:2], words[1], *words[2:]]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert load_image(folder / "out.png").size == (64, 48)
+    assert sorted(os.listdir(folder)) == ["out.png", "painting.png", "photo.png"]
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (["--size", "63"], "size must be from 64 to 2048, not 63"),
+        (["--iterations", "0"], "iterations must be from 1 to 1000, not 0"),
+        (["--alpha", "nan"], "alpha must be a finite number, not nan"),
+        (["--layer-weights", "relu9_9=1"], f"the layers are {', '.join(LAYER_CHANNELS)}"),
+        (["--layer-weights", "relu1_1=-1"], "the weight of relu1_1 must be from 0 to "),
+        (["-o", "out.jpg"], "the output must be a .png file, not 'out.jpg'"),
+        (["-o", "missing/out.png"], "there is no folder 'missing' to write to"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_bad_argument_is_one_line_on_stderr(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    more: list[str],
+    reason: str,
+) -> None:
+    monkeypatch.chdir(folder)
+    assert main(arguments(folder, *more)) == 1
+    assert_one_line(capsys, reason)
+    assert_nothing_written(folder)
+
+
+def assert_one_line(capsys: pytest.CaptureFixture[str], reason: str) -> None:
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert reason in captured.err
+    assert captured.err.startswith("nst: ")
+    assert len(captured.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--content-layer", "relu9_9"],
+        ["--layer-weights", "relu1_1"],
+        ["--optimizer", "sgd"],
+        ["--size", "large"],
+        ["--device", "abacus"],
+        ["--nonsense"],
+    ],
+    ids=" ".join,
+)
+def test_an_unreadable_argument_is_told_with_the_usage(
+    folder: Path, capsys: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments(folder, *more))
+    assert caught.value.code == 2
+    assert more[0] in capsys.readouterr().err.splitlines()[-1]
+    assert_nothing_written(folder)
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("which", [0, 1], ids=["photo", "painting"])
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [(b"hello", "not a picture"), (None, "No such file"), (b"tiny", "at least 16")],
+    ids=["text", "missing", "tiny"],
+)
+def test_a_bad_picture_is_one_line_on_stderr(
+    folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    capsys: pytest.CaptureFixture[str],
+    which: int,
+    data: bytes | None,
+    reason: str,
+) -> None:
+    path = tmp_path_factory.mktemp("bad") / "bad.png"
+    if data == b"tiny":
+        Image.new("RGB", (3, 3)).save(path)
+    elif data is not None:
+        path.write_bytes(data)
+    words = arguments(folder)
+    words[which] = str(path)
+    assert main(words) == 1
+    assert_one_line(capsys, reason)
+    assert_nothing_written(folder)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_folder_in_the_way_is_one_line_and_no_temporary_file(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "out.png").mkdir()
+    assert main(arguments(folder, "--json")) == 1
+    assert "directory" in capsys.readouterr().err
+    assert sorted(os.listdir(folder)) == ["out.png", "painting.png", "photo.png"]
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write anywhere"
+)
+def test_an_unwritable_folder_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder.chmod(0o555)
+    assert main(arguments(folder, "--json")) == 1
+    folder.chmod(0o755)
+    assert "Permission denied" in capsys.readouterr().err
+    assert_nothing_written(folder)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (KeyboardInterrupt(), 130, "nst: stopped, nothing was written"),
+        (RuntimeError("out of memory\nand a long story"), 1, "nst: out of memory"),
+        (FloatingPointError("not a number"), 1, "nst: not a number"),
+        (MemoryError(), 1, "nst: "),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_a_run_that_ends_early_writes_nothing(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    status: int,
+    message: str,
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("nst.transfer.load_network", fail)
+    assert main(arguments(folder)) == status
+    captured = capsys.readouterr()
+    assert len(captured.err.strip().splitlines()) == 1
+    assert message in captured.err
+    assert_nothing_written(folder)
+
+
+def test_the_bar_grows(capsys: pytest.CaptureFixture[str]) -> None:
+    class Step:
+        total, width, height, J, remaining = 10, 64, 48, 1234.5, 3.0
+
+        def __init__(self, iteration: int) -> None:
+            self.iteration = iteration
+
+    bars = []
+    for iteration in (0, 5, 10):
+        print_bar(Step(iteration), sys.stderr)
+        bars.append(capsys.readouterr().err)
+    assert [bar.count("█") for bar in bars] == [0, 15, 30]
+    assert [bar.count("·") for bar in bars] == [30, 15, 0]
+    assert all(bar.startswith("\r") for bar in bars)
+    assert "5/10  64×48  J 1.23e+03  3 s left" in bars[1]

@@ -1,0 +1,69 @@
+"""What the README says is true: its commands and snippets run, its front matter is a Space's."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from huggingface_hub import SpaceCard
+from packaging.requirements import Requirement
+from PIL import Image
+from server import running_server
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def snippets(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_front_matter_is_a_gradio_space() -> None:
+    data = SpaceCard(README).data
+    assert (data.sdk, data.app_file, data.license) == ("gradio", "app.py", "mit")
+    assert (ROOT / str(data.app_file)).is_file()
+    assert len(str(data.short_description)) <= 60
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    requirements = [Requirement(line.partition("  #")[0]) for line in lines if line[:1] != "#"]
+    (gradio,) = (requirement for requirement in requirements if requirement.name == "gradio")
+    assert gradio.specifier.contains(str(data.sdk_version))
+
+
+def test_every_link_and_picture_is_there() -> None:
+    for target in re.findall(r"\]\(([^):]+)\)", README):
+        assert (ROOT / target).is_file(), target
+
+
+def test_make_knows_the_targets() -> None:
+    for target in re.findall(r"^make (\w+)", README, flags=re.MULTILINE):
+        result = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, check=False)
+        assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.real
+def test_the_command_line_example_runs(tmp_path: Path) -> None:
+    (line,) = re.findall(r"^python -m nst .*$", README, flags=re.MULTILINE)
+    words = shlex.split(line)
+    words[0] = sys.executable
+    output = tmp_path / words[words.index("-o") + 1]
+    words[words.index("-o") + 1] = str(output)
+    subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
+    with Image.open(output) as picture:
+        assert max(picture.size) == 128
+
+
+@pytest.mark.real
+def test_the_python_examples_run(tmp_path: Path) -> None:
+    library, client = snippets("python")
+    prepare = f"import os, sys; sys.path.insert(0, {str(ROOT)!r})\n"
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    subprocess.run([sys.executable, "-c", prepare + library], cwd=tmp_path, check=True)
+    with Image.open(tmp_path / "castle.png") as picture:
+        assert max(picture.size) == 128
+    with running_server() as server:
+        client = client.replace("http://127.0.0.1:7860", server.url)
+        subprocess.run([sys.executable, "-c", client], cwd=tmp_path, check=True)

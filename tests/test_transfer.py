@@ -1,0 +1,500 @@
+"""The run as those who watch it see it: with a tiny network, and with the real one."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import EXAMPLES, MakeNetwork, MakePicture
+from PIL import Image
+from torch import Tensor
+
+import nst.transfer
+from nst import TransferSettings, TransferStep, load_image, stylize, transfer_style
+from nst.color import match_colors
+from nst.images import fit, to_tensor
+from nst.objective import Costs, Objective
+from nst.settings import DEFAULTS
+from nst.transfer import pick_device, pick_dtype, plan_scales, starting_picture
+from nst.vgg import VGG
+
+SMALL = TransferSettings(size=64, iterations=6)  # one scale
+COARSE_TO_FINE = TransferSettings(size=330, iterations=9)  # two
+
+
+class Recorder(VGG):
+    """A network that remembers the (height, width) of every picture it was shown."""
+
+    def __init__(self, network: VGG) -> None:
+        self.__dict__.update(network.__dict__)
+        self.seen: list[tuple[int, int]] = []
+
+    def __call__(self, image: Tensor, layers: Any) -> dict[str, Tensor]:
+        self.seen.append((image.shape[2], image.shape[3]))
+        return super().__call__(image, layers)
+
+
+class Saboteur(Recorder):
+    """A network whose activations are multiplied by `factor` in some of its calls.
+
+    With one style and one scale, call 0 sees the photo, 1 the painting, 2 the starting picture,
+    and 2 + k the k-th iteration.
+    """
+
+    def __init__(self, network: VGG, calls: Sequence[int], factor: float) -> None:
+        super().__init__(network)
+        self.calls = calls
+        self.factor = factor
+
+    def __call__(self, image: Tensor, layers: Any) -> dict[str, Tensor]:
+        activations = super().__call__(image, layers)
+        if len(self.seen) - 1 in self.calls:
+            return {name: self.factor * a for name, a in activations.items()}
+        return activations
+
+
+def evaluated(
+    step: TransferStep,
+    photo: Image.Image,
+    styles: Sequence[Image.Image],
+    settings: TransferSettings,
+    network: VGG,
+    pixels: Tensor | None = None,
+) -> Costs:
+    """The costs of a step's picture (or of other pixels of that size), judged afresh."""
+    side = max(step.width, step.height)
+    paintings = [to_tensor(fit(style, round(side * settings.style_scale))) for style in styles]
+    objective = Objective(network, to_tensor(fit(photo, side)), paintings, settings)
+    return objective.evaluate(step.pixels if pixels is None else pixels)[0]
+
+
+def final(steps: Iterator[TransferStep]) -> Tensor:
+    *_, last = steps
+    return last.pixels
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("iterations", [1, 3, 9])
+def test_steps_are_numbered_from_the_start_to_the_total(
+    network: VGG, photo: Image.Image, painting: Image.Image, optimizer: str, iterations: int
+) -> None:
+    settings = COARSE_TO_FINE.replace(iterations=iterations, optimizer=optimizer)
+    steps = list(transfer_style(photo, painting, settings, network=network))
+    assert [step.iteration for step in steps] == list(range(iterations + 1))
+    assert {step.total for step in steps} == {iterations}
+
+
+def test_scales_grow_to_the_size_asked_for(
+    network: VGG, photo: Image.Image, painting: Image.Image
+) -> None:
+    steps = list(transfer_style(photo, painting, COARSE_TO_FINE, network=network))
+    sizes = [(step.width, step.height) for step in steps]
+    # 330 / 2 is not below 160: 9 // 4 = 2 iterations there, after the starting picture
+    assert sizes == [(165, 124)] * 3 + [(330, 248)] * 7
+    for step in steps:
+        assert step.pixels.shape == (1, 3, step.height, step.width)
+        assert step.image.size == (step.width, step.height)
+        assert step.image.mode == "RGB"
+
+
+@pytest.mark.parametrize(
+    "size", [(40, 30), (30, 40), (33, 33), (17, 101), (101, 17), (2000, 16), (16, 1500)]
+)
+def test_aspect_ratio_is_kept_at_every_scale(
+    network: VGG, make_picture: MakePicture, painting: Image.Image, size: tuple[int, int]
+) -> None:
+    settings = COARSE_TO_FINE.replace(iterations=4)
+    photo = make_picture(*size)
+    for step in transfer_style(photo, painting, settings, network=network):
+        for side, original in zip((step.width, step.height), size, strict=True):
+            exact = original * max(step.width, step.height) / max(size)
+            assert abs(side - max(1, exact)) <= 0.5
+    assert max(step.width, step.height) == settings.size
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("start", ["recolored", "content", "noise"])
+def test_every_step_is_an_honest_improvement(
+    network: VGG, photo: Image.Image, painting: Image.Image, start: str, optimizer: str
+) -> None:
+    settings = COARSE_TO_FINE.replace(start=start, optimizer=optimizer, total_variation=0.5)
+    steps = list(transfer_style(photo, painting, settings, network=network))
+    for step in steps:
+        assert 0 <= float(step.pixels.min()) <= float(step.pixels.max()) <= 1
+        costs = evaluated(step, photo, [painting], settings, network)
+        assert (step.J, step.content, step.style) == pytest.approx(
+            (costs.J, costs.content, costs.style), rel=1e-4
+        )
+        assert step.layers == pytest.approx(costs.layers, rel=1e-4)
+    for before, after in itertools.pairwise(steps):
+        if before.width == after.width:
+            assert after.J <= before.J
+    assert steps[-1].J < steps[3].J
+
+
+def test_delivered_picture_is_the_last_ones_pixels(
+    network: VGG, photo: Image.Image, painting: Image.Image
+) -> None:
+    *_, last = transfer_style(photo, painting, SMALL, network=network)
+    delivered = to_tensor(last.image)
+    torch.testing.assert_close(delivered, last.pixels, atol=0.5 / 255 + 1e-6, rtol=0)
+
+
+def test_time_passes_and_runs_out(network: VGG, photo: Image.Image, painting: Image.Image) -> None:
+    steps = list(transfer_style(photo, painting, COARSE_TO_FINE, network=network))
+    elapsed = [step.elapsed for step in steps]
+    assert elapsed[0] > 0
+    assert elapsed == sorted(set(elapsed))
+    assert all(step.remaining > 0 for step in steps[:-1])
+    assert steps[-1].remaining == pytest.approx(0, abs=1e-9)
+
+
+def test_remaining_time_is_in_proportion_to_the_pixels_left(
+    network: VGG, photo: Image.Image, painting: Image.Image
+) -> None:
+    first, *_ = transfer_style(photo, painting, COARSE_TO_FINE, network=network)
+    # the start and 2 iterations at 165 px, the enlarged picture and 7 at 330 px, four times each
+    assert first.remaining == pytest.approx(first.elapsed * (2 + 8 * 4))
+
+
+def test_nothing_is_computed_ahead_or_after_closing(
+    network: VGG, photo: Image.Image, painting: Image.Image
+) -> None:
+    recorder = Recorder(network)
+    threads = threading.active_count()
+    steps = transfer_style(photo, painting, SMALL, network=recorder)
+    assert recorder.seen == [], "a generator that nobody iterates does nothing"
+    for calls in (3, 4, 5):  # the photo, the painting and the start; then one per iteration
+        next(steps)
+        assert len(recorder.seen) == calls
+    assert isinstance(steps, Generator)
+    steps.close()
+    assert next(steps, None) is None
+    assert len(recorder.seen) == 5
+    assert threading.active_count() == threads
+
+
+def test_same_seed_same_picture(network: VGG, photo: Image.Image, painting: Image.Image) -> None:
+    def run(seed: int) -> Tensor:
+        settings = SMALL.replace(start="noise", seed=seed)
+        return final(transfer_style(photo, painting, settings, network=network))
+
+    assert torch.equal(run(1), run(1))
+    assert not torch.allclose(run(1), run(2), atol=0.1)
+
+
+def random_states() -> tuple[object, ...]:
+    numpys = np.random.get_state(legacy=False)["state"]
+    return torch.get_rng_state().tolist(), numpys["key"].tolist(), numpys["pos"], random.getstate()
+
+
+@pytest.mark.parametrize("start", ["recolored", "noise"])
+def test_shared_state_of_the_process_is_left_alone(
+    network: VGG, photo: Image.Image, painting: Image.Image, start: str
+) -> None:
+    before = random_states()
+    for _ in transfer_style(photo, painting, SMALL.replace(start=start), network=network):
+        assert torch.is_grad_enabled()
+    assert random_states() == before
+
+
+def test_a_callers_no_grad_makes_no_difference(
+    network: VGG, photo: Image.Image, painting: Image.Image
+) -> None:
+    expected = final(transfer_style(photo, painting, SMALL, network=network))
+    with torch.no_grad():
+        assert torch.equal(final(transfer_style(photo, painting, SMALL, network=network)), expected)
+
+
+def test_runs_in_turn_do_not_touch_each_other(
+    network: VGG, photo: Image.Image, painting: Image.Image
+) -> None:
+    other = SMALL.replace(start="noise", size=80)
+    alone = [final(transfer_style(photo, painting, s, network=network)) for s in (SMALL, other)]
+    pairs = zip(
+        transfer_style(photo, painting, SMALL, network=network),
+        transfer_style(photo, painting, other, network=network),
+        strict=True,
+    )
+    *_, last = pairs
+    assert [torch.equal(s.pixels, a) for s, a in zip(last, alone, strict=True)] == [True, True]
+
+
+def test_a_watcher_can_keep_every_step(
+    network: VGG, photo: Image.Image, painting: Image.Image
+) -> None:
+    kept = [(s, s.pixels.clone()) for s in transfer_style(photo, painting, SMALL, network=network)]
+    assert all(torch.equal(step.pixels, copy) for step, copy in kept)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("factor", [math.nan, math.inf, 1e3], ids=["nan", "inf", "explosion"])
+@pytest.mark.parametrize("calls", [[3], [5], [4, 5, 6]], ids=str)
+def test_a_step_that_goes_wrong_is_taken_back(
+    network: VGG,
+    photo: Image.Image,
+    painting: Image.Image,
+    calls: list[int],
+    factor: float,
+    optimizer: str,
+) -> None:
+    settings = SMALL.replace(iterations=10, optimizer=optimizer)
+    saboteur = Saboteur(network, calls, factor)
+    steps = list(transfer_style(photo, painting, settings, network=saboteur))
+    assert len(steps) == 11
+    costs = [step.J for step in steps]
+    assert costs == sorted(costs, reverse=True)
+    for call in calls:
+        bad, before = steps[call - 2], steps[call - 3]
+        assert bad.J == before.J
+        assert torch.equal(bad.pixels, before.pixels)
+    assert costs[-1] < costs[calls[-1] - 2], "and the run goes on improving"
+    costs_again = evaluated(steps[-1], photo, [painting], settings, network)
+    assert costs[-1] == pytest.approx(costs_again.J, rel=1e-4)
+
+
+def test_a_network_that_only_fails_ends_with_the_start(
+    network: VGG, photo: Image.Image, painting: Image.Image
+) -> None:
+    saboteur = Saboteur(network, range(3, 100), math.nan)
+    steps = list(transfer_style(photo, painting, SMALL, network=saboteur))
+    assert len(steps) == 7
+    assert torch.equal(steps[-1].pixels, steps[0].pixels)
+
+
+@pytest.mark.parametrize("call", [0, 1, 2], ids=["photo", "painting", "start"])
+def test_a_start_that_is_no_number_is_refused(
+    network: VGG, photo: Image.Image, painting: Image.Image, call: int
+) -> None:
+    steps = transfer_style(photo, painting, SMALL, network=Saboteur(network, [call], math.nan))
+    with pytest.raises(FloatingPointError, match="starting picture is not a finite number"):
+        next(steps)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (400, 300), (17, 300), (300, 16)])
+def test_paintings_may_have_any_size(
+    network: VGG, make_picture: MakePicture, photo: Image.Image, size: tuple[int, int]
+) -> None:
+    steps = list(transfer_style(photo, make_picture(*size, 4), SMALL, network=network))
+    assert (steps[-1].width, steps[-1].height) == (64, 48)
+    assert steps[-1].J < steps[0].J
+
+
+@pytest.mark.parametrize("scale", [0.25, 1.0, 1.5, 3.0])
+def test_style_scale_sizes_the_painting(
+    network: VGG, photo: Image.Image, painting: Image.Image, scale: float
+) -> None:
+    recorder = Recorder(network)
+    settings = SMALL.replace(style_scale=scale, iterations=1)
+    list(transfer_style(photo, painting, settings, network=recorder))
+    assert recorder.seen[0] == (48, 64)
+    assert recorder.seen[1] == (int(64 * scale), round(64 * scale * 50 / 70))
+    assert set(recorder.seen[2:]) == {(48, 64)}
+
+
+def test_several_paintings_count_alike(
+    network: VGG, make_picture: MakePicture, photo: Image.Image, painting: Image.Image
+) -> None:
+    settings = SMALL.replace(start="content")
+    paintings = [painting, make_picture(30, 90, seed=7)]
+
+    def run(styles: Image.Image | Sequence[Image.Image]) -> Tensor:
+        return final(transfer_style(photo, styles, settings, network=network))
+
+    torch.testing.assert_close(run([painting, painting]), run(painting), atol=0.01, rtol=0)
+    both = run(paintings)
+    torch.testing.assert_close(run(paintings[::-1]), both, atol=0.01, rtol=0)
+    for alone in paintings:
+        assert (run(alone) - both).abs().mean() > 0.003
+
+
+def test_no_painting_is_refused(photo: Image.Image, network: VGG) -> None:
+    with pytest.raises(ValueError, match="at least one style picture"):
+        next(transfer_style(photo, [], SMALL, network=network))
+
+
+def test_pictures_given_are_not_changed(
+    network: VGG, photo: Image.Image, painting: Image.Image
+) -> None:
+    before = photo.tobytes(), painting.tobytes()
+    list(transfer_style(photo, painting, SMALL, network=network))
+    assert (photo.tobytes(), painting.tobytes()) == before
+
+
+@pytest.mark.parametrize("size", [64, 81, 330])
+def test_stylize_delivers_the_size_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+    network: VGG,
+    photo: Image.Image,
+    painting: Image.Image,
+    size: int,
+) -> None:
+    monkeypatch.setattr(nst.transfer, "load_network", lambda *_: network)
+    settings = TransferSettings(size=size, iterations=2)
+    image = stylize(photo, painting, settings)
+    assert image.size == (size, round(size * 3 / 4))
+    *_, last = transfer_style(photo, painting, settings, network=network)
+    assert image.tobytes() == last.image.tobytes()
+
+
+def test_scales_are_planned_for_every_size_and_length() -> None:
+    for size in [*range(64, 2049, 61), 319, 320, 640, 2048]:
+        for iterations in [*range(1, 40), 100, 999, 1000]:
+            scales = plan_scales(TransferSettings(size=size, iterations=iterations))
+            assert sum(scale.iterations for scale in scales) == iterations
+            assert min(scale.iterations for scale in scales) >= 1
+            sizes = [scale.size for scale in scales]
+            assert sizes == sorted(set(sizes))
+            assert sizes[-1] == size
+            assert len(sizes) == 1 or sizes[0] >= 160
+            assert scales[-1].iterations >= 3 * iterations / 4
+
+
+def test_large_pictures_begin_small() -> None:
+    assert [(s.size, s.iterations) for s in plan_scales(TransferSettings(size=1024))] == [
+        (256, 12),
+        (512, 12),
+        (1024, 76),
+    ]
+
+
+def colors(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and covariance of the colours of (1, 3, H, W)."""
+    pixels = image[0].flatten(1).double()
+    return pixels.mean(1), torch.cov(pixels, correction=0)
+
+
+def test_match_colors_takes_mean_and_covariance(make_picture: MakePicture) -> None:
+    image = to_tensor(make_picture(60, 40, seed=1))
+    reference = 0.5 + 0.5 * (to_tensor(make_picture(30, 50, seed=2)) - 0.5)  # far from black, white
+    matched = match_colors(image, reference)
+    assert matched.shape == image.shape
+    assert matched.dtype == image.dtype
+    for ours, theirs in zip(colors(matched), colors(reference), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-3)
+
+
+def test_match_colors_to_its_own_colours_changes_nothing(photo: Image.Image) -> None:
+    image = to_tensor(photo)
+    torch.testing.assert_close(match_colors(image, image), image, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_match_colors_of_one_colour_gives_the_mean(painting: Image.Image, level: float) -> None:
+    reference = to_tensor(painting)
+    matched = match_colors(torch.full((1, 3, 20, 20), level), reference)
+    assert matched.isfinite().all()
+    torch.testing.assert_close(colors(matched)[0], colors(reference)[0], atol=1e-4, rtol=0)
+
+
+def test_match_colors_stays_inside_the_box(photo: Image.Image) -> None:
+    checkers = (torch.arange(400) % 2).float().view(1, 1, 20, 20).expand(1, 3, 20, 20)
+    matched = match_colors(to_tensor(photo), checkers)
+    assert 0 <= matched.min() < matched.max() <= 1
+
+
+def test_recolored_start_has_the_colours_of_all_paintings(
+    network: VGG, make_picture: MakePicture, photo: Image.Image, painting: Image.Image
+) -> None:
+    paintings = [painting, make_picture(30, 90, seed=7)]
+    first = next(transfer_style(photo, paintings, SMALL, network=network))
+    pixels = [to_tensor(fit(p, 64)).flatten(2) for p in paintings]
+    for ours, theirs in zip(
+        colors(first.pixels), colors(torch.cat(pixels, dim=2).unsqueeze(2)), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, atol=2e-3, rtol=0)
+
+
+def test_content_start_is_the_photo(
+    network: VGG, photo: Image.Image, painting: Image.Image
+) -> None:
+    settings = SMALL.replace(start="content")
+    first = next(transfer_style(photo, painting, settings, network=network))
+    assert first.content == 0
+    assert torch.equal(first.pixels, to_tensor(fit(photo, 64)))
+
+
+def test_noise_start_is_uniform() -> None:
+    noise = starting_picture(torch.zeros(1, 3, 100, 120), [], DEFAULTS.replace(start="noise"))
+    assert noise.shape == (1, 3, 100, 120)
+    assert 0 <= noise.min() < 0.01
+    assert 0.99 < noise.max() <= 1
+    assert noise.mean() == pytest.approx(1 / 2, abs=0.01)
+    assert noise.var() == pytest.approx(1 / 12, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "CPU", "cuda:99"])
+def test_an_unknown_device_is_refused_with_the_list(name: str) -> None:
+    with pytest.raises(ValueError, match="device must be one of auto, cuda, mps, cpu, not ") as e:
+        pick_device(name)
+    assert repr(name) in str(e.value)
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps"])
+def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    with pytest.raises(ValueError, match=f"this machine has no {name} device"):
+        pick_device(name)
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "best"),
+    [(False, False, "cpu"), (True, False, "cuda"), (False, True, "mps"), (True, True, "cuda")],
+)
+def test_auto_takes_the_best_device_there_is(
+    monkeypatch: pytest.MonkeyPatch, cuda: bool, mps: bool, best: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: mps)
+    assert pick_device("auto") == torch.device(best)
+    assert pick_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_auto_precision_is_bfloat16_where_the_processor_has_it(
+    monkeypatch: pytest.MonkeyPatch, fast: bool
+) -> None:
+    monkeypatch.setattr(nst.transfer, "_cpu_has_bfloat16", lambda: fast)
+    cpu = torch.device("cpu")
+    assert pick_dtype("auto", cpu) == (torch.bfloat16 if fast else torch.float32)
+    assert pick_dtype("float32", cpu) == torch.float32
+    assert pick_dtype("bfloat16", cpu) == torch.bfloat16
+
+
+def test_bfloat16_network_runs(
+    make_network: MakeNetwork, photo: Image.Image, painting: Image.Image
+) -> None:
+    network = make_network(dtype=torch.bfloat16)
+    steps = list(transfer_style(photo, painting, SMALL, network=network))
+    assert steps[-1].J < steps[0].J / 2
+    assert steps[-1].pixels.dtype == torch.float32
+
+
+def example(name: str) -> Image.Image:
+    return load_image(EXAMPLES / name)
+
+
+@pytest.mark.real
+def test_delivered_picture_keeps_what_the_run_reports(real_network: VGG) -> None:
+    photo, painting = example("content/castle.jpg"), example("style/night_impasto.jpg")
+    settings = TransferSettings(size=128, iterations=25)
+    steps = list(transfer_style(photo, painting, settings))
+    delivered = to_tensor(steps[-1].image)  # 8 bits, judged in float32
+    costs = evaluated(steps[-1], photo, [painting], settings, real_network, delivered)
+    start = evaluated(steps[0], photo, [painting], settings, real_network)
+    unstyled = evaluated(
+        steps[0], photo, [painting], settings, real_network, to_tensor(painting.resize((128, 85)))
+    )
+    # measured: 0.040 of the start's cost, and 1.01 times the reported one in bfloat16
+    assert start.J / 16 > costs.J
+    assert (costs.J, costs.content) == pytest.approx((steps[-1].J, steps[-1].content), rel=0.05)
+    # the scene is still there
+    print(costs.content, unstyled.content, start.content)
