@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import SpaceCard
@@ -23,7 +24,7 @@ def snippets(language: str) -> list[str]:
 
 
 def test_the_front_matter_is_a_gradio_space() -> None:
-    data = SpaceCard(README).data
+    data: Any = SpaceCard(README).data
     assert (data.sdk, data.app_file, data.license) == ("gradio", "app.py", "mit")
     assert (ROOT / str(data.app_file)).is_file()
     assert len(str(data.short_description)) <= 60
