@@ -20,18 +20,23 @@ def match_colors(image: Tensor, reference: Tensor) -> Tensor:
     root = _matrix_power(covariance, 0.5)
     inverse_root = _matrix_power(covariance, -0.5)
     transport = inverse_root @ _matrix_power(root @ target_covariance @ root, 0.5) @ inverse_root
-    pixels = image[0].double().flatten(1)  # (3, H*W)
+    pixels = _pixels(image)
     moved = transport @ (pixels - mean) + target_mean
-    return moved.view_as(image[0]).clamp(0, 1).unsqueeze(0).to(image.dtype)
+    return moved.view_as(image[0]).clamp(0, 1).unsqueeze(0).to(image)
 
 
 def _color_statistics(image: Tensor) -> tuple[Tensor, Tensor]:
     """Mean (3, 1) and covariance (3, 3) of the colours, in float64."""
-    pixels = image[0].double().flatten(1)  # (3, H*W)
+    pixels = _pixels(image)
     mean = pixels.mean(1, keepdim=True)
     centred = pixels - mean
-    ridge = 1e-6 * torch.eye(3, dtype=torch.float64, device=image.device)  # grey photos are flat
+    ridge = 1e-6 * torch.eye(3, dtype=torch.float64)  # grey photos are flat
     return mean, centred @ centred.T / pixels.shape[1] + ridge
+
+
+def _pixels(image: Tensor) -> Tensor:
+    """(3, H*W) in float64, on the CPU: not every device has float64."""
+    return image[0].cpu().double().flatten(1)
 
 
 def _matrix_power(matrix: Tensor, power: float) -> Tensor:

@@ -78,7 +78,7 @@ class TransferSettings:
         step=16,
     )
     iterations: int = setting(
-        100,
+        80,
         "Iterations",
         "How many times the picture is improved. More is closer to the painting, and slower.",
         low=1,

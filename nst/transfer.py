@@ -96,13 +96,14 @@ def transfer_style(
         else:
             start = enlarge(image, photo)
         objective = Objective(network, photo, pictures, settings)
-        optimizer = OPTIMIZERS[settings.optimizer]()
-        for done, best in enumerate(minimize(objective, start, optimizer, scale.iterations)):
-            is_news = done > 0 or image is None  # an enlarged picture is none
-            progress.count(scale, reported=is_news)
-            if is_news:
-                yield progress.report(best)
-        image = best.image
+        for objective.guided, iterations in scale.phases:
+            optimizer = OPTIMIZERS[settings.optimizer]()  # what it learned holds for one objective
+            for done, best in enumerate(minimize(objective, start, optimizer, iterations)):
+                is_news = done > 0 or image is None  # the same picture, or an enlarged one, is none
+                progress.count(scale, reported=is_news)
+                if is_news:
+                    yield progress.report(best)
+                image = start = best.image
 
 
 def stylize(
@@ -119,23 +120,40 @@ def stylize(
 
 @dataclass(frozen=True)
 class Scale:
-    """One stage of a run: the longest side in pixels and the iterations spent there."""
+    """One stage of a run: the longest side in pixels and the iterations spent there, first along
+    the guided gradient and then on J itself."""
 
     size: int
-    iterations: int
+    guided: int
+    exact: int
+
+    @property
+    def iterations(self) -> int:
+        return self.guided + self.exact
+
+    @property
+    def phases(self) -> list[tuple[bool, int]]:
+        """(whether the gradient is guided, iterations), in their order."""
+        return [phase for phase in ((True, self.guided), (False, self.exact)) if phase[1] > 0]
+
+    @property
+    def work(self) -> int:
+        """In pixels evaluated, the starting picture of each phase included; the aspect ratio, the
+        same at every scale, is left out."""
+        return self.size**2 * (self.iterations + len(self.phases))
 
 
 def plan_scales(settings: TransferSettings) -> list[Scale]:
-    """The stages from coarse to fine: sizes halved down to `COARSEST`, a quarter of the iterations
-    shared evenly by the coarser ones."""
+    """The stages from coarse to fine: sizes halved down to `COARSEST`, a fifth of the iterations
+    shared evenly by the coarser ones, and a fifth on J itself at the end."""
     sizes = [settings.size]
-    while sizes[0] / 2 >= COARSEST and len(sizes) <= settings.iterations // 4:
+    while sizes[0] / 2 >= COARSEST and len(sizes) <= settings.iterations // 5:
         sizes.insert(0, round(sizes[0] / 2))
-    if len(sizes) == 1:
-        return [Scale(settings.size, settings.iterations)]
-    coarse = settings.iterations // 4 // (len(sizes) - 1)
-    finest = settings.iterations - coarse * (len(sizes) - 1)
-    return [*(Scale(size, coarse) for size in sizes[:-1]), Scale(settings.size, finest)]
+    coarser = sizes[:-1]
+    each = settings.iterations // 5 // len(coarser) if coarser else 0
+    exact = max(1, settings.iterations // 5)
+    guided = settings.iterations - each * len(coarser) - exact
+    return [*(Scale(size, each, 0) for size in coarser), Scale(settings.size, guided, exact)]
 
 
 @dataclass(frozen=True)
@@ -242,11 +260,11 @@ class _Progress:
         self.started = time.monotonic()
         self.iteration = -1
         self.total = sum(scale.iterations for scale in scales)
-        self.work = 0.0  # in pixels evaluated
-        self.all_work = sum(self._pixels(scale) * (scale.iterations + 1) for scale in scales)
+        self.work = 0
+        self.all_work = sum(scale.work for scale in scales)
 
     def count(self, scale: Scale, *, reported: bool) -> None:
-        self.work += self._pixels(scale)
+        self.work += scale.size**2
         self.iteration += reported
 
     def report(self, best: Point) -> TransferStep:
@@ -264,7 +282,3 @@ class _Progress:
             remaining=elapsed * (self.all_work / self.work - 1),
             pixels=best.image,
         )
-
-    @staticmethod
-    def _pixels(scale: Scale) -> float:
-        return float(scale.size**2)  # the aspect ratio is the same at every scale
