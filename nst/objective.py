@@ -58,6 +58,8 @@ class Objective:
             layer = settings.content_layer
             self.content = network(content, [layer])[layer].float()
             self.grams = self._style_targets(styles)
+            if not all(bool(gram.isfinite().all()) for gram in self.grams.values()):
+                raise FloatingPointError("The painting's style is not a finite number.")
             self.guides = {layer: guide(gram) for layer, gram in self.grams.items()}
 
     def _style_targets(self, styles: Sequence[Tensor]) -> dict[str, Tensor]:

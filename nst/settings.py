@@ -259,11 +259,11 @@ LOOKS: dict[str, dict[str, Any]] = {
 
 def _check(name: str, value: Any, option: Option, *, whole: bool) -> None:
     if option.choices:
-        if value not in option.choices:
+        if value not in tuple(option.choices):
             raise ValueError(f"{name} must be one of {', '.join(option.choices)}, not {value!r}")
         return
     kinds = int if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, kinds) or not _is_finite(value):
         raise ValueError(f"{name} must be a {'whole' if whole else 'finite'} number, not {value!r}")
     low, high = option.range
     if not low <= value <= high:
@@ -279,6 +279,10 @@ def _check_layer_weights(weights: Any, option: Option) -> None:
                 f"layer_weights names a layer {layer!r}; the layers are {', '.join(LAYER_CHANNELS)}"
             )
         _check(f"the weight of {layer}", weight, option, whole=False)
+
+
+def _is_finite(value: float) -> bool:
+    return isinstance(value, int) or math.isfinite(value)  # an int may be too large for a float
 
 
 DEFAULTS = TransferSettings()

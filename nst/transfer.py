@@ -145,15 +145,21 @@ class Scale:
 
 def plan_scales(settings: TransferSettings) -> list[Scale]:
     """The stages from coarse to fine: sizes halved down to `COARSEST`, a fifth of the iterations
-    shared evenly by the coarser ones, and a fifth on J itself at the end."""
+    shared evenly by the coarser ones, and a fifth on J itself at the end. The guide mends curvature
+    for L-BFGS; Adam runs on J throughout."""
     sizes = [settings.size]
     while sizes[0] / 2 >= COARSEST and len(sizes) <= settings.iterations // 5:
         sizes.insert(0, round(sizes[0] / 2))
     coarser = sizes[:-1]
     each = settings.iterations // 5 // len(coarser) if coarser else 0
+    finest = settings.iterations - each * len(coarser)
+    if settings.optimizer == "adam":
+        return [*(Scale(size, 0, each) for size in coarser), Scale(settings.size, 0, finest)]
     exact = max(1, settings.iterations // 5)
-    guided = settings.iterations - each * len(coarser) - exact
-    return [*(Scale(size, each, 0) for size in coarser), Scale(settings.size, guided, exact)]
+    return [
+        *(Scale(size, each, 0) for size in coarser),
+        Scale(settings.size, finest - exact, exact),
+    ]
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,12 @@ Image Recognition", parameters released under CC BY 4.0) comes as package data o
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib.util
 import re
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -113,7 +115,8 @@ def _load_torchvision() -> VGGWeights:
     from torchvision.models import VGG19_Weights  # importing torchvision takes a second
 
     try:
-        state = VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
+        with contextlib.redirect_stdout(sys.stderr):  # torch.hub prints where it downloads to
+            state = VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
     except (OSError, RuntimeError) as error:
         raise WeightsError(
             "torchvision's VGG-19 could not be downloaded (548 MB); check the network connection,"

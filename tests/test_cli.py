@@ -169,7 +169,9 @@ def test_two_paintings_and_an_older_result(
     make_picture(30, 30, seed=3).save(folder / "out.png")
     words = arguments(folder, "--json")
     assert main([*words[:2], words[1], *words[2:]]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert all(set(json.loads(line)) >= KEYS for line in lines)
     assert load_image(folder / "out.png").size == (64, 48)
     assert sorted(os.listdir(folder)) == ["out.png", "painting.png", "photo.png"]
 

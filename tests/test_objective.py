@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nst.images import fit, load_image, to_tensor
 from nst.losses import content_cost, normalized_gram_matrix, style_cost, total_variation
-from nst.objective import Objective
+from nst.objective import Objective, guide
 from nst.settings import DEFAULTS, GATYS_STYLE_LAYERS, TransferSettings
 from nst.transfer import load_network, starting_picture
 from nst.vgg import VGG
@@ -237,3 +237,26 @@ def test_bfloat16_is_close_to_float32(real_network: VGG) -> None:
     assert costs.layers == pytest.approx(exact.layers, rel=0.03)
     cosine = torch.cosine_similarity(gradient.flatten(), exact_gradient.flatten(), dim=0)
     assert cosine > 0.99
+
+
+def test_a_guide_worked_out_by_hand() -> None:
+    # diag(8, 2, 0): fewer than 9 eigenvalues, so τ is the smallest, raised to 1e-9. With ten equal
+    # eigenvalues 4 the 9th is 4 as well: P = (1 + 4/4)^−0.6 · I = 2^−0.6 · I.
+    P = guide(4 * torch.eye(10))
+    torch.testing.assert_close(P, 2**-0.6 * torch.eye(10))
+    # 9 eigenvalues 1 and one of 1e6, τ = 1: the great one is held back by (1 + 1e6)^−0.6.
+    P = guide(torch.diag(torch.tensor([1e6] + [1.0] * 9)))
+    assert P[0, 0].item() == pytest.approx(1000001**-0.6, rel=1e-5)
+    assert P[5, 5].item() == pytest.approx(2**-0.6, rel=1e-5)
+
+
+def test_a_guided_objective_reports_J_and_pulls_elsewhere(network: VGG) -> None:
+    objective = Objective(network, CONTENT, [STYLE], DEFAULTS)
+    costs, gradient = objective.evaluate(IMAGE)
+    objective.guided = True
+    guided_costs, guided_gradient = objective.evaluate(IMAGE)
+    assert guided_costs == costs
+    assert not torch.allclose(guided_gradient, gradient)
+    at_target = Objective(network, STYLE, [STYLE], DEFAULTS)
+    at_target.guided = True
+    assert at_target.evaluate(STYLE)[1].abs().max().item() < 1e-5 * gradient.abs().max().item()
