@@ -133,8 +133,10 @@ def build_demo() -> gr.Blocks:
                 look = controls.add_looks()
             with gr.Column(scale=6, min_width=340, elem_id="easel"):
                 with gr.Row():
-                    go = gr.Button("Stylize", variant="primary", elem_id="stylize")
-                    stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="stop")
+                    go = gr.Button("Stylize", variant="primary", min_width=100, elem_id="stylize")
+                    stop = gr.Button(
+                        "Stop", variant="stop", min_width=100, interactive=False, elem_id="stop"
+                    )
                 status = gr.HTML(charts.message(READY), elem_id="status")
                 preview = gr.Image(
                     label="Your picture",

@@ -250,7 +250,7 @@ def test_a_guide_worked_out_by_hand() -> None:
     assert P[5, 5].item() == pytest.approx(2**-0.6, rel=1e-5)
 
 
-def test_a_guided_objective_reports_J_and_pulls_elsewhere(network: VGG) -> None:
+def test_a_guided_objective_reports_its_cost_and_pulls_elsewhere(network: VGG) -> None:
     objective = Objective(network, CONTENT, [STYLE], DEFAULTS)
     costs, gradient = objective.evaluate(IMAGE)
     objective.guided = True
