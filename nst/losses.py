@@ -6,8 +6,11 @@ cost is a 0-dimensional tensor of the same dtype. Knows nothing of networks, wei
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def content_cost(content: Tensor, generated: Tensor) -> Tensor:
@@ -27,9 +30,27 @@ def gram_matrix(activations: Tensor) -> Tensor:
 
     Computed in at least float32: sums over many pixels overflow or drown in narrower formats.
     """
-    rows = _channels_first(activations).flatten(1)  # (n_C, n_H * n_W)
-    rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
-    return rows @ rows.T
+    positions = _channels_first(activations).flatten(1).T  # (n_H * n_W, n_C)
+    gram: Tensor = _SelfProduct.apply(positions)
+    return gram
+
+
+class _SelfProduct(torch.autograd.Function):
+    """XᵀX of a matrix X (n, k). Autograd would take it for a product of two matrices, and go back
+    twice; its derivative X (D + Dᵀ) is one product, in the dtype of X."""
+
+    @staticmethod
+    def forward(ctx: Any, X: Tensor) -> Tensor:
+        ctx.save_for_backward(X)
+        wide = X.to(torch.promote_types(X.dtype, torch.float32))
+        return wide.T @ wide
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (X,) = ctx.saved_tensors
+        product: Tensor = X @ (gradient + gradient.T).to(X.dtype)
+        return product
 
 
 def normalized_gram_matrix(activations: Tensor) -> Tensor:
