@@ -6,7 +6,6 @@ Only what is shown and what happens on a click; the pictures are painted by `nst
 from __future__ import annotations
 
 import logging
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,12 +14,13 @@ from typing import Any
 
 import gradio as gr
 from gradio.components import Component
+from gradio.processing_utils import save_pil_to_cache
 from PIL import Image
 
-from nst import ImageError, TransferSettings, TransferStep, WeightsError, load_image, save_png
+from nst import ImageError, SettingsError, TransferSettings, TransferStep, WeightsError, load_image
 from nst.images import fit
 from nst.settings import DEFAULTS, GATYS_STYLE_LAYERS, options, parse_layer_weights
-from nst.transfer import load_network, transfer_style
+from nst.transfer import load_network
 from page import charts
 from page.controls import OTHER_LAYERS, Controls
 from page.examples import examples, picker
@@ -101,20 +101,20 @@ class Parts:
             self.curves: charts.curves(run.steps),
         }
 
-    def finished(self, run: Run, folder: str, *, stopped: bool) -> dict[Component, Any]:
+    def finished(self, run: Run) -> dict[Component, Any]:
         """A run has ended: before and after, the download, and the figures."""
-        step, picture = run.steps[-1], run.steps[-1].image
-        path = Path(folder) / "stylized.png"
-        save_png(picture, path)
+        steps = list(run.steps)  # the run's own thread may still add one
+        step, picture = steps[-1], steps[-1].image
+        path = save_pil_to_cache(picture, self.download.GRADIO_CACHE, "stylized", format="png")
         return {
             **self.idle(""),
-            self.status: charts.summary(step, stopped=stopped),
+            self.status: charts.summary(step),
             self.preview: gr.update(visible=False),
             self.comparison: gr.update(
                 value=(run.photo.resize(picture.size), picture), visible=True
             ),
-            self.download: gr.update(value=str(path), visible=True),
-            self.curves: charts.curves(run.steps),
+            self.download: gr.update(value=path, visible=True),
+            self.curves: charts.curves(steps),
         }
 
 
@@ -221,16 +221,6 @@ def add_settings(controls: Controls) -> None:
 def wire_run(parts: Parts) -> None:
     """Stylize, Stop, and what they change."""
 
-    def check(values: dict[Component, Any]) -> dict[Component, Any]:
-        for component, name in ((parts.photo, "photo"), (parts.painting, "painting")):
-            if not values[component]:
-                raise gr.Error(
-                    f"Please choose a {name} first.",
-                    title="One picture is missing",
-                    print_exception=False,
-                )
-        return parts.waiting()
-
     def paint(values: dict[Component, Any], request: gr.Request) -> Iterator[dict[Component, Any]]:
         try:
             run = Run(
@@ -245,50 +235,40 @@ def wire_run(parts: Parts) -> None:
                     yield parts.watching(run)
                     shown = time.monotonic()
             if not run.stop.is_set():
-                with tempfile.TemporaryDirectory() as folder:
-                    yield parts.finished(run, folder, stopped=False)
+                yield parts.finished(run)
                 runs.end(session_of(request))
         except Exception as error:
+            runs.end(session_of(request))
             sentence = sentence_of(error)
             yield parts.idle(sentence)
             raise gr.Error(sentence, print_exception=False) from error
 
-    def halt(request: gr.Request) -> Iterator[dict[Component, Any]]:
+    def halt(request: gr.Request) -> dict[Component, Any]:
         run = runs.end(session_of(request))
         if run is None or not run.steps:
-            yield parts.idle("Stopped before the first picture.")
-            return
-        with tempfile.TemporaryDirectory() as folder:
-            yield parts.finished(run, folder, stopped=True)
+            return parts.idle("Stopped before the first picture.")
+        return parts.finished(run)
 
-    inputs = {parts.photo, parts.painting, *parts.controls.components}
-    running = parts.stylize.click(
-        check,
-        inputs,
-        parts.outputs,
-        concurrency_limit=None,
-        show_progress="hidden",
-        api_visibility="private",
-    ).success(
+    def reset() -> dict[Component, Any]:
+        return {
+            parts.stylize: gr.update(interactive=True),
+            parts.stop: gr.update(interactive=False),
+        }
+
+    # What only moves the page stays out of the queue: it must work when the queue is full.
+    aside = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    running = parts.stylize.click(parts.waiting, None, parts.outputs, **aside).then(
         paint,
-        inputs,
+        {parts.photo, parts.painting, *parts.controls.components},
         parts.outputs,
         concurrency_id="painting",
         concurrency_limit=1,
-        scroll_to_output=False,
         show_progress="full",
         show_progress_on=[parts.status],
         api_visibility="private",
     )
-    parts.stop.click(
-        halt,
-        None,
-        parts.outputs,
-        cancels=[running],
-        concurrency_limit=None,
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    running.failure(reset, None, [parts.stylize, parts.stop], **aside)
+    parts.stop.click(halt, None, parts.outputs, cancels=[running], **aside)
 
 
 def add_endpoint() -> None:
@@ -323,7 +303,9 @@ def api_component(name: str) -> Component:
         return gr.Textbox(text, label=label)
     if option.choices:
         return gr.Dropdown(list(option.choices), value=value, label=label)
-    return gr.Number(value, label=label, precision=0 if isinstance(value, int) else None)
+    low, high = option.range
+    precision = 0 if isinstance(value, int) else None
+    return gr.Number(value, minimum=low, maximum=high, label=label, precision=precision)
 
 
 def stylize(
@@ -384,12 +366,13 @@ def stylize(
             precision=precision,
             weights=weights,
         )
-        photo, painting = load_named(content, "content"), load_named(style, "style")
+        run = Run(load_named(content, "content"), [load_named(style, "style")], settings)
         shown = time.monotonic()
-        for step in transfer_style(photo, painting, settings):
-            if time.monotonic() - shown >= 2 * PREVIEW_EVERY or step.iteration == step.total:
+        for step in run:
+            if time.monotonic() - shown >= 2 * PREVIEW_EVERY and not run.is_complete:
                 yield step.image, figures(step)
                 shown = time.monotonic()
+        yield run.steps[-1].image, figures(run.steps[-1])
     except Exception as error:
         raise gr.Error(sentence_of(error), print_exception=False) from error
 
@@ -412,7 +395,7 @@ def load_named(path: str | None, name: str) -> Image.Image:
 
 def sentence_of(error: Exception) -> str:
     """What to tell the visitor; what only we can mend goes to the log instead."""
-    if isinstance(error, (ImageError, WeightsError, ValueError)):
+    if isinstance(error, (ImageError, SettingsError, WeightsError, FloatingPointError)):
         return str(error)
     log.error("a run failed", exc_info=error)
     return UNEXPECTED
@@ -424,8 +407,8 @@ def session_of(request: gr.Request) -> str:
 
 
 def forget_visitor(request: gr.Request) -> None:
-    """Stop what a closed tab left behind."""
-    runs.end(session_of(request))
+    """Stop what a closed tab left behind; a lost connection may come back for its picture."""
+    runs.interrupt(session_of(request))
 
 
 def theme() -> gr.themes.Base:

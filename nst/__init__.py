@@ -1,12 +1,22 @@
-"""Iterative neural style transfer: optimise a picture's pixels against VGG-19's Gram matrices."""
+"""Iterative neural style transfer: optimise a picture's pixels against VGG-19's Gram matrices.
 
-from nst.images import ImageError, load_image, save_png
-from nst.settings import TransferSettings
-from nst.transfer import TransferStep, stylize, transfer_style
-from nst.weights import WeightsError
+The public names are loaded when they are first used: torch takes seconds, `--help` must not.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nst.images import ImageError, load_image, save_png
+    from nst.settings import SettingsError, TransferSettings
+    from nst.transfer import TransferStep, stylize, transfer_style
+    from nst.weights import WeightsError
 
 __all__ = [
     "ImageError",
+    "SettingsError",
     "TransferSettings",
     "TransferStep",
     "WeightsError",
@@ -17,3 +27,17 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "images": ("ImageError", "load_image", "save_png"),
+    "settings": ("SettingsError", "TransferSettings"),
+    "transfer": ("TransferStep", "stylize", "transfer_style"),
+    "weights": ("WeightsError",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"nst.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,12 +8,18 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from nst.settings import LAYER_CHANNELS, TransferSettings, parse_layer_weights
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from nst import TransferStep
 
 BAR_WIDTH = 30
 REPORTED = ("iteration", "total", "width", "height", "J", "content", "style", "layers", "elapsed")
@@ -67,12 +73,13 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError(f"the output must be a .png file, not {output.name!r}")
     if not output.parent.is_dir():
         raise ValueError(f"there is no folder {str(output.parent)!r} to write to")
+    if output.is_dir() or not os.access(output.parent, os.W_OK):
+        raise ValueError(f"{str(output)!r} cannot be written")
 
-    from nst import load_image, save_png, transfer_style  # after --help: torch takes seconds
+    from nst import save_png, transfer_style  # after --help: torch takes seconds
     from nst.transfer import load_network
 
-    content = load_image(options.content)
-    styles = [load_image(style) for style in options.styles]
+    content, *styles = (_load(path) for path in (options.content, *options.styles))
     load_network(settings, options.device)
     show_bar = not options.json or sys.stderr.isatty()
     for step in transfer_style(content, styles, settings, device=options.device):
@@ -85,7 +92,7 @@ def run(options: argparse.Namespace) -> None:
     save_png(step.image, output)
 
 
-def print_bar(step: Any, stream: TextIO) -> None:
+def print_bar(step: TransferStep, stream: TextIO) -> None:
     """Redraw the progress bar of a `TransferStep` on one line."""
     filled = BAR_WIDTH * step.iteration // step.total
     bar = "█" * filled + "·" * (BAR_WIDTH - filled)
@@ -94,6 +101,15 @@ def print_bar(step: Any, stream: TextIO) -> None:
         f"  J {step.J:.3g}  {step.remaining:.0f} s left "
     )
     print(text, end="", file=stream, flush=True)
+
+
+def _load(path: str) -> Image.Image:
+    from nst import ImageError, load_image
+
+    try:
+        return load_image(path)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from None
 
 
 def _flag(spec: dataclasses.Field[Any]) -> dict[str, Any]:

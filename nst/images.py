@@ -5,10 +5,9 @@ Knows file formats and pixels; nothing of networks or pages.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
-import tempfile
+import secrets
 import warnings
 from pathlib import Path
 
@@ -79,22 +78,14 @@ def fit(image: Image.Image, longest_side: int) -> Image.Image:
 def save_png(image: Image.Image, path: str | os.PathLike[str]) -> None:
     """Write a PNG whole or not at all. Raises `OSError` when the folder cannot be written to."""
     target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             image.save(file, format="PNG")
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, target)
+        temporary.replace(target)
     except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _read(path: Path) -> bytes:

@@ -29,6 +29,7 @@ class Costs:
     content: float
     style: float
     layers: dict[str, float]
+    goal: float  # what the gradient descends: J, or the surrogate of a guided objective
 
 
 GUIDE_RANK = 9  # the eigenvalues of a Gram matrix above this one are held back
@@ -71,12 +72,6 @@ class Objective:
                 means[layer] = means[layer] + gram if layer in means else gram
         return means
 
-    def terms(self, image: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """(J, content, style by layer) as differentiable 0-dimensional tensors."""
-        content, grams = self._observe(image)
-        layers = self._style_costs(self.grams, grams)
-        return self._total(image, content, layers), content, layers
-
     def evaluate(self, image: Tensor) -> tuple[Costs, Tensor]:
         """The costs at `image` and the gradient to follow there, (1, 3, H, W).
 
@@ -91,9 +86,12 @@ class Objective:
                 through = self._style_costs(self._guide(self.grams), self._guide(grams))
                 goal = self._total(variable, content, through)
             (gradient,) = torch.autograd.grad(goal, variable)
-        values = torch.stack([J, content, *layers.values()]).tolist()  # one wait for the device
-        by_layer = dict(zip(layers, values[2:], strict=True))
-        return Costs(values[0], values[1], sum(by_layer.values()), by_layer), gradient
+        values = torch.stack(
+            [goal, J, content, *layers.values()]
+        ).tolist()  # one wait for the device
+        by_layer = dict(zip(layers, values[3:], strict=True))
+        costs = Costs(values[1], values[2], sum(by_layer.values()), by_layer, goal=values[0])
+        return costs, gradient
 
     def _observe(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The content cost, and the normalized Gram matrix of each style layer."""

@@ -34,6 +34,10 @@ def gatys_layer_weight(layer: str) -> float:
     return 4000.0 / LAYER_CHANNELS[layer] ** 2
 
 
+class SettingsError(ValueError):
+    """A value that a setting does not take; the message is one sentence for the user."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Option:
     """What a user is shown about one setting. `low` and `high` are inclusive."""
@@ -62,7 +66,7 @@ def setting(default: Any, label: str, help: str, **option: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class TransferSettings:
-    """What to optimise and for how long. Immutable; invalid values raise `ValueError`.
+    """What to optimise and for how long. Frozen; invalid values raise `SettingsError`.
 
     The objective is J(G) = α · J_content(C, G) + β · Σ_l λ[l] · J_style[l](S, G), in the units of
     Gatys' published weights (Gatys et al. 2016, eq. 7): α = β = 1 and a weight of 1 for each of
@@ -224,15 +228,10 @@ def options() -> dict[str, Option]:
     return {f.name: f.metadata["option"] for f in dataclasses.fields(TransferSettings)}
 
 
-def default(name: str) -> Any:
-    """The default value of the setting `name`."""
-    return getattr(DEFAULTS, name)
-
-
 def parse_layer_weights(text: str) -> dict[str, float]:
     """Layer weights from `relu1_1=1,relu2_1=0.5`: layers not named are left out.
 
-    Raises `ValueError` when a part has another form; names and ranges are checked by
+    Raises `SettingsError` when a part has another form; names and ranges are checked by
     `TransferSettings`.
     """
     weights = {}
@@ -243,7 +242,7 @@ def parse_layer_weights(text: str) -> dict[str, float]:
         except ValueError:
             separator = ""
         if not separator:
-            raise ValueError(f"a layer weight looks like relu1_1=0.5, not {part!r}")
+            raise SettingsError(f"a layer weight looks like relu1_1=0.5, not {part!r}")
     return weights
 
 
@@ -260,22 +259,24 @@ LOOKS: dict[str, dict[str, Any]] = {
 def _check(name: str, value: Any, option: Option, *, whole: bool) -> None:
     if option.choices:
         if value not in tuple(option.choices):
-            raise ValueError(f"{name} must be one of {', '.join(option.choices)}, not {value!r}")
+            raise SettingsError(f"{name} must be one of {', '.join(option.choices)}, not {value!r}")
         return
     kinds = int if whole else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds) or not _is_finite(value):
-        raise ValueError(f"{name} must be a {'whole' if whole else 'finite'} number, not {value!r}")
+        raise SettingsError(
+            f"{name} must be a {'whole' if whole else 'finite'} number, not {value!r}"
+        )
     low, high = option.range
     if not low <= value <= high:
-        raise ValueError(f"{name} must be from {low:g} to {high:g}, not {value!r}")
+        raise SettingsError(f"{name} must be from {low:g} to {high:g}, not {value!r}")
 
 
 def _check_layer_weights(weights: Any, option: Option) -> None:
     if not isinstance(weights, Mapping):
-        raise ValueError(f"layer_weights must map layer names to weights, not {weights!r}")
+        raise SettingsError(f"layer_weights must map layer names to weights, not {weights!r}")
     for layer, weight in weights.items():
         if layer not in LAYER_CHANNELS:
-            raise ValueError(
+            raise SettingsError(
                 f"layer_weights names a layer {layer!r}; the layers are {', '.join(LAYER_CHANNELS)}"
             )
         _check(f"the weight of {layer}", weight, option, whole=False)

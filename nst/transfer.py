@@ -26,14 +26,17 @@ from nst.vgg import VGG
 from nst.weights import load_weights
 
 COARSEST = 160  # pixels of the longest side below which larger shapes are no longer planned
-BLOW_UP = 2.0  # a step that raises J beyond this multiple of the best is taken back
+BLOW_UP = 2.0  # a step that raises the goal beyond this multiple of the best is taken back
+GUIDED_FROM = 30  # iterations
+LARGEST_STYLE = 2048  # pixels; a larger painting would need many gigabytes for little more detail
 
 OPTIMIZERS = {"lbfgs": BoxLBFGS, "adam": BoxAdam}
 
 
 @dataclass(frozen=True)
 class TransferStep:
-    """One reported moment of a run. All costs are those of `image`, the best picture so far.
+    """One reported moment of a run. All costs are those of `image`, the best picture so far (by
+    the surrogate that is descended, while the gradient is guided).
 
     J = α · content + β · style (+ smoothness), in the units of Gatys' published weights; `layers`
     holds λ[l] · J_style[l]. Costs at different picture sizes are near but not equal. Seconds count
@@ -89,7 +92,7 @@ def transfer_style(
     image: Tensor | None = None
     for scale in scales:
         photo = to_tensor(fit(content, scale.size)).to(network.device)
-        side = round(scale.size * settings.style_scale)
+        side = min(round(scale.size * settings.style_scale), LARGEST_STYLE)
         pictures = [to_tensor(fit(painting, side)).to(network.device) for painting in paintings]
         if image is None:
             start = starting_picture(photo, pictures, settings)
@@ -114,7 +117,8 @@ def stylize(
     device: str = "auto",
 ) -> Image.Image:
     """Run `transfer_style` to its end and return the finished RGB picture."""
-    *_, last = transfer_style(content, styles, settings, device=device)
+    for step in transfer_style(content, styles, settings, device=device):
+        last = step  # only one step's pixels are kept at a time
     return last.image
 
 
@@ -145,17 +149,16 @@ class Scale:
 
 def plan_scales(settings: TransferSettings) -> list[Scale]:
     """The stages from coarse to fine: sizes halved down to `COARSEST`, a fifth of the iterations
-    shared evenly by the coarser ones, and a fifth on J itself at the end. The guide mends curvature
-    for L-BFGS; Adam runs on J throughout."""
-    sizes = [settings.size]
-    while sizes[0] / 2 >= COARSEST and len(sizes) <= settings.iterations // 5:
-        sizes.insert(0, round(sizes[0] / 2))
-    coarser = sizes[:-1]
-    each = settings.iterations // 5 // len(coarser) if coarser else 0
+    at each of the coarser ones, and a fifth on J itself at the end. The guide mends curvature
+    for L-BFGS; Adam and runs too short to come back from the detour stay on J throughout."""
+    each = settings.iterations // 5
+    coarser: list[int] = []
+    while each and (half := [*coarser, settings.size][0] / 2) >= COARSEST:
+        coarser.insert(0, round(half))
     finest = settings.iterations - each * len(coarser)
-    if settings.optimizer == "adam":
+    if settings.optimizer == "adam" or settings.iterations < GUIDED_FROM:
         return [*(Scale(size, 0, each) for size in coarser), Scale(settings.size, 0, finest)]
-    exact = max(1, settings.iterations // 5)
+    exact = max(1, each)
     return [
         *(Scale(size, each, 0) for size in coarser),
         Scale(settings.size, finest - exact, exact),
@@ -172,13 +175,15 @@ class Point:
 
     @property
     def is_finite(self) -> bool:
-        return math.isfinite(self.costs.J) and bool(self.gradient.isfinite().all())
+        return math.isfinite(self.costs.J + self.costs.goal) and bool(
+            self.gradient.isfinite().all()
+        )
 
 
 def minimize(
     objective: Objective, image: Tensor, optimizer: Optimizer, iterations: int
 ) -> Iterator[Point]:
-    """Yield the best point so far: the start, then after each iteration.
+    """Yield the best point so far, by the objective's goal: the start, then after each iteration.
 
     A step to something that is not a number, or far above the best, is taken back: the optimiser
     forgets its curvature and goes on from the best point with half the step.
@@ -190,10 +195,10 @@ def minimize(
     for _ in range(iterations):
         image = optimizer.step(point.image, point.gradient)
         point = Point(image, *objective.evaluate(image))
-        if not point.is_finite or point.costs.J > BLOW_UP * best.costs.J:
+        if not point.is_finite or point.costs.goal > BLOW_UP * best.costs.goal:
             optimizer.restart()
             point = best
-        elif point.costs.J < best.costs.J:
+        elif point.costs.goal < best.costs.goal:
             best = point
         yield best
 
@@ -248,9 +253,13 @@ def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
     """bfloat16 where the processor multiplies it faster than float32; sums stay in float32."""
     if precision != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
-    has_bfloat16 = {"cuda": torch.cuda.is_bf16_supported, "cpu": _cpu_has_bfloat16}
+    has_bfloat16 = {"cuda": _cuda_has_bfloat16, "cpu": _cpu_has_bfloat16}
     fast = has_bfloat16.get(device.type, lambda: False)()
     return torch.bfloat16 if fast else torch.float32
+
+
+def _cuda_has_bfloat16() -> bool:
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def _cpu_has_bfloat16() -> bool:

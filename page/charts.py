@@ -1,12 +1,13 @@
 """How far a run is, as HTML: a progress bar with the time left, and the curves of the costs.
 
-Knows numbers and markup; every text in it is ours, none is a visitor's.
+Knows numbers and markup.
 """
 
 from __future__ import annotations
 
+import html
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nst import TransferStep
@@ -41,9 +42,9 @@ def progress(step: TransferStep) -> str:
     )
 
 
-def summary(step: TransferStep, *, stopped: bool) -> str:
+def summary(step: TransferStep) -> str:
     """What a finished or stopped run reached."""
-    verb = "Stopped" if stopped else "Finished"
+    verb = "Finished" if step.iteration == step.total else "Stopped"
     return message(
         f"{verb} after {duration(step.elapsed)}, {step.iteration} of {step.total} iterations,"
         f" {step.width}×{step.height} px. J = {figure(step.J)}"
@@ -52,8 +53,8 @@ def summary(step: TransferStep, *, stopped: bool) -> str:
 
 
 def message(text: str) -> str:
-    """A line of status that screen readers announce. `text` must be ours, not a visitor's."""
-    return f'<p class="message" role="status">{text}</p>'
+    """A line of status that screen readers announce."""
+    return f'<p class="message" role="status">{html.escape(text)}</p>'
 
 
 def duration(seconds: float) -> str:
@@ -62,13 +63,14 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s"
 
 
 def figure(value: float) -> str:
     """A cost with three significant digits: `1.23 M`, `45.6 k`."""
     for factor, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if abs(value) >= factor:
+        if abs(value) >= 0.9995 * factor:
             return f"{value / factor:.3g}{unit}"
     return f"{value:.3g}"
 
@@ -115,8 +117,9 @@ def curves(steps: Sequence[TransferStep]) -> str:
     )
 
 
-def _grid(low: int, high: int, total: int, place: object) -> str:
-    assert callable(place)
+def _grid(
+    low: int, high: int, total: int, place: Callable[[float, float], tuple[float, float]]
+) -> str:
     lines = []
     for exponent in range(low, high + 1):
         x, y = place(0, 10.0**exponent)

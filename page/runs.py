@@ -6,12 +6,16 @@ Knows the runs of this process by visitor; nothing of components.
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from PIL import Image
 
 from nst import TransferSettings, TransferStep, transfer_style
+
+MAX_SECONDS = 1800.0  # one visitor must not hold the others up for longer
+REMEMBERED = 64  # runs whose latest picture Stop can still deliver, after a lost connection too
 
 
 @dataclass
@@ -22,33 +26,47 @@ class Run:
     photo: Image.Image
     paintings: Sequence[Image.Image]
     settings: TransferSettings
+    seconds: float = MAX_SECONDS
     steps: list[TransferStep] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
 
     def __iter__(self) -> Iterator[TransferStep]:
         for step in transfer_style(self.photo, self.paintings, self.settings):
-            if self.stop.is_set():
+            if self.stop.is_set() or step.elapsed > self.seconds:
                 return
-            if self.steps:
-                self.steps[-1] = self.steps[-1].without_pixels()
-            self.steps.append(step)
+            self.steps.append(step)  # first: whoever looks meanwhile finds a last step with pixels
+            if len(self.steps) > 1:
+                self.steps[-2] = self.steps[-2].without_pixels()
             yield step
+
+    @property
+    def is_complete(self) -> bool:
+        return bool(self.steps) and self.steps[-1].iteration == self.steps[-1].total
 
 
 class Runs:
     """The latest run of each visitor, by session."""
 
     def __init__(self) -> None:
-        self._runs: dict[str, Run] = {}
+        self._runs: OrderedDict[str, Run] = OrderedDict()
         self._lock = threading.Lock()
 
     def begin(self, session: str, run: Run) -> None:
         """Remember `run`, and stop the one that the visitor had before."""
         with self._lock:
-            previous = self._runs.get(session)
+            previous = self._runs.pop(session, None)
             self._runs[session] = run
+            while len(self._runs) > REMEMBERED:
+                self._runs.popitem(last=False)
         if previous:
             previous.stop.set()
+
+    def interrupt(self, session: str) -> None:
+        """Stop the visitor's run, and keep what it reached."""
+        with self._lock:
+            run = self._runs.get(session)
+        if run:
+            run.stop.set()
 
     def end(self, session: str) -> Run | None:
         """Stop and forget the visitor's run, and return it."""

@@ -14,7 +14,6 @@ from nst.settings import (
     LOOKS,
     MAX_LAYER_WEIGHT,
     TransferSettings,
-    default,
     options,
     parse_layer_weights,
 )
@@ -22,7 +21,7 @@ from nst.settings import (
 OPTIONS = options()
 CHOICES = [name for name, option in OPTIONS.items() if option.choices]
 NUMBERS = [name for name in OPTIONS if name not in CHOICES and name != "layer_weights"]
-WHOLE_NUMBERS = [name for name in NUMBERS if isinstance(default(name), int)]
+WHOLE_NUMBERS = [name for name in NUMBERS if isinstance(getattr(DEFAULTS, name), int)]
 NOT_NUMBERS: list[Any] = [
     True,
     float("nan"),
@@ -46,7 +45,7 @@ def test_the_kinds_of_settings_are_told_apart() -> None:
 def test_bounds_are_inclusive_and_hold_the_default(name: str) -> None:
     bounds: Any = OPTIONS[name].range
     low, high = bounds
-    assert low <= default(name) <= high
+    assert low <= getattr(DEFAULTS, name) <= high
     for value in (low, high):
         assert getattr(TransferSettings(**{name: value}), name) == value
 
@@ -84,14 +83,14 @@ def test_a_huge_layer_weight_is_refused() -> None:
 
 @pytest.mark.parametrize("name", WHOLE_NUMBERS)
 def test_fractions_of_whole_numbers_are_refused(name: str) -> None:
-    value = default(name) + 0.5
+    value = getattr(DEFAULTS, name) + 0.5
     with pytest.raises(ValueError, match=f"^{name} must be a whole number, not {value}"):
         TransferSettings(**{name: value})
 
 
 @pytest.mark.parametrize("name", CHOICES)
 def test_every_choice_is_accepted(name: str) -> None:
-    assert default(name) in OPTIONS[name].choices
+    assert getattr(DEFAULTS, name) in OPTIONS[name].choices
     for value in OPTIONS[name].choices:
         assert getattr(TransferSettings(**{name: value}), name) == value  # type: ignore[arg-type]
 

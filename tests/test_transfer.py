@@ -388,7 +388,26 @@ def test_scales_are_planned_for_every_size_and_length() -> None:
             assert sizes == sorted(set(sizes))
             assert sizes[-1] == size
             assert len(sizes) == 1 or sizes[0] >= 160
-            assert scales[-1].iterations >= iterations / 2
+            assert scales[-1].iterations >= 2 * iterations / 5
+
+
+def test_the_gradient_is_guided_first_and_exact_at_the_end() -> None:
+    coarse, fine = plan_scales(TransferSettings(size=384, iterations=80))
+    assert (coarse.phases, fine.phases) == ([(True, 16)], [(True, 48), (False, 16)])
+    for settings in (TransferSettings(iterations=80, optimizer="adam"), COARSE_TO_FINE):
+        assert all(scale.guided == 0 for scale in plan_scales(settings))
+
+
+@pytest.mark.real
+def test_a_guided_run_ends_lower_than_an_exact_one(
+    monkeypatch: pytest.MonkeyPatch, real_network: VGG
+) -> None:
+    photo, painting = example("content/castle.jpg"), example("style/night_impasto.jpg")
+    settings = TransferSettings(size=128, iterations=40)
+    *_, guided = transfer_style(photo, painting, settings, network=real_network)
+    monkeypatch.setattr(nst.transfer, "GUIDED_FROM", 1000)
+    *_, exact = transfer_style(photo, painting, settings, network=real_network)
+    assert guided.J < exact.J
 
 
 def test_large_pictures_begin_small() -> None:
