@@ -565,7 +565,7 @@ def test_one_setting_gives_one_look_at_256_and_1024_pixels(real_network: VGG) ->
     """Both results reduced to 256 pixels and judged there, the photo as it was beside them."""
     photo, painting = example("content/castle.jpg"), example("style/night_impasto.jpg")
     photo = photo.crop((0, 170, 1024, 510))
-    settings = TransferSettings(iterations=16)
+    settings = TransferSettings(iterations=40)
     *_, small = transfer_style(photo, painting, settings.replace(size=256))
     *_, large = transfer_style(photo, painting, settings.replace(size=1024))
     assert (large.width, large.height) == (1024, 340)
@@ -573,9 +573,12 @@ def test_one_setting_gives_one_look_at_256_and_1024_pixels(real_network: VGG) ->
         evaluated(small, photo, [painting], settings, real_network, to_tensor(fit(image, 256)))
         for image in (photo, small.image, large.image)
     )
-    # measured: content 0.85 at their own sizes and 0.37 reduced; the photo's style costs 13.9
-    # times that of the small result, and 1.8 times that of the large one
-    assert 1 / 1.5 < large.content / small.content < 1.5
-    assert 1 / 4 < of_large.content / of_small.content < 1.5
-    assert of_small.style < of_photo.style / 9
-    assert of_large.style < of_photo.style / 1.2
+    # Measured: content 0.71 at their own sizes and 0.66 reduced. The strokes of the large picture
+    # are finer and partly lost when it is reduced: the photo's style costs 66 times that of the
+    # small result and 5.3 times that of the large one, so these two are a factor of 12.5 apart,
+    # in a cost of the fourth order in the activations.
+    assert 1 / 2 < large.content / small.content < 2
+    assert 1 / 2 < of_large.content / of_small.content < 2
+    assert of_small.style < of_photo.style / 30
+    assert of_large.style < of_photo.style / 3
+    assert of_large.style < 20 * of_small.style
