@@ -96,10 +96,11 @@ def test_progress_bar_on_stderr_and_nothing_on_stdout(folder: Path) -> None:
 
 @pytest.mark.real
 def test_a_missing_file_is_one_line_on_stderr(folder: Path) -> None:
-    run = python("-m", "nst", folder / "missing.jpg", *arguments(folder)[1:])
+    missing = folder / "missing.jpg"
+    run = python("-m", "nst", missing, *arguments(folder)[1:])
     assert run.returncode != 0
     assert run.stdout == ""
-    assert run.stderr == "nst: The picture cannot be read: No such file or directory.\n"
+    assert run.stderr == f"nst: {missing}: The picture cannot be read: No such file or directory.\n"
     assert_nothing_written(folder)
 
 

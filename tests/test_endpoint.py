@@ -80,7 +80,7 @@ def test_the_page_the_command_line_and_the_library_paint_the_same(
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"size": 9}, "size must be from 64 to 2048, not 9"),
+        ({"size": 9}, "Value 9 is less than minimum value 64"),
         ({"layer_weights": "relu9_1=1"}, "layer_weights names a layer 'relu9_1'"),
         ({"content": handle_file(__file__)}, "The content cannot be used."),
     ],
