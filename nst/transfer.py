@@ -25,7 +25,7 @@ from nst.settings import DEFAULTS, TransferSettings
 from nst.vgg import VGG
 from nst.weights import load_weights
 
-COARSEST = 160  # pixels of the longest side below which larger shapes are no longer planned
+COARSEST = 224  # pixels of the longest side; begun smaller, larger shapes swallow the scene
 BLOW_UP = 2.0  # a step that raises the goal beyond this multiple of the best is taken back
 GUIDED_FROM = 30  # iterations
 LARGEST_STYLE = 2048  # pixels; a larger painting would need many gigabytes for little more detail
