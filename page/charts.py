@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from nst import TransferStep
 
 WIDTH, HEIGHT = 640, 240
-LEFT, RIGHT, TOP, BOTTOM = 64, 12, 12, 34
+LEFT, RIGHT, TOP, BOTTOM = 64, 28, 12, 34
 
 
 @dataclass(frozen=True)
