@@ -74,10 +74,13 @@ class Parts:
 
     def idle(self, text: str) -> dict[Component, Any]:
         """Ready for a click, with a line of status."""
+        return {**self.ready(), self.status: charts.message(text)}
+
+    def ready(self) -> dict[Component, Any]:
+        """Stylize can be clicked, and there is nothing to stop."""
         return {
             self.stylize: gr.update(interactive=True),
             self.stop: gr.update(interactive=False),
-            self.status: charts.message(text),
         }
 
     def waiting(self) -> dict[Component, Any]:
@@ -107,7 +110,7 @@ class Parts:
         step, picture = steps[-1], steps[-1].image
         path = save_pil_to_cache(picture, self.download.GRADIO_CACHE, "stylized", format="png")
         return {
-            **self.idle(""),
+            **self.ready(),
             self.status: charts.summary(step),
             self.preview: gr.update(visible=False),
             self.comparison: gr.update(
@@ -249,12 +252,6 @@ def wire_run(parts: Parts) -> None:
             return parts.idle("Stopped before the first picture.")
         return parts.finished(run)
 
-    def reset() -> dict[Component, Any]:
-        return {
-            parts.stylize: gr.update(interactive=True),
-            parts.stop: gr.update(interactive=False),
-        }
-
     # What only moves the page stays out of the queue: it must work when the queue is full.
     aside = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     running = parts.stylize.click(parts.waiting, None, parts.outputs, **aside).then(
@@ -267,7 +264,7 @@ def wire_run(parts: Parts) -> None:
         show_progress_on=[parts.status],
         api_visibility="private",
     )
-    running.failure(reset, None, [parts.stylize, parts.stop], **aside)
+    running.failure(parts.ready, None, [parts.stylize, parts.stop], **aside)
     parts.stop.click(halt, None, parts.outputs, cancels=[running], **aside)
 
 

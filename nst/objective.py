@@ -6,6 +6,7 @@ nothing of optimisers, scales or files.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,7 +42,7 @@ class Objective:
 
     Gatys et al. 2016, eq. 7, with a departure: the textbook's J_content grows with the number of
     pixels and J_style does not, so the content term is divided by half the number N of activations.
-    One α/β then gives the same look at every size, and equals Gatys' published code, which takes
+    One α/β then keeps their balance at every size, and equals Gatys' published code, which takes
     means as well. With several styles, S is the mean of their Gram matrices.
 
     `content` is (1, 3, H, W) and each of `styles` (1, 3, H', W'), float32 RGB in [0, 1], on the
@@ -61,7 +62,6 @@ class Objective:
             self.grams = self._style_targets(styles)
             if not all(bool(gram.isfinite().all()) for gram in self.grams.values()):
                 raise FloatingPointError("The painting's style is not a finite number.")
-            self.guides = {layer: guide(gram) for layer, gram in self.grams.items()}
 
     def _style_targets(self, styles: Sequence[Tensor]) -> dict[str, Tensor]:
         means: dict[str, Tensor] = {}
@@ -121,6 +121,11 @@ class Objective:
         if settings.total_variation > 0:
             J = J + settings.total_variation * total_variation(255 * image)
         return J
+
+    @functools.cached_property
+    def guides(self) -> dict[str, Tensor]:
+        """The guide of each style layer; an objective that is never guided does not need them."""
+        return {layer: guide(gram) for layer, gram in self.grams.items()}
 
     def _guide(self, grams: dict[str, Tensor]) -> dict[str, Tensor]:
         return {layer: P @ grams[layer] @ P for layer, P in self.guides.items()}
