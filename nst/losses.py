@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+BLOCK = 1024  # positions multiplied at once
+
 
 def content_cost(content: Tensor, generated: Tensor) -> Tensor:
     """J_content = ½ ‖a_C − a_G‖² over all activations (Gatys et al. 2016, eq. 1).
@@ -35,6 +37,17 @@ def gram_matrix(activations: Tensor) -> Tensor:
     return gram
 
 
+def _self_product(X: Tensor) -> Tensor:
+    """XᵀX of (n, k), in at least float32: of bfloat16 by blocks, which are fast to multiply and
+    short enough that rounding each product to bfloat16 averages out."""
+    if X.dtype != torch.bfloat16:
+        wide = X.to(torch.promote_types(X.dtype, torch.float32))
+        return wide.T @ wide
+    whole = len(X) - len(X) % BLOCK
+    blocks, rest = X[:whole].view(-1, BLOCK, X.shape[1]), X[whole:]
+    return (blocks.mT @ blocks).sum(0, dtype=torch.float32) + (rest.T @ rest).float()
+
+
 class _SelfProduct(torch.autograd.Function):
     """XᵀX of a matrix X (n, k). Autograd would take it for a product of two matrices, and go back
     twice; its derivative X (D + Dᵀ) is one product, in the dtype of X."""
@@ -42,8 +55,7 @@ class _SelfProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, X: Tensor) -> Tensor:
         ctx.save_for_backward(X)
-        wide = X.to(torch.promote_types(X.dtype, torch.float32))
-        return wide.T @ wide
+        return _self_product(X)
 
     @staticmethod
     @once_differentiable

@@ -7,13 +7,14 @@ nothing of optimisers, scales or files.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from nst.losses import content_cost, gram_style_cost, normalized_gram_matrix, total_variation
+from nst.memory import Memory, bytes_of, fingerprint
 from nst.settings import TransferSettings, gatys_layer_weight
 from nst.vgg import VGG
 
@@ -33,8 +34,9 @@ class Costs:
     goal: float  # what the gradient descends: J, or the surrogate of a guided objective
 
 
+targets = Memory(limit=256 * 2**20)  # shared by all runs of the process
+
 GUIDE_RANK = 9  # the eigenvalues of a Gram matrix above this one are held back
-GUIDE_EXPONENT = 0.6
 
 
 class Objective:
@@ -47,7 +49,7 @@ class Objective:
 
     `content` is (1, 3, H, W) and each of `styles` (1, 3, H', W'), float32 RGB in [0, 1], on the
     network's device. While `guided` is set, `evaluate` returns the gradient of a surrogate that is
-    easier to descend, see `guide`; the costs that it reports stay those of J.
+    easier to descend, see `Guide`; the costs that it reports stay those of J.
     """
 
     def __init__(
@@ -56,91 +58,179 @@ class Objective:
         self.network = network
         self.settings = settings
         self.guided = False
-        with torch.no_grad():
-            layer = settings.content_layer
-            self.content = network(content, [layer])[layer].float()
-            self.grams = self._style_targets(styles)
-            if not all(bool(gram.isfinite().all()) for gram in self.grams.values()):
-                raise FloatingPointError("The painting's style is not a finite number.")
+        self.content = self._content_target(content)
+        self.style = self._style_target(styles)
+        if not all(bool(gram.isfinite().all()) for gram in self.style.grams.values()):
+            raise FloatingPointError("The painting's style is not a finite number.")
 
-    def _style_targets(self, styles: Sequence[Tensor]) -> dict[str, Tensor]:
-        means: dict[str, Tensor] = {}
-        for style in styles:
-            activations = self.network(style, self.settings.style_layers)
-            for layer in self.settings.style_layers:
-                gram = normalized_gram_matrix(activations[layer]) / len(styles)
-                means[layer] = means[layer] + gram if layer in means else gram
-        return means
+    @torch.no_grad()
+    def _content_target(self, content: Tensor) -> Tensor:
+        layer = self.settings.content_layer
+        key = (self.network, layer, fingerprint(content))
+        return targets.recall(
+            key, lambda: self.network(content, [layer])[layer].float(), size=bytes_of
+        )
 
-    def evaluate(self, image: Tensor) -> tuple[Costs, Tensor]:
-        """The costs at `image` and the gradient to follow there, (1, 3, H, W).
+    @torch.no_grad()
+    def _style_target(self, styles: Sequence[Tensor]) -> Style:
+        layers = tuple(self.settings.style_layers)
+        key = (self.network, layers, *map(fingerprint, styles))
+        return targets.recall(key, lambda: Style(self.network, styles, layers), size=Style.size)
 
-        The gradient is dJ/d(image), unless `guided` is set.
+    def parts(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The specification: the content term and λ[l] · J_style[l] by layer, before α and β.
+
+        Differentiable, plain and slow; `evaluate` is held to it by the tests.
         """
-        with torch.enable_grad():
-            variable = image.detach().requires_grad_()
-            content, grams = self._observe(variable)
-            layers = self._style_costs(self.grams, grams)
-            J = goal = self._total(variable, content, layers)
-            if self.guided:
-                through = self._style_costs(self._guide(self.grams), self._guide(grams))
-                goal = self._total(variable, content, through)
-            (gradient,) = torch.autograd.grad(goal, variable)
-        values = torch.stack(
-            [goal, J, content, *layers.values()]
-        ).tolist()  # one wait for the device
-        by_layer = dict(zip(layers, values[3:], strict=True))
-        costs = Costs(values[1], values[2], sum(by_layer.values()), by_layer, goal=values[0])
-        return costs, gradient
-
-    def _observe(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The content cost, and the normalized Gram matrix of each style layer."""
-        content_layer, style_layers = self.settings.content_layer, self.settings.style_layers
-        activations = self.network(image, (content_layer, *style_layers))  # λ = 0 costs nothing
-        generated = activations[content_layer].float()
+        activations = self.network(image, self._layers)
+        generated = activations[self.settings.content_layer].float()
         content = content_cost(self.content, generated) * (2 / generated.numel())
         return content, {
-            layer: normalized_gram_matrix(activations[layer]) for layer in style_layers
-        }
-
-    def _style_costs(
-        self, targets: dict[str, Tensor], grams: dict[str, Tensor]
-    ) -> dict[str, Tensor]:
-        """λ[l] · J_style[l] by layer."""
-        return {
             layer: weight
             * gatys_layer_weight(layer)
-            * gram_style_cost(targets[layer], grams[layer])
+            * gram_style_cost(self.style.grams[layer], normalized_gram_matrix(activations[layer]))
             for layer, weight in self.settings.style_layers.items()
         }
 
-    def _total(self, image: Tensor, content: Tensor, layers: dict[str, Tensor]) -> Tensor:
+    def cost(self, image: Tensor) -> Tensor:
+        """J, the specification of the whole, differentiable."""
+        content, layers = self.parts(image)
+        return self._total(content, layers.values(), image)
+
+    @torch.no_grad()
+    def costs(self, image: Tensor) -> Costs:
+        """The costs alone, by the specification."""
+        content, layers = self.parts(image)
+        J = self._total(content, layers.values(), image)
+        return _costs(J, J, content, layers)
+
+    @torch.no_grad()
+    def evaluate(self, image: Tensor) -> tuple[Costs, Tensor]:
+        """The costs at `image` and the gradient to follow there, (1, 3, H, W).
+
+        The gradient is dJ/d(image), unless `guided` is set. The fast path: J's derivatives with
+        respect to activations are short formulas, and the network takes them back to the pixels.
+        """
         settings = self.settings
-        style = sum(layers.values(), torch.zeros((), device=image.device))
-        J = settings.alpha * content + settings.beta * style
+        trace = self.network.observe(image, self._layers)
+        residual = trace.activations[settings.content_layer].float() - self.content
+        content = residual.square().mean()
+        layers, goals, pulls = {}, [], {}
+        for layer, weight in settings.style_layers.items():
+            activation = trace.activations[layer]
+            difference = normalized_gram_matrix(activation) - self.style.grams[layer]
+            toward = self.style.guides[layer](difference) if self.guided else difference
+            n_channels, n_height, n_width = activation.shape[1:]
+            unit = weight * gatys_layer_weight(layer) / (2 * n_channels) ** 2
+            layers[layer] = unit * (difference * difference).sum()
+            goals.append(unit * (difference * toward).sum())
+            # J_style[l] = unit · ‖G − G_S‖² and G = AᵀA / n: dJ/dA = A · 4 unit (G − G_S) / n
+            pulls[layer] = (4 * settings.beta * unit / (n_height * n_width)) * toward
+
+        def add_term(layer: str, gradient: Tensor | None) -> Tensor:
+            if layer == settings.content_layer:
+                pull = (2 * settings.alpha / residual.numel()) * residual
+                gradient = _add(gradient, pull.to(self.network.dtype))
+            if layer in pulls:
+                gradient = _add_product(gradient, trace.activations[layer], pulls[layer])
+            assert gradient is not None, "the deepest layer has a cost"
+            return gradient
+
+        gradient = self.network.pull_back(trace, add_term)
+        J = self._total(content, layers.values(), image)
+        goal = self._total(content, goals, image)
+        if settings.total_variation > 0:
+            gradient = gradient + self._smoothness_gradient(image)
+        return _costs(J, goal, content, layers), gradient
+
+    @property
+    def _layers(self) -> set[str]:
+        """Those with a weight; λ = 0 costs nothing."""
+        return {self.settings.content_layer, *self.settings.style_layers}
+
+    def _total(self, content: Tensor, style: Iterable[Tensor], image: Tensor) -> Tensor:
+        settings = self.settings
+        J = settings.alpha * content + settings.beta * sum(style, torch.zeros_like(content))
         if settings.total_variation > 0:
             J = J + settings.total_variation * total_variation(255 * image)
         return J
 
+    def _smoothness_gradient(self, image: Tensor) -> Tensor:
+        with torch.enable_grad():
+            image = image.detach().requires_grad_()
+            smoothness = self.settings.total_variation * total_variation(255 * image)
+            (gradient,) = torch.autograd.grad(smoothness, image)
+        return gradient
+
+
+class Style:
+    """What is wanted of the Gram matrices: the mean of those of one or several pictures."""
+
+    def __init__(self, network: VGG, pictures: Sequence[Tensor], layers: Sequence[str]) -> None:
+        self.grams: dict[str, Tensor] = {}
+        for picture in pictures:
+            activations = network(picture, layers)
+            for layer in layers:
+                gram = normalized_gram_matrix(activations[layer]) / len(pictures)
+                self.grams[layer] = self.grams[layer] + gram if layer in self.grams else gram
+
     @functools.cached_property
-    def guides(self) -> dict[str, Tensor]:
-        """The guide of each style layer; an objective that is never guided does not need them."""
-        return {layer: guide(gram) for layer, gram in self.grams.items()}
+    def guides(self) -> dict[str, Guide]:
+        """The guide of each layer; a run that is never guided does not need them."""
+        return {layer: Guide(gram) for layer, gram in self.grams.items()}
 
-    def _guide(self, grams: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {layer: P @ grams[layer] @ P for layer, P in self.guides.items()}
+    def size(self) -> int:
+        """Bytes, of the Gram matrices; guides are slim."""
+        return bytes_of(*self.grams.values())
 
 
-def guide(gram: Tensor) -> Tensor:
-    """P = V (1 + Λ/τ)^−0.6 Vᵀ from a style's Gram matrix V Λ Vᵀ, both (n_C, n_C).
+class Guide:
+    """A kinder metric for G − G_S than the sum of squares, from a style's Gram matrix, (n_C, n_C).
 
     A few eigenvalues of a Gram matrix are thousands of times the others and own the curvature of
-    ‖G_S − G_G‖², so that an optimiser works on little else. Compared as P G P, the directions count
-    more evenly. τ is the 9th largest eigenvalue. A departure from Gatys, for the way and not for
-    the goal: a run ends on J itself.
+    ‖G − G_S‖², so that an optimiser works on little else. With G_S = V Λ Vᵀ and τ the 9th largest
+    eigenvalue, this multiplies the entries of VᵀDV by W[i, j] = min(1, τ / max(Λ_i, Λ_j)) and
+    turns the result back; the surrogate cost of D = G − G_S is ⟨D, V (W ∘ VᵀDV) Vᵀ⟩. Weights of
+    about 1 / Λ are those of the Bures distance of Gram matrices, to second order. A departure
+    from Gatys, for the way and not for the goal: a run ends on J itself.
     """
-    values, vectors = torch.linalg.eigh(gram.cpu().double())  # ascending; not every device can
-    threshold = values[-min(GUIDE_RANK, len(values))].clamp_min(1e-9)
-    strengths = (1 + values.clamp_min(0) / threshold) ** -GUIDE_EXPONENT
-    projection: Tensor = (vectors * strengths) @ vectors.mT
-    return projection.to(gram)
+
+    def __init__(self, gram: Tensor) -> None:
+        values, vectors = torch.linalg.eigh(gram.cpu().double())  # ascending; not all devices can
+        great = values[-GUIDE_RANK:].clamp_min(1e-9)
+        self.strengths = (great[0] / great).to(gram)
+        self.vectors = vectors[:, -GUIDE_RANK:].to(gram)
+
+    def __call__(self, difference: Tensor) -> Tensor:
+        """Only the great directions U differ from the identity: four slim products do."""
+        U, s = self.vectors, self.strengths
+        rows = U.T @ difference
+        taken = U @ ((1 - s)[:, None] * rows)
+        twice_taken = U @ ((1 - torch.maximum(s[:, None], s)) * (rows @ U)) @ U.T
+        guided: Tensor = difference - taken - taken.T + twice_taken
+        return guided
+
+
+def _costs(J: Tensor, goal: Tensor, content: Tensor, layers: dict[str, Tensor]) -> Costs:
+    values = torch.stack([J, goal, content, *layers.values()]).tolist()  # one wait for the device
+    by_layer = dict(zip(layers, values[3:], strict=True))
+    return Costs(values[0], values[2], sum(by_layer.values()), by_layer, goal=values[1])
+
+
+def _add(gradient: Tensor | None, term: Tensor) -> Tensor:
+    return term if gradient is None else gradient.add_(term)
+
+
+def _add_product(gradient: Tensor | None, activation: Tensor, matrix: Tensor) -> Tensor:
+    """gradient + A · matrix, where A (positions, n_C) is what (1, n_C, H, W) channels_last is."""
+    A, matrix = _positions(activation), matrix.to(activation.dtype)
+    if gradient is None:
+        shape = activation.permute(0, 2, 3, 1).shape
+        return (A @ matrix).view(shape).permute(0, 3, 1, 2)
+    _positions(gradient).addmm_(A, matrix)
+    return gradient
+
+
+def _positions(activation: Tensor) -> Tensor:
+    """A view of (1, n_C, H, W) channels_last as a matrix (H · W, n_C)."""
+    return activation.permute(0, 2, 3, 1).view(-1, activation.shape[1])

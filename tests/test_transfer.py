@@ -7,6 +7,7 @@ import math
 import random
 import threading
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from nst.images import fit, to_tensor
 from nst.objective import Costs, Objective
 from nst.settings import DEFAULTS
 from nst.transfer import enlarge, pick_device, pick_dtype, plan_scales, starting_picture
-from nst.vgg import VGG
+from nst.vgg import VGG, AddTerm, Trace
 
 SMALL = TransferSettings(size=64, iterations=6)  # one scale
 COARSE_TO_FINE = TransferSettings(size=450, iterations=9)  # two
@@ -40,6 +41,10 @@ class Recorder(VGG):
         self.seen.append((image.shape[2], image.shape[3]))
         return super().__call__(image, layers)
 
+    def observe(self, image: Tensor, layers: Any) -> Trace:
+        self.seen.append((image.shape[2], image.shape[3]))
+        return super().observe(image, layers)
+
 
 class Saboteur(Recorder):
     """A network whose activations are multiplied by `factor` in some of its calls.
@@ -54,7 +59,13 @@ class Saboteur(Recorder):
         self.factor = factor
 
     def __call__(self, image: Tensor, layers: Any) -> dict[str, Tensor]:
-        activations = super().__call__(image, layers)
+        return self.spoil(super().__call__(image, layers))
+
+    def observe(self, image: Tensor, layers: Any) -> Trace:
+        trace = super().observe(image, layers)
+        return replace(trace, activations=self.spoil(trace.activations))
+
+    def spoil(self, activations: dict[str, Tensor]) -> dict[str, Tensor]:
         if len(self.seen) - 1 in self.calls:
             return {name: self.factor * a for name, a in activations.items()}
         return activations
@@ -271,11 +282,10 @@ def test_a_gradient_that_is_no_number_is_taken_back(
     network: VGG, photo: Image.Image, painting: Image.Image
 ) -> None:
     class Kink(Recorder):
-        def __call__(self, image: Tensor, layers: Any) -> dict[str, Tensor]:
-            activations = super().__call__(image, layers)
-            if len(self.seen) - 1 == 3:  # the first iteration: the value stays, the slope is gone
-                return {name: a + (0 * a).sum().sqrt() for name, a in activations.items()}
-            return activations
+        def pull_back(self, trace: Trace, add_term: AddTerm) -> Tensor:
+            gradient = super().pull_back(trace, add_term)
+            # The first iteration: the value stays, the slope is gone.
+            return math.nan * gradient if len(self.seen) - 1 == 3 else gradient
 
     settings = SMALL.replace(start="content")
     sound = list(transfer_style(photo, painting, settings, network=network))
@@ -291,12 +301,13 @@ def test_a_network_that_fails_wherever_it_goes_ends_with_the_start(
     known: list[Tensor] = []
 
     class OnlyKnown(Recorder):
-        def __call__(self, image: Tensor, layers: Any) -> dict[str, Tensor]:
-            if len(known) < 3:  # the photo, the painting, the start
-                known.append(image.detach().clone())
-            is_known = any(torch.equal(image, other) for other in known)
-            activations = super().__call__(image, layers)
-            return activations if is_known else {k: math.nan * a for k, a in activations.items()}
+        def observe(self, image: Tensor, layers: Any) -> Trace:
+            known.append(image.clone())
+            trace = super().observe(image, layers)
+            if torch.equal(image, known[0]):  # the start
+                return trace
+            activations = {name: math.nan * a for name, a in trace.activations.items()}
+            return replace(trace, activations=activations)
 
     steps = list(transfer_style(photo, painting, SMALL, network=OnlyKnown(network)))
     assert len(steps) == 7

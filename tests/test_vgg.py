@@ -58,7 +58,7 @@ def test_activations_equal_arithmetic_on_the_packed_parameters(
     expected["relu1_2"] = (x := layer(x, "block1_conv2"))
     expected["relu2_1"] = layer(pool(x, pooling), "block2_conv1")
 
-    monkeypatch.setattr(real_network, "pool", POOLINGS[pooling])
+    monkeypatch.setattr(real_network, "pooling", pooling)
     activations = real_network(image, expected)
     for name, values in expected.items():
         assert values.max() > 10, "nothing is compared where nothing fires"
@@ -129,13 +129,14 @@ def test_preprocessing_subtracts_the_mean_before_padding(network: VGG) -> None:
     """A picture of the mean colour looks like the zeros around it: only biases are left."""
     image = network.mean.expand(1, 3, 6, 7)
     activation = network(image, ["relu1_1"])["relu1_1"]
-    bias = network.convolutions["relu1_1"][1].relu().view(1, -1, 1, 1)
+    bias = network.convolutions["relu1_1"].bias.relu().view(1, -1, 1, 1)
     torch.testing.assert_close(activation, bias.expand_as(activation))
 
 
 def test_channels_are_red_green_blue(network: VGG) -> None:
     """One bright pixel in one channel shows that channel's kernel, turned by 180°."""
-    weight, bias = network.convolutions["relu1_1"]
+    first = network.convolutions["relu1_1"]
+    weight, bias = first.weight, first.bias
     for channel in range(3):
         image = network.mean.expand(1, 3, 3, 3).clone()
         image[0, channel, 1, 1] += 0.1
