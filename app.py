@@ -316,6 +316,7 @@ def stylize(
     content_layer: str = DEFAULTS.content_layer,
     optimizer: str = DEFAULTS.optimizer,
     start: str = DEFAULTS.start,
+    restructure: str = DEFAULTS.restructure,
     pooling: str = DEFAULTS.pooling,
     style_scale: float = DEFAULTS.style_scale,
     total_variation: float = DEFAULTS.total_variation,
@@ -336,6 +337,7 @@ def stylize(
         content_layer: the VGG-19 layer that compares the scene
         optimizer: lbfgs or adam
         start: recolored, content or noise
+        restructure: little, some or much; how far large shapes may stray from the photo
         pooling: max or average
         style_scale: size of the painting relative to the photo
         total_variation: smoothness, 0 is off
@@ -356,6 +358,7 @@ def stylize(
             content_layer=content_layer,
             optimizer=optimizer,
             start=start,
+            restructure=restructure,
             pooling=pooling,
             style_scale=style_scale,
             total_variation=total_variation,

@@ -7,7 +7,7 @@ nothing of optimisers, scales or files.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,8 +15,8 @@ from torch import Tensor
 
 from nst.losses import content_cost, gram_style_cost, normalized_gram_matrix, total_variation
 from nst.memory import Memory, bytes_of, fingerprint
-from nst.settings import TransferSettings, gatys_layer_weight
-from nst.vgg import VGG
+from nst.settings import LAYER_CHANNELS, TransferSettings, gatys_layer_weight
+from nst.vgg import VGG, Trace
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,9 @@ class Costs:
 targets = Memory(limit=256 * 2**20)  # shared by all runs of the process
 
 GUIDE_RANK = 9  # the eigenvalues of a Gram matrix above this one are held back
+GUIDED_CONTENT = 1.5  # times α while guided: the guide weakens the style, and haste costs the scene
+DEEP_EVERY = 10  # evaluations
+DEEP_SHARE = 0.03  # of J
 
 
 class Objective:
@@ -58,6 +61,7 @@ class Objective:
         self.network = network
         self.settings = settings
         self.guided = False
+        self._echo: Echo | None = None
         self.content = self._content_target(content)
         self.style = self._style_target(styles)
         if not all(bool(gram.isfinite().all()) for gram in self.style.grams.values()):
@@ -95,13 +99,13 @@ class Objective:
     def cost(self, image: Tensor) -> Tensor:
         """J, the specification of the whole, differentiable."""
         content, layers = self.parts(image)
-        return self._total(content, layers.values(), image)
+        return self._total(self.settings.alpha, content, layers.values(), image)
 
     @torch.no_grad()
     def costs(self, image: Tensor) -> Costs:
         """The costs alone, by the specification."""
         content, layers = self.parts(image)
-        J = self._total(content, layers.values(), image)
+        J = self._total(self.settings.alpha, content, layers.values(), image)
         return _costs(J, J, content, layers)
 
     @torch.no_grad()
@@ -110,49 +114,89 @@ class Objective:
 
         The gradient is dJ/d(image), unless `guided` is set. The fast path: J's derivatives with
         respect to activations are short formulas, and the network takes them back to the pixels.
+
+        Layers beyond the content layer take a fifth of the time and move little. While they own
+        little of J as well, their part is taken from an earlier evaluation, see `Echo`.
         """
         settings = self.settings
-        trace = self.network.observe(image, self._layers)
+        echo = self._echo if self._echo and self._echo.serves(self.guided) else None
+        trace = self.network.observe(image, self._layers - self._deep if echo else self._layers)
+        terms = {
+            layer: echo.terms[layer] if echo and layer in self._deep else self._term(layer, trace)
+            for layer in settings.style_layers
+        }
         residual = trace.activations[settings.content_layer].float() - self.content
         content = residual.square().mean()
-        layers, goals, pulls = {}, [], {}
-        for layer, weight in settings.style_layers.items():
-            activation = trace.activations[layer]
-            difference = normalized_gram_matrix(activation) - self.style.grams[layer]
-            toward = self.style.guides[layer](difference) if self.guided else difference
-            n_channels, n_height, n_width = activation.shape[1:]
-            unit = weight * gatys_layer_weight(layer) / (2 * n_channels) ** 2
-            layers[layer] = unit * (difference * difference).sum()
-            goals.append(unit * (difference * toward).sum())
-            # J_style[l] = unit · ‖G − G_S‖² and G = AᵀA / n: dJ/dA = A · 4 unit (G − G_S) / n
-            pulls[layer] = (4 * settings.beta * unit / (n_height * n_width)) * toward
-
-        def add_term(layer: str, gradient: Tensor | None) -> Tensor:
-            if layer == settings.content_layer:
-                pull = (2 * settings.alpha / residual.numel()) * residual
-                gradient = _add(gradient, pull.to(self.network.dtype))
-            if layer in pulls:
-                gradient = _add_product(gradient, trace.activations[layer], pulls[layer])
-            assert gradient is not None, "the deepest layer has a cost"
-            return gradient
-
-        gradient = self.network.pull_back(trace, add_term)
-        J = self._total(content, layers.values(), image)
-        goal = self._total(content, goals, image)
+        alpha = settings.alpha * (GUIDED_CONTENT if self.guided else 1)
+        pull = (2 * alpha / residual.numel()) * residual
+        gradient, deep_gradient = self._pull_back(trace, pull, terms, echo)
         if settings.total_variation > 0:
             gradient = gradient + self._smoothness_gradient(image)
-        return _costs(J, goal, content, layers), gradient
+
+        layers = {layer: term.cost for layer, term in terms.items()}
+        J = self._total(settings.alpha, content, layers.values(), image)
+        goal = self._total(alpha, content, [term.goal for term in terms.values()], image)
+        costs = _costs(J, goal, content, layers)
+        if echo is None and deep_gradient is not None:
+            share = settings.beta * sum(costs.layers[layer] for layer in self._deep)
+            small = share < DEEP_SHARE * costs.J
+            self._echo = Echo(deep_gradient, terms, self.guided, costs.J) if small else None
+        elif echo and costs.J < echo.J / 2:
+            self._echo = None  # the rest has shrunk beside what it keeps
+        return costs, gradient
+
+    def _term(self, layer: str, trace: Trace) -> Term:
+        """J_style[l] = unit · ‖G − G_S‖² with G = AᵀA / n, so dJ/dA = A · 4 unit (G − G_S) / n."""
+        settings, activation = self.settings, trace.activations[layer]
+        n_channels, n_height, n_width = activation.shape[1:]
+        unit = settings.style_layers[layer] * gatys_layer_weight(layer) / (2 * n_channels) ** 2
+        difference = normalized_gram_matrix(activation) - self.style.grams[layer]
+        toward = self.style.guides[layer](difference) if self.guided else difference
+        return Term(
+            cost=unit * (difference * difference).sum(),
+            goal=unit * (difference * toward).sum(),
+            pull=(4 * settings.beta * unit / (n_height * n_width)) * toward,
+        )
+
+    def _pull_back(
+        self, trace: Trace, content_pull: Tensor, terms: Mapping[str, Term], echo: Echo | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The gradient of the pixels, and what came from beyond the content layer on the way."""
+        deep_gradient = echo.gradient if echo else None
+
+        def add_term(layer: str, gradient: Tensor | None) -> Tensor:
+            nonlocal deep_gradient
+            if layer == self.settings.content_layer:
+                if echo is None:
+                    deep_gradient = None if gradient is None else gradient.clone()
+                elif deep_gradient is not None:
+                    gradient = deep_gradient.clone()
+                pull = content_pull.to(self.network.dtype)
+                gradient = pull if gradient is None else gradient.add_(pull)
+            if layer in terms:
+                gradient = _add_product(gradient, trace.activations[layer], terms[layer].pull)
+            assert gradient is not None, "the deepest layer observed has a term"
+            return gradient
+
+        return self.network.pull_back(trace, add_term), deep_gradient
 
     @property
     def _layers(self) -> set[str]:
         """Those with a weight; λ = 0 costs nothing."""
         return {self.settings.content_layer, *self.settings.style_layers}
 
-    def _total(self, content: Tensor, style: Iterable[Tensor], image: Tensor) -> Tensor:
-        settings = self.settings
-        J = settings.alpha * content + settings.beta * sum(style, torch.zeros_like(content))
-        if settings.total_variation > 0:
-            J = J + settings.total_variation * total_variation(255 * image)
+    @property
+    def _deep(self) -> set[str]:
+        """The style layers beyond the content layer."""
+        names = list(LAYER_CHANNELS)
+        return set(names[names.index(self.settings.content_layer) + 1 :]) & self._layers
+
+    def _total(
+        self, alpha: float, content: Tensor, style: Iterable[Tensor], image: Tensor
+    ) -> Tensor:
+        J = alpha * content + self.settings.beta * sum(style, torch.zeros_like(content))
+        if self.settings.total_variation > 0:
+            J = J + self.settings.total_variation * total_variation(255 * image)
         return J
 
     def _smoothness_gradient(self, image: Tensor) -> Tensor:
@@ -161,6 +205,37 @@ class Objective:
             smoothness = self.settings.total_variation * total_variation(255 * image)
             (gradient,) = torch.autograd.grad(smoothness, image)
         return gradient
+
+
+@dataclass(frozen=True)
+class Term:
+    """One style layer at one picture: λ[l] · J_style[l], the same as guided, and β times the
+    latter's derivative with respect to the activations A (positions, n_C), as a matrix to
+    multiply A by."""
+
+    cost: Tensor
+    goal: Tensor
+    pull: Tensor
+
+
+class Echo:
+    """The part of layers beyond the content layer, of one evaluation, for the next few.
+
+    To the optimiser it is a linear term of constant slope, renewed after `DEEP_EVERY` evaluations
+    or when J has halved.
+    """
+
+    def __init__(self, gradient: Tensor, terms: Mapping[str, Term], guided: bool, J: float) -> None:
+        self.gradient = gradient  # with respect to the content layer's activations
+        self.terms = terms
+        self.guided = guided
+        self.J = J
+        self.left = DEEP_EVERY - 1
+
+    def serves(self, guided: bool) -> bool:
+        """Whether it may be used once more; counts the uses."""
+        self.left -= 1
+        return self.left >= 0 and guided == self.guided
 
 
 class Style:
@@ -197,9 +272,10 @@ class Guide:
 
     def __init__(self, gram: Tensor) -> None:
         values, vectors = torch.linalg.eigh(gram.cpu().double())  # ascending; not all devices can
-        great = values[-GUIDE_RANK:].clamp_min(1e-9)
-        self.strengths = (great[0] / great).to(gram)
-        self.vectors = vectors[:, -GUIDE_RANK:].to(gram)
+        rank = min(GUIDE_RANK, len(gram) // 7)  # the narrowest of VGG-19's layers has 64 channels
+        great = values[len(gram) - rank :].clamp_min(1e-9)
+        self.strengths = (great[:1] / great).to(gram)
+        self.vectors = vectors[:, len(gram) - rank :].to(gram)
 
     def __call__(self, difference: Tensor) -> Tensor:
         """Only the great directions U differ from the identity: four slim products do."""
@@ -215,10 +291,6 @@ def _costs(J: Tensor, goal: Tensor, content: Tensor, layers: dict[str, Tensor]) 
     values = torch.stack([J, goal, content, *layers.values()]).tolist()  # one wait for the device
     by_layer = dict(zip(layers, values[3:], strict=True))
     return Costs(values[0], values[2], sum(by_layer.values()), by_layer, goal=values[1])
-
-
-def _add(gradient: Tensor | None, term: Tensor) -> Tensor:
-    return term if gradient is None else gradient.add_(term)
 
 
 def _add_product(gradient: Tensor | None, activation: Tensor, matrix: Tensor) -> Tensor:

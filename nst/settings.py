@@ -143,6 +143,13 @@ class TransferSettings:
         },
         advanced=True,
     )
+    restructure: str = setting(
+        "some",
+        "Restructure",
+        "How far large shapes may stray from the photo: how small the run begins.",
+        choices={"little": "little", "some": "some", "much": "much"},
+        advanced=True,
+    )
     pooling: str = setting(
         "max",
         "Pooling",

@@ -25,9 +25,10 @@ from nst.settings import DEFAULTS, TransferSettings
 from nst.vgg import VGG
 from nst.weights import load_weights
 
-COARSEST = 224  # pixels of the longest side; begun smaller, larger shapes swallow the scene
+COARSEST = {"little": 320, "some": 160, "much": 80}  # pixels; by `restructure`
 BLOW_UP = 2.0  # a step that raises the goal beyond this multiple of the best is taken back
-GUIDED_FROM = 30  # iterations
+GUIDED_FROM = 20  # iterations
+EXACT = 0.2  # of those at full size
 LARGEST_STYLE = 2048  # pixels; a larger painting would need many gigabytes for little more detail
 
 OPTIMIZERS = {"lbfgs": BoxLBFGS, "adam": BoxAdam}
@@ -39,8 +40,11 @@ class TransferStep:
     the surrogate that is descended, while the gradient is guided).
 
     J = α · content + β · style (+ smoothness), in the units of Gatys' published weights; `layers`
-    holds λ[l] · J_style[l]. Costs at different picture sizes are near but not equal. Seconds count
-    from the start of `transfer_style`, once the network is loaded.
+    holds λ[l] · J_style[l]. The last step's costs are worked out afresh in float32; before, they
+    are a by-product of the gradient, in the network's precision, and those of layers deeper than
+    the content layer may be some iterations old: a few percent off. Costs at different picture
+    sizes are near but not equal. Seconds count from the start of `transfer_style`, once the network
+    is loaded.
     """
 
     iteration: int  # 0 is the picture that the run starts from
@@ -89,24 +93,27 @@ def transfer_style(
     network = network or load_network(settings, device)
     scales = plan_scales(settings)
     progress = _Progress(scales)
-    image: Tensor | None = None
+    change: Tensor | None = None  # what the scale before made of its starting picture
     for scale in scales:
         photo = to_tensor(fit(content, scale.size)).to(network.device)
         side = min(round(scale.size * settings.style_scale), LARGEST_STYLE)
         pictures = [to_tensor(fit(painting, side)).to(network.device) for painting in paintings]
-        if image is None:
-            start = starting_picture(photo, pictures, settings)
-        else:
-            start = enlarge(image, photo)
+        fresh = starting_picture(photo, pictures, settings)
+        base = fresh if _keeps_detail(settings) else torch.zeros_like(fresh)
+        image = fresh if change is None else enlarge(change, onto=base)
         objective = Objective(network, photo, pictures, settings)
         for objective.guided, iterations in scale.phases:
             optimizer = OPTIMIZERS[settings.optimizer]()  # what it learned holds for one objective
-            for done, best in enumerate(minimize(objective, start, optimizer, iterations)):
-                is_news = done > 0 or image is None  # the same picture, or an enlarged one, is none
+            for done, best in enumerate(minimize(objective, image, optimizer, iterations)):
+                is_news = done > 0 or progress.iteration < 0  # a phase begins where one ended
                 progress.count(scale, reported=is_news)
+                if progress.is_over:
+                    exact = Objective(network.in_float32, photo, pictures, settings)
+                    best = replace(best, costs=exact.costs(best.image))
                 if is_news:
                     yield progress.report(best)
-                image = start = best.image
+                image = best.image
+        change = image - base
 
 
 def stylize(
@@ -148,17 +155,17 @@ class Scale:
 
 
 def plan_scales(settings: TransferSettings) -> list[Scale]:
-    """The stages from coarse to fine: sizes halved down to `COARSEST`, a fifth of the iterations
-    at each of the coarser ones, and a fifth on J itself at the end. The guide mends curvature
-    for L-BFGS; Adam and runs too short to come back from the detour stay on J throughout."""
+    """The stages from coarse to fine: sizes halved while they stay above `COARSEST`, a fifth of
+    the iterations at each of the coarser ones, and the last few on J itself. The guide mends
+    curvature for L-BFGS; Adam and runs too short to come back from the detour stay on J."""
     each = settings.iterations // 5
     coarser: list[int] = []
-    while each and (half := [*coarser, settings.size][0] / 2) >= COARSEST:
+    while each and (half := [*coarser, settings.size][0] / 2) >= COARSEST[settings.restructure]:
         coarser.insert(0, round(half))
     finest = settings.iterations - each * len(coarser)
     if settings.optimizer == "adam" or settings.iterations < GUIDED_FROM:
         return [*(Scale(size, 0, each) for size in coarser), Scale(settings.size, 0, finest)]
-    exact = max(1, each)
+    exact = max(1, round(finest * EXACT))
     return [
         *(Scale(size, each, 0) for size in coarser),
         Scale(settings.size, finest - exact, exact),
@@ -216,9 +223,17 @@ def starting_picture(
     return torch.rand(photo.shape, generator=generator).to(photo.device)
 
 
-def enlarge(image: Tensor, like: Tensor) -> Tensor:
-    """`image` resampled to the height and width of `like`, inside [0, 1]."""
-    return F.interpolate(image, like.shape[-2:], mode="bicubic", align_corners=False).clamp(0, 1)
+def _keeps_detail(settings: TransferSettings) -> bool:
+    """Whether the photo's own detail is taken from the larger photo when a run moves up a scale,
+    or enlarged with the rest. Noise has none to keep."""
+    return settings.restructure != "much" and settings.start != "noise"
+
+
+def enlarge(change: Tensor, *, onto: Tensor) -> Tensor:
+    """`onto` plus `change` resampled to its height and width, inside [0, 1]."""
+    size = onto.shape[-2:]
+    larger = F.interpolate(change, size, mode="bicubic", align_corners=False)
+    return (onto + larger).clamp(0, 1)
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -281,6 +296,10 @@ class _Progress:
     def count(self, scale: Scale, *, reported: bool) -> None:
         self.work += scale.size**2
         self.iteration += reported
+
+    @property
+    def is_over(self) -> bool:
+        return self.iteration == self.total
 
     def report(self, best: Point) -> TransferStep:
         elapsed = time.monotonic() - self.started

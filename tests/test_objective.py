@@ -14,7 +14,7 @@ from torch import Tensor
 from nst.convolution import Convolution
 from nst.images import fit, load_image, to_tensor
 from nst.losses import content_cost, normalized_gram_matrix, style_cost, total_variation
-from nst.objective import Guide, Objective
+from nst.objective import Costs, Guide, Objective
 from nst.settings import DEFAULTS, GATYS_STYLE_LAYERS, TransferSettings
 from nst.transfer import load_network, starting_picture
 from nst.vgg import VGG
@@ -258,14 +258,58 @@ def test_the_fast_path_is_the_specification(
     torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-5 * scale)
 
 
+@pytest.mark.parametrize(
+    ("deep", "expected"),
+    [(0.01, [13, *[10] * 9, 13, 10]), (10.0, [13] * 12), (0.0, [10] * 12)],
+    ids=["small", "large", "none"],
+)
+def test_small_deep_layers_are_looked_at_every_tenth_time(
+    network: VGG, monkeypatch: pytest.MonkeyPatch, deep: float, expected: list[int]
+) -> None:
+    calls: list[Convolution] = []
+    activate = Convolution.activate
+
+    def counted(convolution: Convolution, x: Tensor) -> Tensor:
+        calls.append(convolution)
+        return activate(convolution, x)
+
+    settings = TransferSettings(layer_weights={**DEFAULTS.layer_weights, "relu5_1": deep})
+    objective = Objective(network, CONTENT, [STYLE], settings)
+    monkeypatch.setattr(Convolution, "activate", counted)
+    counts, results = [], []
+    for _ in range(12):
+        calls.clear()
+        results.append(objective.evaluate(IMAGE))
+        counts.append(len(calls))
+    assert counts == expected
+    for costs, gradient in results:  # at one picture nothing is out of date
+        assert costs == results[0][0]
+        torch.testing.assert_close(gradient, results[0][1])
+
+
+def test_deep_layers_are_looked_at_again_when_the_rest_has_shrunk(network: VGG) -> None:
+    settings = TransferSettings(layer_weights={**DEFAULTS.layer_weights, "relu5_1": 0.01})
+    objective = Objective(network, CONTENT, [STYLE], settings)
+    far = (IMAGE > 0.5).float()
+    assert objective.evaluate(far)[0].J > 2 * objective.evaluate(CONTENT)[0].J
+    fresh = Objective(network, CONTENT, [STYLE], settings).evaluate(CONTENT)
+    again = objective.evaluate(CONTENT)
+    assert again[0] == fresh[0]
+    assert torch.equal(again[1], fresh[1])
+
+
 def test_the_guided_gradient_descends_the_goal(make_network: MakeNetwork) -> None:
     network = make_network(dtype=torch.float64)
     image = IMAGE.double()
-    objective = Objective(network, CONTENT.double(), [STYLE.double()], DEFAULTS)
-    objective.guided = True
-    gradient = objective.evaluate(image)[1]
+
+    def evaluate(image: Tensor) -> tuple[Costs, Tensor]:
+        objective = Objective(network, CONTENT.double(), [STYLE.double()], DEFAULTS)
+        objective.guided = True
+        return objective.evaluate(image)
+
+    gradient = evaluate(image)[1]
     direction = random_image(24, 32, 10).double() - 0.5 + 0.5 * gradient / gradient.abs().max()
-    ahead, behind = (objective.evaluate(image + h * direction)[0].goal for h in (1e-4, -1e-4))
+    ahead, behind = (evaluate(image + h * direction)[0].goal for h in (1e-4, -1e-4))
     assert (ahead - behind) / 2e-4 == pytest.approx(float((gradient * direction).sum()), rel=1e-3)
 
 
@@ -286,10 +330,10 @@ def test_bfloat16_is_close_to_float32(real_network: VGG) -> None:
 
 
 def test_a_guide_worked_out_by_hand() -> None:
-    # Eigenvalues 100, 10 and eight of 1: the 9th is 1, so the first two are held back to it, and
-    # an entry of the difference by the greater of its two eigenvalues.
-    guided = Guide(torch.diag(torch.tensor([100.0, 10.0] + [1.0] * 8)))(torch.ones(10, 10))
-    expected = torch.ones(10, 10)
+    # Eigenvalues 100, 10 and 68 of 1: the 9th is 1, so the first two are held back to it, and an
+    # entry of the difference by the greater of its two eigenvalues.
+    guided = Guide(torch.diag(torch.tensor([100.0, 10.0] + [1.0] * 68)))(torch.ones(70, 70))
+    expected = torch.ones(70, 70)
     expected[1, :] = expected[:, 1] = 0.1
     expected[0, :] = expected[:, 0] = 0.01
     torch.testing.assert_close(guided, expected)
@@ -297,16 +341,16 @@ def test_a_guide_worked_out_by_hand() -> None:
 
 def test_a_guide_turns_with_its_gram_matrix() -> None:
     generator = torch.Generator().manual_seed(0)
-    difference = torch.randn(12, 12, generator=generator)
-    turn, _ = torch.linalg.qr(torch.randn(12, 12, generator=generator))
-    gram = torch.diag(torch.logspace(4, 0, 12))
+    difference = torch.randn(70, 70, generator=generator)
+    turn, _ = torch.linalg.qr(torch.randn(70, 70, generator=generator))
+    gram = torch.diag(torch.logspace(4, 0, 70))
     turned = Guide(turn @ gram @ turn.T)(turn @ difference @ turn.T)
     torch.testing.assert_close(
         turned, turn @ Guide(gram)(difference) @ turn.T, rtol=1e-3, atol=1e-3
     )
 
 
-@pytest.mark.parametrize("n_channels", [1, 4, 9])
+@pytest.mark.parametrize("n_channels", [1, 6, 7, 64])
 def test_a_guide_of_few_channels_and_of_nothing(n_channels: int) -> None:
     difference = torch.ones(n_channels, n_channels)
     torch.testing.assert_close(Guide(torch.eye(n_channels))(difference), difference)

@@ -27,7 +27,7 @@ from nst.transfer import enlarge, pick_device, pick_dtype, plan_scales, starting
 from nst.vgg import VGG, AddTerm, Trace
 
 SMALL = TransferSettings(size=64, iterations=6)  # one scale
-COARSE_TO_FINE = TransferSettings(size=450, iterations=9)  # two
+COARSE_TO_FINE = TransferSettings(size=330, iterations=9)  # two
 
 
 class Recorder(VGG):
@@ -105,8 +105,8 @@ def test_steps_are_numbered_from_the_start_to_the_total(
 def test_scales_grow_as_planned(network: VGG, photo: Image.Image, painting: Image.Image) -> None:
     steps = list(transfer_style(photo, painting, COARSE_TO_FINE, network=network))
     coarse, fine = plan_scales(COARSE_TO_FINE)
-    assert (coarse.size, fine.size) == (225, 450)
-    sizes = [(225, 169)] * (1 + coarse.iterations) + [(450, 338)] * fine.iterations
+    assert (coarse.size, fine.size) == (165, 330)
+    sizes = [(165, 124)] * (1 + coarse.iterations) + [(330, 248)] * fine.iterations
     assert [(step.width, step.height) for step in steps] == sizes
     for step in steps:
         assert step.pixels.shape == (1, 3, step.height, step.width)
@@ -140,14 +140,16 @@ def test_every_step_is_an_honest_improvement(
     for step in steps:
         assert 0 <= float(step.pixels.min()) <= float(step.pixels.max()) <= 1
         costs = evaluated(step, photo, [painting], settings, network)
+        within = 1e-4 if step is steps[-1] else 0.06  # on the way, deep layers may be behind
         assert (step.J, step.content, step.style) == pytest.approx(
-            (costs.J, costs.content, costs.style), rel=1e-4
+            (costs.J, costs.content, costs.style), rel=within
         )
-        assert step.layers == pytest.approx(costs.layers, rel=1e-4)
+    assert steps[-1].layers == pytest.approx(costs.layers, rel=1e-4)
     for before, after in itertools.pairwise(steps):
         if before.width == after.width:
-            assert after.J <= before.J
-    enlarged = next(step for step in steps if step.width == 450)
+            worked_out_afresh = after is steps[-1]
+            assert worked_out_afresh or after.J <= before.J
+    enlarged = next(step for step in steps if step.width == 330)
     assert steps[-1].J < enlarged.J
 
 
@@ -177,9 +179,9 @@ def test_remaining_time_is_in_proportion_to_the_pixels_left(
     shown = len(recorder.seen)
     list(steps)
     sides = [max(size) for size in recorder.seen]
-    targets = sides.index(450)  # the photo at full size; the painting comes next
-    left = sides[shown:targets] + sides[targets + 2 :]
-    assert first.remaining == pytest.approx(first.elapsed * sum((n / 225) ** 2 for n in left))
+    targets = sides.index(330)  # the photo at full size; the painting comes next
+    left = sides[shown:targets] + sides[targets + 2 : -1]  # and last the finished picture's costs
+    assert first.remaining == pytest.approx(first.elapsed * sum((n / 165) ** 2 for n in left))
 
 
 def test_nothing_is_computed_ahead_or_after_closing(
@@ -268,7 +270,8 @@ def test_a_step_that_goes_wrong_is_taken_back(
     steps = list(transfer_style(photo, painting, settings, network=saboteur))
     assert len(steps) == 21
     costs = [step.J for step in steps]
-    assert costs == sorted(costs, reverse=True)
+    assert costs[:-1] == sorted(costs[:-1], reverse=True)
+    assert costs[-1] <= costs[-2] * (1 + 1e-6)  # worked out afresh
     for call in calls:
         bad, before = steps[call - 2], steps[call - 3]
         assert bad.J == before.J
@@ -373,7 +376,7 @@ def test_pictures_given_are_not_changed(
     assert (photo.tobytes(), painting.tobytes()) == before
 
 
-@pytest.mark.parametrize("size", [64, 81, 330])
+@pytest.mark.parametrize("size", [64, 81, 350])
 def test_stylize_delivers_the_size_asked_for(
     monkeypatch: pytest.MonkeyPatch,
     network: VGG,
@@ -398,13 +401,13 @@ def test_scales_are_planned_for_every_size_and_length() -> None:
             sizes = [scale.size for scale in scales]
             assert sizes == sorted(set(sizes))
             assert sizes[-1] == size
-            assert len(sizes) == 1 or sizes[0] >= 224
+            assert len(sizes) == 1 or sizes[0] >= 160
             assert scales[-1].iterations >= 2 * iterations / 5
 
 
 def test_the_gradient_is_guided_first_and_exact_at_the_end() -> None:
     coarse, fine = plan_scales(TransferSettings(size=512, iterations=80))
-    assert (coarse.phases, fine.phases) == ([(True, 16)], [(True, 48), (False, 16)])
+    assert (coarse.phases, fine.phases) == ([(True, 16)], [(True, 51), (False, 13)])
     for settings in (TransferSettings(iterations=80, optimizer="adam"), COARSE_TO_FINE):
         assert all(scale.guided == 0 for scale in plan_scales(settings))
 
@@ -421,20 +424,32 @@ def test_a_guided_run_ends_lower_than_an_exact_one(
     assert guided.J < exact.J
 
 
-def test_large_pictures_begin_small() -> None:
-    sizes = {64: [64], 447: [447], 448: [224, 448], 1024: [256, 512, 1024], 2048: [256, 512, 1024]}
-    for size, expected in sizes.items():
-        scales = plan_scales(TransferSettings(size=size, iterations=100))
-        assert [scale.size for scale in scales][:3] == expected
+@pytest.mark.parametrize(
+    ("restructure", "expected"),
+    [
+        ("little", {384: [384], 639: [639], 640: [320, 640], 2048: [512, 1024, 2048]}),
+        ("some", {64: [64], 319: [319], 320: [160, 320], 384: [192, 384], 1024: [256, 512, 1024]}),
+        ("much", {64: [64], 160: [80, 160], 384: [96, 192, 384]}),
+    ],
+)
+def test_how_small_a_run_begins(restructure: str, expected: dict[int, list[int]]) -> None:
+    for size, sizes in expected.items():
+        settings = TransferSettings(size=size, iterations=100, restructure=restructure)
+        assert [scale.size for scale in plan_scales(settings)] == sizes
 
 
 def test_an_enlarged_picture_stays_inside_the_box() -> None:
     edge = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(1, 3, 5, 4)  # bicubic overshoots here
-    large = enlarge(edge, torch.empty(1, 3, 11, 9))
+    large = enlarge(edge, onto=torch.zeros(1, 3, 11, 9))
     assert large.shape == (1, 3, 11, 9)
     assert large.min() == 0
     assert large.max() == 1
     assert large.mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_no_change_leaves_the_larger_picture_as_it_is() -> None:
+    picture = torch.rand(1, 3, 11, 9)
+    assert torch.equal(enlarge(torch.zeros(1, 3, 5, 4), onto=picture), picture)
 
 
 def colors(image: Tensor) -> tuple[Tensor, Tensor]:
