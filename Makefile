@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check fast sheet clean
+.PHONY: run test check fast bench sheet clean
 
 run: .venv/app          ## install, then serve the page on http://127.0.0.1:7860
 	$(BIN)/python app.py
@@ -22,6 +22,9 @@ check: .venv/dev        ## lint and type-check
 
 fast: .venv/dev         ## the tests that need neither the real network nor a browser
 	$(BIN)/python -m pytest -m "not real and not browser"
+
+bench: .venv/dev        ## this project beside its peers: hours on a CPU; --help of benchmarks.peers lists less
+	$(BIN)/python -m benchmarks.peers
 
 sheet: .venv/app        ## draw the README's contact sheet again
 	$(BIN)/python examples/contact_sheet.py

@@ -41,7 +41,14 @@ class Textbook:
     """
 
     def __init__(self, content: Tensor, style: Tensor, weights: VGGWeights | None = None) -> None:
-        self.weights = weights or load_weights("original")
+        weights = weights or load_weights("original")
+        device = content.device
+        self.mean = torch.tensor(weights.mean, device=device).view(1, 3, 1, 1)
+        self.scale = torch.tensor(weights.scale, device=device).view(1, 3, 1, 1)
+        self.convolutions = {
+            name: (weight.to(device), bias.to(device))
+            for name, (weight, bias) in weights.convolutions.items()
+        }
         with torch.no_grad():
             self.content = self.activations(content)[CONTENT_LAYER]
             activations = self.activations(style)
@@ -50,7 +57,7 @@ class Textbook:
     def __call__(self, image: Tensor) -> Cost:
         activations = self.activations(image)
         content = F.mse_loss(activations[CONTENT_LAYER], self.content)
-        style = torch.zeros(())
+        style = torch.zeros((), device=image.device)
         for layer, target in self.grams.items():
             weight = 1000 / len(target) ** 2
             style = style + weight * F.mse_loss(_gram(activations[layer]), target)
@@ -58,11 +65,9 @@ class Textbook:
 
     def activations(self, image: Tensor) -> dict[str, Tensor]:
         """VGG-19 (Simonyan & Zisserman 2014) with max pooling, up to relu5_1."""
-        mean = torch.tensor(self.weights.mean).view(1, 3, 1, 1)
-        scale = torch.tensor(self.weights.scale).view(1, 3, 1, 1)
-        x = (image - mean) * scale
+        x = (image - self.mean) * self.scale
         activations = {}
-        for name, (weight, bias) in self.weights.convolutions.items():
+        for name, (weight, bias) in self.convolutions.items():
             if name in {"relu2_1", "relu3_1", "relu4_1", "relu5_1"}:
                 x = F.max_pool2d(x, 2)
             x = F.relu(F.conv2d(x, weight, bias, padding=1))
@@ -76,14 +81,16 @@ def lbfgs(cost: Textbook, image: Tensor, *, history: int = 100) -> Iterator[Tens
     """The reference: L-BFGS as practitioners run it for style transfer, in float32, from the photo.
 
     Nocedal & Wright 2006, algorithm 7.4, with the scaling of eq. 7.20; one evaluation per
-    iteration and no line search, a first step of 1 / ‖gradient‖₁, then full steps (the defaults of
-    torch's optimiser). Pixels are clamped after each step and the step that was really taken is
-    remembered. Yields the picture, (1, 3, H, W) in [0, 1], after each iteration, without end.
+    iteration and no line search, full steps. The first step changes pixels by 1 of 255 (root mean
+    square): torch's own, 1 / ‖gradient‖₁, is so short that float32 sees only rounding in its
+    curvature, and the next step may explode. Pixels are clamped after each step and the step that
+    was really taken is remembered. Yields the picture, (1, 3, H, W) in [0, 1], after each
+    iteration, without end.
     """
     pairs: list[tuple[Tensor, Tensor]] = []
-    gradient = _gradient(cost, image)
+    slope = gradient(cost, image)
     while True:
-        direction = -gradient
+        direction = -slope
         coefficients = []
         for s, y in reversed(pairs):
             coefficients.append(_dot(s, direction) / _dot(y, s))
@@ -94,20 +101,21 @@ def lbfgs(cost: Textbook, image: Tensor, *, history: int = 100) -> Iterator[Tens
         for (s, y), coefficient in zip(pairs, reversed(coefficients), strict=True):
             direction = direction + (coefficient - _dot(y, direction) / _dot(y, s)) * s
         if not pairs:
-            direction = direction / (255 * gradient.abs().sum())  # a length of 1 in 255
+            direction = direction / (255 * direction.square().mean().sqrt())
         moved = (image + direction).clamp(0, 1)
         yield moved
-        new_gradient = _gradient(cost, moved)
-        s, y = moved - image, new_gradient - gradient
+        new_slope = gradient(cost, moved)
+        s, y = moved - image, new_slope - slope
         if _dot(y, s) > 1e-10 * _dot(s, s):
             pairs = [*pairs, (s, y)][-history:]
-        image, gradient = moved, new_gradient
+        image, slope = moved, new_slope
 
 
-def _gradient(cost: Textbook, image: Tensor) -> Tensor:
+def gradient(cost: Textbook, image: Tensor) -> Tensor:
+    """dJ/d(image), shaped like it."""
     image = image.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(cost(image).total, image)
-    return gradient
+    (slope,) = torch.autograd.grad(cost(image).total, image)
+    return slope
 
 
 def _gram(activations: Tensor) -> Tensor:

@@ -86,15 +86,16 @@ class Objective:
 
         Differentiable, plain and slow; `evaluate` is held to it by the tests.
         """
-        activations = self.network(image, self._layers)
-        generated = activations[self.settings.content_layer].float()
-        content = content_cost(self.content, generated) * (2 / generated.numel())
-        return content, {
-            layer: weight
-            * gatys_layer_weight(layer)
-            * gram_style_cost(self.style.grams[layer], normalized_gram_matrix(activations[layer]))
-            for layer, weight in self.settings.style_layers.items()
-        }
+        settings, content, layers = self.settings, torch.zeros(()), {}
+        for layer, activation in self.network.walk(image, self._layers):
+            if layer == settings.content_layer:
+                generated = activation.float()
+                content = content_cost(self.content, generated) * (2 / generated.numel())
+            if layer in settings.style_layers:
+                gram = normalized_gram_matrix(activation)
+                weight = settings.style_layers[layer] * gatys_layer_weight(layer)
+                layers[layer] = weight * gram_style_cost(self.style.grams[layer], gram)
+        return content, layers
 
     def cost(self, image: Tensor) -> Tensor:
         """J, the specification of the whole, differentiable."""
@@ -244,9 +245,8 @@ class Style:
     def __init__(self, network: VGG, pictures: Sequence[Tensor], layers: Sequence[str]) -> None:
         self.grams: dict[str, Tensor] = {}
         for picture in pictures:
-            activations = network(picture, layers)
-            for layer in layers:
-                gram = normalized_gram_matrix(activations[layer]) / len(pictures)
+            for layer, activation in network.walk(picture, layers):
+                gram = normalized_gram_matrix(activation) / len(pictures)
                 self.grams[layer] = self.grams[layer] + gram if layer in self.grams else gram
 
     @functools.cached_property

