@@ -18,6 +18,7 @@ from gradio.processing_utils import save_pil_to_cache
 from PIL import Image
 
 from nst import ImageError, SettingsError, TransferSettings, TransferStep, WeightsError, load_image
+from nst.forecast import Forecast, seconds_per_pixel
 from nst.images import fit
 from nst.settings import DEFAULTS, GATYS_STYLE_LAYERS, options, parse_layer_weights
 from nst.transfer import load_network
@@ -25,7 +26,7 @@ from page import charts
 from page.controls import OTHER_LAYERS, Controls
 from page.examples import examples, picker
 from page.inputs import untouched_image
-from page.runs import Run, Runs
+from page.runs import Run, Runs, TooLargeError
 
 log = logging.getLogger("nst.page")
 
@@ -93,6 +94,12 @@ class Parts:
             self.download: gr.update(visible=False),
             self.curves: "",
             self.preview: gr.update(value=None, visible=True),
+        }
+
+    def begun(self, expected: Forecast) -> dict[Component, Any]:
+        """A run begins."""
+        return {
+            self.status: charts.message(f"About {charts.duration(expected.seconds)} from here.")
         }
 
     def watching(self, run: Run) -> dict[Component, Any]:
@@ -232,6 +239,7 @@ def wire_run(parts: Parts) -> None:
                 parts.controls.settings(values),
             )
             runs.begin(session_of(request), run)
+            yield parts.begun(run.admit())
             shown = 0.0
             for _ in run:
                 if time.monotonic() - shown >= PREVIEW_EVERY:
@@ -367,6 +375,7 @@ def stylize(
             weights=weights,
         )
         run = Run(load_named(content, "content"), [load_named(style, "style")], settings)
+        run.admit()
         shown = time.monotonic()
         for step in run:
             if time.monotonic() - shown >= 2 * PREVIEW_EVERY and not run.is_complete:
@@ -395,7 +404,9 @@ def load_named(path: str | None, name: str) -> Image.Image:
 
 def sentence_of(error: Exception) -> str:
     """What to tell the visitor; what only we can mend goes to the log instead."""
-    if isinstance(error, (ImageError, SettingsError, WeightsError, FloatingPointError)):
+    if isinstance(
+        error, (ImageError, SettingsError, WeightsError, TooLargeError, FloatingPointError)
+    ):
         return str(error)
     log.error("a run failed", exc_info=error)
     return UNEXPECTED
@@ -449,5 +460,5 @@ def launch_options() -> Mapping[str, Any]:
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    load_network()  # before the first visitor waits for it
+    seconds_per_pixel(load_network())  # before the first visitor waits for it
     build_demo().launch(**launch_options())

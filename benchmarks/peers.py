@@ -17,7 +17,6 @@ import itertools
 import json
 import multiprocessing
 import platform
-import resource
 import statistics
 import tempfile
 import time
@@ -30,6 +29,7 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageDraw
 
+from benchmarks.memory import peak_megabytes, resident_megabytes
 from benchmarks.methods import METHODS, Enough, Task, tensor_of
 from benchmarks.textbook import Textbook
 
@@ -45,7 +45,7 @@ PAIRS = (
 SIZES = (256, 384, 512)
 MILESTONES = (50, 100, 150)  # iterations of the reference
 TURN = 4.0  # seconds
-JUDGED = 50  # moments of a run, about
+JUDGED = 30  # moments of a run, about
 COLORS = {
     "ours": "#d1495b",
     "reference": "#30343f",
@@ -90,7 +90,7 @@ Row = list[tuple[str, Image.Image]]  # captions and pictures
 def main() -> None:
     options = _parse()
     options.output.mkdir(parents=True, exist_ok=True)
-    runs: list[Run] = []
+    runs = load(options.output) if options.append else []
     pictures: list[Row] = []
     for size, (content, style) in itertools.product(options.sizes, PAIRS[: options.pairs]):
         with _files(content, style, size, options.device) as task:
@@ -103,7 +103,7 @@ def main() -> None:
                 caption = f"{method}, {evaluations:.0f} evaluations, {seconds:.0f} s"
                 row.append((caption, picture))
                 print(f"{content}, {style}, {size} px, {caption}", moments[-1], flush=True)
-        if size == 384 or len(options.sizes) == 1:
+        if size == 384 or (len(options.sizes) == 1 and not options.append):
             pictures.append(row)
         write(runs, pictures, options.output)
     print((options.output / "table.md").read_text())
@@ -127,6 +127,7 @@ def _parse() -> argparse.Namespace:
     add("--methods", nargs="+", choices=METHODS, default=list(METHODS), help="which to run")
     add("--evaluations", type=int, default=max(MILESTONES), help="of each method, at most")
     add("--device", default="cpu", help="cpu or cuda")
+    add("--append", action="store_true", help="to what the output folder has already")
     add("--output", type=Path, default=Path(__file__).parent / "results", metavar="FOLDER")
     return parser.parse_args()
 
@@ -158,7 +159,7 @@ class Clock:
 
     def start(self) -> None:
         """The method is ready to begin: wait for the first turn."""
-        self.idle = _resident()
+        self.idle = resident_megabytes()
         self._hand_over()
 
     def report(self, evaluations: float, picture: Callable[[], Image.Image]) -> None:
@@ -174,8 +175,7 @@ class Clock:
         self.resumed = time.perf_counter()
 
     def finish(self) -> None:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        self.pipe.send((self.kept, peak - self.idle))
+        self.pipe.send((self.kept, peak_megabytes() - self.idle))
 
     def _hand_over(self) -> None:
         self.pipe.send((self.kept, None))
@@ -190,12 +190,6 @@ def _work(pipe: Connection, method: str, task: Task, evaluations: int) -> None:
     with suppress(Enough):
         METHODS[method](task, clock.start, clock.report)
     clock.finish()
-
-
-def _resident() -> float:
-    """Megabytes that this process holds now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20
 
 
 def compete(
@@ -235,12 +229,23 @@ def judge(task: Task, delivered: Sequence[Delivery]) -> list[Moment]:
     return moments
 
 
+def load(folder: Path) -> list[Run]:
+    """The runs that were written there."""
+    runs = []
+    for entry in json.loads((folder / "results.json").read_text()):
+        moments = [Moment(**moment) for moment in entry.pop("moments")]
+        content, style, size = entry.pop("task")
+        runs.append(Run(**entry, task=(content, style, size), moments=moments))
+    return runs
+
+
 def write(runs: Sequence[Run], pictures: Sequence[Row], folder: Path) -> None:
     """Everything that is known so far."""
     (folder / "results.json").write_text(json.dumps([asdict(run) for run in runs], indent=1))
     (folder / "table.md").write_text(table(runs))
     draw_curves(runs, folder / "curves.png")
-    draw_sheet(pictures).save(folder / "pictures.jpg", quality=88)
+    if pictures:
+        draw_sheet(pictures).save(folder / "pictures.jpg", quality=88)
 
 
 def table(runs: Sequence[Run]) -> str:

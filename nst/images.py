@@ -68,11 +68,15 @@ def to_image(tensor: Tensor) -> Image.Image:
 
 def fit(image: Image.Image, longest_side: int) -> Image.Image:
     """The picture scaled to a longest side in pixels; its aspect ratio is kept, always."""
-    factor = longest_side / max(image.size)
-    width, height = (max(1, round(side * factor)) for side in image.size)
-    if (width, height) == image.size:
-        return image
-    return image.resize((width, height), Image.Resampling.LANCZOS)
+    size = fitted_size(image.size, longest_side)
+    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
+
+
+def fitted_size(size: tuple[int, int], longest_side: int) -> tuple[int, int]:
+    """The width and height in pixels of such a picture after `fit`."""
+    factor = longest_side / max(size)
+    width, height = (max(1, round(side * factor)) for side in size)
+    return width, height
 
 
 def save_png(image: Image.Image, path: str | os.PathLike[str]) -> None:

@@ -36,8 +36,8 @@ class Costs:
 
 targets = Memory(limit=256 * 2**20)  # shared by all runs of the process
 
-GUIDE_RANK = 9  # the eigenvalues of a Gram matrix above this one are held back
-GUIDED_CONTENT = 1.5  # times α while guided: the guide weakens the style, and haste costs the scene
+GUIDE_RANK = 5  # the eigenvalues of a Gram matrix above this one are held back
+GUIDED_CONTENT = 3.0  # times α while guided: haste costs the scene, and the end can loosen it
 DEEP_EVERY = 10  # evaluations
 DEEP_SHARE = 0.03  # of J
 
@@ -263,7 +263,7 @@ class Guide:
     """A kinder metric for G − G_S than the sum of squares, from a style's Gram matrix, (n_C, n_C).
 
     A few eigenvalues of a Gram matrix are thousands of times the others and own the curvature of
-    ‖G − G_S‖², so that an optimiser works on little else. With G_S = V Λ Vᵀ and τ the 9th largest
+    ‖G − G_S‖², so that an optimiser works on little else. With G_S = V Λ Vᵀ and τ the 5th largest
     eigenvalue, this multiplies the entries of VᵀDV by W[i, j] = min(1, τ / max(Λ_i, Λ_j)) and
     turns the result back; the surrogate cost of D = G − G_S is ⟨D, V (W ∘ VᵀDV) Vᵀ⟩. Weights of
     about 1 / Λ are those of the Bures distance of Gram matrices, to second order. A departure
@@ -271,8 +271,8 @@ class Guide:
     """
 
     def __init__(self, gram: Tensor) -> None:
-        values, vectors = torch.linalg.eigh(gram.cpu().double())  # ascending; not all devices can
-        rank = min(GUIDE_RANK, len(gram) // 7)  # the narrowest of VGG-19's layers has 64 channels
+        values, vectors = torch.linalg.eigh(gram.cpu())  # ascending; not every device can
+        rank = min(GUIDE_RANK, len(gram) // 12)  # the narrowest of VGG-19's layers has 64 channels
         great = values[len(gram) - rank :].clamp_min(1e-9)
         self.strengths = (great[:1] / great).to(gram)
         self.vectors = vectors[:, len(gram) - rank :].to(gram)

@@ -14,9 +14,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-FIRST_STEP = 1 / 255  # root mean square change of the pixels
+FIRST_STEP = 5 / 255  # root mean square change of the pixels
+GENTLE_STEP = 1 / 255  # the same, of a picture that is nearly finished
 LARGEST_STEP = 24 / 255
-LOWEST_FREQUENCY = 0.004  # cycles per pixel; below it the preconditioner is flat
+LOWEST_FREQUENCY = 0.015  # cycles per pixel; below it the preconditioner is flat
 
 
 class Optimizer(Protocol):
@@ -38,9 +39,10 @@ class BoxLBFGS:
     the identity but of `smooth`: larger shapes move first.
     """
 
-    def __init__(self, *, history: int = 10) -> None:
+    def __init__(self, *, history: int = 10, first_step: float = FIRST_STEP) -> None:
         self.pairs: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=history)  # s, y, 1 / yᵀs
         self.previous: tuple[Tensor, Tensor] | None = None  # image, gradient
+        self.first_step = first_step
         self.caution = 1.0
 
     def step(self, image: Tensor, gradient: Tensor) -> Tensor:
@@ -48,7 +50,7 @@ class BoxLBFGS:
         held = _held_at_bounds(image, gradient)
         direction = self._direction(gradient.masked_fill(held, 0)).masked_fill(held, 0)
         if not self.pairs:
-            direction = direction * (FIRST_STEP / _rms(direction).clamp_min(1e-30))
+            direction = direction * (self.first_step / _rms(direction).clamp_min(1e-30))
         limit = (LARGEST_STEP / _rms(direction).clamp_min(1e-30)).clamp_max(1.0)
         self.previous = (image, gradient)
         return (image + self.caution * limit * direction).clamp(0, 1)
@@ -111,16 +113,25 @@ class BoxAdam:
         self.restart_moments()
 
 
-def smooth(image: Tensor) -> Tensor:
-    """Each spatial frequency f (cycles per pixel) of (1, 3, H, W) multiplied by (f / 0.1)^−½.
+def make_optimizer(name: str, *, gentle: bool = False) -> Optimizer:
+    """`lbfgs` or `adam`; `gentle` begins with a small step, for a picture that is nearly done."""
+    if name == "adam":
+        return BoxAdam()
+    return BoxLBFGS(first_step=GENTLE_STEP if gentle else FIRST_STEP)
 
-    Natural pictures and paintings have most of their power in low frequencies, which L-BFGS is
-    slow to find from a multiple of the identity.
+
+def smooth(image: Tensor) -> Tensor:
+    """Each spatial frequency f (cycles per pixel) of (1, 3, H, W) multiplied by 0.1 / f.
+
+    The amplitudes of natural pictures fall about as 1 / f (Field 1987); L-BFGS is slow to find
+    that from a multiple of the identity.
     """
     height, width = image.shape[-2:]
     rows = torch.fft.fftfreq(height, device=image.device)[:, None]
     columns = torch.fft.rfftfreq(width, device=image.device)
-    gain = (rows.square() + columns.square()).sqrt().clamp_min(LOWEST_FREQUENCY).div(0.1).rsqrt()
+    gain = (
+        (rows.square() + columns.square()).sqrt().clamp_min(LOWEST_FREQUENCY).div(0.1).reciprocal()
+    )
     smoothed: Tensor = torch.fft.irfft2(torch.fft.rfft2(image) * gain, s=(height, width))
     return smoothed
 

@@ -82,7 +82,7 @@ class TransferSettings:
         step=16,
     )
     iterations: int = setting(
-        80,
+        60,
         "Iterations",
         "How many times the picture is improved. More is closer to the painting, and slower.",
         low=1,

@@ -20,7 +20,7 @@ from torch import Tensor
 from nst.color import match_colors
 from nst.images import fit, to_image, to_tensor
 from nst.objective import Costs, Objective
-from nst.optimizers import BoxAdam, BoxLBFGS, Optimizer
+from nst.optimizers import Optimizer, make_optimizer
 from nst.settings import DEFAULTS, TransferSettings
 from nst.vgg import VGG
 from nst.weights import load_weights
@@ -30,8 +30,6 @@ BLOW_UP = 2.0  # a step that raises the goal beyond this multiple of the best is
 GUIDED_FROM = 20  # iterations
 EXACT = 0.2  # of those at full size
 LARGEST_STYLE = 2048  # pixels; a larger painting would need many gigabytes for little more detail
-
-OPTIMIZERS = {"lbfgs": BoxLBFGS, "adam": BoxAdam}
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,9 @@ def transfer_style(
         image = fresh if change is None else enlarge(change, onto=base)
         objective = Objective(network, photo, pictures, settings)
         for objective.guided, iterations in scale.phases:
-            optimizer = OPTIMIZERS[settings.optimizer]()  # what it learned holds for one objective
+            # What an optimiser has learned holds for one objective only.
+            is_finish = not objective.guided and scale.guided > 0
+            optimizer = make_optimizer(settings.optimizer, gentle=is_finish)
             for done, best in enumerate(minimize(objective, image, optimizer, iterations)):
                 is_news = done > 0 or progress.iteration < 0  # a phase begins where one ended
                 progress.count(scale, reported=is_news)
@@ -155,10 +155,10 @@ class Scale:
 
 
 def plan_scales(settings: TransferSettings) -> list[Scale]:
-    """The stages from coarse to fine: sizes halved while they stay above `COARSEST`, a fifth of
+    """The stages from coarse to fine: sizes halved while they stay above `COARSEST`, an eighth of
     the iterations at each of the coarser ones, and the last few on J itself. The guide mends
     curvature for L-BFGS; Adam and runs too short to come back from the detour stay on J."""
-    each = settings.iterations // 5
+    each = settings.iterations // 8
     coarser: list[int] = []
     while each and (half := [*coarser, settings.size][0] / 2) >= COARSEST[settings.restructure]:
         coarser.insert(0, round(half))
@@ -261,7 +261,9 @@ def load_network(settings: TransferSettings = DEFAULTS, device: str = "auto") ->
 
 @functools.lru_cache(maxsize=4)
 def _cached_network(weights: str, pooling: str, device: torch.device, dtype: torch.dtype) -> VGG:
-    return VGG(load_weights(weights), pooling=pooling, device=device, dtype=dtype)
+    network = VGG(load_weights(weights), pooling=pooling, device=device, dtype=dtype)
+    network.warm_up()
+    return network
 
 
 def pick_dtype(precision: str, device: torch.device) -> torch.dtype:

@@ -112,6 +112,14 @@ class VGG:
             raise ValueError("nothing was observed")
         return gradient.float() * self.scale
 
+    def warm_up(self) -> None:
+        """Lay out the parameters that most runs need, so that no run has to wait for it."""
+        trace = self.observe(self.mean.expand(1, 3, 16, 16), ["relu5_1"])
+        self.pull_back(
+            trace,
+            lambda layer, gradient: gradient if gradient is not None else trace.activations[layer],
+        )
+
     @functools.cached_property
     def in_float32(self) -> VGG:
         """The same network, wide enough for costs that are shown."""

@@ -13,9 +13,15 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from nst import TransferSettings, TransferStep, transfer_style
+from nst.forecast import Forecast, available_memory, forecast
+from nst.transfer import load_network
 
 MAX_SECONDS = 1800.0  # one visitor must not hold the others up for longer
 REMEMBERED = 64  # runs whose latest picture Stop can still deliver, after a lost connection too
+
+
+class TooLargeError(ValueError):
+    """A run that this machine has no room for; the message is one sentence for the visitor."""
 
 
 @dataclass
@@ -29,6 +35,19 @@ class Run:
     seconds: float = MAX_SECONDS
     steps: list[TransferStep] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
+
+    def admit(self) -> Forecast:
+        """What the run will need. Raises `TooLargeError` when this machine has not enough."""
+        network = load_network(self.settings)
+        sizes = [painting.size for painting in self.paintings]
+        expected = forecast(network, self.photo.size, sizes, self.settings)
+        free = available_memory(network)
+        if free is not None and expected.bytes > free:
+            raise TooLargeError(
+                f"At this size a picture needs {expected.bytes / 1e9:.1f} GB of memory, and"
+                f" {free / 1e9:.1f} GB are free here. Please choose a smaller size."
+            )
+        return expected
 
     def __iter__(self) -> Iterator[TransferStep]:
         for step in transfer_style(self.photo, self.paintings, self.settings):

@@ -407,7 +407,7 @@ def test_scales_are_planned_for_every_size_and_length() -> None:
 
 def test_the_gradient_is_guided_first_and_exact_at_the_end() -> None:
     coarse, fine = plan_scales(TransferSettings(size=512, iterations=80))
-    assert (coarse.phases, fine.phases) == ([(True, 16)], [(True, 51), (False, 13)])
+    assert (coarse.phases, fine.phases) == ([(True, 10)], [(True, 56), (False, 14)])
     for settings in (TransferSettings(iterations=80, optimizer="adam"), COARSE_TO_FINE):
         assert all(scale.guided == 0 for scale in plan_scales(settings))
 

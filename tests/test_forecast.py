@@ -1,0 +1,82 @@
+"""What a run will cost: in proportion to its plan, and refused where there is no room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import MakeNetwork
+from PIL import Image
+
+import nst.forecast
+from nst.forecast import Forecast, available_memory, forecast
+from nst.settings import TransferSettings
+from nst.vgg import VGG
+from page.runs import Run, TooLargeError
+
+PACE = 1e-6  # seconds per pixel and evaluation
+
+
+@pytest.fixture(autouse=True)
+def known_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nst.forecast, "seconds_per_pixel", lambda _: PACE)
+
+
+def test_one_scale_by_hand(network: VGG) -> None:
+    settings = TransferSettings(size=200, iterations=10)  # one scale, one phase: 11 evaluations
+    expected = forecast(network, (400, 200), [(100, 100)], settings)
+    photo, painting = 200 * 100, 200 * 200
+    looked_at = photo + painting + 2 * photo + painting  # targets; the end, and its targets
+    assert expected.seconds == pytest.approx(PACE * (11 * photo + 0.5 * looked_at))
+
+
+def test_iterations_and_pixels_cost_in_proportion(network: VGG) -> None:
+    def seconds(size: int, iterations: int) -> float:
+        settings = TransferSettings(size=size, iterations=iterations)
+        return forecast(network, (300, 200), [(300, 200)], settings).seconds
+
+    assert seconds(384, 1000) / seconds(384, 100) == pytest.approx(10, rel=0.1)
+    assert seconds(768, 400) / seconds(384, 400) == pytest.approx(4, rel=0.35)  # one more scale
+
+
+def test_memory_grows_with_the_larger_picture_and_shrinks_with_the_format(
+    make_network: MakeNetwork,
+) -> None:
+    settings = TransferSettings(size=1024)
+    wide, narrow = (
+        forecast(make_network(dtype=dtype), (1024, 768), [(64, 64)], settings).bytes
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    assert narrow < wide
+    larger_style = settings.replace(style_scale=2.0)
+    assert forecast(make_network(), (1024, 768), [(64, 64)], larger_style).bytes > wide
+
+
+def test_a_container_grants_what_is_left(tmp_path: Path) -> None:
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.current").write_text("300\n")
+    assert nst.forecast._left_in_container(tmp_path) == 700
+    (tmp_path / "memory.max").write_text("max\n")
+    assert nst.forecast._left_in_container(tmp_path) is None
+    assert nst.forecast._left_in_container(tmp_path / "none") is None
+
+
+def test_this_machine_has_memory(network: VGG) -> None:
+    available = available_memory(network)
+    assert available is None or available > 2**20
+
+
+def test_a_run_without_room_is_refused_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, network: VGG
+) -> None:
+    monkeypatch.setattr("page.runs.load_network", lambda _: network)
+    monkeypatch.setattr("page.runs.available_memory", lambda _: 2 * 10**9)
+    picture = Image.new("RGB", (64, 48))
+    assert isinstance(Run(picture, [picture], TransferSettings(size=384)).admit(), Forecast)
+    with pytest.raises(
+        TooLargeError, match=r"needs \d+\.\d GB of memory, and 2\.0 GB are free here"
+    ):
+        Run(picture, [picture], TransferSettings(size=2048)).admit()
+    monkeypatch.setattr("page.runs.available_memory", lambda _: None)
+    assert Run(picture, [picture], TransferSettings(size=2048)).admit().seconds > 0
