@@ -54,7 +54,7 @@ def measure(size: int, precision: str) -> Figures:
     """For a picture of 4 to 3: pixels, seconds of a whole evaluation and of its convolutions alone
     (medians, taken in turns), seconds of an iteration within a run, and the run's megabytes."""
     settings = TransferSettings(precision=precision)
-    network = load_network(settings)
+    network = load_network(settings, "cpu")
     run(network, settings, *_pictures(64))  # parameters are laid out
     idle = resident_megabytes()
     photo, painting = _pictures(size)

@@ -92,6 +92,7 @@ Row = list[tuple[str, Image.Image]]  # captions and pictures
 
 def main() -> None:
     options = _parse()
+    torch.backends.cudnn.allow_tf32 = False  # the judge's float32 is float32
     options.output.mkdir(parents=True, exist_ok=True)
     runs = load(options.output) if options.append else []
     pictures: list[Row] = []

@@ -87,7 +87,18 @@ def packed(weight: Tensor, bias: Tensor | None, *, relu: bool) -> Convolve | Non
             y: Tensor = pointwise(x, reordered, bias, ones, ones, ones, 1, *after)
             return y
 
-        convolve(torch.zeros_like(weight[:1]))
+        if not _agrees(convolve, weight, bias, relu=relu):
+            return None
     except (AttributeError, RuntimeError, TypeError):
         return None
     return convolve
+
+
+def _agrees(convolve: Convolve, weight: Tensor, bias: Tensor | None, *, relu: bool) -> bool:
+    """Whether it computes what the public operator does, on a small picture."""
+    n_in = weight.shape[1]
+    x = torch.linspace(-1, 1, 9 * n_in).to(weight.dtype).view(1, n_in, 3, 3)
+    expected = F.conv2d(x, weight, bias, padding=1)
+    expected = F.relu(expected) if relu else expected
+    tolerance = 0.02 * float(expected.abs().max())
+    return torch.allclose(convolve(x), expected, rtol=0.02, atol=tolerance)

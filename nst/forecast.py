@@ -5,11 +5,11 @@ Knows the plan of a run and how fast the network is here; measures once, and pai
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -20,7 +20,7 @@ from nst.transfer import LARGEST_STYLE, plan_scales
 from nst.vgg import VGG
 
 PROBE = 192  # pixels; the side of the picture that the machine is timed on
-FORWARD = 0.5  # of an evaluation: targets, and the costs of the finished picture
+FORWARD = 0.5  # of an evaluation's time: a target, or the costs of the finished picture
 
 # Measured: the most that a run holds above the idle process, by pixels of its largest picture.
 BYTES_PER_PIXEL = {torch.float32: 2400, torch.bfloat16: 1450}
@@ -43,56 +43,67 @@ def forecast(
     network: VGG, photo: Size, paintings: Sequence[Size], settings: TransferSettings
 ) -> Forecast:
     """What `transfer_style` will need for pictures of these sizes (width, height) in pixels."""
-    evaluated = seen = largest = 0.0
+    evaluated = seen = largest = last = 0.0
     for scale in plan_scales(settings):
         width, height = fitted_size(photo, scale.size)
         side = min(round(scale.size * settings.style_scale), LARGEST_STYLE)
         styles = [w * h for w, h in (fitted_size(painting, side) for painting in paintings)]
         evaluated += width * height * (scale.iterations + len(scale.phases))
         seen += width * height + sum(styles)
-        largest = max(largest, width * height, FORWARD * max(styles))
-    seen += 2 * width * height + sum(styles)  # the finished picture in float32, and its targets
+        largest = max(largest, width * height, *styles)
+        last = width * height + sum(styles)
+    seen += last + width * height  # the finished picture in float32, and its targets
     seconds = (evaluated + FORWARD * seen) * seconds_per_pixel(network)
-    return Forecast(seconds, BYTES_AT_LEAST + round(largest * BYTES_PER_PIXEL[_wide(network)]))
+    narrow = network.dtype == torch.bfloat16
+    per_pixel = BYTES_PER_PIXEL[torch.bfloat16 if narrow else torch.float32]
+    return Forecast(seconds, BYTES_AT_LEAST + round(largest * per_pixel))
 
 
-@functools.lru_cache(maxsize=8)
 def seconds_per_pixel(network: VGG) -> float:
-    """Of one evaluation of J and its gradient: the quickest of a few, tried once per process."""
-    picture = torch.full((1, 3, PROBE, PROBE), 0.5, device=network.device)
-    objective = Objective(network, picture, [picture], TransferSettings())
-    taken = []
-    for _ in range(4):
-        began = time.perf_counter()
-        objective.evaluate(picture)
-        taken.append(time.perf_counter() - began)
-    return min(taken) / PROBE**2
+    """Of one evaluation of J and its gradient: the quickest of a few, tried once per network."""
+    if network not in _paces:
+        picture = torch.full((1, 3, PROBE, PROBE), 0.5, device=network.device)
+        objective = Objective(network, picture, [picture], TransferSettings())
+        taken = []
+        for _ in range(4):
+            objective.forget()
+            began = time.perf_counter()
+            objective.evaluate(picture)
+            taken.append(time.perf_counter() - began)
+        _paces[network] = min(taken) / PROBE**2
+    return _paces[network]
+
+
+_paces: WeakKeyDictionary[VGG, float] = WeakKeyDictionary()
 
 
 def available_memory(network: VGG) -> int | None:
     """Bytes that a run may take on the network's device without harm, where that can be told."""
     if network.device.type == "cuda":
-        return int(torch.cuda.mem_get_info(network.device)[0])
-    free = [_kibibytes(Path("/proc/meminfo"), "MemAvailable:"), _left_in_container()]
-    return min((amount for amount in free if amount is not None), default=None)
+        free, _ = torch.cuda.mem_get_info(network.device)
+        kept = torch.cuda.memory_reserved(network.device) - torch.cuda.memory_allocated(
+            network.device
+        )
+        return int(free + kept)
+    kibibytes = _number(Path("/proc/meminfo"), "MemAvailable:")
+    grants = [kibibytes * 1024 if kibibytes else None, _left_in_container()]
+    return min((amount for amount in grants if amount is not None), default=None)
 
 
-def _kibibytes(path: Path, name: str) -> int | None:
+def _number(path: Path, name: str) -> int | None:
+    """The number after `name` in one of the lines of a file, where there is one."""
     try:
         lines = path.read_text().splitlines()
     except OSError:
         return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), None)
+    return next((int(line.split()[1]) for line in lines if line.split()[:1] == [name]), None)
 
 
 def _left_in_container(group: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """What a container of control groups (version 2) still grants."""
+    """What a container of control groups (version 2) still grants; caches give way."""
     try:
         limit, used = ((group / name).read_text().strip() for name in LIMIT_AND_USE)
     except OSError:
         return None
-    return int(limit) - int(used) if limit.isdigit() else None
-
-
-def _wide(network: VGG) -> torch.dtype:
-    return torch.bfloat16 if network.dtype == torch.bfloat16 else torch.float32
+    cache = _number(group / "memory.stat", "inactive_file") or 0
+    return int(limit) - int(used) + cache if limit.isdigit() else None

@@ -33,6 +33,8 @@ class Memory:
                 self._kept.move_to_end(key)
                 return cast(Value, self._kept[key][0])
         value = make()  # outside the lock: two runs may work at once, at worst on the same
+        if size(value) > self.limit:
+            return value
         with self._lock:
             self._kept[key] = (value, size(value))
             self._kept.move_to_end(key)

@@ -61,16 +61,20 @@ class Objective:
         self.network = network
         self.settings = settings
         self.guided = False
-        self._echo: Echo | None = None
+        self.forget()
         self.content = self._content_target(content)
         self.style = self._style_target(styles)
         if not all(bool(gram.isfinite().all()) for gram in self.style.grams.values()):
             raise FloatingPointError("The painting's style is not a finite number.")
 
+    def forget(self) -> None:
+        """Nothing of an earlier picture counts in the next evaluation."""
+        self._echo: Echo | None = None
+
     @torch.no_grad()
     def _content_target(self, content: Tensor) -> Tensor:
         layer = self.settings.content_layer
-        key = (self.network, layer, fingerprint(content))
+        key = (self.network.identity, layer, fingerprint(content))
         return targets.recall(
             key, lambda: self.network(content, [layer])[layer].float(), size=bytes_of
         )
@@ -78,7 +82,7 @@ class Objective:
     @torch.no_grad()
     def _style_target(self, styles: Sequence[Tensor]) -> Style:
         layers = tuple(self.settings.style_layers)
-        key = (self.network, layers, *map(fingerprint, styles))
+        key = (self.network.identity, layers, *map(fingerprint, styles))
         return targets.recall(key, lambda: Style(self.network, styles, layers), size=Style.size)
 
     def parts(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -100,13 +104,15 @@ class Objective:
     def cost(self, image: Tensor) -> Tensor:
         """J, the specification of the whole, differentiable."""
         content, layers = self.parts(image)
-        return self._total(self.settings.alpha, content, layers.values(), image)
+        return self._total(
+            self.settings.alpha, content, layers.values(), self._smoothness_cost(image)
+        )
 
     @torch.no_grad()
     def costs(self, image: Tensor) -> Costs:
         """The costs alone, by the specification."""
         content, layers = self.parts(image)
-        J = self._total(self.settings.alpha, content, layers.values(), image)
+        J = self._total(self.settings.alpha, content, layers.values(), self._smoothness_cost(image))
         return _costs(J, J, content, layers)
 
     @torch.no_grad()
@@ -131,12 +137,11 @@ class Objective:
         alpha = settings.alpha * (GUIDED_CONTENT if self.guided else 1)
         pull = (2 * alpha / residual.numel()) * residual
         gradient, deep_gradient = self._pull_back(trace, pull, terms, echo)
-        if settings.total_variation > 0:
-            gradient = gradient + self._smoothness_gradient(image)
+        smoothness, its_gradient = self._smoothness(image)
 
         layers = {layer: term.cost for layer, term in terms.items()}
-        J = self._total(settings.alpha, content, layers.values(), image)
-        goal = self._total(alpha, content, [term.goal for term in terms.values()], image)
+        J = self._total(settings.alpha, content, layers.values(), smoothness)
+        goal = self._total(alpha, content, [term.goal for term in terms.values()], smoothness)
         costs = _costs(J, goal, content, layers)
         if echo is None and deep_gradient is not None:
             share = settings.beta * sum(costs.layers[layer] for layer in self._deep)
@@ -144,7 +149,7 @@ class Objective:
             self._echo = Echo(deep_gradient, terms, self.guided, costs.J) if small else None
         elif echo and costs.J < echo.J / 2:
             self._echo = None  # the rest has shrunk beside what it keeps
-        return costs, gradient
+        return costs, gradient + its_gradient
 
     def _term(self, layer: str, trace: Trace) -> Term:
         """J_style[l] = unit · ‖G − G_S‖² with G = AᵀA / n, so dJ/dA = A · 4 unit (G − G_S) / n."""
@@ -193,19 +198,23 @@ class Objective:
         return set(names[names.index(self.settings.content_layer) + 1 :]) & self._layers
 
     def _total(
-        self, alpha: float, content: Tensor, style: Iterable[Tensor], image: Tensor
+        self, alpha: float, content: Tensor, style: Iterable[Tensor], smoothness: Tensor | float
     ) -> Tensor:
-        J = alpha * content + self.settings.beta * sum(style, torch.zeros_like(content))
-        if self.settings.total_variation > 0:
-            J = J + self.settings.total_variation * total_variation(255 * image)
-        return J
+        style_cost = sum(style, torch.zeros_like(content))
+        return alpha * content + self.settings.beta * style_cost + smoothness
 
-    def _smoothness_gradient(self, image: Tensor) -> Tensor:
+    def _smoothness(self, image: Tensor) -> tuple[Tensor | float, Tensor | float]:
+        """The smoothness term, and its gradient."""
+        if self.settings.total_variation == 0:
+            return 0.0, 0.0
         with torch.enable_grad():
             image = image.detach().requires_grad_()
-            smoothness = self.settings.total_variation * total_variation(255 * image)
-            (gradient,) = torch.autograd.grad(smoothness, image)
-        return gradient
+            cost = self._smoothness_cost(image)
+            (gradient,) = torch.autograd.grad(cost, image)
+        return cost.detach(), gradient
+
+    def _smoothness_cost(self, image: Tensor) -> Tensor:
+        return self.settings.total_variation * total_variation(255 * image)
 
 
 @dataclass(frozen=True)

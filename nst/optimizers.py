@@ -35,8 +35,8 @@ class BoxLBFGS:
 
     A departure: pixels at a bound whose gradient points outward are held there for the step, as
     in Bertsekas' two-metric projection (1982), and there is no line search: one evaluation per
-    iteration, as practitioners run it for style transfer. The initial Hessian is not a multiple of
-    the identity but of `smooth`: larger shapes move first.
+    iteration, as practitioners run it for style transfer. The initial inverse Hessian is not a
+    multiple of the identity but of `smooth`: larger shapes move first.
     """
 
     def __init__(self, *, history: int = 10, first_step: float = FIRST_STEP) -> None:
@@ -64,8 +64,8 @@ class BoxLBFGS:
         if self.previous is None:
             return
         s, y = image - self.previous[0], gradient - self.previous[1]
-        curvature = float(_dot(y, s))
-        if curvature > 1e-10 * float(_dot(s, s)):
+        curvature, length = torch.stack([_dot(y, s), _dot(s, s)]).tolist()
+        if curvature > 1e-10 * length:
             self.pairs.append((s, y, 1 / curvature))
 
     def _direction(self, gradient: Tensor) -> Tensor:

@@ -100,9 +100,10 @@ def transfer_style(
         base = fresh if _keeps_detail(settings) else torch.zeros_like(fresh)
         image = fresh if change is None else enlarge(change, onto=base)
         objective = Objective(network, photo, pictures, settings)
-        for objective.guided, iterations in scale.phases:
+        for guided, iterations in scale.phases:
+            objective.guided = guided
             # What an optimiser has learned holds for one objective only.
-            is_finish = not objective.guided and scale.guided > 0
+            is_finish = scale.guided > 0 and not guided
             optimizer = make_optimizer(settings.optimizer, gentle=is_finish)
             for done, best in enumerate(minimize(objective, image, optimizer, iterations)):
                 is_news = done > 0 or progress.iteration < 0  # a phase begins where one ended
@@ -155,8 +156,8 @@ class Scale:
 
 
 def plan_scales(settings: TransferSettings) -> list[Scale]:
-    """The stages from coarse to fine: sizes halved while they stay above `COARSEST`, an eighth of
-    the iterations at each of the coarser ones, and the last few on J itself. The guide mends
+    """The stages from coarse to fine: sizes halved while they are not below `COARSEST`, an eighth
+    of the iterations at each of the coarser ones, and the last few on J itself. The guide mends
     curvature for L-BFGS; Adam and runs too short to come back from the detour stay on J."""
     each = settings.iterations // 8
     coarser: list[int] = []
@@ -204,6 +205,7 @@ def minimize(
         point = Point(image, *objective.evaluate(image))
         if not point.is_finite or point.costs.goal > BLOW_UP * best.costs.goal:
             optimizer.restart()
+            objective.forget()
             point = best
         elif point.costs.goal < best.costs.goal:
             best = point

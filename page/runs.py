@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from PIL import Image
 
@@ -47,7 +47,7 @@ class Run:
                 f"At this size a picture needs {expected.bytes / 1e9:.1f} GB of memory, and"
                 f" {free / 1e9:.1f} GB are free here. Please choose a smaller size."
             )
-        return expected
+        return replace(expected, seconds=min(expected.seconds, self.seconds))
 
     def __iter__(self) -> Iterator[TransferStep]:
         for step in transfer_style(self.photo, self.paintings, self.settings):

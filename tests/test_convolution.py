@@ -34,7 +34,7 @@ def test_activations_are_those_of_the_call(dtype: torch.dtype) -> None:
     expected = F.relu(
         F.conv2d(x.double(), convolution.weight.double(), convolution.bias.double(), padding=1)
     )
-    tolerance = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 0.05}[dtype]
+    tolerance = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 0.2}[dtype]
     for result in (convolution(x), convolution.activate(x)):
         assert result.dtype == dtype
         assert result.is_contiguous(memory_format=torch.channels_last)

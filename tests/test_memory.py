@@ -39,9 +39,10 @@ def test_the_least_recently_used_makes_room() -> None:
 
 
 def test_what_is_larger_than_all_is_not_kept() -> None:
-    memory = Memory(limit=5)
-    assert memory.recall("a", make(1), ten) == 1
-    assert memory.size == 0
+    memory = Memory(limit=15)
+    memory.recall("a", make(1), ten)
+    assert memory.recall("b", make(2), lambda _: 16) == 2
+    assert memory.recall("a", forbidden, ten) == 1
 
 
 def test_a_fingerprint_is_of_pixels_and_shape() -> None:

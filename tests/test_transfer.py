@@ -35,6 +35,7 @@ class Recorder(VGG):
 
     def __init__(self, network: VGG) -> None:
         self.__dict__.update(network.__dict__)
+        self.identity = object()  # nothing is remembered of the original's pictures
         self.seen: list[tuple[int, int]] = []
 
     def walk(self, image: Tensor, layers: Any) -> Iterator[tuple[str, Tensor]]:

@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import TINY_CHANNELS, MakeNetwork
 
 from nst.settings import LAYER_CHANNELS
-from nst.vgg import POOLINGS, VGG
+from nst.vgg import POOLINGS, VGG, unpool, unpool_on_cpu
 from nst.weights import original_path
 
 Array = npt.NDArray[np.float64]
@@ -143,6 +144,17 @@ def test_channels_are_red_green_blue(network: VGG) -> None:
         activation = network(image, ["relu1_1"])["relu1_1"][0]
         kernel = 25.5 * weight[:, channel].flip(1, 2)  # 0.1 of the 0–255 scale
         torch.testing.assert_close(activation, (kernel + bias[:, None, None]).relu())
+
+
+@pytest.mark.parametrize("size", [(8, 6), (9, 7), (1, 8), (8, 1)], ids=str)
+def test_maxima_get_their_gradient_alike_on_all_devices(size: tuple[int, int]) -> None:
+    x = torch.randn(1, 4, *size, generator=torch.Generator().manual_seed(0))
+    x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+    pooled, winners = F.max_pool2d(x, 2, ceil_mode=min(size) < 2, return_indices=True)
+    gradient = torch.rand_like(pooled)
+    (expected,) = torch.autograd.grad(pooled, x, gradient)
+    for spread in (unpool, unpool_on_cpu):
+        assert torch.equal(spread(gradient, winners, x.shape), expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
