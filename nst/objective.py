@@ -6,7 +6,6 @@ nothing of optimisers, scales or files.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from torch import Tensor
 from nst.losses import content_cost, gram_style_cost, normalized_gram_matrix, total_variation
 from nst.memory import Memory, bytes_of, fingerprint
 from nst.settings import LAYER_CHANNELS, TransferSettings, gatys_layer_weight
+from nst.style import Style
 from nst.vgg import VGG, Trace
 
 
@@ -36,8 +36,7 @@ class Costs:
 
 targets = Memory(limit=256 * 2**20)  # shared by all runs of the process
 
-GUIDE_RANK = 5  # the eigenvalues of a Gram matrix above this one are held back
-GUIDED_CONTENT = 3.0  # times α while guided: haste costs the scene, and the end can loosen it
+GUIDED_CONTENT = 3.0  # times α while guided: the quick way to the style would cost the scene
 DEEP_EVERY = 10  # evaluations
 DEEP_SHARE = 0.03  # of J
 
@@ -52,7 +51,8 @@ class Objective:
 
     `content` is (1, 3, H, W) and each of `styles` (1, 3, H', W'), float32 RGB in [0, 1], on the
     network's device. While `guided` is set, `evaluate` returns the gradient of a surrogate that is
-    easier to descend, see `Guide`; the costs that it reports stay those of J.
+    easier to descend, with the differences of Gram matrices seen through `Guide` and α times
+    `GUIDED_CONTENT`; the costs that it reports stay those of J.
     """
 
     def __init__(
@@ -246,54 +246,6 @@ class Echo:
         """Whether it may be used once more; counts the uses."""
         self.left -= 1
         return self.left >= 0 and guided == self.guided
-
-
-class Style:
-    """What is wanted of the Gram matrices: the mean of those of one or several pictures."""
-
-    def __init__(self, network: VGG, pictures: Sequence[Tensor], layers: Sequence[str]) -> None:
-        self.grams: dict[str, Tensor] = {}
-        for picture in pictures:
-            for layer, activation in network.walk(picture, layers):
-                gram = normalized_gram_matrix(activation) / len(pictures)
-                self.grams[layer] = self.grams[layer] + gram if layer in self.grams else gram
-
-    @functools.cached_property
-    def guides(self) -> dict[str, Guide]:
-        """The guide of each layer; a run that is never guided does not need them."""
-        return {layer: Guide(gram) for layer, gram in self.grams.items()}
-
-    def size(self) -> int:
-        """Bytes, of the Gram matrices; guides are slim."""
-        return bytes_of(*self.grams.values())
-
-
-class Guide:
-    """A kinder metric for G − G_S than the sum of squares, from a style's Gram matrix, (n_C, n_C).
-
-    A few eigenvalues of a Gram matrix are thousands of times the others and own the curvature of
-    ‖G − G_S‖², so that an optimiser works on little else. With G_S = V Λ Vᵀ and τ the 5th largest
-    eigenvalue, this multiplies the entries of VᵀDV by W[i, j] = min(1, τ / max(Λ_i, Λ_j)) and
-    turns the result back; the surrogate cost of D = G − G_S is ⟨D, V (W ∘ VᵀDV) Vᵀ⟩. Weights of
-    about 1 / Λ are those of the Bures distance of Gram matrices, to second order. A departure
-    from Gatys, for the way and not for the goal: a run ends on J itself.
-    """
-
-    def __init__(self, gram: Tensor) -> None:
-        values, vectors = torch.linalg.eigh(gram.cpu())  # ascending; not every device can
-        rank = min(GUIDE_RANK, len(gram) // 12)  # the narrowest of VGG-19's layers has 64 channels
-        great = values[len(gram) - rank :].clamp_min(1e-9)
-        self.strengths = (great[:1] / great).to(gram)
-        self.vectors = vectors[:, len(gram) - rank :].to(gram)
-
-    def __call__(self, difference: Tensor) -> Tensor:
-        """Only the great directions U differ from the identity: four slim products do."""
-        U, s = self.vectors, self.strengths
-        rows = U.T @ difference
-        taken = U @ ((1 - s)[:, None] * rows)
-        twice_taken = U @ ((1 - torch.maximum(s[:, None], s)) * (rows @ U)) @ U.T
-        guided: Tensor = difference - taken - taken.T + twice_taken
-        return guided
 
 
 def _costs(J: Tensor, goal: Tensor, content: Tensor, layers: dict[str, Tensor]) -> Costs:

@@ -16,8 +16,9 @@ from benchmarks.textbook import gradient as gradient_of
 from nst.convolution import Convolution
 from nst.images import fit, load_image, to_tensor
 from nst.losses import content_cost, normalized_gram_matrix, style_cost, total_variation
-from nst.objective import Costs, Guide, Objective
+from nst.objective import Costs, Objective
 from nst.settings import DEFAULTS, GATYS_STYLE_LAYERS, TransferSettings
+from nst.style import Guide
 from nst.transfer import load_network, starting_picture
 from nst.vgg import VGG
 
