@@ -2,9 +2,9 @@
 
 Every method runs in a process of its own; they take turns of a few seconds, so that the machine's
 noise falls on all alike, and only the time of a method's own turns counts. What is judged is the
-8-bit picture, in float32, by the textbook's cost at Gatys' published weights. A method has reached
-the reference's cost when both its J and its content cost are as low as the reference's were: a
-picture of the painting alone has a low J as well.
+8-bit picture, in float32, by the textbook's cost at Gatys' published weights. A time counts only
+when the content cost is as low as the reference's was, too: a picture of the painting alone has a
+low J as well.
 
 Writes into the output folder, anew after every pair: curves.png, pictures.jpg, table.md and
 results.json.
@@ -78,10 +78,10 @@ class Run:
     moments: list[Moment]
     megabytes: float  # the most memory it held, above what it held before its first turn
 
-    def reached(self, target: Moment) -> Moment | None:
-        """The first moment as good as `target`, in J and in content cost."""
+    def reached(self, *, J: float, content: float) -> Moment | None:
+        """The first moment with costs no higher than these."""
         for moment in self.moments:
-            if moment.J <= target.J and moment.content <= target.content:
+            if moment.J <= J and moment.content <= content:
                 return moment
         return None
 
@@ -269,8 +269,9 @@ def table(runs: Sequence[Run]) -> str:
     """Markdown: by size and method, the time to the cost that others had at their milestones."""
     lines = [
         f"Measured on {_machine()}. Seconds until the delivered picture is as good as that of"
-        " another method after so many evaluations, in J and in content cost, and how many times"
-        " sooner; medians over all pairs (in brackets: how many get there).",
+        " another method after so many evaluations, with a content cost no higher than the"
+        " reference's then, and how many times sooner; medians over all pairs (in brackets: how"
+        " many get there).",
         "",
         "| size | method | "
         + " | ".join(f"{method} at {milestone}" for method, milestone in TARGETS)
@@ -292,11 +293,12 @@ def _cell(runs: Sequence[Run], mine: Sequence[Run], method: str, milestone: int)
     """`seconds s, ratio× (how many of how many pairs)`."""
     seconds, ratios = [], []
     for run in mine:
-        others = [other for other in runs if (other.method, other.task) == (method, run.task)]
-        if others and (target := moment_of(runs, method, run.task, milestone)):
-            reached, owner = run.reached(target), others[0].reached(target)
+        target = moment_of(runs, method, run.task, milestone)
+        reference = moment_of(runs, "reference", run.task, milestone)
+        if target and reference:
+            reached = run.reached(J=target.J, content=reference.content)
             seconds.append(reached.seconds if reached else math.inf)
-            ratios.append(owner.seconds / reached.seconds if reached and owner else 0.0)
+            ratios.append(target.seconds / reached.seconds if reached else 0.0)
     if not seconds:
         return "–"
     of = f" ({sum(map(math.isfinite, seconds))} of {len(seconds)})"
@@ -356,9 +358,13 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
                 )
             axis.axhline(1, color="#888", linewidth=0.8, linestyle=":")
             axis.set(xscale="log", yscale="log", ylim=(0.3, 300))
-            axis.set_xlabel(x if x == "seconds" else "evaluations of J and its gradient, full size")
+            axis.set_xlabel(
+                x if x == "seconds" else "evaluations of J and its gradient at full size"
+            )
+            axis.xaxis.set_major_formatter("{x:g}")
+            axis.yaxis.set_major_formatter("{x:g}")
             axis.spines[["top", "right"]].set_visible(False)
-        row[0].set_ylabel(f"{size} px: J / the reference's at 100")
+        row[0].set_ylabel(f"{size} px: J delivered\n(reference after 100 = 1)")
     used = [method for method in COLORS if any(run.method == method for run in runs)]
     handles = [Line2D([], [], color=COLORS[method], label=method) for method in used]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(used), frameon=False)

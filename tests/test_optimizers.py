@@ -165,13 +165,13 @@ def test_smooth_keeps_the_shape(shape: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize(
     ("size", "waves", "gain"),
-    [  # f = √(down² + across²) / size cycles per pixel; gain = 0.1 / f
+    [  # f = √(down² + across²) / size cycles per pixel; gain = (0.1 / f)^¾
         (40, (0, 4), 1.0),  # f = 0.1
-        (40, (0, 1), 4.0),  # f = 0.025, a quarter of 0.1
-        (40, (16, 0), 0.25),  # f = 0.4, four times 0.1
+        (40, (0, 1), 4**0.75),  # f = 0.025, a quarter of 0.1
+        (40, (16, 0), 4**-0.75),  # f = 0.4, four times 0.1
         (50, (3, 4), 1.0),  # f = 5 / 50
-        (45, (0, 18), 0.25),  # an odd size; f = 0.4
-        (40, (0, 0), 0.1 / 0.015),  # one colour: f counts as 0.015
+        (45, (0, 18), 4**-0.75),  # an odd size; f = 0.4
+        (40, (0, 0), 10**0.75),  # one colour: f counts as 0.01
     ],
 )
 def test_smooth_multiplies_waves_by_their_gain(
