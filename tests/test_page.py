@@ -28,7 +28,7 @@ CHROMIUM_FLAGS = [
     "--no-first-run",
 ]
 PREVIEW = "#preview img[data-testid='detailed-image'], #preview img"
-LONG = 60_000  # milliseconds for what computes on a slow machine
+LONG = 150_000  # milliseconds for what computes on a slow machine
 
 
 @pytest.fixture(scope="module")
