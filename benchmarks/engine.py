@@ -88,14 +88,11 @@ def run(network: VGG, settings: TransferSettings, photo: Tensor, painting: Tenso
 def convolutions_of(network: VGG, photo: Tensor, settings: TransferSettings) -> Callable[[], None]:
     """All convolutions of an evaluation, there and back, on activations worked out beforehand."""
     trace = network.observe(photo, [settings.content_layer, *settings.style_layers])
-    shapes, (height, width) = [], photo.shape[-2:]
-    for name in trace.layers:
-        if name.endswith("_1") and name != "relu1_1":
-            height, width = height // 2, width // 2
-        shapes.append((name, height, width))
     layout = torch.channels_last
-    pairs = []
-    for name, height, width in shapes:
+    pairs, (height, width) = [], photo.shape[-2:]
+    for name in trace.layers:
+        if pooling := trace.poolings.get(name):
+            height, width = pooling.pooled.shape[-2:]
         n_out, n_in = network.convolutions[name].weight.shape[:2]
         ahead, back = (
             torch.ones((1, channels, height, width), dtype=network.dtype).to(memory_format=layout)

@@ -189,7 +189,7 @@ def tensor_of(picture: Image.Image) -> Tensor:
 def to_image(image: Tensor) -> Image.Image:
     """The 8-bit picture of (1, 3, H, W) in [0, 1]."""
     pixels = (image[0].detach().cpu() * 255).round().byte().permute(1, 2, 0).contiguous()
-    return Image.frombytes("RGB", (pixels.shape[1], pixels.shape[0]), bytes(pixels.flatten()))
+    return Image.frombytes("RGB", (pixels.shape[1], pixels.shape[0]), pixels.numpy().tobytes())
 
 
 def _resized(picture: Tensor, factor: float) -> Tensor:

@@ -33,6 +33,7 @@ from PIL import Image, ImageDraw
 from benchmarks.memory import peak_megabytes, resident_megabytes
 from benchmarks.methods import METHODS, Enough, Task, tensor_of
 from benchmarks.textbook import Textbook
+from nst.images import fit
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PAIRS = (  # the engine's schedule was found with the first three, and without the others
@@ -74,9 +75,12 @@ class Run:
 
     method: str
     task: tuple[str, str, int]
-    size: int
     moments: list[Moment]
     megabytes: float  # the most memory it held, above what it held before its first turn
+
+    @property
+    def size(self) -> int:
+        return self.task[2]
 
     def reached(self, *, J: float, content: float) -> Moment | None:
         """The first moment with costs no higher than these."""
@@ -103,7 +107,7 @@ def main() -> None:
             row: Row = []
             for method, (delivered, megabytes) in results.items():
                 moments = judge(task, delivered)
-                runs.append(Run(method, (content, style, size), size, moments, megabytes))
+                runs.append(Run(method, (content, style, size), moments, megabytes))
                 evaluations, seconds, picture = _as_shown(method, delivered)
                 caption = f"{method}, {evaluations:.0f} evaluations, {seconds:.0f} s"
                 row.append((caption, picture))
@@ -145,10 +149,8 @@ def _files(content: str, style: str, size: int, device: str) -> Iterator[Task]:
         paths = []
         for name in (f"content/{content}.jpg", f"style/{style}.jpg"):
             with Image.open(EXAMPLES / name) as picture:
-                scale = size / max(picture.size)
-                sides = [max(1, round(side * scale)) for side in picture.size]
                 paths.append(Path(folder) / f"{Path(name).stem}.png")
-                picture.convert("RGB").resize(sides, Image.Resampling.LANCZOS).save(paths[-1])
+                fit(picture.convert("RGB"), size).save(paths[-1])
         yield Task(paths[0], paths[1], device)
 
 

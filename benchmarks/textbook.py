@@ -1,7 +1,7 @@
 """The textbook, written plainly: the cost that every method here is judged by, and the optimiser
 that every speed is stated against.
 
-Slow on purpose, and independent of the engine but for the file that VGG-19's parameters come in:
+Plain on purpose, and independent of the engine but for the file that VGG-19's parameters come in:
 nothing is fused, packed or scheduled. The tests hold the engine's costs and gradients to it.
 """
 

@@ -16,7 +16,7 @@ import torch
 from nst.images import fitted_size
 from nst.objective import Objective
 from nst.settings import TransferSettings
-from nst.transfer import LARGEST_STYLE, plan_scales
+from nst.transfer import plan_scales, style_side
 from nst.vgg import VGG
 
 PROBE = 192  # pixels; the side of the picture that the machine is timed on
@@ -46,12 +46,12 @@ def forecast(
     evaluated = seen = largest = last = 0.0
     for scale in plan_scales(settings):
         width, height = fitted_size(photo, scale.size)
-        side = min(round(scale.size * settings.style_scale), LARGEST_STYLE)
+        side = style_side(scale, settings)
         styles = [w * h for w, h in (fitted_size(painting, side) for painting in paintings)]
         evaluated += width * height * (scale.iterations + len(scale.phases))
-        seen += width * height + sum(styles)
-        largest = max(largest, width * height, *styles)
         last = width * height + sum(styles)
+        seen += last
+        largest = max(largest, width * height, *styles)
     seen += last + width * height  # the finished picture in float32, and its targets
     seconds = (evaluated + FORWARD * seen) * seconds_per_pixel(network)
     narrow = network.dtype == torch.bfloat16

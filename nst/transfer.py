@@ -94,7 +94,7 @@ def transfer_style(
     change: Tensor | None = None  # what the scale before made of its starting picture
     for scale in scales:
         photo = to_tensor(fit(content, scale.size)).to(network.device)
-        side = min(round(scale.size * settings.style_scale), LARGEST_STYLE)
+        side = style_side(scale, settings)
         pictures = [to_tensor(fit(painting, side)).to(network.device) for painting in paintings]
         fresh = starting_picture(photo, pictures, settings)
         base = fresh if _keeps_detail(settings) else torch.zeros_like(fresh)
@@ -153,6 +153,11 @@ class Scale:
         """In pixels evaluated, the starting picture of each phase included; the aspect ratio, the
         same at every scale, is left out."""
         return self.size**2 * (self.iterations + len(self.phases))
+
+
+def style_side(scale: Scale, settings: TransferSettings) -> int:
+    """The longest side of the paintings at `scale`, in pixels."""
+    return min(round(scale.size * settings.style_scale), LARGEST_STYLE)
 
 
 def plan_scales(settings: TransferSettings) -> list[Scale]:

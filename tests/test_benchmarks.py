@@ -42,7 +42,7 @@ def test_the_references_first_step_is_one_of_255() -> None:
 
 
 def run(method: str, *moments: tuple[float, float, float, float]) -> Run:
-    return Run(method, TASK, 64, [Moment(*values) for values in moments], 100.0)
+    return Run(method, TASK, [Moment(*values) for values in moments], 100.0)
 
 
 def test_a_cost_is_reached_only_with_the_scene() -> None:
