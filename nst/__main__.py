@@ -10,19 +10,19 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from nst.settings import LAYER_CHANNELS, TransferSettings, parse_layer_weights
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from nst import TransferStep
 
 BAR_WIDTH = 30
 REPORTED = ("iteration", "total", "width", "height", "J", "content", "style", "layers", "elapsed")
+
+Loaded = TypeVar("Loaded")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,6 +50,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("content", metavar="CONTENT", help="the photo")
     parser.add_argument("styles", metavar="STYLE", nargs="+", help="the painting, or several")
     parser.add_argument("-o", "--output", metavar="OUT.png", required=True, help="PNG to write")
+    parser.add_argument(
+        "--recipe",
+        metavar="RESULT.png",
+        help="paint again as a picture made here was painted; its recipe takes the place of all"
+        " settings",
+    )
     for spec in dataclasses.fields(TransferSettings):
         parser.add_argument(f"--{spec.name.replace('_', '-')}", **_flag(spec))
     parser.add_argument(
@@ -66,8 +72,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> None:
     """Stylise as asked. Errors of the engine pass through; no partial file is left."""
-    names = [spec.name for spec in dataclasses.fields(TransferSettings)]
-    settings = TransferSettings(**{name: getattr(options, name) for name in names})
     output = Path(options.output)
     if output.suffix.lower() != ".png":
         raise ValueError(f"the output must be a .png file, not {output.name!r}")
@@ -75,21 +79,39 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError(f"there is no folder {str(output.parent)!r} to write to")
     if output.is_dir() or not os.access(output.parent, os.W_OK):
         raise ValueError(f"{str(output)!r} cannot be written")
+    names = {spec.name for spec in dataclasses.fields(TransferSettings)}
+    given = {name: value for name, value in vars(options).items() if name in names}
+    if options.recipe is not None and given:
+        flag = "--" + min(given).replace("_", "-")
+        raise ValueError(f"with --recipe the settings are the recipe's; leave out {flag}")
+    settings = TransferSettings(**given)
 
-    from nst import save_png, transfer_style  # after --help: torch takes seconds
-    from nst.transfer import load_network
+    from nst import load_image, save_png  # after --help: torch takes seconds
+    from nst.color import dial_colors
+    from nst.recipe import KEYWORD, new_recipe, read_recipe, repaint
+    from nst.transfer import load_network, pick_device
 
-    content, *styles = (_load(path) for path in (options.content, *options.styles))
-    load_network(settings, options.device)
+    content, *styles = (_load(load_image, path) for path in (options.content, *options.styles))
+    device = str(pick_device(options.device))
+    fresh = new_recipe(content, styles, settings, device)
+    recipe = fresh if options.recipe is None else _load(read_recipe, options.recipe)
+    steps = repaint(recipe, content, styles, device=device)
+    for difference in recipe.differences(fresh):
+        print(f"nst: {difference}; the result may differ", file=sys.stderr)
+    load_network(recipe.settings, device)
     show_bar = not options.json or sys.stderr.isatty()
-    for step in transfer_style(content, styles, settings, device=options.device):
+    for step in steps:
         if options.json:
             print(json.dumps({name: getattr(step, name) for name in REPORTED}), flush=True)
         if show_bar:
             print_bar(step, sys.stderr)
     if show_bar:
         print(file=sys.stderr)
-    save_png(step.image, output)
+    picture = dial_colors(step.image, content, recipe.last_of(styles), recipe.colors)
+    used = dataclasses.replace(
+        recipe, content=fresh.content, styles=fresh.styles, device=device, software=fresh.software
+    )
+    save_png(picture, output, {KEYWORD: used.to_text()})
 
 
 def print_bar(step: TransferStep, stream: TextIO) -> None:
@@ -103,13 +125,12 @@ def print_bar(step: TransferStep, stream: TextIO) -> None:
     print(text, end="", file=stream, flush=True)
 
 
-def _load(path: str) -> Image.Image:
-    from nst import ImageError, load_image
-
+def _load(load: Callable[[str], Loaded], path: str) -> Loaded:
+    """What `load` makes of a file; its complaint names the file."""
     try:
-        return load_image(path)
-    except ImageError as error:
-        raise ImageError(f"{path}: {error}") from None
+        return load(path)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _flag(spec: dataclasses.Field[Any]) -> dict[str, Any]:
@@ -118,17 +139,17 @@ def _flag(spec: dataclasses.Field[Any]) -> dict[str, Any]:
         example = ",".join(f"{layer}=1" for layer in TransferSettings().layer_weights)
         return {
             "type": _layer_weights,
-            "default": TransferSettings().layer_weights,
+            "default": argparse.SUPPRESS,
             "metavar": "LAYER=λ,…",
             "help": f"{option.help} Layers not named are left out. (default: {example})",
         }
     if option.choices:
         hint = f"{option.help} (default: {spec.default})"
-        return {"choices": tuple(option.choices), "default": spec.default, "help": hint} | (
+        return {"choices": tuple(option.choices), "default": argparse.SUPPRESS, "help": hint} | (
             {"metavar": "LAYER"} if tuple(option.choices) == tuple(LAYER_CHANNELS) else {}
         )
     hint = f"{option.help} ({option.low:g} to {option.high:g}, default: {spec.default:g})"
-    return {"type": type(spec.default), "default": spec.default, "metavar": "N", "help": hint}
+    return {"type": type(spec.default), "default": argparse.SUPPRESS, "metavar": "N", "help": hint}
 
 
 def _layer_weights(text: str) -> dict[str, float]:

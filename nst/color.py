@@ -1,12 +1,49 @@
-"""Colour statistics: give one picture the colours of another.
+"""Colour: give one picture the colours of another, all of them or a share.
 
-Knows only pixels: (1, 3, H, W) float32 RGB tensors in [0, 1].
+Knows only pixels: (1, 3, H, W) float32 RGB tensors in [0, 1], and pictures.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+from PIL import Image
 from torch import Tensor
+
+from nst.images import fit, to_image, to_tensor
+
+LUMA = (0.299, 0.587, 0.114)  # of R, G and B; ITU-R BT.601
+STATISTICS_SIDE = 512  # pixels; a larger painting has the same mean and covariance
+
+
+def dial_colors(
+    painted: Image.Image, photo: Image.Image, paintings: Sequence[Image.Image], amount: float
+) -> Image.Image:
+    """A finished picture with its colours moved by `amount`, at once: −1 is the photo's own colours
+    (the luminance alone is painted, as in Gatys et al. 2016, "Preserving color", section 2),
+    0 leaves it as it is, 1 is the mean and covariance of the paintings' colours."""
+    if amount == 0:
+        return painted
+    image = to_tensor(painted)
+    if amount < 0:
+        target = with_luminance(to_tensor(photo.resize(painted.size)), image)
+    else:
+        small = [to_tensor(fit(painting, STATISTICS_SIDE)) for painting in paintings]
+        target = match_colors(image, all_colors(small))
+    return to_image(image.lerp(target, abs(amount)))
+
+
+def with_luminance(photo: Tensor, image: Tensor) -> Tensor:
+    """The colours of `photo` at the brightness of `image`: YIQ's Y replaced."""
+    weights = photo.new_tensor(LUMA).view(1, 3, 1, 1)
+    brighter = ((image - photo) * weights).sum(1, keepdim=True)
+    return (photo + brighter).clamp(0, 1)
+
+
+def all_colors(pictures: Sequence[Tensor]) -> Tensor:
+    """The pixels of several pictures as one, (1, 3, 1, pixels)."""
+    return torch.cat([picture.flatten(2) for picture in pictures], dim=2).unsqueeze(2)
 
 
 def match_colors(image: Tensor, reference: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from nst.images import fitted_size
 from nst.objective import Objective
 from nst.settings import TransferSettings
-from nst.transfer import plan_scales, style_side
+from nst.transfer import Moment, load_network, plan_scales, style_side
 from nst.vgg import VGG
 
 PROBE = 192  # pixels; the side of the picture that the machine is timed on
@@ -40,11 +40,15 @@ class Forecast:
 
 
 def forecast(
-    network: VGG, photo: Size, paintings: Sequence[Size], settings: TransferSettings
+    network: VGG,
+    photo: Size,
+    paintings: Sequence[Size],
+    settings: TransferSettings,
+    begin: Moment | None = None,
 ) -> Forecast:
     """What `transfer_style` will need for pictures of these sizes (width, height) in pixels."""
     evaluated = seen = largest = last = 0.0
-    for scale in plan_scales(settings):
+    for scale in plan_scales(settings, begin):
         width, height = fitted_size(photo, scale.size)
         side = style_side(scale, settings)
         styles = [w * h for w, h in (fitted_size(painting, side) for painting in paintings)]
@@ -57,6 +61,25 @@ def forecast(
     narrow = network.dtype == torch.bfloat16
     per_pixel = BYTES_PER_PIXEL[torch.bfloat16 if narrow else torch.float32]
     return Forecast(seconds, BYTES_AT_LEAST + round(largest * per_pixel))
+
+
+class TooLargeError(ValueError):
+    """A run that this machine has no room for; the message is one sentence for the user."""
+
+
+def admit(
+    photo: Size, paintings: Sequence[Size], settings: TransferSettings, begin: Moment | None = None
+) -> Forecast:
+    """What a run will need here. Raises `TooLargeError` when this machine has not enough memory."""
+    network = load_network(settings)
+    expected = forecast(network, photo, paintings, settings, begin)
+    free = available_memory(network)
+    if free is not None and expected.bytes > free:
+        raise TooLargeError(
+            f"At this size a picture needs {expected.bytes / 1e9:.1f} GB of memory, and"
+            f" {free / 1e9:.1f} GB are free here. Please choose a smaller size."
+        )
+    return expected
 
 
 def seconds_per_pixel(network: VGG) -> float:

@@ -5,15 +5,19 @@ Knows file formats and pixels; nothing of networks or pages.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import io
 import os
 import secrets
 import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageCms, ImageOps
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
@@ -79,17 +83,42 @@ def fitted_size(size: tuple[int, int], longest_side: int) -> tuple[int, int]:
     return width, height
 
 
-def save_png(image: Image.Image, path: str | os.PathLike[str]) -> None:
-    """Write a PNG whole or not at all. Raises `OSError` when the folder cannot be written to."""
+def save_png(
+    image: Image.Image,
+    path: str | os.PathLike[str],
+    text: Mapping[str, str] | None = None,
+    *,
+    compression: int = 6,
+) -> None:
+    """Write a PNG whole or not at all, with `text` chunks of ASCII by keyword; `compression` is
+    from 0 to 9. Raises `OSError` when the folder cannot be written to."""
+    chunks = PngInfo()
+    for keyword, value in (text or {}).items():
+        chunks.add_text(keyword, value)
+    with whole_file(path) as temporary:
+        image.save(temporary, format="PNG", pnginfo=chunks, compress_level=compression)
+
+
+@contextlib.contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A file in the same folder to write to, which takes its place at `path` when the block has
+    ended well, and is deleted when it has not."""
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        with temporary.open("xb") as file:
-            image.save(file, format="PNG")
+        yield temporary
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def hash_of(image: Image.Image) -> str:
+    """SHA-256 of the size and the RGB pixels of a picture, in hexadecimal: the file it came in and
+    what else is in there do not count."""
+    digest = hashlib.sha256(f"RGB {image.width}x{image.height} ".encode())
+    digest.update(image.convert("RGB").tobytes())
+    return digest.hexdigest()
 
 
 def _read(path: Path) -> bytes:

@@ -175,6 +175,14 @@ class TransferSettings:
         step=0.1,
         advanced=True,
     )
+    colors: float = setting(
+        0.0,
+        "Colours",
+        "-1 is the photo's own colours, 0 as painted, 1 the painting's. At once, at any time.",
+        low=-1.0,
+        high=1.0,
+        step=0.05,
+    )
     seed: int = setting(
         0,
         "Seed",
@@ -219,6 +227,27 @@ class TransferSettings:
             for name in LAYER_CHANNELS
             if self.layer_weights.get(name, 0.0) > 0.0
         }
+
+    def paints_like(self, other: TransferSettings) -> bool:
+        """Whether a run would go the same way; the colours are dialled on what it has painted."""
+        mine, others = (s.replace(colors=0.0, layer_weights={}) for s in (self, other))
+        return mine == others and self.style_layers == other.style_layers
+
+    @staticmethod
+    def from_json(values: Any) -> TransferSettings:
+        """Settings from `to_json`, of this version or an older one: what is missing is as usual.
+        Raises `SettingsError` for anything else."""
+        if not isinstance(values, dict):
+            raise SettingsError(f"settings must be an object, not {values!r}")
+        names = options()
+        for name in values:
+            if name not in names:
+                raise SettingsError(f"there is no setting {name!r}")
+        return TransferSettings(**values)
+
+    def to_json(self) -> dict[str, Any]:
+        """Every setting by name, as plain numbers, texts and one dict of layer weights."""
+        return dataclasses.asdict(self)
 
     @staticmethod
     def of_look(look: str) -> TransferSettings:

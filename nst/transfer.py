@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from nst.color import match_colors
+from nst.color import all_colors, dial_colors, match_colors
 from nst.images import fit, to_image, to_tensor
 from nst.objective import Costs, Objective
 from nst.optimizers import Optimizer, make_optimizer
@@ -28,6 +28,7 @@ from nst.weights import load_weights
 COARSEST = {"little": 320, "some": 160, "much": 80}  # pixels; by `restructure`
 BLOW_UP = 2.0  # a step that raises the goal beyond this multiple of the best is taken back
 GUIDED_FROM = 20  # iterations
+GUIDED_AGAIN_FROM = 40  # the same for a picture to go on from: it has more to lose by the detour
 EXACT = 0.2  # of those at full size
 LARGEST_STYLE = 2048  # pixels; a larger painting would need many gigabytes for little more detail
 
@@ -59,7 +60,8 @@ class TransferStep:
 
     @property
     def image(self) -> Image.Image:
-        """The picture, 8-bit RGB; converted when asked for."""
+        """The picture as it was painted, 8-bit RGB; converted when asked for. `dial_colors` makes
+        of it what `settings.colors` asks for."""
         return to_image(self.pixels)
 
     def without_pixels(self) -> TransferStep:
@@ -67,11 +69,21 @@ class TransferStep:
         return replace(self, pixels=self.pixels.new_empty(0))
 
 
+@dataclass(frozen=True)
+class Moment:
+    """Where a run goes on from: an RGB picture, 8-bit so that a PNG holds all of it, and the number
+    of iterations behind it."""
+
+    picture: Image.Image
+    iteration: int
+
+
 def transfer_style(
     content: Image.Image,
     styles: Image.Image | Sequence[Image.Image],
     settings: TransferSettings = DEFAULTS,
     *,
+    begin: Moment | None = None,
     device: str = "auto",
     network: VGG | None = None,
 ) -> Iterator[TransferStep]:
@@ -82,6 +94,11 @@ def transfer_style(
     With several styles their Gram matrices are averaged. `device` is auto, cpu, cuda or mps;
     `network` replaces VGG-19 (the tests pass a tiny one).
 
+    With `begin` the run goes on from that picture: the first step is the picture itself under the
+    present settings, which may be other ones than before, and the count of iterations goes on. The
+    optimiser starts afresh; targets are remembered. So an edit in the middle of a run, more
+    iterations and a larger size are one and the same.
+
     Raises `ValueError` for an unknown device or no style, `WeightsError` when the network's
     parameters cannot be had.
     """
@@ -89,13 +106,15 @@ def transfer_style(
     if not paintings:
         raise ValueError("at least one style picture is needed")
     network = network or load_network(settings, device)
-    scales = plan_scales(settings)
-    progress = _Progress(scales)
-    change: Tensor | None = None  # what the scale before made of its starting picture
+    scales = plan_scales(settings, begin)
+    progress = _Progress(scales, begin.iteration if begin else 0)
+    change: Tensor | None = None  # what was made so far of the picture that a run starts from
     for scale in scales:
         photo = to_tensor(fit(content, scale.size)).to(network.device)
         side = style_side(scale, settings)
         pictures = [to_tensor(fit(painting, side)).to(network.device) for painting in paintings]
+        if begin and change is None:
+            change = _change_since_start(begin.picture, content, pictures, settings)
         fresh = starting_picture(photo, pictures, settings)
         base = fresh if _keeps_detail(settings) else torch.zeros_like(fresh)
         image = fresh if change is None else enlarge(change, onto=base)
@@ -104,9 +123,9 @@ def transfer_style(
             objective.guided = guided
             # What an optimiser has learned holds for one objective only.
             is_finish = scale.guided > 0 and not guided
-            optimizer = make_optimizer(settings.optimizer, gentle=is_finish)
+            optimizer = make_optimizer(settings.optimizer, gentle=is_finish or begin is not None)
             for done, best in enumerate(minimize(objective, image, optimizer, iterations)):
-                is_news = done > 0 or progress.iteration < 0  # a phase begins where one ended
+                is_news = done > 0 or progress.is_fresh  # a phase begins where one ended
                 progress.count(scale, reported=is_news)
                 if progress.is_over:
                     exact = Objective(network.in_float32, photo, pictures, settings)
@@ -124,10 +143,11 @@ def stylize(
     *,
     device: str = "auto",
 ) -> Image.Image:
-    """Run `transfer_style` to its end and return the finished RGB picture."""
+    """Run `transfer_style` to its end and return the finished RGB picture, its colours dialled."""
     for step in transfer_style(content, styles, settings, device=device):
         last = step  # only one step's pixels are kept at a time
-    return last.image
+    paintings = [styles] if isinstance(styles, Image.Image) else list(styles)
+    return dial_colors(last.image, content, paintings, settings.colors)
 
 
 @dataclass(frozen=True)
@@ -145,8 +165,9 @@ class Scale:
 
     @property
     def phases(self) -> list[tuple[bool, int]]:
-        """(whether the gradient is guided, iterations), in their order."""
-        return [phase for phase in ((True, self.guided), (False, self.exact)) if phase[1] > 0]
+        """(whether the gradient is guided, iterations), in their order; at least one."""
+        guided = [(True, self.guided)] if self.guided else []
+        return guided + ([(False, self.exact)] if self.exact or not guided else [])
 
     @property
     def work(self) -> int:
@@ -160,16 +181,23 @@ def style_side(scale: Scale, settings: TransferSettings) -> int:
     return min(round(scale.size * settings.style_scale), LARGEST_STYLE)
 
 
-def plan_scales(settings: TransferSettings) -> list[Scale]:
+def plan_scales(settings: TransferSettings, begin: Moment | None = None) -> list[Scale]:
     """The stages from coarse to fine: sizes halved while they are not below `COARSEST`, an eighth
     of the iterations at each of the coarser ones, and the last few on J itself. The guide mends
-    curvature for L-BFGS; Adam and runs too short to come back from the detour stay on J."""
-    each = settings.iterations // 8
+    curvature for L-BFGS; Adam and runs too short to come back from the detour stay on J.
+
+    From a picture to `begin` with, the same for the iterations that are left, and never coarser
+    than that picture; when none are left, it is only brought to its size."""
+    done, reached = (begin.iteration, max(begin.picture.size)) if begin else (0, 0)
+    left = max(0, settings.iterations - done)
+    each = left // 8
+    coarsest = max(COARSEST[settings.restructure], reached)
     coarser: list[int] = []
-    while each and (half := [*coarser, settings.size][0] / 2) >= COARSEST[settings.restructure]:
+    while each and (half := [*coarser, settings.size][0] / 2) >= coarsest:
         coarser.insert(0, round(half))
-    finest = settings.iterations - each * len(coarser)
-    if settings.optimizer == "adam" or settings.iterations < GUIDED_FROM:
+    finest = left - each * len(coarser)
+    enough = GUIDED_AGAIN_FROM if begin else GUIDED_FROM
+    if settings.optimizer == "adam" or left < enough:
         return [*(Scale(size, 0, each) for size in coarser), Scale(settings.size, 0, finest)]
     exact = max(1, round(finest * EXACT))
     return [
@@ -224,8 +252,7 @@ def starting_picture(
     if settings.start == "content":
         return photo
     if settings.start == "recolored":
-        colors = torch.cat([painting.flatten(2) for painting in paintings], dim=2)  # (1, 3, pixels)
-        return match_colors(photo, colors.unsqueeze(2))
+        return match_colors(photo, all_colors(paintings))
     generator = torch.Generator().manual_seed(settings.seed)  # on the CPU: alike on all devices
     return torch.rand(photo.shape, generator=generator).to(photo.device)
 
@@ -234,6 +261,22 @@ def _keeps_detail(settings: TransferSettings) -> bool:
     """Whether the photo's own detail is taken from the larger photo when a run moves up a scale,
     or enlarged with the rest. Noise has none to keep."""
     return settings.restructure != "much" and settings.start != "noise"
+
+
+def _change_since_start(
+    picture: Image.Image,
+    content: Image.Image,
+    paintings: Sequence[Tensor],
+    settings: TransferSettings,
+) -> Tensor:
+    """What distinguishes `picture` from what a run would start from at its size; a picture larger
+    than the run will be is reduced first."""
+    picture = fit(picture, min(max(picture.size), settings.size))
+    painted = to_tensor(picture).to(paintings[0].device)
+    if not _keeps_detail(settings):
+        return painted
+    photo = content.resize(picture.size, Image.Resampling.LANCZOS)
+    return painted - starting_picture(to_tensor(photo).to(painted), paintings, settings)
 
 
 def enlarge(change: Tensor, *, onto: Tensor) -> Tensor:
@@ -295,16 +338,22 @@ def _cpu_has_bfloat16() -> bool:
 class _Progress:
     """Counts iterations and the work behind them, and knows what is left of both."""
 
-    def __init__(self, scales: Sequence[Scale]) -> None:
+    def __init__(self, scales: Sequence[Scale], done: int) -> None:
         self.started = time.monotonic()
-        self.iteration = -1
-        self.total = sum(scale.iterations for scale in scales)
+        self.done = done
+        self.iteration = done - 1
+        self.total = done + sum(scale.iterations for scale in scales)
         self.work = 0
         self.all_work = sum(scale.work for scale in scales)
 
     def count(self, scale: Scale, *, reported: bool) -> None:
         self.work += scale.size**2
         self.iteration += reported
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nothing was reported yet."""
+        return self.iteration < self.done
 
     @property
     def is_over(self) -> bool:

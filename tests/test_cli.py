@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +14,14 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from conftest import MakePicture
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from nst import TransferSettings, load_image, stylize
+from nst import TransferSettings, load_image, save_png, stylize, transfer_style
 from nst.__main__ import build_parser, main, print_bar
+from nst.color import dial_colors
+from nst.recipe import KEYWORD, Passage, Recipe, new_recipe, read_recipe, software
 from nst.settings import LAYER_CHANNELS, options
+from nst.transfer import Moment
 from nst.vgg import VGG
 
 if TYPE_CHECKING:
@@ -126,7 +132,7 @@ def test_help_explains_every_setting() -> None:
 
 def test_flags_default_to_the_settings_defaults() -> None:
     parsed = vars(build_parser().parse_args(["photo", "painting", "-o", "out.png"]))
-    assert TransferSettings(**{name: parsed[name] for name in options()}) == TransferSettings()
+    assert not set(parsed) & set(options())  # what is not given is left to the settings
 
 
 def test_flags_reach_the_settings() -> None:
@@ -143,6 +149,7 @@ def test_flags_reach_the_settings() -> None:
         "pooling": "average",
         "style-scale": "1.5",
         "total-variation": "0.1",
+        "colors": "-0.5",
         "seed": "3",
         "precision": "float32",
         "weights": "torchvision",
@@ -163,6 +170,7 @@ def test_flags_reach_the_settings() -> None:
         pooling="average",
         style_scale=1.5,
         total_variation=0.1,
+        colors=-0.5,
         seed=3,
         precision="float32",
         weights="torchvision",
@@ -333,3 +341,191 @@ def test_the_bar_grows(capsys: pytest.CaptureFixture[str]) -> None:
     assert [bar.count("·") for bar in bars] == [30, 15, 0]
     assert all(bar.startswith("\r") for bar in bars)
     assert "5/10  64×48  J 1.23e+03  3 s left" in bars[1]
+
+
+def again(folder: Path, *more: str) -> list[str]:
+    """The arguments that paint `again.png` by the recipe in `out.png`."""
+    photo, painting, out = (str(folder / f"{name}.png") for name in ("photo", "painting", "out"))
+    return ["--recipe", out, photo, painting, *more, "-o", str(folder / "again.png")]
+
+
+def assert_painted_again(folder: Path) -> Recipe:
+    first, second = (load_image(folder / f"{name}.png") for name in ("out", "again"))
+    assert second.size == first.size
+    assert second.tobytes() == first.tobytes()
+    recipe = read_recipe(folder / "out.png")
+    assert read_recipe(folder / "again.png") == recipe
+    return recipe
+
+
+@pytest.mark.real
+def test_a_recipe_paints_the_same_picture(folder: Path) -> None:
+    run = python("-m", "nst", *arguments(folder, "--iterations", "4", "--seed", "5", "--json"))
+    assert run.returncode == 0, run.stderr
+    run = python("-m", "nst", *again(folder, "--json"))
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""  # nothing differs
+    recipe = assert_painted_again(folder)
+    assert recipe.settings == TransferSettings(size=64, iterations=4, seed=5)
+    assert recipe.iterations == 4
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--colors", "-0.7"],
+        ["--colors", "0.5", "--optimizer", "adam", "--layer-weights", "relu1_1=1,relu2_2=0.3"],
+        ["--start", "noise", "--seed", "7", "--iterations", "22", "--restructure", "much"],
+    ],
+    ids=" ".join,
+)
+def test_a_recipe_has_all_settings(
+    folder: Path, capsys: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    assert main(arguments(folder, *more)) == 0
+    assert main(again(folder)) == 0
+    recipe = assert_painted_again(folder)
+    parsed = vars(build_parser().parse_args(arguments(folder, *more)))
+    given = {name: value for name, value in parsed.items() if name in options()}
+    assert recipe.settings == TransferSettings(**given)
+    assert "nst:" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_recipe_of_a_job_with_edits_and_two_paintings(
+    folder: Path, make_picture: MakePicture
+) -> None:
+    other = folder / "other.png"
+    make_picture(64, 40, seed=3).save(other)
+    content, *styles = (load_image(folder / f"{n}.png") for n in ("photo", "painting", "other"))
+    small, large = TransferSettings(size=64, iterations=3), TransferSettings(size=80, iterations=6)
+    *_, step = transfer_style(content, styles[:1], small)
+    begin = Moment(step.image, step.iteration)
+    *_, step = transfer_style(content, styles[1:], large, begin=begin)
+    recipe = dataclasses.replace(
+        new_recipe(content, styles, large, "cpu"),
+        passages=(Passage(0, small, (0,)), Passage(3, large, (1,))),
+        colors=0.8,
+    )
+    picture = dial_colors(step.image, content, styles[1:], 0.8)
+    save_png(picture, folder / "out.png", {KEYWORD: recipe.to_text()})
+    assert main(again(folder, str(other), "--device", "cpu")) == 0
+    assert assert_painted_again(folder) == recipe
+
+
+def chunks(data: bytes) -> list[tuple[bytes, bytes]]:
+    """Kind and contents of the chunks of a PNG."""
+    found, place = [], 8
+    while place < len(data):
+        (length,) = struct.unpack_from(">I", data, place)
+        found.append((data[place + 4 : place + 8], data[place + 8 : place + 8 + length]))
+        place += 12 + length
+    return found
+
+
+@pytest.mark.usefixtures("tiny")
+def test_nothing_private_is_in_the_picture(
+    tmp_path: Path, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "PRIVATE")
+    home = tmp_path / "PRIVATE-home"
+    home.mkdir()
+    photo, painting, out = (str(home / f"PRIVATE-{n}.png") for n in ("photo", "painting", "out"))
+    about = PngInfo()
+    about.add_text("Author", "PRIVATE")
+    exif = Image.Exif()
+    exif[0x010E] = "PRIVATE"
+    for path in (photo, painting):
+        make_picture(80, 60).save(path, pnginfo=about, exif=exif, dpi=(72, 72))
+    assert main([photo, painting, "-o", out, "--size", "64", "--iterations", "1"]) == 0
+    data = Path(out).read_bytes()
+    assert b"PRIVATE" not in data
+    assert str(tmp_path).encode() not in data
+    (_, text), *rest = [each for each in chunks(data) if each[0] not in (b"IHDR", b"IDAT")]
+    assert rest == [(b"IEND", b"")]
+    keyword, _, value = text.partition(b"\0")
+    assert keyword == b"nst-recipe"
+    assert value.isascii()
+    assert set(json.loads(value)) == {
+        *("version", "software", "device", "content", "styles"),
+        *("passages", "iterations", "colors"),
+    }
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize(
+    ("which", "reason"),
+    [
+        ("photo", "the photo is not the recipe's"),
+        ("painting", "the paintings are not the recipe's"),
+    ],
+)
+def test_other_pictures_are_told_of_and_painted(
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    make_picture: MakePicture,
+    which: str,
+    reason: str,
+) -> None:
+    assert main(arguments(folder, "--json")) == 0
+    make_picture(90, 60, seed=9).save(folder / f"{which}.png")
+    capsys.readouterr()
+    assert main(again(folder, "--json")) == 0
+    errors = capsys.readouterr().err
+    assert errors == f"nst: {reason}; the result may differ\n"
+    first, second = (load_image(folder / f"{name}.png") for name in ("out", "again"))
+    assert first.tobytes() != second.tobytes()
+    (folder / "again.png").replace(folder / "out.png")  # has a true recipe of its own
+    assert main(again(folder)) == 0
+    assert_painted_again(folder)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_other_software_is_told_of(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments(folder)) == 0
+    recipe = dataclasses.replace(read_recipe(folder / "out.png"), software={"nst": "0.0.1"})
+    save_png(load_image(folder / "out.png"), folder / "out.png", {KEYWORD: recipe.to_text()})
+    capsys.readouterr()
+    assert main(again(folder, "--json")) == 0
+    assert "other software" in capsys.readouterr().err
+    assert read_recipe(folder / "again.png") == dataclasses.replace(recipe, software=software())
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (["--size", "64"], "with --recipe the settings are the recipe's; leave out --size"),
+        (["--layer-weights", "relu1_1=1"], "leave out --layer-weights"),
+        (["--colors", "0"], "leave out --colors"),
+        (["painting.png"], "nst: The recipe needs one painting, not 2."),
+        (["--recipe", ""], ": The file cannot be read: "),
+        (["--recipe", "."], ".: The file cannot be read: Is a directory."),
+        (["--recipe", "missing.png"], "missing.png: The file cannot be read: No such file"),
+        (["--recipe", "photo.png"], "photo.png: This picture carries no recipe"),
+        (["--recipe", "photo.jpg"], "photo.jpg: This is not a PNG that can be read."),
+        (["--recipe", "newer.png"], "newer.png: The recipe in this picture was written by a newer"),
+        (["--recipe", "hostile.png"], "recipe in this picture cannot be used: size must be"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_followed_is_one_line_on_stderr(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    more: list[str],
+    reason: str,
+) -> None:
+    monkeypatch.chdir(folder)
+    assert main(arguments(folder)) == 0
+    photo = load_image("photo.png")
+    photo.save("photo.jpg")
+    text = read_recipe("out.png").to_text()
+    save_png(photo, "newer.png", {KEYWORD: text.replace('"version":1', '"version":2')})
+    save_png(photo, "hostile.png", {KEYWORD: text.replace('"size":64', '"size":"<b>\\n"')})
+    before = sorted(os.listdir())
+    capsys.readouterr()
+    assert main(again(folder, *more)) == 1
+    assert_one_line(capsys, reason)
+    assert sorted(os.listdir()) == before

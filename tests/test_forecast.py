@@ -7,13 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import MakeNetwork
-from PIL import Image
 
 import nst.forecast
-from nst.forecast import Forecast, available_memory, forecast
+from nst.forecast import Forecast, TooLargeError, admit, available_memory, forecast
 from nst.settings import TransferSettings
 from nst.vgg import VGG
-from page.runs import Run, TooLargeError
 
 PACE = 1e-6  # seconds per pixel and evaluation
 
@@ -72,13 +70,13 @@ def test_this_machine_has_memory(network: VGG) -> None:
 def test_a_run_without_room_is_refused_in_a_sentence(
     monkeypatch: pytest.MonkeyPatch, network: VGG
 ) -> None:
-    monkeypatch.setattr("page.runs.load_network", lambda _: network)
-    monkeypatch.setattr("page.runs.available_memory", lambda _: 2 * 10**9)
-    picture = Image.new("RGB", (64, 48))
-    assert isinstance(Run(picture, [picture], TransferSettings(size=384)).admit(), Forecast)
+    monkeypatch.setattr("nst.forecast.load_network", lambda _: network)
+    monkeypatch.setattr("nst.forecast.available_memory", lambda _: 2 * 10**9)
+    sizes = (64, 48), [(64, 48)]
+    assert isinstance(admit(*sizes, TransferSettings(size=384)), Forecast)
     with pytest.raises(
         TooLargeError, match=r"needs \d+\.\d GB of memory, and 2\.0 GB are free here"
     ):
-        Run(picture, [picture], TransferSettings(size=2048)).admit()
-    monkeypatch.setattr("page.runs.available_memory", lambda _: None)
-    assert Run(picture, [picture], TransferSettings(size=2048)).admit().seconds > 0
+        admit(*sizes, TransferSettings(size=2048))
+    monkeypatch.setattr("nst.forecast.available_memory", lambda _: None)
+    assert admit(*sizes, TransferSettings(size=2048)).seconds > 0

@@ -368,8 +368,8 @@ def test_saved_png_has_ordinary_permissions(tmp_path: Path, photo: Image.Image) 
 def test_an_interrupted_save_leaves_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: Image.Image, failure: BaseException
 ) -> None:
-    def save(_image: Image.Image, file: Any, **_options: object) -> None:
-        file.write(b"half a picture")
+    def save(_image: Image.Image, file: Path, **_options: object) -> None:
+        file.write_bytes(b"half a picture")
         raise failure
 
     path = tmp_path / "out.png"

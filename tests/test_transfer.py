@@ -15,11 +15,11 @@ import pytest
 import torch
 from conftest import EXAMPLES, MakeNetwork, MakePicture
 from PIL import Image
+from test_color import colors
 from torch import Tensor
 
 import nst.transfer
 from nst import TransferSettings, TransferStep, load_image, stylize, transfer_style
-from nst.color import match_colors
 from nst.images import fit, to_tensor
 from nst.objective import Costs, Objective
 from nst.settings import DEFAULTS
@@ -481,41 +481,6 @@ def test_an_enlarged_picture_stays_inside_the_box() -> None:
 def test_no_change_leaves_the_larger_picture_as_it_is() -> None:
     picture = torch.rand(1, 3, 11, 9)
     assert torch.equal(enlarge(torch.zeros(1, 3, 5, 4), onto=picture), picture)
-
-
-def colors(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and covariance of the colours of (1, 3, H, W)."""
-    pixels = image[0].flatten(1).double()
-    return pixels.mean(1), torch.cov(pixels, correction=0)
-
-
-def test_match_colors_takes_mean_and_covariance(make_picture: MakePicture) -> None:
-    image = to_tensor(make_picture(60, 40, seed=1))
-    reference = 0.5 + 0.5 * (to_tensor(make_picture(30, 50, seed=2)) - 0.5)  # far from black, white
-    matched = match_colors(image, reference)
-    assert matched.shape == image.shape
-    assert matched.dtype == image.dtype
-    for ours, theirs in zip(colors(matched), colors(reference), strict=True):
-        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-3)
-
-
-def test_match_colors_to_its_own_colours_changes_nothing(photo: Image.Image) -> None:
-    image = to_tensor(photo)
-    torch.testing.assert_close(match_colors(image, image), image, atol=1e-4, rtol=0)
-
-
-@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
-def test_match_colors_of_one_colour_gives_the_mean(painting: Image.Image, level: float) -> None:
-    reference = to_tensor(painting)
-    matched = match_colors(torch.full((1, 3, 20, 20), level), reference)
-    assert matched.isfinite().all()
-    torch.testing.assert_close(colors(matched)[0], colors(reference)[0], atol=1e-4, rtol=0)
-
-
-def test_match_colors_stays_inside_the_box(photo: Image.Image) -> None:
-    checkers = (torch.arange(400) % 2).float().view(1, 1, 20, 20).expand(1, 3, 20, 20)
-    matched = match_colors(to_tensor(photo), checkers)
-    assert 0 <= matched.min() < matched.max() <= 1
 
 
 def test_recolored_start_has_the_colours_of_all_paintings(

@@ -1,0 +1,388 @@
+"""Jobs: pictures being painted, which belong to an id and not to a browser tab.
+
+A `Job` owns one picture: what it is painted from, every choice made on the way, and the latest
+state. Iterating `run` paints it; it can be steered, stopped and looked at from any thread
+meanwhile. Knows nothing of lines, disks or pages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from PIL import Image
+
+from nst.recipe import MOST_PASSAGES, MOST_STYLES, Ingredient, Passage, Recipe, software
+from nst.settings import SettingsError, TransferSettings, options
+from nst.sheet import Grid, paint_sheet
+from nst.transfer import Moment, TransferStep, pick_device, transfer_style
+from nst.weights import WeightsError
+
+log = logging.getLogger("nst.jobs")
+
+Engine = Callable[..., Iterator[TransferStep]]
+
+CHANGED_TOO_OFTEN = "This picture was changed too often; please start a new one."
+UNEXPECTED = "Something went wrong on our side. Please try again, perhaps with a smaller size."
+
+
+class State(str, Enum):
+    """Where a job is in its life."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    FINISHED = "finished"
+    STOPPED = "stopped"  # by its visitor, or by a limit; can be continued
+    INTERRUPTED = "interrupted"  # by the end of the process; can be continued
+    FAILED = "failed"
+
+    @property
+    def is_live(self) -> bool:
+        return self in (State.WAITING, State.RUNNING)
+
+
+class Task:
+    """What the workshop runs: it can be stopped, watched, and looked at from any thread."""
+
+    def __init__(self, visitor: str, id: str | None = None) -> None:
+        self.id = id or new_id(visitor)
+        self.created = self.changed = time.time()  # seconds since 1970; the latter, of the state
+        self.state = State.WAITING
+        self.note = ""  # why it failed or was ended, one sentence
+        self.version = 0  # grows with every change that can be seen
+        self.lock = threading.RLock()
+        self.is_forgotten = False  # deleted; nothing of it may be written any more
+        self._stopped = threading.Event()
+        self._end = State.STOPPED  # what it will be when it has stopped
+        self._watchers = 0
+        self._last_seen = time.monotonic()
+
+    @property
+    def owner(self) -> str:
+        """What the ids of the visitor's tasks begin with."""
+        return self.id.partition("-")[0]
+
+    def run(self) -> Generator[object, None, None]:
+        """Do the work, one yield for each small piece, unless somebody has done so or it was
+        stopped."""
+        with self.lock:
+            if self.state is not State.WAITING:
+                return
+            self._become(State.RUNNING)
+        try:
+            for piece in self._pieces():
+                yield piece
+                if self._stopped.is_set():
+                    self._become(self._end)
+                    return
+        except Exception as error:
+            self._become(State.FAILED, sentence_of(error))
+        except BaseException:
+            self._become(State.STOPPED)
+            raise
+
+    def _pieces(self) -> Iterator[object]:
+        """The work itself; finished when it ends."""
+        raise NotImplementedError
+
+    def stop(self, note: str = "", end: State = State.STOPPED) -> None:
+        """End after the present iteration, with what there is. What has ended stays as it is."""
+        with self.lock:
+            if not self.state.is_live:
+                return
+            self.note, self._end = note, end
+            self._stopped.set()
+            if self.state is State.WAITING:
+                self._become(end)
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """While the block lasts somebody is looking."""
+        with self.lock:
+            self._watchers += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self._watchers -= 1
+                self._last_seen = time.monotonic()
+
+    def greet(self) -> None:
+        """Its visitor is there, if looking elsewhere."""
+        with self.lock:
+            self._last_seen = time.monotonic()
+
+    @property
+    def unwatched(self) -> float:
+        """Seconds since the last look."""
+        with self.lock:
+            return 0.0 if self._watchers else time.monotonic() - self._last_seen
+
+    def _become(self, state: State, note: str | None = None) -> None:
+        with self.lock:
+            self.state = state
+            self.changed = time.time()
+            self.note = self.note if note is None else note
+            self.version += 1
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a visitor wants from the next iteration on; no painting means the present one."""
+
+    settings: TransferSettings
+    painting: Image.Image | None = None
+    ingredient: Ingredient | None = None  # of that painting
+
+
+class Job(Task):
+    """One picture being painted, and every choice on the way to it.
+
+    `content` and `styles` are RGB pictures; `styles` grows when the painting is swapped, and each
+    passage says which of them it uses. `moment` is the latest picture, `steps` the figures of every
+    iteration without pixels; both are replaced or appended to, never changed.
+    """
+
+    def __init__(
+        self,
+        content: Image.Image,
+        styles: Sequence[Image.Image],
+        settings: TransferSettings,
+        *,
+        visitor: str = "",
+        id: str | None = None,
+        engine: Engine = transfer_style,
+    ) -> None:
+        super().__init__(visitor, id)
+        self.content = content
+        self.styles = list(styles)
+        self.passages = [Passage(0, settings, tuple(range(len(self.styles))))]
+        self.moment: Moment | None = None
+        self.steps: list[TransferStep] = []
+        self.frames: list[int] = []  # of the timelapse: indices into `steps`
+        self.colors = settings.colors
+        self.engine = engine
+        self.seconds = 0.0  # spent painting
+        self._wish: Wish | None = None
+        self._is_bare = False  # nothing was painted under the last passage yet
+        self._ingredients: dict[int, Ingredient] = {}
+
+    @property
+    def settings(self) -> TransferSettings:
+        """The latest choice, whether it is in force yet or not."""
+        with self.lock:
+            latest = self._wish or self.passages[-1]
+            return latest.settings.replace(colors=self.colors)
+
+    @property
+    def painting(self) -> Image.Image:
+        """The (first) painting in force."""
+        return self.styles[self.passages[-1].styles[0]]
+
+    @property
+    def paintings(self) -> list[Image.Image]:
+        return [self.styles[index] for index in self.passages[-1].styles]
+
+    @property
+    def course(self) -> tuple[Passage, ...]:
+        """The passages that led to the present picture; the latest may not have begun yet."""
+        with self.lock:
+            is_ahead = self._is_bare and self.moment is not None
+            return tuple(self.passages[:-1] if is_ahead else self.passages)
+
+    def steer(self, settings: TransferSettings, painting: Image.Image | None = None) -> None:
+        """Go on under other settings, or with another painting, from the next iteration on. What
+        is the same already changes nothing, and neither does what comes after the end. Raises
+        `SettingsError` when the recipe would grow beyond its bounds."""
+        wish = wish_for(settings, painting)
+        with self.lock:
+            if self.state.is_live:
+                self._take(wish)
+
+    def _take(self, wish: Wish) -> None:
+        """Remember a wish that is news."""
+        present = self.passages[-1]
+        if wish.painting is None and self._wish:
+            wish = replace(self._wish, settings=wish.settings)
+        in_force = [self._ingredient(painting) for painting in self.paintings]
+        if wish.ingredient and [wish.ingredient] == in_force:
+            wish = Wish(wish.settings)
+        self.dial(wish.settings.colors)
+        is_news = wish.painting is not None or not wish.settings.paints_like(present.settings)
+        is_full = len(self.passages) >= MOST_PASSAGES or (
+            wish.painting is not None and len(self.styles) >= MOST_STYLES
+        )
+        if is_news and is_full:
+            raise SettingsError(CHANGED_TOO_OFTEN)
+        self._wish = wish if is_news else None
+
+    def dial(self, colors: float) -> None:
+        """Deliver the picture in other colours; nothing is painted again."""
+        with self.lock:
+            if colors != self.colors:
+                self.colors = colors
+                self.version += 1
+
+    def resume(self, settings: TransferSettings, painting: Image.Image | None = None) -> None:
+        """Make an ended job ready to be painted further, under other settings. Raises
+        `SettingsError` while it is still being painted."""
+        wish = wish_for(settings, painting)
+        with self.lock:
+            if self.state.is_live:
+                raise SettingsError("This picture is being painted already.")
+            self._take(wish)
+            self._stopped.clear()
+            self._last_seen = time.monotonic()
+            self._become(State.WAITING, "")
+
+    def copy(self, visitor: str) -> Job:
+        """An ended twin with an id of its own, to be taken elsewhere from here."""
+        with self.lock:
+            twin = Job(self.content, self.styles, self.settings, visitor=visitor)
+            twin.engine = self.engine
+            twin.passages, twin.steps = list(self.passages), list(self.steps)
+            twin.moment, twin.colors = self.moment, self.colors
+            twin.frames, twin.seconds = list(self.frames), self.seconds
+            twin._is_bare = self._is_bare
+            twin.state = State.STOPPED
+            return twin
+
+    def recipe(self) -> Recipe:
+        """How the present picture came about."""
+        with self.lock:
+            return Recipe(
+                content=self._ingredient(self.content),
+                styles=tuple(self._ingredient(style) for style in self.styles),
+                passages=self.course,
+                iterations=self.moment.iteration if self.moment else 0,
+                colors=self.colors,
+                device=str(pick_device()),
+                software=software(),
+            )
+
+    def _pieces(self) -> Iterator[TransferStep]:
+        """Paint: passage after passage, until the iterations are done."""
+        while self._begin_passage():
+            for step in self._paint_passage():
+                yield step
+                if self._wish and step.iteration > self.passages[-1].iteration:
+                    break
+
+    def _begin_passage(self) -> bool:
+        """Take up what was wished for meanwhile. False, and finished, when nothing is left to
+        paint."""
+        with self.lock:
+            latest, wish, moment = self.passages[-1], self._wish, self.moment
+            self._wish = None
+            settings, styles = latest.settings, latest.styles
+            if wish:
+                settings = wish.settings
+                styles = (self._index_of(wish),) if wish.painting else styles
+            if moment is not None:
+                is_longer = settings.iterations > moment.iteration
+                is_shorter = settings.iterations < latest.settings.iterations
+                if not (is_longer or is_shorter or settings.size != max(moment.picture.size)):
+                    self._become(State.FINISHED, "")
+                    return False
+            if moment is None or self._is_bare:
+                self.passages.pop()  # nothing was painted under it
+            begin = moment.iteration if moment else 0
+            self.passages.append(Passage(begin, settings, styles))
+            self._is_bare = True
+            return True
+
+    def _paint_passage(self) -> Iterator[TransferStep]:
+        before, passage = self.seconds, self.passages[-1]
+        for step in self.engine(self.content, self.paintings, passage.settings, begin=self.moment):
+            moment = Moment(step.image, step.iteration)
+            with self.lock:
+                self.moment, self._is_bare = moment, False
+                self.seconds = before + step.elapsed
+                step = replace(step, elapsed=self.seconds).without_pixels()
+                self.steps.append(step)
+                self.version += 1
+            yield step
+
+    def _index_of(self, wish: Wish) -> int:
+        """Where the wish's painting is among the job's, which it joins when it is new."""
+        assert wish.painting is not None
+        for index, style in enumerate(self.styles):
+            if self._ingredient(style) == wish.ingredient:
+                return index
+        self.styles.append(wish.painting)
+        return len(self.styles) - 1
+
+    def _ingredient(self, image: Image.Image) -> Ingredient:
+        """Worked out once for each of the job's pictures; a large one takes a while."""
+        if id(image) not in self._ingredients:
+            self._ingredients[id(image)] = Ingredient.of(image)
+        return self._ingredients[id(image)]
+
+
+class Sheet(Task):
+    """A contact sheet being painted: nine small pictures at once."""
+
+    def __init__(
+        self, content: Image.Image, styles: Sequence[Image.Image], grid: Grid, *, visitor: str = ""
+    ) -> None:
+        super().__init__(visitor)
+        self.content = content
+        self.styles = list(styles)
+        self.grid = grid
+        self.tiles: list[list[TransferStep]] = []
+
+    def _pieces(self) -> Iterator[list[list[TransferStep]]]:
+        for tiles in paint_sheet(self.content, self.styles, self.grid):
+            with self.lock:
+                self.tiles = tiles
+                self.version += 1
+            yield tiles
+        self._become(State.FINISHED, "")
+
+    def job_of(self, row: int, column: int, settings: TransferSettings, visitor: str) -> Job:
+        """A job that goes on from one tile under `settings`, with as many iterations more as those
+        say. Raises `IndexError` for a tile that is not there."""
+        tile, small = self.tiles[row][column], self.grid[row][column]
+        job = Job(self.content, self.styles, small, visitor=visitor)
+        job.moment = Moment(tile.image, tile.iteration)
+        job.steps = [tile.without_pixels()]
+        job.state = State.STOPPED
+        _, most = options()["iterations"].range
+        total = min(tile.iteration + settings.iterations, int(most))
+        job.resume(settings.replace(iterations=total))
+        return job
+
+
+def wish_for(settings: TransferSettings, painting: Image.Image | None) -> Wish:
+    """A wish with its painting's hash, which takes a while: not to be made under a lock."""
+    return Wish(settings, painting, Ingredient.of(painting) if painting else None)
+
+
+def new_id(visitor: str) -> str:
+    """Unguessable; begins with what the visitor's other jobs begin with."""
+    return f"{owner_of(visitor)}-{secrets.token_hex(16)}"
+
+
+def share_id(job_id: str) -> str:
+    """What a link may carry: it lets a finished picture be seen, and does not tell the job's id."""
+    return hashlib.sha256(f"share {job_id}".encode()).hexdigest()[:32]
+
+
+def owner_of(visitor: str) -> str:
+    """A name for a visitor that does not tell their token."""
+    return hashlib.sha256(visitor.encode()).hexdigest()[:16]
+
+
+def sentence_of(error: Exception) -> str:
+    """What to tell the visitor; what only we can mend goes to the log instead."""
+    if isinstance(error, (SettingsError, WeightsError, FloatingPointError)):
+        return str(error)
+    log.error("a run failed", exc_info=error)
+    return UNEXPECTED

@@ -1,0 +1,313 @@
+"""The recipe: how a picture was painted, as JSON inside its PNG, and how to paint it again.
+
+Knows settings, hashes and JSON; nothing of jobs or pages. The text chunk `nst-recipe` holds one
+object:
+
+    version     1
+    software    {"nst": "0.1.0", "torch": "2.14.1"}
+    device      "cpu", "cuda" or "mps"
+    content     {"sha256": of `hash_of`, "width": px, "height": px}
+    styles      the same of every painting that was used
+    passages    [{"iteration": where it begins, "settings": {name: value}, "styles": [index, …]}, …]
+    iterations  done in all
+    colors      the colour dial, −1 … 1
+
+Each passage goes on from the 8-bit picture of the one before. No names, paths or dates.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from nst import __version__
+from nst.images import hash_of
+from nst.settings import SettingsError, TransferSettings
+from nst.transfer import Moment, TransferStep, transfer_style
+
+KEYWORD = "nst-recipe"
+VERSION = 1
+MOST_PASSAGES = 1000
+MOST_STYLES = 100
+MOST_ITERATIONS = 1_000_000
+MAX_BYTES = 50_000_000  # of a PNG that is read for its recipe
+MAX_TEXT = 2_000_000  # characters
+WORD = re.compile(r"[\w.+-]{1,40}", re.ASCII)  # a name or a version
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be used; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A stretch of a run under one choice of settings and paintings."""
+
+    iteration: int  # where it begins
+    settings: TransferSettings
+    styles: tuple[int, ...] = (0,)  # which of the paintings
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """A picture that went in, without the picture."""
+
+    sha256: str
+    width: int
+    height: int
+
+    @staticmethod
+    def of(image: Image.Image) -> Ingredient:
+        return Ingredient(hash_of(image), image.width, image.height)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a picture depends on. Raises `RecipeError` for what cannot have been."""
+
+    content: Ingredient
+    styles: tuple[Ingredient, ...]
+    passages: tuple[Passage, ...]
+    iterations: int
+    colors: float
+    device: str
+    software: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        begins = [passage.iteration for passage in self.passages]
+        used = {index for passage in self.passages for index in passage.styles}
+        if not begins or begins[0] != 0 or begins != sorted(begins):
+            raise RecipeError("The recipe's passages do not follow each other from iteration 0.")
+        if not self.iterations >= begins[-1]:
+            raise RecipeError("The recipe ends before its last passage begins.")
+        for passage, end in zip(self.passages, self.ends, strict=True):
+            if end > max(passage.iteration, passage.settings.iterations):
+                raise RecipeError("The recipe counts more iterations than its settings allow.")
+        if not all(passage.styles for passage in self.passages) or not used <= set(
+            range(len(self.styles))
+        ):
+            raise RecipeError("The recipe names a painting that it does not have.")
+
+    @property
+    def ends(self) -> list[int]:
+        """The iteration that is the last of each passage, and where the next one begins."""
+        return [passage.iteration for passage in self.passages[1:]] + [self.iterations]
+
+    @property
+    def settings(self) -> TransferSettings:
+        """The last choice, as the controls showed it."""
+        return self.passages[-1].settings.replace(colors=self.colors)
+
+    @property
+    def painting(self) -> Ingredient:
+        """The (first) painting in force at the end."""
+        return self.styles[self.passages[-1].styles[0]]
+
+    def last_of(self, styles: Sequence[Image.Image]) -> list[Image.Image]:
+        """The paintings in force at the end, of those that `styles` lists in the recipe's order."""
+        return [styles[index] for index in self.passages[-1].styles]
+
+    def differences(self, present: Recipe) -> list[str]:
+        """Why following it may lead to another picture: what is not the same at present."""
+        differ = []
+        if self.content != present.content:
+            differ.append("the photo is not the recipe's")
+        if self.styles != present.styles:
+            differ.append("the paintings are not the recipe's")
+        if (self.device, self.software) != (present.device, present.software):
+            differ.append("the recipe was written by other software or on another device")
+        return differ
+
+    def to_text(self) -> str:
+        """The chunk's text, ASCII."""
+        return json.dumps(
+            {
+                "version": VERSION,
+                "software": dict(self.software),
+                "device": self.device,
+                "content": vars(self.content),
+                "styles": [vars(style) for style in self.styles],
+                "passages": [
+                    {
+                        "iteration": passage.iteration,
+                        "settings": passage.settings.to_json(),
+                        "styles": list(passage.styles),
+                    }
+                    for passage in self.passages
+                ],
+                "iterations": self.iterations,
+                "colors": self.colors,
+            },
+            separators=(",", ":"),
+        )
+
+
+def software() -> dict[str, str]:
+    """The versions that a recipe records."""
+    return {"nst": __version__, "torch": str(torch.__version__).partition("+")[0]}
+
+
+def read_recipe(source: str | os.PathLike[str] | bytes) -> Recipe:
+    """The recipe in a PNG, a file or bytes. Raises `RecipeError` when there is none to be used."""
+    text = _text_chunk(source)
+    if text is None:
+        raise RecipeError("This picture carries no recipe; it was not made here, or was re-saved.")
+    return parse_recipe(text)
+
+
+def parse_recipe(text: str) -> Recipe:
+    """A `Recipe` from its text. Raises `RecipeError`, and nothing else."""
+    if len(text) > MAX_TEXT:
+        raise RecipeError("The recipe in this picture is too long.")
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        raise RecipeError("The recipe in this picture is damaged.") from None
+    if isinstance(data, dict) and _is_number(data.get("version")) and data["version"] > VERSION:
+        raise RecipeError("The recipe in this picture was written by a newer version.")
+    try:
+        return _recipe(data)
+    except SettingsError as error:
+        raise RecipeError(f"The recipe in this picture cannot be used: {_short(error)}.") from None
+    except (KeyError, TypeError, AttributeError, IndexError, RecursionError):
+        raise RecipeError("The recipe in this picture is not one that is known here.") from None
+
+
+def new_recipe(
+    content: Image.Image, styles: Sequence[Image.Image], settings: TransferSettings, device: str
+) -> Recipe:
+    """The recipe of a run in one go, to its end."""
+    return Recipe(
+        content=Ingredient.of(content),
+        styles=tuple(map(Ingredient.of, styles)),
+        passages=(Passage(0, settings, tuple(range(len(styles)))),),
+        iterations=settings.iterations,
+        colors=settings.colors,
+        device=device,
+        software=software(),
+    )
+
+
+def repaint(
+    recipe: Recipe,
+    content: Image.Image,
+    styles: Sequence[Image.Image],
+    *,
+    device: str = "auto",
+) -> Iterator[TransferStep]:
+    """Follow a recipe: the steps of its passages one after another, to the same picture on the same
+    machine and device, before the colours are dialled. Raises `RecipeError` at once for another
+    number of paintings, and on the way what `transfer_style` does."""
+    if len(styles) != len(recipe.styles):
+        needed = "one painting" if len(recipe.styles) == 1 else f"{len(recipe.styles)} paintings"
+        raise RecipeError(f"The recipe needs {needed}, not {len(styles)}.")
+    return _repaint(recipe, content, styles, device)
+
+
+def _repaint(
+    recipe: Recipe, content: Image.Image, styles: Sequence[Image.Image], device: str
+) -> Iterator[TransferStep]:
+    begin: Moment | None = None
+    for passage, end in zip(recipe.passages, recipe.ends, strict=True):
+        chosen = [styles[index] for index in passage.styles]
+        for step in transfer_style(content, chosen, passage.settings, begin=begin, device=device):
+            yield step
+            if step.iteration >= end:
+                break
+        begin = Moment(step.image, step.iteration)
+
+
+def _text_chunk(source: str | os.PathLike[str] | bytes) -> str | None:
+    try:
+        data = source if isinstance(source, bytes) else _read(Path(source))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # only the text is wanted
+            with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+                text = image.info.get(KEYWORD)
+    except RecipeError:
+        raise
+    except Exception:  # Pillow raises nearly anything on damaged data
+        raise RecipeError("This is not a PNG that can be read.") from None
+    return text if isinstance(text, str) else None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise RecipeError(f"The file cannot be read: {error.strerror or error}.") from None
+    if len(data) > MAX_BYTES:
+        raise RecipeError(f"The file is larger than {MAX_BYTES // 1_000_000} MB.")
+    return data
+
+
+def _recipe(data: Any) -> Recipe:
+    if _whole(data["version"], VERSION) != VERSION:
+        raise KeyError("version")
+    return Recipe(
+        content=_ingredient(data["content"]),
+        styles=tuple(_ingredient(style) for style in _list(data["styles"], MOST_STYLES)),
+        passages=tuple(_passage(each) for each in _list(data["passages"], MOST_PASSAGES)),
+        iterations=_whole(data["iterations"], MOST_ITERATIONS),
+        colors=TransferSettings.from_json({"colors": data["colors"]}).colors,
+        device=_word(data["device"]),
+        software={_word(name): _word(version) for name, version in data["software"].items()},
+    )
+
+
+def _passage(data: Any) -> Passage:
+    return Passage(
+        iteration=_whole(data["iteration"], MOST_ITERATIONS),
+        settings=TransferSettings.from_json(data["settings"]),
+        styles=tuple(_whole(index, MOST_STYLES) for index in _list(data["styles"], MOST_STYLES)),
+    )
+
+
+def _ingredient(data: Any) -> Ingredient:
+    sha256 = data["sha256"]
+    if (
+        not isinstance(sha256, str)
+        or len(sha256) != 64
+        or not set(sha256) <= set("0123456789abcdef")
+    ):
+        raise TypeError("sha256")
+    return Ingredient(sha256, _whole(data["width"], 10**6), _whole(data["height"], 10**6))
+
+
+def _list(value: Any, most: int) -> list[Any]:
+    if not isinstance(value, list) or len(value) > most:
+        raise TypeError("a list")
+    return value
+
+
+def _whole(value: Any, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        raise TypeError("a whole number")
+    return value
+
+
+def _word(value: Any) -> str:
+    if not isinstance(value, str) or not WORD.fullmatch(value):
+        raise TypeError("a word")
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _short(error: Exception) -> str:
+    """A sentence about somebody else's data, of a length that fits on a page, and no markup."""
+    text = " ".join(str(error).split()).translate(str.maketrans("<>", "‹›"))
+    return text if len(text) <= 160 else text[:160] + "…"

@@ -1,0 +1,329 @@
+"""The workshop: paints jobs one after another in a thread of its own, and keeps them on disk.
+
+Knows limits, who is next, and when a checkpoint is due; nothing of pages. `Workshop.paint` runs a
+job in the caller's thread instead, where there can be no other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nst.archive import Archive, Card
+from nst.jobs import Job, Sheet, State, Task, owner_of, share_id
+
+log = logging.getLogger("nst.workshop")
+
+ENOUGH = "Several of your pictures are waiting already; please let one of them be painted first."
+FULL = "Too many pictures are waiting already. Please try again in a few minutes."
+TOO_LONG = "Ended after {:.0f} minutes, the most for one picture here."
+CLOSED = "Interrupted by a restart of the server; it can be continued."
+UNWATCHED = "Ended because nobody was watching any more."
+SWEEP_EVERY = 3600.0  # seconds without work
+SWEEP_AT_MOST_EVERY = 60.0  # seconds
+
+
+class BusyError(RuntimeError):
+    """No room for another job now; the message is one sentence for the visitor."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a visitor may take of this machine."""
+
+    seconds: float = 1800.0  # of painting at a stretch
+    waiting: int = 24  # jobs in line
+    waiting_of_one: int = 4  # the same, of one visitor
+    chores: int = 8  # to be done while nobody waits
+    grace: float = 300.0  # seconds that a job goes on with nobody watching
+    grace_in_line: float = 30.0  # the same while others wait
+    checkpoint_every: float = 2.0  # seconds; what a crash can lose
+    kept: float = 24 * 3600.0  # seconds after the last change
+    bytes: int = 4_000_000_000  # on disk, of all jobs
+    remembered: int = 16  # jobs in memory that are not live
+
+
+class Workshop:
+    """Paints one task after another, first come first served, and keeps the jobs.
+
+    With no `folder` nothing is written to disk. Its methods wait for tasks and for the disk: hold
+    no task's lock when calling them.
+    """
+
+    def __init__(self, folder: Path | None = None, limits: Limits = Limits()) -> None:
+        self.limits = limits
+        self.archive = Archive(folder) if folder else None
+        self._line: deque[Task] = deque()
+        self._current: Task | None = None
+        self._chores: OrderedDict[str, Iterator[object]] = OrderedDict()
+        self._swept = float("-inf")  # when, on the monotonic clock
+        self._tasks: OrderedDict[str, Task] = OrderedDict()
+        self._disk = threading.RLock()  # before `_news`, which is before a task's lock
+        self._news = threading.Condition()
+        self._worker: threading.Thread | None = None
+        self._is_closing = threading.Event()
+
+    def submit(self, task: Task) -> None:
+        """Put a waiting task in line; one that is there already keeps its place. Raises `BusyError`
+        when the line is full, and the task is stopped then."""
+        with self._news:
+            for waiting in self._line:
+                if self._is_abandoned(waiting):
+                    waiting.stop(UNWATCHED)
+            left = [gone for gone in self._line if isinstance(gone, Job) and not gone.state.is_live]
+            self._line = deque(self._waiting())
+            if task in self._line or task.state is not State.WAITING:
+                return
+            try:
+                self.check_room(task.owner)
+            except BusyError as error:
+                task.stop(str(error))
+                raise
+            must_wait = bool(self._line or self._current)
+            self._remember(task)
+            self._line.append(task)
+            self._wake()
+        for job in [*left, *([task] if must_wait and isinstance(task, Job) else [])]:
+            self.save(job)
+
+    def check_room(self, owner: str) -> None:
+        """Raises `BusyError` when there is no room in line, or none for more of one visitor's."""
+        with self._news:
+            line = self._waiting()
+            if len(line) >= self.limits.waiting:
+                raise BusyError(FULL)
+            if sum(task.owner == owner for task in line) >= self.limits.waiting_of_one:
+                raise BusyError(ENOUGH)
+
+    def chore(self, name: str, work: Iterator[object]) -> None:
+        """Something to do a piece at a time while nobody waits for a picture; the latest first, one
+        of each name, and no more than a few."""
+        with self._news:
+            if name not in self._chores:
+                self._chores[name] = work
+            self._chores.move_to_end(name)
+            while len(self._chores) > self.limits.chores:
+                self._chores.popitem(last=False)
+            self._wake()
+
+    def has_chore(self, name: str) -> bool:
+        """Whether it is still to be done."""
+        with self._news:
+            return name in self._chores
+
+    def paint(self, task: Task) -> Iterator[object]:
+        """Run a task here and now, with its checkpoints and limits, in the caller's thread."""
+        if self._is_abandoned(task):
+            task.stop(UNWATCHED)
+        began = saved = time.monotonic()
+        try:
+            with contextlib.closing(task.run()) as pieces:
+                for piece in pieces:
+                    now = time.monotonic()
+                    if isinstance(task, Job):
+                        self._add_frame(task)
+                        if now - saved >= self.limits.checkpoint_every:
+                            self.save(task)
+                            saved = time.monotonic()
+                    if now - began > self.limits.seconds:
+                        task.stop(TOO_LONG.format(self.limits.seconds / 60))
+                    elif self._is_abandoned(task):
+                        task.stop(UNWATCHED)
+                    elif self._is_closing.is_set():
+                        task.stop(CLOSED, State.INTERRUPTED)
+                    yield piece
+        finally:
+            if isinstance(task, Job):
+                self._add_frame(task, is_last=True)
+                self.save(task)
+                self.sweep()
+
+    def find(self, id: str) -> Task | None:
+        """The task of this id, from memory or from disk."""
+        with self._news:
+            if id in self._tasks:
+                self._tasks.move_to_end(id)
+                return self._tasks[id]
+        if not self.archive:
+            return None
+        with self._disk:
+            task = self._tasks.get(id) or self.archive.load(id)
+            if task:
+                with self._news:
+                    self._remember(task)
+            return task
+
+    def find_job(self, id: str) -> Job | None:
+        task = self.find(id)
+        return task if isinstance(task, Job) else None
+
+    def find_shared(self, share: str) -> Job | None:
+        """The job that a link speaks of."""
+        with self._news:
+            ids = set(self._tasks)
+        ids |= set(self.archive.ids()) if self.archive else set()
+        return next((self.find_job(id) for id in ids if share_id(id) == share), None)
+
+    def latest_sheet(self, visitor: str) -> Sheet | None:
+        """The contact sheet that the visitor asked for last, while it is remembered."""
+        with self._news:
+            tasks = [task for task in self._tasks.values() if task.id.startswith(owner_of(visitor))]
+        return next((task for task in reversed(tasks) if isinstance(task, Sheet)), None)
+
+    def cards(self, visitor: str) -> list[Card]:
+        """The visitor's jobs, the latest first."""
+        owner = owner_of(visitor)
+        with self._news:
+            present = [task for task in self._tasks.values() if isinstance(task, Job)]
+        cards = {card.id: card for card in (self.archive.cards(owner) if self.archive else [])}
+        cards |= {job.id: Card.of(job) for job in present if job.id.startswith(owner)}
+        return sorted(cards.values(), key=lambda card: card.created, reverse=True)
+
+    def branch(self, job: Job, visitor: str) -> Job:
+        """A copy of an ended job for a visitor, to be taken elsewhere."""
+        with self._disk:  # no frame comes or goes meanwhile
+            twin = job.copy(visitor)
+            self.save(twin)
+            if self.archive:
+                with self._on_disk():
+                    self.archive.copy_frames(job.id, twin.id)
+        with self._news:
+            self._remember(twin)
+        return twin
+
+    def forget(self, id: str) -> None:
+        """End a job and delete all of it."""
+        with self._disk:
+            with self._news:
+                task = self._tasks.pop(id, None)
+            if task:
+                task.is_forgotten = True
+                task.stop()
+            if self.archive:
+                self.archive.forget(id)
+
+    def close(self, seconds: float = 20.0) -> None:
+        """Keep what the present task has reached, and paint no more; for the end of the process."""
+        with self._news:
+            self._is_closing.set()
+            self._news.notify_all()
+        if self._worker:
+            self._worker.join(seconds)
+
+    def greet(self, owner: str) -> None:
+        """A visitor is there: none of their tasks is abandoned."""
+        with self._news:
+            tasks = [task for task in self._tasks.values() if task.owner == owner]
+        for task in tasks:
+            task.greet()
+
+    def ahead_of(self, task: Task) -> int:
+        """How many are painted before this one."""
+        with self._news:
+            line = self._waiting() if self._current is None else [self._current, *self._waiting()]
+            return line.index(task) if task in line else 0
+
+    def _waiting(self) -> list[Task]:
+        with self._news:
+            return [task for task in self._line if task.state is State.WAITING]
+
+    def _wake(self) -> None:
+        self._news.notify()
+        if self._worker is None:
+            self._worker = threading.Thread(target=self._work, name="painter", daemon=True)
+            self._worker.start()
+
+    def _remember(self, task: Task) -> None:
+        self._tasks[task.id] = task
+        self._tasks.move_to_end(task.id)
+        tasks = self._tasks.values()
+        idle = [kept for kept in tasks if not kept.state.is_live and kept is not self._current]
+        for old in idle[: max(0, len(idle) - self.limits.remembered)]:
+            del self._tasks[old.id]
+
+    def _work(self) -> None:
+        while not self._is_closing.is_set():
+            with self._news:
+                self._current = None
+                while not self._line and not self._chores:
+                    if not self._news.wait(SWEEP_EVERY):
+                        self._chores["sweep"] = self._tidy()
+                    if self._is_closing.is_set():
+                        return
+                task = self._current = self._line.popleft() if self._line else None
+                name = next(reversed(self._chores), "") if task is None else ""
+            try:
+                if name:
+                    self._do_piece(name)
+                elif task:
+                    deque(self.paint(task), maxlen=0)
+            except Exception:
+                log.exception("the workshop goes on after an error")
+
+    def _do_piece(self, name: str) -> None:
+        """One piece of a chore, which is over when there is no other or it went wrong."""
+        with self._news:
+            work = self._chores[name]
+        is_over = True
+        try:
+            for _ in work:
+                is_over = False
+                break
+        finally:
+            if is_over:
+                with self._news:
+                    self._chores.pop(name, None)
+
+    def _is_abandoned(self, task: Task) -> bool:
+        grace = self.limits.grace_in_line if self._waiting() else self.limits.grace
+        return task.unwatched > grace
+
+    def _add_frame(self, job: Job, *, is_last: bool = False) -> None:
+        if self.archive and job.moment:
+            with self._on_disk():
+                if not job.is_forgotten:
+                    index, picture = len(job.steps) - 1, job.moment.picture
+                    job.frames = self.archive.add_frame(
+                        job.id, job.frames, index, picture, is_last=is_last
+                    )
+
+    def save(self, job: Job) -> None:
+        """Write a job to disk as it is now; a disk that cannot take it is only logged."""
+        if self.archive:
+            with self._on_disk():
+                if not job.is_forgotten:
+                    self.archive.save(job)
+
+    def sweep(self) -> None:
+        """Delete, from disk and from memory, what is older or larger than the limits allow."""
+        if not self.archive or time.monotonic() - self._swept < SWEEP_AT_MOST_EVERY:
+            return
+        self._swept = time.monotonic()
+        with self._on_disk():
+            with self._news:
+                live = {task.id for task in self._tasks.values() if task.state.is_live}
+            gone = self.archive.sweep(self.limits.kept, self.limits.bytes, spare=live)
+            with self._news:
+                for id in gone:
+                    self._tasks.pop(id, None)
+
+    def _tidy(self) -> Iterator[None]:
+        self.sweep()
+        yield
+
+    @contextlib.contextmanager
+    def _on_disk(self) -> Iterator[None]:
+        """Alone with the disk, so that an older state never takes the place of a newer one. A disk
+        that is full or read-only must not end a run."""
+        with self._disk:
+            try:
+                yield
+            except OSError as error:
+                reason = error.strerror or type(error).__name__
+                log.warning("a job could not be kept on disk: %s", reason)
