@@ -1,4 +1,5 @@
-"""How far a run is, as HTML: a progress bar with the time left, and the curves of the costs.
+"""How far a run is, as HTML: a progress bar with the time left, the curves of the costs with a mark
+for every change of course, and what each layer costs.
 
 Knows numbers and markup.
 """
@@ -9,8 +10,11 @@ import html
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from nst import TransferStep
+from nst import TransferSettings, TransferStep
+from nst.recipe import Passage
+from nst.settings import DEFAULTS, LAYER_CHANNELS, options
 
 WIDTH, HEIGHT = 640, 240
 LEFT, RIGHT, TOP, BOTTOM = 64, 28, 12, 34
@@ -42,13 +46,13 @@ def progress(step: TransferStep) -> str:
     )
 
 
-def summary(step: TransferStep) -> str:
+def summary(step: TransferStep, *, finished: bool, note: str = "") -> str:
     """What a finished or stopped run reached."""
-    verb = "Finished" if step.iteration == step.total else "Stopped"
     return message(
-        f"{verb} after {duration(step.elapsed)}, {step.iteration} of {step.total} iterations,"
-        f" {step.width}×{step.height} px. J = {figure(step.J)}"
-        f" (content {figure(step.content)}, style {figure(step.style)})."
+        f"{'Finished' if finished else 'Stopped'} after {duration(step.elapsed)},"
+        f" {step.iteration} of {step.total} iterations, {step.width}×{step.height} px."
+        f" J = {figure(step.J)} (content {figure(step.content)}, style {figure(step.style)})."
+        f" {note}"
     )
 
 
@@ -75,8 +79,9 @@ def figure(value: float) -> str:
     return f"{value:.3g}"
 
 
-def curves(steps: Sequence[TransferStep]) -> str:
-    """J, content and style cost against the iteration, on a logarithmic scale, as SVG."""
+def curves(steps: Sequence[TransferStep], passages: Sequence[Passage] = ()) -> str:
+    """J, content and style cost against the iteration, on a logarithmic scale, as SVG, with a mark
+    where each passage but the first begins."""
     values = {
         curve.name: [max(getattr(step, curve.attribute), 1e-9) for step in steps]
         for curve in CURVES
@@ -86,7 +91,8 @@ def curves(steps: Sequence[TransferStep]) -> str:
     visible = [value for series in values.values() for value in series[1:] or series]
     low = math.floor(math.log10(max(min(visible), 1.0)))
     high = max(low + 1, math.ceil(math.log10(max(max(visible), 1.0))))
-    total = max(1, steps[-1].total)
+    last = steps[-1]
+    total = max(1, last.total, last.iteration)
 
     def place(iteration: float, value: float) -> tuple[float, float]:
         share = (min(max(math.log10(value), low), high) - low) / (high - low)
@@ -101,19 +107,87 @@ def curves(steps: Sequence[TransferStep]) -> str:
         ]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         parts.append(f'<polyline class="curve {curve.css}" points="{path}"/>')
-    last = steps[-1]
+    changes = _changes(passages)
+    for iteration, _ in changes:
+        x, y = place(iteration, 10.0**low)
+        parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{y:.1f}"/>')
     description = (
         f"Costs at iteration {last.iteration}: J {figure(last.J)},"
         f" style {figure(last.style)}, content {figure(last.content)}"
     )
+    settings = passages[-1].settings if passages else DEFAULTS
+    weights = {"style": f" × β {settings.beta:g}", "content": f" × α {settings.alpha:g}"}
     legend = " ".join(
-        f'<span class="{curve.css}">{curve.name} {figure(getattr(last, curve.attribute))}</span>'
+        f'<span class="{curve.css}">{curve.name} {figure(getattr(last, curve.attribute))}'
+        f"{weights.get(curve.name, '').removesuffix(' × β 1').removesuffix(' × α 1')}</span>"
         for curve in CURVES
+    )
+    marks = "".join(
+        f"<li><b>{iteration}</b> {html.escape(text)}</li>" for iteration, text in changes[-6:]
     )
     return (
         f'<figure class="curves"><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
         f' aria-label="{description}">{"".join(parts)}</svg>'
-        f"<figcaption>{legend}</figcaption></figure>"
+        f"<figcaption>{legend}</figcaption>"
+        + (f'<ul class="marks" aria-label="Changes of course">{marks}</ul>' if marks else "")
+        + "</figure>"
+    )
+
+
+def _changes(passages: Sequence[Passage]) -> list[tuple[int, str]]:
+    """(iteration, what changed there), of every passage but the first."""
+    return [
+        (after.iteration, describe_change(before, after)) for before, after in pairwise(passages)
+    ]
+
+
+UNMARKED = {"layer_weights", "colors", "start", "seed", "precision", "weights"}
+"""Told in another way, or without effect once a picture has begun."""
+
+
+def describe_change(before: Passage, after: Passage) -> str:
+    """The settings that differ: `β 1 → 5, λ relu1_1 1 → 0`."""
+    old, new = before.settings, after.settings
+    words = [
+        f"{_symbol(name)} {_plain(getattr(old, name))} → {_plain(getattr(new, name))}"
+        for name in options()
+        if name not in UNMARKED and getattr(old, name) != getattr(new, name)
+    ]
+    for layer in LAYER_CHANNELS:
+        weights = [settings.layer_weights.get(layer, 0.0) for settings in (old, new)]
+        if weights[0] != weights[1]:
+            words.append(f"λ {layer} {weights[0]:g} → {weights[1]:g}")
+    if before.styles != after.styles:
+        words.append("another painting")
+    return ", ".join(words) or "continued"
+
+
+def _symbol(name: str) -> str:
+    """α and β by their letters, the others by their labels."""
+    return {"alpha": "α", "beta": "β"}.get(name) or options()[name].label.lower()
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
+
+
+def explanation(step: TransferStep, settings: TransferSettings) -> str:
+    """The share of J that the content and each style layer have, as bars."""
+    parts = {f"content, {settings.content_layer}": settings.alpha * step.content}
+    parts |= {f"style, {layer}": settings.beta * cost for layer, cost in step.layers.items()}
+    whole = max(step.J, 1e-9)
+    rows = "".join(
+        f"<tr class=\"{name.split(',')[0]}\"><th scope='row'>{name}</th>"
+        f'<td><meter max="1" value="{min(cost / whole, 1):.4f}">{cost / whole:.0%}</meter></td>'
+        f"<td>{figure(cost)}</td><td>{cost / whole:.0%}</td></tr>"
+        for name, cost in parts.items()
+    )
+    return (
+        '<table class="explanation"><caption>What J is made of at iteration'
+        f" {step.iteration}: the longest bar is what the next iterations work on most.</caption>"
+        "<thead><tr><th scope='col'>Term</th><th scope='col'>Share</th>"
+        "<th scope='col'>Cost</th><th scope='col'>of J</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table>"
     )
 
 

@@ -22,6 +22,7 @@ from nst.settings import (
     gatys_layer_weight,
     options,
 )
+from page.components import ForgivingSlider
 
 # A logarithmic slider moves the exponent; its label shows the value itself.
 SHOW_POWER = """(exponent) => ({{
@@ -39,6 +40,8 @@ class Controls:
     def __init__(self) -> None:
         self.by_name: dict[str, Component] = {}
         self.layers: dict[str, gr.Slider] = {}
+        self.textures: dict[str, gr.HTML] = {}
+        self.folded = gr.Accordion("The other eleven layers", open=False, render=False)
 
     @property
     def components(self) -> set[Component]:
@@ -54,14 +57,18 @@ class Controls:
         option = options()["layer_weights"]
         low, high = option.range
         for layer in layers:
-            self.layers[layer] = gr.Slider(
-                low,
-                high,
-                value=DEFAULTS.layer_weights.get(layer, 0.0),
-                step=0.1,
-                label=f"λ {layer}",
-                info=f"{_LAYER_MEANINGS[layer[4]]} 1 is λ = {gatys_layer_weight(layer):.3g}.",
-            )
+            with gr.Row(elem_classes="layer"):
+                self.textures[layer] = gr.HTML(texture_markup(layer), min_width=72, scale=0)
+                self.layers[layer] = ForgivingSlider(
+                    low,
+                    high,
+                    value=DEFAULTS.layer_weights.get(layer, 0.0),
+                    step=0.1,
+                    label=f"λ {layer}",
+                    info=f"{_LAYER_MEANINGS[layer[4]]} 1 is λ = {gatys_layer_weight(layer):.3g}.",
+                    min_width=200,
+                    scale=1,
+                )
 
     def settings(self, values: Mapping[Component, Any]) -> TransferSettings:
         """What the visitor chose. Raises `ValueError` for what no control allows."""
@@ -99,7 +106,7 @@ class Controls:
         """Connect the looks and the labels of logarithmic sliders; call when all are shown."""
         changed = {name for look_changes in LOOKS.values() for name in look_changes}
         targets = [self.by_name[name] for name in changed - {"layer_weights"}]
-        look.input(
+        self.look_taken = look.input(
             lambda name: self.show(TransferSettings.of_look(name), changed),
             look,
             [*targets, *self.layers.values()],
@@ -112,6 +119,14 @@ class Controls:
                 component.change(
                     None, component, component, js=SHOW_POWER.format(label=options()[name].label)
                 )
+
+
+def texture_markup(layer: str, address: str = "") -> str:
+    """What a layer sees in the painting, or room for it."""
+    if not address:
+        return '<div class="texture" aria-hidden="true"></div>'
+    title = f"What {layer} alone captures of the painting"
+    return f'<img class="texture" alt="{title}" title="{title}" src="{address}">'
 
 
 _LAYER_MEANINGS = {
@@ -137,7 +152,7 @@ def _component(name: str, option: Option) -> Component:
             value, minimum=low, maximum=high, precision=0, label=option.label, info=option.help
         )
     if option.logarithmic:
-        return gr.Slider(
+        return ForgivingSlider(
             math.log10(low),
             math.log10(high),
             value=math.log10(value),
@@ -146,7 +161,9 @@ def _component(name: str, option: Option) -> Component:
             info=option.help,
             elem_classes="power",
         )
-    return gr.Slider(low, high, value=value, step=option.step, label=option.label, info=option.help)
+    return ForgivingSlider(
+        low, high, value=value, step=option.step, label=option.label, info=option.help
+    )
 
 
 def _update(settings: TransferSettings, name: str) -> Any:

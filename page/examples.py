@@ -5,14 +5,17 @@ Knows the `examples/` folder and the markup of the row; what a click does is the
 
 from __future__ import annotations
 
-import base64
+import functools
 import html
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
 from PIL import Image, ImageOps
+
+from nst import load_image
+from nst.recipe import Ingredient
+from page.pictures import data_url
 
 FOLDER = Path(__file__).parent.parent / "examples"
 THUMBNAIL = (160, 120)
@@ -35,19 +38,32 @@ class Example:
         return self.path.stem.replace("_", " ").replace("-", " ").capitalize()
 
     def thumbnail(self) -> str:
-        """A small picture as a data URL: part of the page, so that no cache can lose it."""
-        buffer = io.BytesIO()
+        """A small picture, as an address."""
         with Image.open(self.path) as image:
             image.draft("RGB", (THUMBNAIL[0] * 2, THUMBNAIL[1] * 2))  # decode no more than needed
-            small = ImageOps.fit(image.convert("RGB"), THUMBNAIL, Image.Resampling.LANCZOS)
-            small.save(buffer, format="JPEG", quality=82)
-        return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+            return data_url(ImageOps.fit(image.convert("RGB"), THUMBNAIL, Image.Resampling.LANCZOS))
+
+    @functools.cached_property
+    def ingredient(self) -> Ingredient:
+        """What recipes call it."""
+        return Ingredient.of(load_image(self.path))
 
 
 def examples(role: str) -> list[Example]:
     """The pictures of a role, `content` or `style`, the one to start with first."""
     paths = (FOLDER / role).glob("*.jpg")
     return [Example(p) for p in sorted(paths, key=lambda p: (p.stem != FIRST[role], p.stem))]
+
+
+@functools.lru_cache(maxsize=1)
+def all_examples() -> dict[str, Example]:
+    """Every bundled picture by its name, which is what links call it."""
+    return {e.path.stem: e for role in FIRST for e in examples(role)}
+
+
+def example_of(ingredient: Ingredient) -> Example | None:
+    """The bundled picture with these pixels, if it is one."""
+    return next((e for e in all_examples().values() if e.ingredient == ingredient), None)
 
 
 def picker(pictures: list[Example], label: str, elem_id: str) -> gr.HTML:

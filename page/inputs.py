@@ -1,7 +1,6 @@
-"""An input for pictures that leaves the decoding to us.
+"""Where pictures come in: an upload with examples to click beneath, and the file it leaves.
 
-Gradio's own opens the upload before any handler runs: what it cannot open fails with no sentence,
-and what it can open may be clipped or lose its palette.
+Knows components and examples; what becomes of the pictures is others' business.
 """
 
 from __future__ import annotations
@@ -9,19 +8,46 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
-from gradio.data_classes import ImageData
+from PIL import Image
+
+from nst import ImageError, load_image
+from page.components import untouched_image
+from page.examples import examples, picker
 
 
-def untouched_image(value: str | None = None, **options: Any) -> gr.Image:
-    """A `gr.Image` that hands the uploaded file over as it came, by its path."""
-    image = gr.Image(value, type="filepath", image_mode=None, **options)
-    decode_inline = image.preprocess
+def picture_input(label: str, role: str, sources: list[Any]) -> gr.Image:
+    """A picture to upload, with the examples of its role to click beneath."""
+    pictures = examples(role)
+    with gr.Column(min_width=150):
+        image = untouched_image(
+            str(pictures[0].path) if pictures else None,
+            label=label,
+            sources=sources,
+            height=240,
+            alt_text=f"The {label.lower()} that you chose",
+            elem_id=role,
+        )
+        row = picker(pictures, f"Example {label.lower()}s", f"{role}-examples")
 
-    def hand_over(payload: ImageData | None) -> str | None:
-        if payload is None or payload.path is None:
-            inline: str | None = decode_inline(payload)  # nothing, or an MCP client's data: URL
-            return inline
-        return str(payload.path)
+    def choose(event: gr.EventData) -> str:
+        return str(pictures[event.index].path)
 
-    image.preprocess = hand_over
+    row.select(
+        choose,
+        None,
+        image,
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    )
     return image
+
+
+def load_named(path: str | None, name: str) -> Image.Image:
+    """The picture that a visitor chose. Raises `ImageError` that says which one is meant."""
+    if not path:
+        raise ImageError(f"Please choose a {name} first.")
+    try:
+        return load_image(path)
+    except ImageError as error:
+        raise ImageError(f"The {name} cannot be used. {error}") from error

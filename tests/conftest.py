@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from browsing import CHROMIUM_FLAGS, LONG, Visit
 from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from server import Server, running_server
 
 from nst.settings import LAYER_CHANNELS, TransferSettings
 from nst.transfer import load_network
@@ -84,3 +88,56 @@ def painting(make_picture: MakePicture) -> Image.Image:
 def real_network() -> VGG:
     """The original VGG-19 in float32 on the CPU."""
     return load_network(TransferSettings(precision="float32"), "cpu")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The page, with a folder of its own for jobs."""
+    with running_server(tmp_path_factory.mktemp("jobs")) as server:
+        yield server
+        assert "Traceback" not in server.log()
+        assert "ERROR" not in server.log()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    assert chromium, "the browser tests need Chromium: apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(server: Server, browser: Browser) -> Iterator[Visit]:
+    """Open the page as a new visitor; in the end nobody's console may hold an error."""
+    contexts: list[BrowserContext] = []
+    errors: list[str] = []
+
+    def open_page(
+        width: int = 1280,
+        *,
+        dark: bool = False,
+        path: str = "",
+        url: str = server.url,
+        is_cut_off: bool = False,
+    ) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme="dark" if dark else "light",
+            accept_downloads=True,
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        if not is_cut_off:  # Gradio and the browser report what they cannot reach
+            page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+        page.goto(url + path)
+        expect(page.get_by_role("button", name="Stylize", exact=True)).to_be_visible(timeout=LONG)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert errors == []

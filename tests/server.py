@@ -8,6 +8,7 @@ import queue
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,9 +34,19 @@ class Server:
         if not self._started.get(timeout=START_SECONDS):
             raise RuntimeError(f"the page did not start:\n{self.log()}")
 
+    def kill(self) -> None:
+        """As a crash or the lack of memory would: no chance to tidy up."""
+        self.process.kill()
+        self.process.wait(timeout=30)
+        self._reader.join(timeout=30)
+
     def end(self) -> None:
         self.process.terminate()
-        self.process.wait(timeout=30)
+        try:
+            self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
         self._reader.join(timeout=30)
 
     def _read(self) -> None:
@@ -49,29 +60,42 @@ class Server:
 
 
 @contextlib.contextmanager
-def running_server() -> Iterator[Server]:
-    """The page on a free port of this machine, ended when the block is left."""
+def running_server(
+    jobs: Path | None = None, *, port: int = 0, grace: float = 5.0
+) -> Iterator[Server]:
+    """The page on a (free) port of this machine, ended when the block is left. `jobs` is the folder
+    where it keeps pictures, `grace` the seconds that an unwatched job goes on."""
+    port = port or free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {
+            **os.environ,
+            "GRADIO_SERVER_PORT": str(port),
+            "GRADIO_ANALYTICS_ENABLED": "False",
+            "HF_HUB_OFFLINE": "1",
+            "NST_JOBS": str(jobs or Path(folder) / "jobs"),
+            "GRADIO_TEMP_DIR": str(Path(folder) / "gradio"),
+            "NST_GRACE": str(grace),
+            "PYTHONUNBUFFERED": "1",
+        }
+        process = subprocess.Popen(
+            [sys.executable, "app.py"],
+            cwd=Path(__file__).parent.parent,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        server = Server(process, f"http://127.0.0.1:{port}")
+        try:
+            server.wait()
+            yield server
+        finally:
+            server.end()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {
-        **os.environ,
-        "GRADIO_SERVER_PORT": str(port),
-        "GRADIO_ANALYTICS_ENABLED": "False",
-        "HF_HUB_OFFLINE": "1",
-        "PYTHONUNBUFFERED": "1",
-    }
-    process = subprocess.Popen(
-        [sys.executable, "app.py"],
-        cwd=Path(__file__).parent.parent,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    server = Server(process, f"http://127.0.0.1:{port}")
-    try:
-        server.wait()
-        yield server
-    finally:
-        server.end()
+        port: int = probe.getsockname()[1]
+        return port

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import re
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from gradio_client.exceptions import AppError
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from PIL import Image
-from server import Server, running_server
+from server import Server
 
 from nst import TransferSettings, load_image, stylize
 from nst.__main__ import main
@@ -27,12 +26,6 @@ pytestmark = pytest.mark.real
 EXAMPLES = Path(__file__).parent.parent / "examples"
 CONTENT = EXAMPLES / "content" / "moose.jpg"
 STYLE = EXAMPLES / "style" / "stained_glass.jpg"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running_server() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

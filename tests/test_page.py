@@ -2,132 +2,28 @@
 
 from __future__ import annotations
 
-import io
-import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from browsing import (
+    LONG,
+    PAINTING,
+    PHOTO,
+    Visit,
+    downloaded,
+    screenshot,
+    set_slider,
+    start,
+    status,
+    stop,
+    upload,
+    watch_previews,
+)
 from PIL import Image, ImageChops, ImageStat
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
-from server import Server, running_server
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
-
-ROOT = Path(__file__).parent.parent
-PHOTO = ROOT / "examples" / "content" / "bridge.jpg"
-PAINTING = ROOT / "examples" / "style" / "woodblock_waves.jpg"
-ARTIFACTS = ROOT / "artifacts"  # git-ignored; screenshots to look at
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-PREVIEW = "#preview img[data-testid='detailed-image'], #preview img"
-LONG = 150_000  # milliseconds for what computes on a slow machine
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert chromium, "the browser tests need Chromium: apt-get install chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
-        yield browser
-        browser.close()
-
-
-Visit = Callable[..., Page]
-
-
-@pytest.fixture
-def visit(server: Server, browser: Browser) -> Iterator[Visit]:
-    """Open the page as a new visitor; in the end nobody's console may hold an error."""
-    contexts: list[BrowserContext] = []
-    errors: list[str] = []
-
-    def open_page(width: int = 1280, *, dark: bool = False) -> Page:
-        context = browser.new_context(
-            viewport={"width": width, "height": 900},
-            color_scheme="dark" if dark else "light",
-            accept_downloads=True,
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
-        page.goto(server.url)
-        expect(page.get_by_role("button", name="Stylize", exact=True)).to_be_visible(timeout=LONG)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert errors == []
-
-
-def upload(page: Page, role: str, path: Path) -> None:
-    page.locator(f"#{role}").get_by_label("Remove Image").click()
-    page.locator(f"#{role} input[type=file]").set_input_files(path)
-    expect(page.locator(f"#{role}").get_by_label("Remove Image")).to_be_visible(timeout=LONG)
-
-
-def set_slider(page: Page, name: str, value: int) -> None:
-    page.get_by_label(f"number input for {name}").fill(str(value))
-    page.get_by_label(f"number input for {name}").blur()
-
-
-def start(page: Page, *, size: int = 128, iterations: int = 1000) -> None:
-    set_slider(page, "Size", size)
-    set_slider(page, "Iterations", iterations)
-    page.get_by_role("button", name="Stylize", exact=True).click()
-
-
-def stop(page: Page) -> None:
-    page.get_by_role("button", name="Stop", exact=True).click()
-
-
-def status(page: Page, text: str) -> None:
-    expect(page.locator("#status")).to_contain_text(text, timeout=LONG)
-
-
-def downloaded(page: Page) -> Image.Image:
-    with page.expect_download() as download:
-        page.locator("#download").click()
-    assert download.value.suggested_filename.endswith(".png")
-    picture = Image.open(io.BytesIO(Path(download.value.path()).read_bytes()))
-    picture.load()
-    assert picture.format == "PNG"
-    return picture.convert("RGB")
-
-
-def screenshot(page: Page, name: str) -> None:
-    ARTIFACTS.mkdir(exist_ok=True)
-    page.screenshot(path=ARTIFACTS / f"{name}.png", full_page=True)
-
-
-def watch_previews(page: Page, count: int) -> list[str]:
-    """Wait until the preview has shown `count` different pictures, and return their addresses."""
-    seen: list[str] = []
-    while len(seen) < count:
-        page.wait_for_function(
-            "([selector, last]) => { const image = document.querySelector(selector);"
-            " return image && image.src && image.src !== last; }",
-            arg=[PREVIEW, seen[-1] if seen else ""],
-            timeout=LONG,
-        )
-        seen.append(str(page.locator(PREVIEW).first.get_attribute("src")))
-    return seen
 
 
 def test_a_photo_and_a_painting_become_one_picture(visit: Visit) -> None:
@@ -247,9 +143,3 @@ def test_it_fits_and_reads_well(visit: Visit, width: int, dark: bool) -> None:
         if 'aria-label="Empty value"' not in node["html"]
     ]
     assert serious == []
-
-
-def test_the_servers_log_is_clean(server: Server) -> None:
-    """Runs last: whatever the tests above did, no traceback may have been written."""
-    assert "Traceback" not in server.log()
-    assert "ERROR" not in server.log()

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+import logging
+import re
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import gradio as gr
 import pytest
 import torch
-from PIL import Image
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
-from app import build_demo
+from app import build_demo, is_our_business
 from nst import TransferSettings, TransferStep
-from nst.settings import DEFAULTS, GATYS_STYLE_LAYERS, LOOKS, options
-from page import charts, runs
+from nst.archive import Card
+from nst.jobs import State, new_id
+from nst.recipe import Passage
+from nst.settings import DEFAULTS, GATYS_STYLE_LAYERS, LOOKS, SettingsError, options
+from nst.workshop import Workshop
+from page import charts
 from page.controls import OTHER_LAYERS, Controls
-from page.examples import FIRST, examples
+from page.examples import FIRST, all_examples, example_of, examples
+from page.files import file_routes
+from page.gallery import gallery_markup
+from page.links import link_to, read_link
 
 
 @pytest.fixture
@@ -57,7 +69,7 @@ def test_whole_numbers_may_come_as_floats_from_a_browser(controls: Controls) -> 
 def test_the_page_builds_and_shows_every_setting() -> None:
     labels = {
         str(block.label).split(":")[0]
-        for block in build_demo().blocks.values()
+        for block in build_demo(Workshop()).blocks.values()
         if getattr(block, "label", None)
     }
     expected = {option.label for name, option in options().items() if name != "layer_weights"}
@@ -116,28 +128,108 @@ def test_curves_fall_as_the_costs_do() -> None:
     assert "J 1 k" in svg
 
 
-def test_a_run_keeps_one_picture_and_stops_when_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def steps(*_: object) -> Iterator[TransferStep]:
-        yield from (step(i) for i in range(5))
-
-    monkeypatch.setattr(runs, "transfer_style", steps)
-    picture = Image.new("RGB", (6, 4))
-    run = runs.Run(picture, [picture], DEFAULTS)
-    seen = []
-    for current in run:
-        seen.append(current.iteration)
-        if current.iteration == 2:
-            run.stop.set()
-    assert seen == [0, 1, 2]
-    assert [s.pixels.numel() for s in run.steps] == [0, 0, 72]
+def test_every_change_of_course_is_marked_and_named() -> None:
+    before = Passage(0, DEFAULTS)
+    louder = Passage(2, DEFAULTS.replace(beta=5.0, layer_weights={"relu1_1": 0.5}))
+    other = Passage(3, louder.settings, styles=(1,))
+    svg = charts.curves([step(0), step(1), step(2), step(3)], [before, louder, other])
+    assert svg.count('class="mark"') == 2
+    assert "<b>2</b> β 1 → 5, λ relu1_1 1 → 0.5, λ relu2_1 1 → 0" in svg
+    assert "<b>3</b> another painting" in svg
+    assert charts.describe_change(louder, louder) == "continued"
 
 
-def test_a_visitors_second_run_ends_the_first() -> None:
-    all_runs, picture = runs.Runs(), Image.new("RGB", (6, 4))
-    first, second = (runs.Run(picture, [picture], DEFAULTS) for _ in range(2))
-    all_runs.begin("visitor", first)
-    all_runs.begin("visitor", second)
-    assert (first.stop.is_set(), second.stop.is_set()) == (True, False)
-    assert all_runs.end("another") is None
-    assert all_runs.end("visitor") is second
-    assert second.stop.is_set()
+def test_the_explanation_shares_out_j() -> None:
+    settings = DEFAULTS.replace(alpha=2.0, beta=3.0)
+    costs = {"relu1_1": 10.0, "relu4_1": 20.0}
+    table = charts.explanation(
+        dataclasses.replace(step(1), J=110.0, content=10.0, style=30.0, layers=costs), settings
+    )
+    rows = re.findall(r"<th scope=.row.>([^<]*)</th>.*?<td>([^<]*)</td><td>([^<]*)</td>", table)
+    assert rows == [
+        ("content, relu4_2", "20", "18%"),
+        ("style, relu1_1", "30", "27%"),
+        ("style, relu4_1", "60", "55%"),
+    ]
+
+
+def test_only_tabs_that_have_left_are_kept_out_of_the_log() -> None:
+    def record(error: Exception) -> logging.LogRecord:
+        trace = (type(error), error, None)
+        return logging.LogRecord("uvicorn.error", logging.ERROR, "", 0, "", None, trace)
+
+    left = RuntimeError("Caught handled exception, but response already started.")
+    assert not is_our_business(record(left))
+    assert is_our_business(record(RuntimeError("another")))
+    assert is_our_business(record(ValueError("response already started")))
+
+
+def test_links_carry_what_differs_and_come_back() -> None:
+    settings = DEFAULTS.replace(
+        beta=5.0, start="noise", seed=7, total_variation=0.3, layer_weights={"relu3_1": 0.5}
+    )
+    pictures = {"content": all_examples()["moose"], "style": all_examples()["mosaic_koi"]}
+    link = link_to(settings, pictures, "abc")
+    shared = read_link(dict(parse_qsl(link[1:])))
+    assert shared is not None
+    assert shared.settings.paints_like(settings)
+    assert dict(shared.examples) == pictures
+    assert shared.result == "abc"
+    assert "alpha" not in link
+    assert link_to(DEFAULTS, {}, "") == "?"
+
+
+@pytest.mark.parametrize("query", [{}, {"__theme": "dark"}, {"beta2": "5", "size_": "<b>"}])
+def test_a_query_that_is_not_ours_is_left_alone(query: dict[str, str]) -> None:
+    assert read_link(query) is None
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"beta": "much"},
+        {"beta": "nan"},
+        {"size": "1e99"},
+        {"size": "9" * 5000},
+        {"layer_weights": "relu9_9=1"},
+        {"optimizer": "<script>"},
+        {"iterations": "-1"},
+    ],
+)
+def test_a_hostile_link_gets_a_sentence(query: dict[str, str]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_link(query)
+    assert len(str(caught.value)) < 200
+
+
+def test_examples_are_known_by_their_pixels() -> None:
+    moose = all_examples()["moose"]
+    assert example_of(moose.ingredient) is moose
+    assert example_of(dataclasses.replace(moose.ingredient, width=1)) is None
+
+
+def test_the_gallery_shows_a_card_for_each_job() -> None:
+    assert "kept here for 24 hours" in gallery_markup([], 24 * 3600)
+    cards = [Card(new_id("me"), 0.0, state, 3, 60) for state in State]
+    markup = gallery_markup(cards, 24 * 3600)
+    assert markup.count('data-act="select"') == markup.count('data-act="delete"') == len(State)
+    assert "interrupted, 3 of 60" in markup
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "nobody/picture.png",
+        f"{new_id('me')}/picture.png",
+        f"{new_id('me')}/timelapse.mp4",
+        f"{new_id('me')}/timelapse.exe",
+        "..%2f..%2fetc/thumbnail.jpg",
+        "%2e%2e/frames/1.jpg",
+        "shared/nothing/picture.png",
+    ],
+)
+def test_files_of_no_job_are_not_found(tmp_path: Path, path: str) -> None:
+    client = TestClient(Starlette(routes=file_routes(Workshop(tmp_path))))
+    answer = client.get(f"/studio/{path}")
+    assert answer.status_code == 404
+    assert str(tmp_path) not in answer.text

@@ -1,0 +1,167 @@
+"""`/stylize`, for programs: the same engine and the same line, plain numbers in and a PNG out.
+
+Knows Gradio's API and settings; nothing of the page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import gradio as gr
+from gradio.components import Component
+from gradio.processing_utils import save_bytes_to_cache
+from PIL import Image
+
+from nst import TransferSettings, TransferStep
+from nst.forecast import admit
+from nst.jobs import UNEXPECTED, Job, State
+from nst.settings import DEFAULTS, options, parse_layer_weights
+from nst.workshop import Workshop
+from page.components import untouched_image
+from page.files import delivered_png
+from page.inputs import load_named
+from page.sentences import sentence_of
+from page.watching import changes
+
+PREVIEW_EVERY = 1.4  # seconds between two pictures on the way
+
+
+API_SETTINGS = tuple(options())
+
+
+def api_component(name: str) -> Component:
+    """An input of the endpoint, with the setting's default and bounds."""
+    option, value = options()[name], getattr(DEFAULTS, name)
+    label = f"{option.label}: {option.help}"
+    if name == "layer_weights":
+        text = ",".join(f"{layer}={weight:g}" for layer, weight in value.items())
+        return gr.Textbox(text, label=label)
+    if option.choices:
+        return gr.Dropdown(list(option.choices), value=value, label=label)
+    low, high = option.range
+    precision = 0 if isinstance(value, int) else None
+    return gr.Number(value, minimum=low, maximum=high, label=label, precision=precision)
+
+
+def add_endpoint(workshop: Workshop) -> None:
+    """Show nothing, and serve `/stylize`."""
+
+    async def stylize(
+        content: str,
+        style: str,
+        size: int = DEFAULTS.size,
+        iterations: int = DEFAULTS.iterations,
+        alpha: float = DEFAULTS.alpha,
+        beta: float = DEFAULTS.beta,
+        layer_weights: str = "",
+        content_layer: str = DEFAULTS.content_layer,
+        optimizer: str = DEFAULTS.optimizer,
+        start: str = DEFAULTS.start,
+        restructure: str = DEFAULTS.restructure,
+        pooling: str = DEFAULTS.pooling,
+        style_scale: float = DEFAULTS.style_scale,
+        total_variation: float = DEFAULTS.total_variation,
+        colors: float = DEFAULTS.colors,
+        seed: int = DEFAULTS.seed,
+        precision: str = DEFAULTS.precision,
+        weights: str = DEFAULTS.weights,
+    ) -> AsyncIterator[tuple[str | Image.Image | None, dict[str, float]]]:
+        """Paint a photo in the manner of a painting by iterative neural style transfer.
+
+        Args:
+            content: the photo, an image file
+            style: the painting, an image file
+            size: longest side of the result in pixels
+            iterations: how many times the picture is improved
+            alpha: content weight α, 1 is Gatys' choice
+            beta: style weight β, 1 is Gatys' choice
+            layer_weights: λ, such as relu1_1=1,relu2_1=0.5; layers not named are out
+            content_layer: the VGG-19 layer that compares the scene
+            optimizer: lbfgs or adam
+            start: recolored, content or noise
+            restructure: little, some or much; how far large shapes may stray from the photo
+            pooling: max or average
+            style_scale: size of the painting relative to the photo
+            total_variation: smoothness, 0 is off
+            colors: from -1, the photo's own colours, to 1, the painting's; 0 as painted
+            seed: for start=noise
+            precision: auto, float32 or bfloat16
+            weights: original or torchvision
+
+        Returns:
+            the picture so far, and its costs; the last one is the finished picture
+        """
+        try:
+            settings = TransferSettings(
+                size=size,
+                iterations=iterations,
+                alpha=alpha,
+                beta=beta,
+                layer_weights=parse_layer_weights(layer_weights) or DEFAULTS.layer_weights,
+                content_layer=content_layer,
+                optimizer=optimizer,
+                start=start,
+                restructure=restructure,
+                pooling=pooling,
+                style_scale=style_scale,
+                total_variation=total_variation,
+                colors=colors,
+                seed=seed,
+                precision=precision,
+                weights=weights,
+            )
+            job = await asyncio.to_thread(begin, content, style, settings)
+        except Exception as error:
+            raise gr.Error(sentence_of(error), print_exception=False) from error
+        shown = time.monotonic()
+        try:
+            async with aclosing(changes(job)) as looks:
+                async for is_news in looks:
+                    is_due = time.monotonic() - shown >= PREVIEW_EVERY
+                    if job.state is State.WAITING:  # a caller who has left is noticed by this
+                        yield None, {"ahead": float(workshop.ahead_of(job))}
+                    elif is_news and is_due and job.moment and job.state.is_live:
+                        yield job.moment.picture, figures(job.steps[-1])
+                        shown = time.monotonic()
+        finally:
+            job.stop()  # a caller who has gone away wants no picture
+        if job.moment is None or job.state is State.FAILED:
+            raise gr.Error(job.note or UNEXPECTED, print_exception=False)
+        yield await asyncio.to_thread(cached_png, job), figures(job.steps[-1])
+
+    def begin(content: str, style: str, settings: TransferSettings) -> Job:
+        photo, painting = load_named(content, "content"), load_named(style, "style")
+        admit(photo.size, [painting.size], settings)
+        job = Job(photo, [painting], settings, visitor=secrets.token_hex(16))
+        workshop.submit(job)
+        return job
+
+    def cached_png(job: Job) -> str:
+        cache = outputs[0].GRADIO_CACHE
+        return str(save_bytes_to_cache(delivered_png(job), "stylized.png", cache))
+
+    with gr.Row(visible=False):
+        inputs = [
+            untouched_image(label="content"),
+            untouched_image(label="style"),
+            *(api_component(name) for name in API_SETTINGS),
+        ]
+        outputs = [gr.Image(label="result", format="png"), gr.JSON(label="costs")]
+        gr.Button("API").click(
+            stylize,
+            inputs,
+            outputs,
+            api_name="stylize",
+            api_description=stylize.__doc__,
+            concurrency_limit=None,
+        )
+
+
+def figures(step: TransferStep) -> dict[str, float]:
+    """The costs of a step, for programs."""
+    names = ("iteration", "total", "width", "height", "J", "content", "style", "elapsed")
+    return {name: getattr(step, name) for name in names}

@@ -1,0 +1,71 @@
+"""Links: the page's choices as an address, and back.
+
+`/?content=castle&style=night_impasto&beta=5&result=…`: settings that differ from the defaults by
+name, bundled pictures by theirs, and a stored result by an id that lets it be seen and nothing
+more. Knows addresses; nothing of components.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from nst.settings import (
+    DEFAULTS,
+    SettingsError,
+    TransferSettings,
+    options,
+    parse_layer_weights,
+)
+from page.examples import FIRST, Example, all_examples
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What a link asks for."""
+
+    settings: TransferSettings
+    examples: Mapping[str, Example]  # by role
+    result: str  # a share id, or ""
+
+
+def link_to(settings: TransferSettings, examples: Mapping[str, Example], result: str) -> str:
+    """The query of a link: `?beta=5`."""
+    query: dict[str, Any] = {role: example.path.stem for role, example in examples.items()}
+    for name in options():
+        value = getattr(settings, name)
+        if name == "layer_weights":
+            if settings.style_layers != DEFAULTS.style_layers:
+                weights = settings.style_layers.items()
+                query[name] = ",".join(f"{layer}={weight:g}" for layer, weight in weights)
+        elif value != getattr(DEFAULTS, name):
+            query[name] = value
+    if result:
+        query["result"] = result
+    return "?" + urlencode(query, safe=",=")
+
+
+def read_link(query: Mapping[str, str]) -> Shared | None:
+    """What a query asks for; None when it asks for nothing of ours. Raises `SettingsError`."""
+    names = {*options(), *FIRST, "result"}
+    wanted = {name: value for name, value in query.items() if name in names}
+    if not wanted:
+        return None
+    known = all_examples()
+    chosen = {role: known[wanted[role]] for role in FIRST if wanted.get(role) in known}
+    values = {name: _value(name, wanted[name]) for name in options() if name in wanted}
+    return Shared(TransferSettings(**values), chosen, wanted.get("result", ""))
+
+
+def _value(name: str, text: str) -> Any:
+    default = getattr(DEFAULTS, name)
+    if name == "layer_weights":
+        return parse_layer_weights(text)
+    if isinstance(default, str):
+        return text
+    try:
+        return type(default)(text)
+    except ValueError:
+        raise SettingsError(f"{name} must be a number, not {text[:40]!r}") from None

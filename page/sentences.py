@@ -1,0 +1,19 @@
+"""What a visitor is told when something does not work: one sentence, whatever happened.
+
+Knows the errors whose messages were written for visitors.
+"""
+
+from __future__ import annotations
+
+from nst import ImageError
+from nst.forecast import TooLargeError
+from nst.jobs import sentence_of as sentence_of_a_run
+from nst.recipe import RecipeError
+from nst.workshop import BusyError
+
+
+def sentence_of(error: Exception) -> str:
+    """What to tell the visitor; what only we can mend goes to the log instead."""
+    if isinstance(error, (ImageError, RecipeError, TooLargeError, BusyError)):
+        return str(error)
+    return sentence_of_a_run(error)

@@ -1,0 +1,625 @@
+"""The studio: what happens on a click. Jobs are painted in the workshop; the page only asks for
+them, steers them, and looks.
+
+Knows every part of the page, and how they hang together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+from gradio.processing_utils import save_file_to_cache, save_pil_to_cache
+from PIL import Image
+
+from nst import SettingsError
+from nst.forecast import admit
+from nst.images import hash_of
+from nst.jobs import Job, Sheet, State, owner_of, share_id
+from nst.recipe import Ingredient, read_recipe
+from nst.settings import GATYS_STYLE_LAYERS, options
+from nst.sheet import plan_sheet
+from nst.texture import TextureBook
+from nst.transfer import load_network
+from nst.workshop import Workshop
+from page import charts
+from page.controls import OTHER_LAYERS, Controls, texture_markup
+from page.easel import MORE, Easel
+from page.examples import example_of
+from page.gallery import gallery_markup
+from page.inputs import load_named
+from page.links import link_to, read_link
+from page.pictures import jpeg_url
+from page.sentences import sentence_of
+from page.sheets import SheetPanel, sheet_markup
+from page.watching import Tabs, changes
+
+STOP_FIRST = "A picture is being painted; stop it first, then bring back the settings of another."
+NEXT_PHOTO = "The new photo is for the next picture: press Stylize when this one is done."
+NOTHING_TO_BRANCH = "There is no finished picture to branch from."
+PREVIEW_EVERY = 0.7  # seconds between two previews, at the least
+GALLERY_EVERY = 5.0  # seconds, while a picture is painted
+REOPENED = 3600.0  # seconds; a job that is older waits in the gallery when the page is opened
+FIXED = ("start", "seed", "precision", "weights")  # not to be changed while a picture is painted
+
+Updates = dict[Component, Any]
+AT_ONCE: dict[str, Any] = {
+    # No handler waits for another: painting is the workshop's business.
+    "concurrency_limit": None,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
+LATEST: dict[str, Any] = {**AT_ONCE, "trigger_mode": "always_last"}
+
+COPY = """(query) => {
+    const link = new URL(query, location.origin + location.pathname).href;
+    navigator.clipboard?.writeText(link).catch(() => {});
+    return link;
+}"""
+
+
+# A reload should find the visitor's own picture, and not follow the link once more.
+LINK_WAS_FOLLOWED = """() => {
+    const address = new URL(location.href);
+    for (const name of [...address.searchParams.keys()]) {
+        if (!name.startsWith("__")) address.searchParams.delete(name);
+    }
+    history.replaceState(history.state, "", address);
+}"""
+
+
+@dataclass
+class Studio:
+    """The page's parts and the workshop behind them."""
+
+    workshop: Workshop
+    book: TextureBook | None
+    visitor: gr.BrowserState  # an unguessable token, in the visitor's browser
+    current: gr.State  # the id of the job on the easel
+    to_follow: gr.State  # the same when there is news to wait for, or ""
+    photo: gr.Image
+    painting: gr.Image
+    controls: Controls
+    easel: Easel
+    panel: SheetPanel
+    sheet: gr.State  # the id of the contact sheet
+    gallery: gr.HTML
+    bring_back: gr.UploadButton
+    copy_link: gr.Button
+    link: gr.Textbox
+    tabs: Tabs = field(default_factory=Tabs)
+    _new_visitors: dict[str, str] = field(default_factory=dict)  # tokens by tab
+
+    # ------------------------------------------------------------------ wiring
+
+    def wire(self, demo: gr.Blocks) -> None:
+        """Connect every event. Each way to a job ends in `follow`, which shows it until it ends."""
+        easel, everything = self.easel, self._everything
+        opened = [self.visitor, self.panel.fold, *everything]
+        values = {self.visitor, self.current, self.photo, self.painting, *self.controls.components}
+
+        arrival = demo.load(self.arrive, [self.visitor], opened, **AT_ONCE)
+        arrival.then(None, None, None, js=LINK_WAS_FOLLOWED)
+        self._follow_after(arrival)
+        arrival.then(self.follow_sheet, [self.sheet], [self.panel.grid], **AT_ONCE)
+
+        asked = easel.go.click(easel.getting_ready, None, easel.outputs, **AT_ONCE)
+        self._follow_after(asked.then(self.begin, values, everything, **AT_ONCE))
+        easel.stop.click(self.halt, [self.current], easel.outputs, **AT_ONCE)
+        for button, factor in ((easel.more, 1.0), (easel.larger, 1.5), (easel.twice, 2.0)):
+            further = self._further_by(factor)
+            self._follow_after(button.click(further, values, everything, **AT_ONCE))
+        branched = easel.branch.click(
+            self.branch, [self.current, self.visitor], everything, **AT_ONCE
+        )
+        self._follow_after(branched)
+
+        live = [part for name, part in self.controls.by_name.items() if name != "colors"]
+        steering = (self.steer, {self.current, *self.controls.components}, None)
+        typed = [self.controls.by_name[name] for name in ("size", "iterations")]
+        moved = [part for part in live if part not in typed]
+        while_moved = by_hand(*moved, *self.controls.layers.values())
+        gr.on([*while_moved, *(part.release for part in typed)], *steering, **LATEST)
+        self.photo.change(self.notice_photo, [self.photo, self.current], None, **LATEST)
+        self.controls.look_taken.then(*steering, **AT_ONCE)
+        colors = self.controls.by_name["colors"]
+        gr.on(by_hand(colors), self.dial, [colors, self.current], easel.outputs, **LATEST)
+
+        made = self.panel.make.click(
+            self.make_sheet,
+            values | {self.panel.rows, self.panel.columns, self.sheet},
+            [self.sheet, self.panel.grid],
+            **AT_ONCE,
+        )
+        made.then(self.follow_sheet, [self.sheet], [self.panel.grid], **AT_ONCE)
+        self._follow_after(self.panel.grid.select(self.take_tile, values, everything, **AT_ONCE))
+
+        self._follow_after(
+            self.gallery.select(self.open_card, [self.visitor], everything, **AT_ONCE)
+        )
+        self.gallery.delete(
+            self.delete_card,
+            [self.visitor, self.current],
+            [self.current, *easel.outputs, self.gallery],
+            **AT_ONCE,
+        )
+        self.bring_back.upload(self.restore, [self.bring_back, self.current], everything, **AT_ONCE)
+        linked = self.copy_link.click(self.link_now, values, [self.link], **AT_ONCE)
+        linked.then(None, [self.link], [self.link], js=COPY)
+        self.painting.change(self.swap, [self.painting, self.current], None, **LATEST)
+        self._wire_textures(arrival)
+        demo.unload(self.leave)
+
+    @property
+    def _everything(self) -> list[Component]:
+        """What opening a job may write to."""
+        inputs = [self.current, self.to_follow, self.photo, self.painting, self.sheet]
+        return [*inputs, *self.controls.components, *self.easel.outputs, self.gallery]
+
+    def _follow_after(self, event: Any) -> None:
+        outputs = [*self.easel.outputs, self.gallery]
+        event.success(self.follow, [self.to_follow, self.visitor], outputs, **AT_ONCE)
+
+    def _wire_textures(self, arrival: Any) -> None:
+        default = [self.controls.textures[layer] for layer in GATYS_STYLE_LAYERS]
+        arrival.then(self.textures_of(GATYS_STYLE_LAYERS), [self.painting], default, **AT_ONCE)
+        self.painting.change(
+            self.textures_of(GATYS_STYLE_LAYERS), [self.painting], default, **AT_ONCE
+        )
+        others = [self.controls.textures[layer] for layer in OTHER_LAYERS]
+        show_others = self.textures_of(OTHER_LAYERS)
+        self.controls.folded.expand(show_others, [self.painting], others, **AT_ONCE)
+
+    # ------------------------------------------------------------ coming and going
+
+    def arrive(self, visitor: str, request: gr.Request) -> Updates:
+        """Open the page: as a link asks, or with the job that was on the easel."""
+        token = self._visitor(visitor, request)
+        updates: Updates = {
+            self.visitor: token,
+            self.gallery: self._gallery(token),
+            self.easel.go: gr.update(interactive=True),
+            **self._sheet_of(token),
+        }
+        try:
+            shared = read_link(dict(request.query_params))
+        except SettingsError as error:
+            return updates | self.easel.idle(f"The link cannot be followed: {error}.")
+        if shared:
+            chosen = {"content": self.photo, "style": self.painting}
+            updates |= {chosen[role]: str(e.path) for role, e in shared.examples.items()}
+            updates |= self.controls.show(shared.settings, set(options()))
+            return updates | self._shared_result(shared.result)
+        latest = next(iter(self.workshop.cards(token)), None)
+        if latest and (latest.state.is_live or time.time() - latest.changed < REOPENED):
+            job = self.workshop.find_job(latest.id)
+            if job:
+                return updates | self._on_easel(job)
+        return updates
+
+    def _visitor(self, token: str, request: gr.Request) -> str:
+        """The visitor's token; a new visitor's first click may come before it has reached them."""
+        return token or self._new_visitors.setdefault(tab_of(request), secrets.token_urlsafe(24))
+
+    def leave(self, request: gr.Request) -> None:
+        """A closed tab looks at nothing; its jobs have their grace."""
+        self.tabs.forget(tab_of(request))
+        self._new_visitors.pop(tab_of(request), None)
+
+    def _sheet_of(self, visitor: str) -> Updates:
+        sheet = self.workshop.latest_sheet(visitor)
+        return {self.sheet: sheet.id, self.panel.fold: gr.update(open=True)} if sheet else {}
+
+    def _shared_result(self, share: str) -> Updates:
+        if not share:
+            return {}
+        job = self.workshop.find_shared(share)
+        if job is None or job.moment is None:
+            return self.easel.idle("The picture of this link is no longer kept; its settings are.")
+        return self.easel.shared(job, share)
+
+    # ------------------------------------------------------------------ painting
+
+    def begin(self, values: dict[Component, Any], request: gr.Request) -> Updates:
+        """A new job from the photo, the painting and the controls."""
+        visitor = self._visitor(values[self.visitor], request)
+        try:
+            photo = load_named(values[self.photo], "photo")
+            painting = load_named(values[self.painting], "painting")
+            settings = self.controls.settings(values)
+            expected = admit(photo.size, [painting.size], settings)
+            job = Job(photo, [painting], settings, visitor=visitor)
+            self.workshop.submit(job)
+        except Exception as error:
+            return self._refuse(error)
+        return {
+            **self._put_up(job),
+            **self.easel.begun(expected),
+            self.gallery: self._gallery(visitor),
+        }
+
+    async def follow(self, id: str, visitor: str, request: gr.Request) -> AsyncIterator[Updates]:
+        """Show a job until it ends, or until the tab turns to another."""
+        job = await asyncio.to_thread(self.workshop.find_job, id) if id else None
+        if job is None:
+            yield {self.gallery: gr.update()}
+            return
+        visitor = self._visitor(visitor, request)
+        mark, beat = self.tabs.turn(tab_of(request), "job"), 0
+        shown = hung = 0.0
+        async with aclosing(changes(job)) as looks:
+            async for is_news in looks:
+                if not self.tabs.is_current(tab_of(request), "job", mark):
+                    yield {self.gallery: gr.update()}  # Gradio shows the last yield once more
+                    return
+                if not job.state.is_live:
+                    break
+                is_due = time.monotonic() - shown >= PREVIEW_EVERY
+                if is_news and not is_due:
+                    continue
+                beat += 1
+                if job.state is State.WAITING:
+                    ahead = self.workshop.ahead_of(job)
+                    updates = self.easel.waiting(ahead, time.time() - job.changed)
+                else:
+                    updates = await asyncio.to_thread(self._look_at, job)
+                    if time.monotonic() - hung >= GALLERY_EVERY:
+                        updates[self.gallery] = await asyncio.to_thread(self._gallery, visitor)
+                        hung = time.monotonic()
+                self.workshop.greet(owner_of(visitor))
+                shown = time.monotonic()
+                yield self._beating(updates, beat)
+        yield await asyncio.to_thread(self._see_the_end, job, visitor)
+
+    def _see_the_end(self, job: Job, visitor: str) -> Updates:
+        if job.moment is None:
+            self.workshop.forget(job.id)  # there is nothing to go on from
+        return {**self.easel.ended(job), self.gallery: self._gallery(visitor)}
+
+    def _look_at(self, job: Job) -> Updates:
+        return {**self.easel.progress(job), **self.easel.picture(job)}
+
+    def _beating(self, updates: Updates, beat: int) -> Updates:
+        """A status that changes with every message: the page sees by it whether it is connected."""
+        text = updates.get(self.easel.status, charts.message("Getting ready…"))
+        return {**updates, self.easel.status: f'<div class="beat" data-beat="{beat}">{text}</div>'}
+
+    def halt(self, id: str) -> Updates:
+        """Stop; whoever follows the job shows what it reached."""
+        job = self.workshop.find_job(id) if id else None
+        if job and job.state.is_live:
+            job.stop()
+            return {self.easel.stop: gr.update(interactive=False)}
+        return self.easel.ended(job) if job else self.easel.idle("There is nothing to stop.")
+
+    def steer(self, values: dict[Component, Any]) -> None:
+        """Go on under what the controls say now."""
+        job = self._live_job(values[self.current])
+        if job is None:
+            return
+        try:
+            present = job.settings
+            fixed = {name: getattr(present, name) for name in FIXED}
+            settings = self.controls.settings(values).replace(**fixed)
+            if settings.size != present.size:
+                sizes = [painting.size for painting in job.paintings]
+                admit(job.content.size, sizes, settings, job.moment)
+            job.steer(settings)
+        except Exception as error:
+            gr.Warning(sentence_of(error))
+
+    def swap(self, painting: str | None, id: str) -> None:
+        """Go on with another painting."""
+        job = self._live_job(id)
+        if job and painting:
+            try:
+                job.steer(job.settings, load_named(painting, "painting"))
+            except Exception as error:
+                gr.Warning(sentence_of(error))
+
+    def notice_photo(self, photo: str | None, id: str) -> None:
+        """Say that another photo is another picture."""
+        job = self._live_job(id)
+        try:
+            if job and photo and hash_of(load_named(photo, "photo")) != hash_of(job.content):
+                gr.Info(NEXT_PHOTO)
+        except ValueError:
+            return  # it is refused when it is to be painted
+
+    def dial(self, colors: float, id: str) -> Updates:
+        """Other colours, on what is painted already."""
+        job = self.workshop.find_job(id) if id else None
+        if job is None or colors == job.colors:
+            return {self.easel.status: gr.update()}
+        job.dial(colors)
+        if job.moment is None:
+            return {self.easel.status: gr.update()}
+        if job.state.is_live:
+            return {self.easel.preview: self.easel.picture(job)[self.easel.preview]}
+        self.workshop.save(job)
+        return self.easel.before_and_after(job)
+
+    def _live_job(self, id: str) -> Job | None:
+        job = self.workshop.find_job(id) if id else None
+        return job if job and job.state.is_live else None
+
+    # ------------------------------------------------------------------ going on
+
+    def _further_by(self, factor: float) -> Callable[..., Updates]:
+        def further(values: dict[Component, Any], request: gr.Request) -> Updates:
+            try:
+                return self._further(values, factor, self._visitor(values[self.visitor], request))
+            except Exception as error:
+                return self._refuse(error)
+
+        return further
+
+    def _further(self, values: dict[Component, Any], factor: float, visitor: str) -> Updates:
+        """Paint an ended job on under the present controls, larger by `factor`."""
+        job = self.workshop.find_job(values[self.current])
+        if job is None:
+            raise SettingsError("This picture is no longer kept; please start a new one.")
+        chosen = self.controls.settings(values)
+        present = max(job.moment.picture.size) if job.moment else chosen.size
+        most = options()["size"].range[1]
+        size = chosen.size if factor == 1 else min(round(present * factor), int(most))
+        if factor > 1 and size <= present:
+            raise SettingsError(f"The picture has {most:.0f} pixels already, the most there is.")
+        done = job.moment.iteration if job.moment else 0
+        longest = int(options()["iterations"].range[1])
+        if done >= longest and factor == 1:
+            raise SettingsError(f"The picture has had {longest} iterations, the most there is.")
+        fixed = {name: getattr(job.settings, name) for name in FIXED}
+        settings = chosen.replace(size=size, iterations=min(done + MORE, longest), **fixed)
+        painting = load_named(values[self.painting], "painting")
+        expected = admit(job.content.size, [painting.size], settings, job.moment)
+        self.workshop.check_room(job.owner)
+        job.resume(settings, painting)
+        self.workshop.submit(job)
+        return {
+            **self._put_up(job),
+            **self.controls.show(settings, {"size", "iterations"}),
+            **self.easel.resumed(expected),
+            self.gallery: self._gallery(visitor),
+        }
+
+    def branch(self, id: str, token: str, request: gr.Request) -> Updates:
+        """A copy on a card of its own; what follows happens to the copy."""
+        visitor = self._visitor(token, request)
+        job = self.workshop.find_job(id) if id else None
+        if job is None or job.state.is_live:
+            return {self.to_follow: "", **self.easel.idle(NOTHING_TO_BRANCH)}
+        twin = self.workshop.branch(job, visitor)
+        return {**self._put_up(twin), self.gallery: self._gallery(visitor)}
+
+    # ------------------------------------------------------------- contact sheet
+
+    def make_sheet(self, values: dict[Component, Any], request: gr.Request) -> Updates:
+        """Nine small pictures in line."""
+        visitor = self._visitor(values[self.visitor], request)
+        rows, columns = values[self.panel.rows], values[self.panel.columns]
+        try:
+            photo = load_named(values[self.photo], "photo")
+            painting = load_named(values[self.painting], "painting")
+            grid = plan_sheet(self.controls.settings(values), rows, columns)
+            load_network(grid[0][0])
+            self._stop_sheet(values[self.sheet])
+            sheet = Sheet(photo, [painting], grid, visitor=visitor)
+            self.workshop.submit(sheet)
+        except Exception as error:
+            return {self.sheet: "", self.panel.grid: charts.message(sentence_of(error))}
+        return {self.sheet: sheet.id, self.panel.grid: charts.message("Getting ready…")}
+
+    def _stop_sheet(self, id: str) -> None:
+        """A new contact sheet takes the place of the one before."""
+        sheet = self.workshop.find(id) if id else None
+        if isinstance(sheet, Sheet):
+            sheet.stop()
+
+    async def follow_sheet(self, id: str, request: gr.Request) -> AsyncIterator[Any]:
+        """Show a contact sheet until it is done."""
+        sheet = self.workshop.find(id) if id else None
+        if not isinstance(sheet, Sheet):
+            yield gr.update()
+            return
+        mark, shown = self.tabs.turn(tab_of(request), "sheet"), 0.0
+        async with aclosing(changes(sheet)) as looks:
+            async for _ in looks:
+                if not self.tabs.is_current(tab_of(request), "sheet", mark):
+                    yield gr.update()
+                    return
+                if time.monotonic() - shown >= PREVIEW_EVERY or not sheet.state.is_live:
+                    ahead = self.workshop.ahead_of(sheet)
+                    yield await asyncio.to_thread(sheet_markup, sheet, ahead)
+                    shown = time.monotonic()
+
+    def take_tile(
+        self, values: dict[Component, Any], event: gr.EventData, request: gr.Request
+    ) -> Updates:
+        """Go on from a tile at full size, with the controls where it has them."""
+        visitor = self._visitor(values[self.visitor], request)
+        try:
+            sheet = self.workshop.find(str(event.sheet))
+            if not isinstance(sheet, Sheet) or not sheet.id.startswith(owner_of(visitor)):
+                raise SettingsError("This contact sheet is no longer kept; please make it again.")
+            row, column = divmod(int(event.tile), len(sheet.grid[0]))
+            present = self.controls.settings(values)
+            tile = sheet.grid[row][column]
+            settings = tile.replace(size=present.size, iterations=present.iterations)
+            job = sheet.job_of(row, column, settings.replace(colors=present.colors), visitor)
+            sizes = [style.size for style in sheet.styles]
+            expected = admit(sheet.content.size, sizes, job.settings, job.moment)
+            self.workshop.submit(job)
+        except Exception as error:
+            return self._refuse(error)
+        return {
+            **self._put_up(job),
+            **self.controls.show(job.settings, set(options()) - {"colors"}),
+            **self.easel.begun(expected),
+            self.gallery: self._gallery(visitor),
+        }
+
+    # ------------------------------------------------------- gallery, recipes, links
+
+    def open_card(self, visitor: str, event: gr.EventData, request: gr.Request) -> Updates:
+        """Put a job of the visitor's on the easel."""
+        visitor = self._visitor(visitor, request)
+        job = self._own_job(str(event.job), visitor)
+        if job is None:
+            missing = self.easel.idle("This picture is no longer kept.")
+            return {self.to_follow: "", **missing, self.gallery: self._gallery(visitor)}
+        return self._on_easel(job)
+
+    def delete_card(
+        self, visitor: str, current: str, event: gr.EventData, request: gr.Request
+    ) -> Updates:
+        """Delete a job of the visitor's."""
+        visitor = self._visitor(visitor, request)
+        job = self._own_job(str(event.job), visitor)
+        updates: Updates = {}
+        if job and job.id == current:
+            self.tabs.turn(tab_of(request), "job")  # nobody follows it any more
+            updates = {self.current: "", **self.easel.idle("Deleted."), **self.easel.empty()}
+        if job:
+            self.workshop.forget(job.id)
+        return {**updates, self.gallery: self._gallery(visitor)}
+
+    def restore(self, path: str, current: str) -> Updates:
+        """Every control as the recipe in a picture has it, and its pictures where they are ours;
+        not while a picture is painted, which would follow."""
+        try:
+            if self._live_job(current):
+                raise SettingsError(STOP_FIRST)
+            recipe = read_recipe(path)
+        except Exception as error:
+            return self._refuse(error)
+        photo, painting = example_of(recipe.content), example_of(recipe.painting)
+        updates: Updates = self.controls.show(recipe.settings, set(options()))
+        updates |= {self.photo: str(photo.path)} if photo else {}
+        updates |= {self.painting: str(painting.path)} if painting else {}
+        missing = [n for n, e in (("photo", photo), ("painting", painting)) if not e]
+        text = "The settings of that picture are back."
+        if missing:
+            text += f" Its {' and '.join(missing)} must be dropped in again."
+        return {**updates, self.easel.status: charts.message(text)}
+
+    def link_now(self, values: dict[Component, Any]) -> Any:
+        """The address of what is on the page."""
+        roles = {"content": self.photo, "style": self.painting}
+        chosen = {
+            role: example
+            for role, part in roles.items()
+            if (example := self._example_at(values[part]))
+        }
+        job = self.workshop.find_job(values[self.current]) if values[self.current] else None
+        settings = self.controls.settings(values)
+        is_result = job and job.moment and not job.state.is_live
+        is_of_these = job and settings.paints_like(job.settings)
+        result = share_id(job.id) if job and is_result and is_of_these else ""
+        query = link_to(settings, chosen, result)
+        return gr.update(value=query, visible=True)
+
+    def _example_at(self, path: str | None) -> Any:
+        try:
+            return example_of(Ingredient.of(load_named(path, "picture")))
+        except ValueError:
+            return None
+
+    def _own_job(self, id: str, visitor: str) -> Job | None:
+        is_own = bool(visitor) and id.startswith(owner_of(visitor))
+        return self.workshop.find_job(id) if is_own else None
+
+    def _gallery(self, visitor: str) -> str:
+        return gallery_markup(self.workshop.cards(visitor), self.workshop.limits.kept)
+
+    # ------------------------------------------------------------------ textures
+
+    def textures_of(self, layers: tuple[str, ...]) -> Callable[..., AsyncIterator[Updates]]:
+        """A handler that shows what each layer sees in the painting, as soon as it is known."""
+
+        async def show(path: str | None, request: gr.Request) -> AsyncIterator[Updates]:
+            parts = self.controls.textures
+            mark = self.tabs.turn(tab_of(request), f"textures {layers[0]}")
+            yield {parts[layer]: texture_markup(layer) for layer in layers}
+            try:
+                painting = await asyncio.to_thread(load_named, path, "painting")
+            except ValueError:
+                return
+            name = await asyncio.to_thread(hash_of, painting)
+            wanted = list(layers)
+            if self.book is None:
+                return
+            chore = f"textures {name} {layers[0]}"
+            if any(self.book.find(name, layer) is None for layer in wanted):
+                self.workshop.chore(chore, self.book.fill(painting, name, layers))
+            is_awaited = True
+            while wanted and is_awaited:
+                is_awaited = self.workshop.has_chore(chore)  # first: it may end meanwhile
+                found = {n: page for n in wanted if (page := self.book.find(name, n))}
+                wanted = [layer for layer in wanted if layer not in found]
+                if not self.tabs.is_current(tab_of(request), f"textures {layers[0]}", mark):
+                    yield {parts[layers[0]]: gr.update()}
+                    return
+                if found:
+                    yield {
+                        parts[layer]: texture_markup(layer, jpeg_url(page.read_bytes()))
+                        for layer, page in found.items()
+                    }
+                await asyncio.sleep(0.3)
+
+        return show
+
+    # ------------------------------------------------------------------ helpers
+
+    def _on_easel(self, job: Job) -> Updates:
+        """A job's pictures and settings in their places; `follow` shows the rest."""
+        recipe = job.recipe()
+        style = recipe.passages[-1].styles[0]
+        return {
+            **self._put_up(job),
+            self.photo: self._input_value(job, "content", job.content, recipe.content),
+            self.painting: self._input_value(
+                job, f"style-{style}", job.styles[style], recipe.painting
+            ),
+            **self.controls.show(job.settings, set(options())),
+        }
+
+    def _input_value(self, job: Job, name: str, image: Image.Image, ingredient: Ingredient) -> str:
+        """A file with the pixels of one of a job's pictures, for an upload to show."""
+        if example := example_of(ingredient):
+            return str(example.path)
+        cache = self.photo.GRADIO_CACHE
+        if self.workshop.archive:
+            stored = self.workshop.archive.file(job.id, f"{name}.png")
+            if stored.is_file():
+                return str(save_file_to_cache(stored, cache))
+        return str(save_pil_to_cache(image, cache, "picture", format="png"))
+
+    def _put_up(self, job: Job) -> Updates:
+        """From now on this job is on the easel, and followed."""
+        return {self.current: job.id, self.to_follow: job.id}
+
+    def _refuse(self, error: Exception) -> Updates:
+        """A sentence in the status and as a toast; nothing else moves."""
+        sentence = sentence_of(error)
+        gr.Warning(sentence)
+        return {self.to_follow: "", **self.easel.idle(sentence)}
+
+
+def by_hand(*parts: Component) -> list[Any]:
+    """The events of controls that a visitor moves; what a handler moves is left alone. A slider's
+    reset is a release."""
+    events = [part.input for part in parts]
+    return events + [part.release for part in parts if isinstance(part, gr.Slider)]
+
+
+def tab_of(request: gr.Request) -> str:
+    """An id that tells tabs apart."""
+    return str(request.session_hash)

@@ -1,0 +1,51 @@
+"""Looking at a task from a page: when there is news, and who looks at what.
+
+Knows tasks and browser tabs; nothing of components.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+
+from nst.jobs import Task
+
+LOOK_EVERY = 0.1  # seconds
+AT_LEAST_EVERY = 1.0  # a closed tab is only noticed when something is sent to it
+
+
+async def changes(task: Task) -> AsyncGenerator[bool, None]:
+    """Whether the task has changed since the last time: at once, at each change that is noticed,
+    and at least every second, until it has ended. While this is iterated, somebody watches."""
+    with task.watched():
+        seen, told = -1, 0.0
+        while True:
+            is_live = task.state.is_live  # first: a change after this look is seen in the next
+            version, now = task.version, time.monotonic()
+            if version != seen or now - told >= AT_LEAST_EVERY or not is_live:
+                is_news, seen, told = version != seen, version, now
+                yield is_news
+            if not is_live:
+                return
+            await asyncio.sleep(LOOK_EVERY)
+
+
+class Tabs:
+    """What each tab looks at now: a tab that turns to something else drops what it had."""
+
+    def __init__(self) -> None:
+        self._looking: dict[str, dict[str, object]] = {}
+
+    def turn(self, tab: str, kind: str) -> object:
+        """A tab looks at another thing of this kind from now on; returns a mark of it."""
+        mark = object()
+        self._looking.setdefault(tab, {})[kind] = mark
+        return mark
+
+    def is_current(self, tab: str, kind: str, mark: object) -> bool:
+        return self._looking.get(tab, {}).get(kind) is mark
+
+    def forget(self, tab: str) -> None:
+        """The tab was closed."""
+        self._looking.pop(tab, None)
