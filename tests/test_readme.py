@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -14,6 +15,8 @@ from huggingface_hub import SpaceCard
 from packaging.requirements import Requirement
 from PIL import Image
 from server import running_server
+
+from nst import load_image
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -46,15 +49,16 @@ def test_make_knows_the_targets() -> None:
 
 
 @pytest.mark.real
-def test_the_command_line_example_runs(tmp_path: Path) -> None:
-    (line,) = re.findall(r"^python -m nst .*$", README, flags=re.MULTILINE)
-    words = shlex.split(line)
-    words[0] = sys.executable
-    output = tmp_path / words[words.index("-o") + 1]
-    words[words.index("-o") + 1] = str(output)
-    subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
-    with Image.open(output) as picture:
-        assert max(picture.size) == 128
+def test_the_command_line_examples_run(tmp_path: Path) -> None:
+    lines = re.findall(r"^python -m nst .*$", README, flags=re.MULTILINE)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for line in lines:
+        words = [sys.executable, *shlex.split(line)[1:]]
+        subprocess.run(words, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    first, again = (load_image(tmp_path / name) for name in ("castle.png", "again.png"))
+    assert max(first.size) == 128
+    assert again.tobytes() == first.tobytes()
 
 
 @pytest.mark.real
