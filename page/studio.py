@@ -48,6 +48,7 @@ PREVIEW_EVERY = 0.7  # seconds between two previews, at the least
 GALLERY_EVERY = 5.0  # seconds, while a picture is painted
 REOPENED = 3600.0  # seconds; a job that is older waits in the gallery when the page is opened
 FIXED = ("start", "seed", "precision", "weights")  # not to be changed while a picture is painted
+TYPED = ("size", "iterations")  # a digit on the way would end the run, or shrink it
 
 Updates = dict[Component, Any]
 AT_ONCE: dict[str, Any] = {
@@ -122,13 +123,14 @@ class Studio:
         self._follow_after(branched)
 
         live = [part for name, part in self.controls.by_name.items() if name != "colors"]
-        steering = (self.steer, {self.current, *self.controls.components}, None)
-        typed = [self.controls.by_name[name] for name in ("size", "iterations")]
+        steering = ({self.current, *self.controls.components}, None)
+        typed = [self.controls.by_name[name] for name in TYPED]
         moved = [part for part in live if part not in typed]
         while_moved = by_hand(*moved, *self.controls.layers.values())
-        gr.on([*while_moved, *(part.release for part in typed)], *steering, **LATEST)
+        gr.on(while_moved, self.steer, *steering, **LATEST)
+        gr.on([part.release for part in typed], self.steer_typed, *steering, **LATEST)
         self.photo.change(self.notice_photo, [self.photo, self.current], None, **LATEST)
-        self.controls.look_taken.then(*steering, **AT_ONCE)
+        self.controls.look_taken.then(self.steer, *steering, **AT_ONCE)
         colors = self.controls.by_name["colors"]
         gr.on(by_hand(colors), self.dial, [colors, self.current], easel.outputs, **LATEST)
 
@@ -300,14 +302,21 @@ class Studio:
         return self.easel.ended(job) if job else self.easel.idle("There is nothing to stop.")
 
     def steer(self, values: dict[Component, Any]) -> None:
-        """Go on under what the controls say now."""
+        """Go on under what the controls say now, but for what may just be being typed."""
+        self._steer(values, keeping=(*FIXED, *TYPED))
+
+    def steer_typed(self, values: dict[Component, Any]) -> None:
+        """Go on under all that the controls say now."""
+        self._steer(values, keeping=FIXED)
+
+    def _steer(self, values: dict[Component, Any], *, keeping: tuple[str, ...]) -> None:
         job = self._live_job(values[self.current])
         if job is None:
             return
         try:
             present = job.settings
-            fixed = {name: getattr(present, name) for name in FIXED}
-            settings = self.controls.settings(values).replace(**fixed)
+            kept = {name: getattr(present, name) for name in keeping}
+            settings = self.controls.settings(values).replace(**kept)
             if settings.size != present.size:
                 sizes = [painting.size for painting in job.paintings]
                 admit(job.content.size, sizes, settings, job.moment)
