@@ -68,10 +68,11 @@ def file_routes(workshop: Workshop) -> list[Route]:
         return Response(jpeg_bytes(dialled), media_type="image/jpeg", headers=FOREVER)
 
     def stored(name: str, request: Request, headers: dict[str, str]) -> Response:
+        if workshop.archive is None:
+            return missing()
         try:
-            assert workshop.archive
             path = workshop.archive.file(request.path_params["job"], name)
-        except (AssertionError, FileNotFoundError):
+        except FileNotFoundError:
             return missing()
         return FileResponse(path, headers=headers) if path.is_file() else missing()
 

@@ -19,7 +19,7 @@ from gradio.components import Component
 from gradio.processing_utils import save_file_to_cache, save_pil_to_cache
 from PIL import Image
 
-from nst import SettingsError
+from nst import SettingsError, TransferSettings
 from nst.forecast import admit
 from nst.images import hash_of
 from nst.jobs import Job, Sheet, State, owner_of, share_id
@@ -249,7 +249,7 @@ class Studio:
 
     async def follow(self, id: str, visitor: str, request: gr.Request) -> AsyncIterator[Updates]:
         """Show a job until it ends, or until the tab turns to another."""
-        job = await asyncio.to_thread(self.workshop.find_job, id) if id else None
+        job = await asyncio.to_thread(self._job, id)
         if job is None:
             yield {self.gallery: gr.update()}
             return
@@ -295,7 +295,7 @@ class Studio:
 
     def halt(self, id: str) -> Updates:
         """Stop; whoever follows the job shows what it reached."""
-        job = self.workshop.find_job(id) if id else None
+        job = self._job(id)
         if job and job.state.is_live:
             job.stop()
             return {self.easel.stop: gr.update(interactive=False)}
@@ -315,8 +315,7 @@ class Studio:
             return
         try:
             present = job.settings
-            kept = {name: getattr(present, name) for name in keeping}
-            settings = self.controls.settings(values).replace(**kept)
+            settings = self.controls.settings(values).replace(**of(present, keeping))
             if settings.size != present.size:
                 sizes = [painting.size for painting in job.paintings]
                 admit(job.content.size, sizes, settings, job.moment)
@@ -344,7 +343,7 @@ class Studio:
 
     def dial(self, colors: float, id: str) -> Updates:
         """Other colours, on what is painted already."""
-        job = self.workshop.find_job(id) if id else None
+        job = self._job(id)
         if job is None or colors == job.colors:
             return {self.easel.status: gr.update()}
         job.dial(colors)
@@ -356,8 +355,12 @@ class Studio:
         return self.easel.before_and_after(job)
 
     def _live_job(self, id: str) -> Job | None:
-        job = self.workshop.find_job(id) if id else None
+        job = self._job(id)
         return job if job and job.state.is_live else None
+
+    def _job(self, id: str) -> Job | None:
+        """The job of an id that a tab holds; "" stands for none."""
+        return self.workshop.find_job(id) if id else None
 
     # ------------------------------------------------------------------ going on
 
@@ -385,7 +388,7 @@ class Studio:
         longest = int(options()["iterations"].range[1])
         if done >= longest and factor == 1:
             raise SettingsError(f"The picture has had {longest} iterations, the most there is.")
-        fixed = {name: getattr(job.settings, name) for name in FIXED}
+        fixed = of(job.settings, FIXED)
         settings = chosen.replace(size=size, iterations=min(done + MORE, longest), **fixed)
         painting = load_named(values[self.painting], "painting")
         expected = admit(job.content.size, [painting.size], settings, job.moment)
@@ -402,7 +405,7 @@ class Studio:
     def branch(self, id: str, token: str, request: gr.Request) -> Updates:
         """A copy on a card of its own; what follows happens to the copy."""
         visitor = self._visitor(token, request)
-        job = self.workshop.find_job(id) if id else None
+        job = self._job(id)
         if job is None or job.state.is_live:
             return {self.to_follow: "", **self.easel.idle(NOTHING_TO_BRANCH)}
         twin = self.workshop.branch(job, visitor)
@@ -527,7 +530,7 @@ class Studio:
             for role, part in roles.items()
             if (example := self._example_at(values[part]))
         }
-        job = self.workshop.find_job(values[self.current]) if values[self.current] else None
+        job = self._job(values[self.current])
         settings = self.controls.settings(values)
         is_result = job and job.moment and not job.state.is_live
         is_of_these = job and settings.paints_like(job.settings)
@@ -552,10 +555,11 @@ class Studio:
 
     def textures_of(self, layers: tuple[str, ...]) -> Callable[..., AsyncIterator[Updates]]:
         """A handler that shows what each layer sees in the painting, as soon as it is known."""
+        kind = f"textures {layers[0]}"
 
         async def show(path: str | None, request: gr.Request) -> AsyncIterator[Updates]:
             parts = self.controls.textures
-            mark = self.tabs.turn(tab_of(request), f"textures {layers[0]}")
+            mark = self.tabs.turn(tab_of(request), kind)
             yield {parts[layer]: texture_markup(layer) for layer in layers}
             try:
                 painting = await asyncio.to_thread(load_named, path, "painting")
@@ -565,7 +569,7 @@ class Studio:
             wanted = list(layers)
             if self.book is None:
                 return
-            chore = f"textures {name} {layers[0]}"
+            chore = f"{kind} {name}"
             if any(self.book.find(name, layer) is None for layer in wanted):
                 self.workshop.chore(chore, self.book.fill(painting, name, layers))
             is_awaited = True
@@ -573,7 +577,7 @@ class Studio:
                 is_awaited = self.workshop.has_chore(chore)  # first: it may end meanwhile
                 found = {n: page for n in wanted if (page := self.book.find(name, n))}
                 wanted = [layer for layer in wanted if layer not in found]
-                if not self.tabs.is_current(tab_of(request), f"textures {layers[0]}", mark):
+                if not self.tabs.is_current(tab_of(request), kind, mark):
                     yield {parts[layers[0]]: gr.update()}
                     return
                 if found:
@@ -627,6 +631,11 @@ def by_hand(*parts: Component) -> list[Any]:
     reset is a release."""
     events = [part.input for part in parts]
     return events + [part.release for part in parts if isinstance(part, gr.Slider)]
+
+
+def of(settings: TransferSettings, names: tuple[str, ...]) -> dict[str, Any]:
+    """Some of the settings by name."""
+    return {name: getattr(settings, name) for name in names}
 
 
 def tab_of(request: gr.Request) -> str:
