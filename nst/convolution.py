@@ -40,6 +40,12 @@ class Convolution:
         """From the gradient before the ReLU, (1, n_out, H, W), to that of x, (1, n_in, H, W)."""
         return self._adjoint(gradient)
 
+    def lay_out(self) -> None:
+        """Make at once what `activate` and `adjoint` need of the parameters."""
+        if self._activate == self.__call__:
+            self.weight  # noqa: B018
+        self._adjoint  # noqa: B018
+
     # Each layout is made when first needed: few runs need all of them, or all layers.
 
     @functools.cached_property

@@ -33,10 +33,46 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Forecast:
-    """Seconds from start to finish, and bytes above what the process holds already."""
+    """Seconds from start to finish, bytes above what the process holds already, and the seconds for
+    which a GPU will be borrowed, where one is."""
 
     seconds: float
     bytes: int
+    borrowed: int = 0
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run evaluates of J with its gradient, wherever that is: pixels in all, those of what
+    costs less in proportion, and pixels of the largest picture."""
+
+    pixels: float
+    largest: int
+
+
+def work_of(
+    photo: Size,
+    paintings: Sequence[Size],
+    settings: TransferSettings,
+    begin: Moment | None = None,
+    *,
+    least: int = 0,
+) -> Work:
+    """The work of `transfer_style` on pictures of these sizes (width, height) in pixels; no picture
+    counts for fewer than `least`."""
+    evaluated = seen = last = 0
+    largest = 0
+    for scale in plan_scales(settings, begin):
+        picture = _area(photo, scale.size)
+        side = style_side(scale, settings)
+        styles = [_area(painting, side) for painting in paintings]
+        largest = max(largest, picture, *styles)
+        picture, styles = max(picture, least), [max(style, least) for style in styles]
+        evaluated += picture * (scale.iterations + len(scale.phases))
+        last = picture + sum(styles)
+        seen += last
+    seen += last + picture  # the finished picture in float32, and its targets
+    return Work(evaluated + FORWARD * seen, largest)
 
 
 def forecast(
@@ -47,20 +83,15 @@ def forecast(
     begin: Moment | None = None,
 ) -> Forecast:
     """What `transfer_style` will need for pictures of these sizes (width, height) in pixels."""
-    evaluated = seen = largest = last = 0.0
-    for scale in plan_scales(settings, begin):
-        width, height = fitted_size(photo, scale.size)
-        side = style_side(scale, settings)
-        styles = [w * h for w, h in (fitted_size(painting, side) for painting in paintings)]
-        evaluated += width * height * (scale.iterations + len(scale.phases))
-        last = width * height + sum(styles)
-        seen += last
-        largest = max(largest, width * height, *styles)
-    seen += last + width * height  # the finished picture in float32, and its targets
-    seconds = (evaluated + FORWARD * seen) * seconds_per_pixel(network)
-    narrow = network.dtype == torch.bfloat16
+    work = work_of(photo, paintings, settings, begin)
+    return Forecast(work.pixels * seconds_per_pixel(network), bytes_for(work, network.dtype))
+
+
+def bytes_for(work: Work, dtype: torch.dtype) -> int:
+    """The most that a run holds, with a network of this dtype."""
+    narrow = dtype == torch.bfloat16
     per_pixel = BYTES_PER_PIXEL[torch.bfloat16 if narrow else torch.float32]
-    return Forecast(seconds, BYTES_AT_LEAST + round(largest * per_pixel))
+    return BYTES_AT_LEAST + round(work.largest * per_pixel)
 
 
 class TooLargeError(ValueError):
@@ -73,13 +104,17 @@ def admit(
     """What a run will need here. Raises `TooLargeError` when this machine has not enough memory."""
     network = load_network(settings)
     expected = forecast(network, photo, paintings, settings, begin)
-    free = available_memory(network)
+    check_room(expected, available_memory(network))
+    return expected
+
+
+def check_room(expected: Forecast, free: int | None) -> None:
+    """Raises `TooLargeError` when a run needs more memory than there is, as far as one can tell."""
     if free is not None and expected.bytes > free:
         raise TooLargeError(
             f"At this size a picture needs {expected.bytes / 1e9:.1f} GB of memory, and"
             f" {free / 1e9:.1f} GB are free here. Please choose a smaller size."
         )
-    return expected
 
 
 def seconds_per_pixel(network: VGG) -> float:
@@ -111,6 +146,12 @@ def available_memory(network: VGG) -> int | None:
     kibibytes = _number(Path("/proc/meminfo"), "MemAvailable:")
     grants = [kibibytes * 1024 if kibibytes else None, _left_in_container()]
     return min((amount for amount in grants if amount is not None), default=None)
+
+
+def _area(picture: Size, side: int) -> int:
+    """Pixels of a picture with its longest side brought to `side`."""
+    width, height = fitted_size(picture, side)
+    return width * height
 
 
 def _number(path: Path, name: str) -> int | None:

@@ -22,8 +22,9 @@ from PIL import Image
 from nst.recipe import MOST_PASSAGES, MOST_STYLES, Ingredient, Passage, Recipe, software
 from nst.settings import SettingsError, TransferSettings, options
 from nst.sheet import Grid, paint_sheet
-from nst.transfer import Moment, TransferStep, pick_device, transfer_style
+from nst.transfer import Moment, TransferStep, run_device, transfer_style
 from nst.weights import WeightsError
+from nst.zerogpu import GPUError
 
 log = logging.getLogger("nst.jobs")
 
@@ -83,7 +84,7 @@ class Task:
                     self._become(self._end)
                     return
         except Exception as error:
-            self._become(State.FAILED, sentence_of(error))
+            self._become(self._end_after(error), sentence_of(error))
         except BaseException:
             self._become(State.STOPPED)
             raise
@@ -91,6 +92,9 @@ class Task:
     def _pieces(self) -> Iterator[object]:
         """The work itself; finished when it ends."""
         raise NotImplementedError
+
+    def _end_after(self, error: Exception) -> State:
+        return State.FAILED
 
     def stop(self, note: str = "", end: State = State.STOPPED) -> None:
         """End after the present iteration, with what there is. What has ended stays as it is."""
@@ -263,7 +267,7 @@ class Job(Task):
                 passages=self.course,
                 iterations=self.moment.iteration if self.moment else 0,
                 colors=self.colors,
-                device=str(pick_device()),
+                device=run_device(),
                 software=software(),
             )
 
@@ -274,6 +278,8 @@ class Job(Task):
                 yield step
                 if self._wish and step.iteration > self.passages[-1].iteration:
                     break
+            else:
+                self._check_progress()
 
     def _begin_passage(self) -> bool:
         """Take up what was wished for meanwhile. False, and finished, when nothing is left to
@@ -299,16 +305,36 @@ class Job(Task):
             return True
 
     def _paint_passage(self) -> Iterator[TransferStep]:
+        """The steps that come with a picture, which an engine may leave out in between; not the
+        last one's. What has no picture yet does not count, so `moment` is always the last step's.
+        """
         before, passage = self.seconds, self.passages[-1]
+        figures: list[TransferStep] = []
         for step in self.engine(self.content, self.paintings, passage.settings, begin=self.moment):
+            elapsed = before + step.elapsed
+            figures.append(replace(step, elapsed=elapsed).without_pixels())
+            if not step.has_picture:
+                continue
             moment = Moment(step.image, step.iteration)
             with self.lock:
                 self.moment, self._is_bare = moment, False
-                self.seconds = before + step.elapsed
-                step = replace(step, elapsed=self.seconds).without_pixels()
-                self.steps.append(step)
+                self.seconds = elapsed
+                self.steps += figures
                 self.version += 1
-            yield step
+            yield figures[-1]
+            figures = []
+
+    def _check_progress(self) -> None:
+        """An engine may end early, and the next passage goes on from there; but not for ever."""
+        passage = self.passages[-1]
+        reached = self.moment.iteration if self.moment else 0
+        if reached <= passage.iteration < passage.settings.iterations:
+            raise RuntimeError("the engine ended where it began")
+
+    def _end_after(self, error: Exception) -> State:
+        """Without a GPU the picture can be continued some other time."""
+        can_wait = isinstance(error, GPUError) and self.moment is not None
+        return State.STOPPED if can_wait else State.FAILED
 
     def _index_of(self, wish: Wish) -> int:
         """Where the wish's painting is among the job's, which it joins when it is new."""
@@ -382,7 +408,7 @@ def owner_of(visitor: str) -> str:
 
 def sentence_of(error: Exception) -> str:
     """What to tell the visitor; what only we can mend goes to the log instead."""
-    if isinstance(error, (SettingsError, WeightsError, FloatingPointError)):
+    if isinstance(error, (SettingsError, WeightsError, FloatingPointError, GPUError)):
         return str(error)
     log.error("a run failed", exc_info=error)
     return UNEXPECTED

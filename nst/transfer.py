@@ -32,6 +32,9 @@ GUIDED_AGAIN_FROM = 40  # the same for a picture to go on from: it has more to l
 EXACT = 0.2  # of those at full size
 LARGEST_STYLE = 2048  # pixels; a larger painting would need many gigabytes for little more detail
 
+borrowed = ""
+"""A device that runs have in other processes only (`nst.zerogpu` knows), or none."""
+
 
 @dataclass(frozen=True)
 class TransferStep:
@@ -63,6 +66,11 @@ class TransferStep:
         """The picture as it was painted, 8-bit RGB; converted when asked for. `dial_colors` makes
         of it what `settings.colors` asks for."""
         return to_image(self.pixels)
+
+    @property
+    def has_picture(self) -> bool:
+        """Whether the pixels are there, and not only the figures."""
+        return self.pixels.numel() > 0
 
     def without_pixels(self) -> TransferStep:
         """The figures alone, for keeping many steps in little memory."""
@@ -287,19 +295,26 @@ def enlarge(change: Tensor, *, onto: Tensor) -> Tensor:
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The best device there is, or the one named. Raises `ValueError` when it is not there."""
+    """The best device there is, but for a borrowed one, or the one named. Raises `ValueError` when
+    it is not there."""
     available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
     if name == "auto":
-        return torch.device(next(device for device, there in available.items() if there))
+        there = (device for device, is_there in available.items() if is_there)
+        return torch.device(next(device for device in there if device != borrowed))
     if name not in available:
         raise ValueError(f"device must be one of auto, {', '.join(available)}, not {name!r}")
     if not available[name]:
         raise ValueError(f"this machine has no {name} device")
     return torch.device(name)
+
+
+def run_device() -> str:
+    """The name of the device that runs are painted on: the best there is, or a borrowed one."""
+    return borrowed or pick_device().type
 
 
 def load_network(settings: TransferSettings = DEFAULTS, device: str = "auto") -> VGG:
@@ -312,7 +327,10 @@ def load_network(settings: TransferSettings = DEFAULTS, device: str = "auto") ->
 @functools.lru_cache(maxsize=4)
 def _cached_network(weights: str, pooling: str, device: torch.device, dtype: torch.dtype) -> VGG:
     network = VGG(load_weights(weights), pooling=pooling, device=device, dtype=dtype)
-    network.warm_up()
+    if device.type == borrowed:
+        network.lay_out()  # nothing can be computed there
+    else:
+        network.warm_up()
     return network
 
 

@@ -123,6 +123,11 @@ class VGG:
             lambda layer, gradient: gradient if gradient is not None else trace.activations[layer],
         )
 
+    def lay_out(self) -> None:
+        """The same without any computing on the device."""
+        for name in _down_to_deepest({"relu5_1"}):
+            self.convolutions[name].lay_out()
+
     @functools.cached_property
     def in_float32(self) -> VGG:
         """The same network, wide enough for costs that are shown."""
