@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageOps
 
@@ -17,22 +18,11 @@ FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER.parent))  # runs from a clone, nothing installed
 
 from nst import TransferSettings, load_image, stylize  # noqa: E402
+from nst.hub.collection import Picture, read_collection  # noqa: E402
 
 TILE = (300, 220)
 INSET = (84, 84)
 GAP = 6
-PAIRS = (  # content, style, look: pure patterns need a light touch to leave the scene standing
-    ("castle", "night_impasto", "Balanced"),
-    ("moose", "stained_glass", "Light touch"),
-    ("bridge", "birch_sunset", "Balanced"),
-    ("astronaut", "mosaic_koi", "Balanced"),
-    ("honey-bee", "marbled_paper", "Light touch"),
-    ("coffee", "cubist_shards", "Balanced"),
-    ("rocket", "gilded_garden", "Light touch"),
-    ("castle", "woodblock_waves", "Light touch"),
-    ("moose", "ink_hatching", "Light touch"),
-    ("bridge", "pointillism", "Balanced"),
-)
 COLUMNS = 5
 
 
@@ -44,23 +34,20 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=defaults.iterations)
     parser.add_argument("--output", type=Path, default=FOLDER / "results.jpg")
     options = parser.parse_args()
-    tiles = [
-        tile(
-            content,
-            style,
-            TransferSettings.of_look(look).replace(
-                size=options.size, iterations=options.iterations
-            ),
-        )
-        for content, style, look in PAIRS
-    ]
+    changes = {"size": options.size, "iterations": options.iterations}
+    results = [picture for picture in read_collection(FOLDER) if picture.role == "result"]
+    tiles = [tile(wanted, TransferSettings.of_look(wanted.look), changes) for wanted in results]
     layout(tiles).save(options.output, quality=88)
 
 
-def tile(content: str, style: str, settings: TransferSettings) -> Image.Image:
-    """One result, with its style in the corner."""
-    painting = load_image(FOLDER / "style" / f"{style}.jpg")
-    result = stylize(load_image(FOLDER / "content" / f"{content}.jpg"), painting, settings)
+def tile(wanted: Picture, settings: TransferSettings, changes: dict[str, Any]) -> Image.Image:
+    """One result, with its style in the corner; the bundled file where that is what is wanted."""
+    painting = load_image(FOLDER / wanted.style)
+    settings = settings.replace(**changes)
+    if wanted.recipe and settings.paints_like(wanted.recipe.settings):
+        result = load_image(FOLDER / wanted.file_name)
+    else:
+        result = stylize(load_image(FOLDER / wanted.content), painting, settings)
     picture = ImageOps.fit(result, TILE, Image.Resampling.LANCZOS)
     inset = ImageOps.expand(ImageOps.fit(painting, INSET, Image.Resampling.LANCZOS), 3, "white")
     picture.paste(inset, (TILE[0] - inset.width - 5, TILE[1] - inset.height - 5))

@@ -86,9 +86,10 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError(f"with --recipe the settings are the recipe's; leave out {flag}")
     settings = TransferSettings(**given)
 
-    from nst import load_image, save_png  # after --help: torch takes seconds
+    from nst import load_image  # after --help: torch takes seconds
     from nst.color import dial_colors
-    from nst.recipe import KEYWORD, new_recipe, read_recipe, repaint
+    from nst.images import whole_file
+    from nst.recipe import new_recipe, read_recipe, repaint, signed_png
     from nst.transfer import load_network, pick_device
 
     content, *styles = (_load(load_image, path) for path in (options.content, *options.styles))
@@ -111,7 +112,8 @@ def run(options: argparse.Namespace) -> None:
     used = dataclasses.replace(
         recipe, content=fresh.content, styles=fresh.styles, device=device, software=fresh.software
     )
-    save_png(picture, output, {KEYWORD: used.to_text()})
+    with whole_file(output) as temporary:
+        temporary.write_bytes(signed_png(picture, used))
 
 
 def print_bar(step: TransferStep, stream: TextIO) -> None:

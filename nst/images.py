@@ -83,6 +83,18 @@ def fitted_size(size: tuple[int, int], longest_side: int) -> tuple[int, int]:
     return width, height
 
 
+def png_bytes(
+    image: Image.Image, text: Mapping[str, str] | None = None, *, compression: int = 6
+) -> bytes:
+    """A PNG with `text` chunks of ASCII by keyword; `compression` is from 0 to 9."""
+    chunks = PngInfo()
+    for keyword, value in (text or {}).items():
+        chunks.add_text(keyword, value)
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", pnginfo=chunks, compress_level=compression)
+    return buffer.getvalue()
+
+
 def save_png(
     image: Image.Image,
     path: str | os.PathLike[str],
@@ -90,13 +102,11 @@ def save_png(
     *,
     compression: int = 6,
 ) -> None:
-    """Write a PNG whole or not at all, with `text` chunks of ASCII by keyword; `compression` is
-    from 0 to 9. Raises `OSError` when the folder cannot be written to."""
-    chunks = PngInfo()
-    for keyword, value in (text or {}).items():
-        chunks.add_text(keyword, value)
+    """Write `png_bytes` whole or not at all. Raises `OSError` when the folder cannot be written
+    to."""
+    data = png_bytes(image, text, compression=compression)
     with whole_file(path) as temporary:
-        image.save(temporary, format="PNG", pnginfo=chunks, compress_level=compression)
+        temporary.write_bytes(data)
 
 
 @contextlib.contextmanager

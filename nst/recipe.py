@@ -31,7 +31,7 @@ import torch
 from PIL import Image
 
 from nst import __version__
-from nst.images import hash_of
+from nst.images import hash_of, png_bytes
 from nst.settings import SettingsError, TransferSettings
 from nst.transfer import Moment, TransferStep, transfer_style
 
@@ -150,6 +150,13 @@ class Recipe:
             },
             separators=(",", ":"),
         )
+
+
+def signed_png(picture: Image.Image, recipe: Recipe) -> bytes:
+    """The picture as it is delivered: a PNG with its recipe, and nothing else, in its text."""
+    bare = picture.copy()
+    bare.info = {}  # Pillow would write the profile that an upload came with
+    return png_bytes(bare, {KEYWORD: recipe.to_text()})
 
 
 def software() -> dict[str, str]:

@@ -368,14 +368,15 @@ def test_saved_png_has_ordinary_permissions(tmp_path: Path, photo: Image.Image) 
 def test_an_interrupted_save_leaves_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: Image.Image, failure: BaseException
 ) -> None:
-    def save(_image: Image.Image, file: Path, **_options: object) -> None:
-        file.write_bytes(b"half a picture")
+    def write(file: Path, data: bytes) -> None:
+        with file.open("wb") as target:
+            target.write(data[: len(data) // 2])
         raise failure
 
     path = tmp_path / "out.png"
     path.write_bytes(b"an older file")
-    monkeypatch.setattr(Image.Image, "save", save)
-    with pytest.raises(type(failure)):
+    with monkeypatch.context() as patched, pytest.raises(type(failure)):
+        patched.setattr(Path, "write_bytes", write)
         save_png(photo, path)
     assert path.read_bytes() == b"an older file"
     assert os.listdir(tmp_path) == ["out.png"]

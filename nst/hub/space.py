@@ -1,0 +1,86 @@
+"""The page on Hugging Face Spaces: creating the Space, and bringing the repository there.
+
+Knows git and the Hub's Spaces; nothing of pictures.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from huggingface_hub import HfApi
+
+from nst.hub.client import HubError, Published, explained, files_of, publish
+
+KEPT = (".gitattributes",)  # the Hub's own file, which says what its storage keeps elsewhere
+THUMBNAIL = "examples/results.jpg"
+ZEROGPU_TORCH = {  # the newest that ZeroGPU listed in November 2026; a CPU or a GPU takes any
+    "torch>=2.8": "torch>=2.8,<2.12",
+    "torchvision>=0.23": "torchvision>=0.23,<0.27",
+}
+
+
+def deploy(
+    repo: str,
+    folder: Path,
+    *,
+    private: bool = False,
+    hardware: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    api: HfApi | None = None,
+) -> Published:
+    """Create the Space `owner/name` where there is none, set its variables, and make its files
+    those that git tracks in `folder`, in one commit; what is the same already is not sent.
+
+    `hardware` is a flavour of the Hub, such as cpu-basic or zero-a10g; the default is what the
+    account's Spaces begin with. Raises `HubError`.
+    """
+    api = api or HfApi()
+    files = tracked_files(folder)
+    files["README.md"] = with_thumbnail(files["README.md"], f"{api.endpoint}/spaces/{repo}")
+    if hardware and hardware.startswith("zero"):
+        files["requirements.txt"] = for_zerogpu(files["requirements.txt"])
+    with explained(repo):
+        api.create_repo(
+            repo,
+            repo_type="space",
+            space_sdk="gradio",
+            space_hardware=cast(Any, hardware),  # new flavours come before their names do
+            private=private,
+            exist_ok=True,
+        )
+        for name, value in (variables or {}).items():
+            api.add_space_variable(repo, name, value)
+    there = files_of(api, repo, "space")
+    gone = set(there) - set(files) - set(KEPT)
+    return publish(api, repo, files, "The page as it is now", kind="space", there=there, gone=gone)
+
+
+def with_thumbnail(readme: bytes, space: str) -> bytes:
+    """The README with the picture that stands for the Space elsewhere, which has to be an address
+    and so depends on where it is deployed to."""
+    line = f"thumbnail: {space}/resolve/main/{THUMBNAIL}\n"
+    return readme.replace(b"---\n", b"---\n" + line.encode(), 1)
+
+
+def for_zerogpu(requirements: bytes) -> bytes:
+    """The requirements with the newest torch that ZeroGPU is known to run. Raises `HubError` when
+    they are not the ones that are expected here."""
+    lines = requirements.decode().splitlines()
+    if not set(ZEROGPU_TORCH) <= set(lines):
+        raise HubError("requirements.txt does not ask for torch in the way that ZeroGPU needs.")
+    return "".join(f"{ZEROGPU_TORCH.get(line, line)}\n" for line in lines).encode()
+
+
+def tracked_files(folder: Path) -> dict[str, bytes]:
+    """What git tracks in `folder`, as it lies there, by path. Raises `HubError` outside of git."""
+    try:
+        listed = subprocess.run(
+            ["git", "ls-files", "-z"], cwd=folder, capture_output=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        raise HubError("Only a clone can be deployed: git does not know this folder.") from None
+    names = [name for name in listed.stdout.decode().split("\0") if name]
+    return {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
