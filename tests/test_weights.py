@@ -109,7 +109,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unknown_source_is_refused_with_the_list() -> None:
-    with pytest.raises(ValueError, match="must be one of original, torchvision, not 'caffe'"):
+    with pytest.raises(ValueError, match="must be one of original, torchvision, hub, not 'caffe'"):
         load_weights("caffe")
 
 
