@@ -9,25 +9,37 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
+from huggingface_hub.utils import disable_progress_bars
+from starlette.middleware import Middleware
 
+from nst import zerogpu
+from nst.caches import cache_folder
 from nst.forecast import seconds_per_pixel
+from nst.hub import HubError
+from nst.hub.gallery import Gallery, community
 from nst.settings import GATYS_STYLE_LAYERS, options
 from nst.texture import TextureBook
 from nst.transfer import load_network
 from nst.workshop import Limits, Workshop
+from page.community import add_community
 from page.controls import OTHER_LAYERS, Controls
 from page.easel import add_easel
 from page.endpoint import add_endpoint
+from page.examples import Shelf, arrival_of, picker, row_markup
+from page.exhibits import Exhibits
 from page.files import file_routes
 from page.gallery import add_gallery
-from page.inputs import picture_input
+from page.inputs import Input, picture_input
+from page.publishing import SignInGuard, add_publishing
 from page.sheets import add_sheet
 from page.studio import Studio
+from page.watching import AT_ONCE, Tabs
 
 MAX_WAITING = 500  # events in Gradio's queue; pictures wait in the workshop's own line
 MAX_EVENTS = 500  # at once; every tab that looks at a picture holds one or two
@@ -40,21 +52,30 @@ INTRODUCTION = """
 Drop in a photo and a painting, and watch them become one picture.
 """
 
+FINISHED = "Painted beforehand: click one to see it before and after, with its settings."
 
-def build_demo(workshop: Workshop) -> gr.Blocks:
-    """The page, not yet served; its pictures are painted in `workshop`."""
+
+def build_demo(
+    workshop: Workshop, shelf: Shelf | None = None, gallery: Gallery | None = None
+) -> gr.Blocks:
+    """The page, not yet served; its pictures are painted in `workshop`, its examples those of
+    `shelf` (the bundled ones), and `gallery` is what visitors publish to, if there is one."""
+    shelf = shelf or Shelf()
     with gr.Blocks(
         title="Neural Style Transfer", delete_cache=TEMPORARY_FILES, analytics_enabled=False
     ) as demo:
         gr.Markdown(INTRODUCTION, elem_id="introduction")
+        finished = picker("finished-examples")
         visitor = gr.BrowserState("", storage_key="nst-visitor", secret="nst")
         current, to_follow, sheet = gr.State(""), gr.State(""), gr.State("")
-        controls = Controls()
+        controls, tabs = Controls(), Tabs()
         with gr.Row(elem_id="studio"):
             with gr.Column(elem_classes="inputs"):
                 with gr.Row():
-                    photo = picture_input("Photo", "content", ["upload", "webcam", "clipboard"])
-                    painting = picture_input("Painting", "style", ["upload", "clipboard"])
+                    photo = picture_input(
+                        "Photo", "content", ["upload", "webcam", "clipboard"], shelf
+                    )
+                    painting = picture_input("Painting", "style", ["upload", "clipboard"], shelf)
                 look = controls.add_looks()
                 with gr.Row():
                     copy_link = gr.Button("Copy link", size="sm", min_width=100)
@@ -74,31 +95,67 @@ def build_demo(workshop: Workshop) -> gr.Blocks:
                 )
             with gr.Column(elem_id="easel"):
                 easel = add_easel(controls)
+                publishing = add_publishing(gallery)
             with gr.Column(elem_classes="settings"):
                 add_settings(controls)
         panel = add_sheet()
         with gr.Accordion("Your pictures", open=True, elem_id="pictures"):
-            gallery = add_gallery()
+            own_pictures = add_gallery()
+        public = add_community(gallery)
         controls.wire(look)
-        Studio(
+        studio = Studio(
             workshop=workshop,
             book=TextureBook(workshop.archive.folder / "textures") if workshop.archive else None,
+            shelf=shelf,
             visitor=visitor,
             current=current,
             to_follow=to_follow,
-            photo=photo,
-            painting=painting,
+            photo=photo.image,
+            painting=painting.image,
             controls=controls,
             easel=easel,
             panel=panel,
             sheet=sheet,
-            gallery=gallery,
-            bring_back=bring_back,
+            gallery=own_pictures,
             copy_link=copy_link,
             link=link,
-        ).wire(demo)
+            tabs=tabs,
+        )
+        arrival = studio.wire(demo)
+        show_shelf(demo, shelf, finished, photo, painting)
+        exhibits = Exhibits(
+            shelf, gallery, controls, easel, photo.image, painting.image, current, tabs,
+            is_live=lambda id: studio.live_job(id) is not None,
+        )  # fmt: skip
+        exhibits.wire(finished, public.grid, bring_back)
+        public.wire(
+            publishing.wire(arrival, current, visitor, studio.own_job) if publishing else None
+        )
         add_endpoint(workshop)
     return demo.queue(max_size=MAX_WAITING)
+
+
+def show_shelf(
+    demo: gr.Blocks, shelf: Shelf, finished: gr.HTML, photo: Input, painting: Input
+) -> None:
+    """Fill the rows of examples, and again when those of the Hub have arrived."""
+
+    def rows() -> dict[Component, str]:
+        pictures = row_markup(shelf.of_role("result"), "Finished pictures")
+        return {
+            finished: f"<p class='hint'>{FINISHED}</p>{pictures}" if pictures else "",
+            photo.row: photo.row_of(shelf),
+            painting.row: painting.row_of(shelf),
+        }
+
+    async def refill() -> AsyncIterator[dict[Component, Any]]:
+        yield rows()  # the page was built when there were fewer
+        if await arrival_of(shelf):
+            yield rows()
+
+    for part, markup in rows().items():
+        part.value = markup
+    demo.load(refill, None, [finished, photo.row, painting.row], **AT_ONCE)
 
 
 def add_settings(controls: Controls) -> None:
@@ -117,12 +174,29 @@ def add_settings(controls: Controls) -> None:
 def open_workshop() -> Workshop:
     """The workshop that the environment asks for: `NST_JOBS` is the folder where pictures are kept,
     `NST_GRACE` how many seconds a job goes on with nobody watching."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = Path(os.environ.get("NST_JOBS") or cache / "nst" / "jobs")
+    folder = Path(os.environ.get("NST_JOBS") or cache_folder() / "jobs")
     grace = float(os.environ.get("NST_GRACE") or Limits.grace)
     workshop = Workshop(folder, Limits(grace=grace, grace_in_line=min(grace, Limits.grace_in_line)))
     workshop.sweep()
     return workshop
+
+
+def open_shelf() -> Shelf:
+    """The bundled examples, and those of the Hub that `NST_EXAMPLES_REPO` and
+    `NST_EXAMPLES_REVISION` name."""
+    repo = os.environ.get("NST_EXAMPLES_REPO", "")
+    shelf = Shelf(repo=repo, revision=os.environ.get("NST_EXAMPLES_REVISION") or None)
+    shelf.start()
+    return shelf
+
+
+def open_gallery() -> Gallery | None:
+    """The public gallery, where `NST_GALLERY_REPO` names one."""
+    try:
+        return community()
+    except HubError as error:
+        logging.getLogger("page").warning("no public gallery: %s", error)
+        return None
 
 
 def theme() -> gr.themes.Base:
@@ -146,13 +220,16 @@ def theme() -> gr.themes.Base:
     )
 
 
-def launch_options(workshop: Workshop) -> Mapping[str, Any]:
+def launch_options(workshop: Workshop, gallery: Gallery | None = None) -> Mapping[str, Any]:
     """How the page is served; tests use the same."""
     return {
         "theme": theme(),
         "css_paths": [HERE / "page" / "style.css"],
         "head_paths": [HERE / "page" / "head.html"],
-        "app_kwargs": {"routes": file_routes(workshop)},
+        "app_kwargs": {
+            "routes": file_routes(workshop, gallery),
+            "middleware": [Middleware(SignInGuard)],
+        },
         "max_threads": MAX_EVENTS,
         "max_file_size": MAX_UPLOAD,
         "enable_monitoring": False,
@@ -173,12 +250,17 @@ def is_our_business(record: logging.LogRecord) -> bool:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for client in ("httpx", "httpx2"):  # their addresses may hold tokens and signatures
+        logging.getLogger(client).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.error").addFilter(is_our_business)
-    seconds_per_pixel(load_network())  # before the first visitor waits for it
+    disable_progress_bars()  # of the Hub; the log is for lines
+    if zerogpu.is_here():
+        zerogpu.prepare()
+    else:
+        seconds_per_pixel(load_network())  # before the first visitor waits for it
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite end, like Ctrl+C
-    workshop = open_workshop()
+    workshop, shelf, gallery = open_workshop(), open_shelf(), open_gallery()
     try:
-        build_demo(workshop).launch(**launch_options(workshop))
+        build_demo(workshop, shelf, gallery).launch(**launch_options(workshop, gallery))
     finally:
         workshop.close()

@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.components import Component
+from PIL import Image
 
 from nst.color import dial_colors
 from nst.forecast import Forecast
@@ -19,6 +20,7 @@ from nst.jobs import Job, State
 from page import charts
 from page.controls import Controls
 from page.pictures import cached_webp
+from page.sentences import sentence_of
 
 PREVIEW_SIDE = 768  # pixels; larger previews would only slow the connection down
 MORE = 30  # iterations
@@ -125,6 +127,12 @@ class Easel:
         """Ready for a click, with a line of status."""
         return {**self._buttons(live=False), self.status: charts.message(text)}
 
+    def refusal(self, error: Exception) -> dict[Component, Any]:
+        """A sentence in the status and as a toast; nothing else moves."""
+        sentence = sentence_of(error)
+        gr.Warning(sentence)
+        return self.idle(sentence)
+
     def getting_ready(self) -> dict[Component, Any]:
         """A run was asked for, and its pictures are being opened."""
         return {
@@ -149,7 +157,7 @@ class Easel:
         return {
             **self._buttons(live=True),
             **self.empty(),
-            self.status: charts.message(f"About {charts.duration(expected.seconds)} from here."),
+            self.status: charts.message(expectation(expected)),
         }
 
     def resumed(self, expected: Forecast) -> dict[Component, Any]:
@@ -158,7 +166,7 @@ class Easel:
             **self._buttons(live=True),
             self.finish: gr.update(visible=False),
             self.film: gr.update(visible=False),
-            self.status: charts.message(f"About {charts.duration(expected.seconds)} from here."),
+            self.status: charts.message(expectation(expected)),
         }
 
     def waiting(self, ahead: int, seconds: float) -> dict[Component, Any]:
@@ -223,6 +231,21 @@ class Easel:
             self.timelapse: timelapse_markup(job),
         }
 
+    def exhibit(
+        self, picture: Image.Image, text: str, photo: Image.Image | None = None
+    ) -> dict[Component, Any]:
+        """A finished picture that is nobody's job here, beside the photo where that is known."""
+        updates = {**self._buttons(live=False), **self.empty(), self.status: charts.message(text)}
+        if photo is None:
+            return {**updates, self.preview: gr.update(value=picture, visible=True)}
+        before = cached_webp(photo.resize(picture.size), self.comparison)
+        after = cached_webp(picture, self.comparison)
+        return {
+            **updates,
+            self.preview: gr.update(value=None, visible=False),
+            self.comparison: gr.update(value=(before, after), visible=True),
+        }
+
     def shared(self, job: Job, share: str) -> dict[Component, Any]:
         """Somebody else's finished picture, to be looked at."""
         assert job.moment is not None
@@ -248,6 +271,14 @@ class Easel:
             self.go: gr.update(interactive=not live),
             self.stop: gr.update(interactive=live),
         }
+
+
+def expectation(expected: Forecast) -> str:
+    """How long a run will take, and what it will cost the visitor."""
+    text = f"About {charts.duration(expected.seconds)} from here."
+    if expected.borrowed:
+        text += f" It borrows a GPU for at most {expected.borrowed} s of your daily time."
+    return text
 
 
 def add_easel(controls: Controls) -> Easel:

@@ -16,8 +16,7 @@ from gradio.components import Component
 from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
 
-from nst import TransferSettings, TransferStep
-from nst.forecast import admit
+from nst import TransferSettings, TransferStep, zerogpu
 from nst.jobs import UNEXPECTED, Job, State
 from nst.settings import DEFAULTS, options, parse_layer_weights
 from nst.workshop import Workshop
@@ -90,7 +89,7 @@ def add_endpoint(workshop: Workshop) -> None:
             colors: from -1, the photo's own colours, to 1, the painting's; 0 as painted
             seed: for start=noise
             precision: auto, float32 or bfloat16
-            weights: original or torchvision
+            weights: original, torchvision or hub
 
         Returns:
             the picture so far, and its costs; the last one is the finished picture
@@ -135,8 +134,9 @@ def add_endpoint(workshop: Workshop) -> None:
 
     def begin(content: str, style: str, settings: TransferSettings) -> Job:
         photo, painting = load_named(content, "content"), load_named(style, "style")
-        admit(photo.size, [painting.size], settings)
-        job = Job(photo, [painting], settings, visitor=secrets.token_hex(16))
+        zerogpu.admit(photo.size, [painting.size], settings)
+        visitor = secrets.token_hex(16)
+        job = Job(photo, [painting], settings, visitor=visitor, engine=zerogpu.engine())
         workshop.submit(job)
         return job
 

@@ -1,29 +1,42 @@
-"""The bundled example pictures, as a row of pictures to click.
+"""The examples: photos, paintings and finished pictures to click, bundled and from the Hub.
 
-Knows the `examples/` folder and the markup of the row; what a click does is the page's business.
+Knows collections of pictures and the markup of a row; what a click does is the page's business.
 """
 
 from __future__ import annotations
 
-import functools
+import asyncio
 import html
-from dataclasses import dataclass
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import gradio as gr
+from gradio.processing_utils import save_file_to_cache
 from PIL import Image, ImageOps
 
-from nst import load_image
+from nst import ImageError, load_image
+from nst.hub import HubError
+from nst.hub.client import asked
+from nst.hub.collection import Picture, read_collection
+from nst.hub.examples import cached, fetch
 from nst.recipe import Ingredient
 from page.pictures import data_url
 
+log = logging.getLogger("page")
+
 FOLDER = Path(__file__).parent.parent / "examples"
-THUMBNAIL = (160, 120)
-FIRST = {"content": "castle", "style": "night_impasto"}  # what the page opens with
+THUMBNAIL = {"content": (160, 120), "style": (160, 120), "result": (280, 210)}
+LOOK_EVERY = 0.3  # seconds
+PATIENCE = 300.0  # seconds for the Hub; a silent server would keep the library waiting without end
 
 ON_LOAD = """
-element.querySelectorAll("button").forEach((button, index) =>
-    button.addEventListener("click", () => trigger("select", {index: index})));
+element.addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-name]");
+    if (button) trigger("select", {name: button.dataset.name});
+});
 """
 
 
@@ -31,50 +44,128 @@ element.querySelectorAll("button").forEach((button, index) =>
 class Example:
     """One picture that a visitor can click."""
 
+    picture: Picture
     path: Path
+    name: str  # what links call it; no two on a shelf have the same
+    ingredient: Ingredient  # what recipes call it
+    thumbnail: str  # a small picture, as an address
 
     @property
     def title(self) -> str:
-        return self.path.stem.replace("_", " ").replace("-", " ").capitalize()
+        return self.picture.title
 
-    def thumbnail(self) -> str:
-        """A small picture, as an address."""
-        with Image.open(self.path) as image:
-            image.draft("RGB", (THUMBNAIL[0] * 2, THUMBNAIL[1] * 2))  # decode no more than needed
-            return data_url(ImageOps.fit(image.convert("RGB"), THUMBNAIL, Image.Resampling.LANCZOS))
+    @property
+    def role(self) -> str:
+        return self.picture.role
 
-    @functools.cached_property
-    def ingredient(self) -> Ingredient:
-        """What recipes call it."""
-        return Ingredient.of(load_image(self.path))
+    @property
+    def caption(self) -> str:
+        """Title, artist and licence, as far as they are known."""
+        known = (self.title, self.picture.artist, self.picture.licence)
+        return ", ".join(filter(None, known))
 
-
-def examples(role: str) -> list[Example]:
-    """The pictures of a role, `content` or `style`, the one to start with first."""
-    paths = (FOLDER / role).glob("*.jpg")
-    return [Example(p) for p in sorted(paths, key=lambda p: (p.stem != FIRST[role], p.stem))]
-
-
-@functools.lru_cache(maxsize=1)
-def all_examples() -> dict[str, Example]:
-    """Every bundled picture by its name, which is what links call it."""
-    return {e.path.stem: e for role in FIRST for e in examples(role)}
+    def as_value(self, cache: str) -> str:
+        """A path that the page may show: the bundled file, or a copy in Gradio's `cache`."""
+        if self.path.is_relative_to(FOLDER):
+            return str(self.path)
+        copy: str = save_file_to_cache(self.path, cache)
+        return copy
 
 
-def example_of(ingredient: Ingredient) -> Example | None:
-    """The bundled picture with these pixels, if it is one."""
-    return next((e for e in all_examples().values() if e.ingredient == ingredient), None)
+class Shelf:
+    """The examples that there are: the bundled ones at once, those of `repo` on the Hub when they
+    have arrived. Whatever goes wrong with them is one line in the log."""
+
+    def __init__(
+        self, folder: Path = FOLDER, *, repo: str = "", revision: str | None = None
+    ) -> None:
+        self.repo, self.revision = repo, revision
+        self.examples: tuple[Example, ...] = ()  # replaced, never changed
+        self.is_settled = threading.Event()  # nothing more will arrive
+        self._take(folder)
+        if not repo:
+            self.is_settled.set()
+
+    def start(self) -> None:
+        """Begin to fetch what is on the Hub, in the background."""
+        if self.repo:
+            threading.Thread(target=self._fetch, name="examples", daemon=True).start()
+
+    def of_role(self, role: str) -> list[Example]:
+        """The pictures of a role, `content`, `style` or `result`, in their order."""
+        return [example for example in self.examples if example.role == role]
+
+    def find(self, name: str) -> Example | None:
+        return next((example for example in self.examples if example.name == name), None)
+
+    def example_of(self, ingredient: Ingredient) -> Example | None:
+        """The picture with these pixels, if it is one."""
+        return next((e for e in self.examples if e.ingredient == ingredient), None)
+
+    def _fetch(self) -> None:
+        try:
+            present = cached(self.repo, self.revision)
+            if present:
+                self._take(present)
+            newest = asked(self.repo, lambda: fetch(self.repo, self.revision), within=PATIENCE)
+            if newest != present:
+                self._take(newest)
+            log.info("%d examples, those of %s included", len(self.examples), self.repo)
+        except HubError as error:
+            log.warning("no (new) examples from the Hub: %s", error)
+        except Exception as error:  # a full disk, or what a hostile file can do
+            log.warning("no (new) examples from %s: %s", self.repo, type(error).__name__)
+        finally:
+            self.is_settled.set()
+
+    def _take(self, folder: Path) -> None:
+        """Add what is in a folder, but for what is there already."""
+        examples = list(self.examples)
+        for picture in read_collection(folder):
+            example = open_example(picture, folder)
+            if example is None or any(e.ingredient == example.ingredient for e in examples):
+                continue
+            if any(e.name == example.name for e in examples):
+                example = replace(example, name=f"{example.name}-{example.ingredient.sha256[:8]}")
+            examples.append(example)
+        self.examples = tuple(examples)
 
 
-def picker(pictures: list[Example], label: str, elem_id: str) -> gr.HTML:
-    """A row of pictures; choosing one triggers `select` with its index."""
+def open_example(picture: Picture, folder: Path) -> Example | None:
+    """A described picture, unless its file is missing or cannot be used."""
+    path = folder / picture.file_name
+    if not path.is_file() or (picture.role == "result" and picture.recipe is None):
+        return None
+    try:
+        image = load_image(path)
+    except ImageError as error:
+        log.warning("the example %s cannot be used: %s", picture.file_name, error)
+        return None
+    small = ImageOps.fit(image, THUMBNAIL[picture.role], Image.Resampling.LANCZOS)
+    return Example(picture, path, picture.name, Ingredient.of(image), data_url(small))
+
+
+def picker(elem_id: str) -> gr.HTML:
+    """A row of pictures; choosing one triggers `select` with its name."""
+    return gr.HTML(js_on_load=ON_LOAD, elem_id=elem_id)
+
+
+def row_markup(examples: Sequence[Example], label: str) -> str:
+    """What such a row shows; nothing when there are none."""
+    if not examples:
+        return ""
     buttons = "".join(
-        f'<button type="button" title="{html.escape(picture.title)}">'
-        f'<img alt="{html.escape(picture.title)}" src="{picture.thumbnail()}"></button>'
-        for picture in pictures
+        f'<button type="button" data-name="{html.escape(example.name)}"'
+        f' title="{html.escape(example.caption)}">'
+        f'<img alt="{html.escape(example.title)}" src="{example.thumbnail}"></button>'
+        for example in examples
     )
-    return gr.HTML(
-        f'<div class="examples" role="group" aria-label="{html.escape(label)}">{buttons}</div>',
-        js_on_load=ON_LOAD,
-        elem_id=elem_id,
-    )
+    return f'<div class="examples" role="group" aria-label="{html.escape(label)}">{buttons}</div>'
+
+
+async def arrival_of(shelf: Shelf) -> bool:
+    """Wait until all examples are there. Whether there are more than at the beginning."""
+    before = shelf.examples
+    while not shelf.is_settled.is_set():
+        await asyncio.sleep(LOOK_EVERY)
+    return shelf.examples is not before

@@ -6,10 +6,8 @@ Knows addresses and media types; whoever knows a job's id may have its files, no
 from __future__ import annotations
 
 import re
-import tempfile
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 from PIL import Image
 from starlette.requests import Request
@@ -18,9 +16,11 @@ from starlette.routing import Route
 
 from nst.archive import THUMBNAIL_SIDE
 from nst.color import dial_colors
-from nst.images import fit, save_png
+from nst.hub import HubError
+from nst.hub.gallery import Gallery
+from nst.images import fit
 from nst.jobs import Job
-from nst.recipe import KEYWORD
+from nst.recipe import signed_png
 from nst.timelapse import FORMATS, encode_timelapse
 from nst.workshop import Workshop
 from page.pictures import jpeg_bytes
@@ -33,8 +33,8 @@ FILM_PATIENCE = 20.0  # seconds that a film waits for another one
 Endpoint = Callable[[Request], Response]
 
 
-def file_routes(workshop: Workshop) -> list[Route]:
-    """What the page links to below `studio/`."""
+def file_routes(workshop: Workshop, gallery: Gallery | None = None) -> list[Route]:
+    """What the page links to below `studio/`: files of jobs, and small pictures of `gallery`."""
     encoding = threading.Lock()  # one film at a time: two would only slow each other down
 
     def job_of(request: Request) -> Job | None:
@@ -98,6 +98,15 @@ def file_routes(workshop: Workshop) -> list[Route]:
             return missing()
         return Response(delivered_png(job), media_type="image/png", headers=PRIVATE)
 
+    def publication(request: Request) -> Response:
+        try:
+            data = gallery.thumbnail(request.path_params["id"]) if gallery else None
+        except HubError:
+            data = None
+        if data is None:
+            return missing()
+        return Response(data, media_type="image/jpeg", headers=FOREVER)
+
     addresses: dict[str, Endpoint] = {
         "picture.png": picture,
         "thumbnail.jpg": thumbnail,
@@ -105,7 +114,11 @@ def file_routes(workshop: Workshop) -> list[Route]:
         "timelapse.{kind}": timelapse,
     }
     routes = [Route("/studio/{job}/" + path, endpoint) for path, endpoint in addresses.items()]
-    return [Route("/studio/shared/{share}/picture.png", shared_picture), *routes]
+    return [
+        Route("/studio/shared/{share}/picture.png", shared_picture),
+        Route("/studio/community/{id:path}.jpg", publication),
+        *routes,
+    ]
 
 
 def delivered_png(job: Job) -> bytes:
@@ -114,10 +127,7 @@ def delivered_png(job: Job) -> bytes:
         moment, recipe, paintings = job.moment, job.recipe(), job.paintings
     assert moment is not None
     dialled = dial_colors(moment.picture, job.content, paintings, recipe.colors)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "picture.png"
-        save_png(dialled, path, {KEYWORD: recipe.to_text()})
-        return path.read_bytes()
+    return signed_png(dialled, recipe)
 
 
 def film_frames(job: Job, workshop: Workshop) -> list[Image.Image]:

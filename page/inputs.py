@@ -5,6 +5,7 @@ Knows components and examples; what becomes of the pictures is others' business.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -12,25 +13,39 @@ from PIL import Image
 
 from nst import ImageError, load_image
 from page.components import untouched_image
-from page.examples import examples, picker
+from page.examples import Shelf, picker, row_markup
 
 
-def picture_input(label: str, role: str, sources: list[Any]) -> gr.Image:
+@dataclass(frozen=True)
+class Input:
+    """A picture to upload, and the row of examples beneath it."""
+
+    image: gr.Image
+    row: gr.HTML
+    label: str
+    role: str
+
+    def row_of(self, shelf: Shelf) -> str:
+        """What the row shows now."""
+        return row_markup(shelf.of_role(self.role), f"Example {self.label.lower()}s")
+
+
+def picture_input(label: str, role: str, sources: list[Any], shelf: Shelf) -> Input:
     """A picture to upload, with the examples of its role to click beneath."""
-    pictures = examples(role)
     with gr.Column(min_width=150):
         image = untouched_image(
-            str(pictures[0].path) if pictures else None,
+            next((str(example.path) for example in shelf.of_role(role)), None),
             label=label,
             sources=sources,
             height=240,
             alt_text=f"The {label.lower()} that you chose",
             elem_id=role,
         )
-        row = picker(pictures, f"Example {label.lower()}s", f"{role}-examples")
+        row = picker(f"{role}-examples")
 
-    def choose(event: gr.EventData) -> str:
-        return str(pictures[event.index].path)
+    def choose(event: gr.EventData) -> Any:
+        example = shelf.find(str(event.name))
+        return example.as_value(image.GRADIO_CACHE) if example else gr.update()
 
     row.select(
         choose,
@@ -40,7 +55,7 @@ def picture_input(label: str, role: str, sources: list[Any]) -> gr.Image:
         show_progress="hidden",
         api_visibility="private",
     )
-    return image
+    return Input(image, row, label, role)
 
 
 def load_named(path: str | None, name: str) -> Image.Image:

@@ -1,7 +1,7 @@
 """Links: the page's choices as an address, and back.
 
 `/?content=castle&style=night_impasto&beta=5&result=…`: settings that differ from the defaults by
-name, bundled pictures by theirs, and a stored result by an id that lets it be seen and nothing
+name, example pictures by theirs, and a stored result by an id that lets it be seen and nothing
 more. Knows addresses; nothing of components.
 """
 
@@ -19,7 +19,9 @@ from nst.settings import (
     options,
     parse_layer_weights,
 )
-from page.examples import FIRST, Example, all_examples
+from page.examples import Example, Shelf
+
+ROLES = ("content", "style")
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Shared:
 
 def link_to(settings: TransferSettings, examples: Mapping[str, Example], result: str) -> str:
     """The query of a link: `?beta=5`."""
-    query: dict[str, Any] = {role: example.path.stem for role, example in examples.items()}
+    query: dict[str, Any] = {role: example.name for role, example in examples.items()}
     for name in options():
         value = getattr(settings, name)
         if name == "layer_weights":
@@ -47,14 +49,14 @@ def link_to(settings: TransferSettings, examples: Mapping[str, Example], result:
     return "?" + urlencode(query, safe=",=")
 
 
-def read_link(query: Mapping[str, str]) -> Shared | None:
+def read_link(query: Mapping[str, str], shelf: Shelf) -> Shared | None:
     """What a query asks for; None when it asks for nothing of ours. Raises `SettingsError`."""
-    names = {*options(), *FIRST, "result"}
+    names = {*options(), *ROLES, "result"}
     wanted = {name: value for name, value in query.items() if name in names}
     if not wanted:
         return None
-    known = all_examples()
-    chosen = {role: known[wanted[role]] for role in FIRST if wanted.get(role) in known}
+    found = {role: shelf.find(wanted[role]) for role in ROLES if role in wanted}
+    chosen = {role: example for role, example in found.items() if example}
     values = {name: _value(name, wanted[name]) for name in options() if name in wanted}
     return Shared(TransferSettings(**values), chosen, wanted.get("result", ""))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from nst import ImageError
 from nst.forecast import TooLargeError
+from nst.hub import HubError
 from nst.jobs import sentence_of as sentence_of_a_run
 from nst.recipe import RecipeError
 from nst.workshop import BusyError
@@ -14,6 +15,6 @@ from nst.workshop import BusyError
 
 def sentence_of(error: Exception) -> str:
     """What to tell the visitor; what only we can mend goes to the log instead."""
-    if isinstance(error, (ImageError, RecipeError, TooLargeError, BusyError)):
+    if isinstance(error, (ImageError, RecipeError, TooLargeError, BusyError, HubError)):
         return str(error)
     return sentence_of_a_run(error)

@@ -19,29 +19,29 @@ from gradio.components import Component
 from gradio.processing_utils import save_file_to_cache, save_pil_to_cache
 from PIL import Image
 
-from nst import SettingsError, TransferSettings
-from nst.forecast import admit
+from nst import SettingsError, TransferSettings, zerogpu
 from nst.images import hash_of
 from nst.jobs import Job, Sheet, State, owner_of, share_id
-from nst.recipe import Ingredient, read_recipe
-from nst.settings import GATYS_STYLE_LAYERS, options
+from nst.recipe import Ingredient
+from nst.settings import options
 from nst.sheet import plan_sheet
 from nst.texture import TextureBook
 from nst.transfer import load_network
 from nst.workshop import Workshop
 from page import charts
-from page.controls import OTHER_LAYERS, Controls, texture_markup
+from page.controls import Controls
 from page.easel import MORE, Easel
-from page.examples import example_of
+from page.examples import Example, Shelf
 from page.gallery import gallery_markup
 from page.inputs import load_named
 from page.links import link_to, read_link
-from page.pictures import jpeg_url
+from page.publishing import SIGN_IN_FAILED
 from page.sentences import sentence_of
 from page.sheets import SheetPanel, sheet_markup
-from page.watching import Tabs, changes
+from page.textures import Textures
+from page.watching import AT_ONCE, LATEST, Tabs, changes, tab_of
 
-STOP_FIRST = "A picture is being painted; stop it first, then bring back the settings of another."
+NOT_SIGNED_IN = "You were not signed in with Hugging Face. Everything else works without it."
 NEXT_PHOTO = "The new photo is for the next picture: press Stylize when this one is done."
 NOTHING_TO_BRANCH = "There is no finished picture to branch from."
 PREVIEW_EVERY = 0.7  # seconds between two previews, at the least
@@ -51,14 +51,6 @@ FIXED = ("start", "seed", "precision", "weights")  # not to be changed while a p
 TYPED = ("size", "iterations")  # a digit on the way would end the run, or shrink it
 
 Updates = dict[Component, Any]
-AT_ONCE: dict[str, Any] = {
-    # No handler waits for another: painting is the workshop's business.
-    "concurrency_limit": None,
-    "show_progress": "hidden",
-    "api_visibility": "private",
-}
-LATEST: dict[str, Any] = {**AT_ONCE, "trigger_mode": "always_last"}
-
 COPY = """(query) => {
     const link = new URL(query, location.origin + location.pathname).href;
     navigator.clipboard?.writeText(link).catch(() => {});
@@ -82,6 +74,7 @@ class Studio:
 
     workshop: Workshop
     book: TextureBook | None
+    shelf: Shelf
     visitor: gr.BrowserState  # an unguessable token, in the visitor's browser
     current: gr.State  # the id of the job on the easel
     to_follow: gr.State  # the same when there is news to wait for, or ""
@@ -92,16 +85,16 @@ class Studio:
     panel: SheetPanel
     sheet: gr.State  # the id of the contact sheet
     gallery: gr.HTML
-    bring_back: gr.UploadButton
     copy_link: gr.Button
     link: gr.Textbox
-    tabs: Tabs = field(default_factory=Tabs)
+    tabs: Tabs
     _new_visitors: dict[str, str] = field(default_factory=dict)  # tokens by tab
 
     # ------------------------------------------------------------------ wiring
 
-    def wire(self, demo: gr.Blocks) -> None:
-        """Connect every event. Each way to a job ends in `follow`, which shows it until it ends."""
+    def wire(self, demo: gr.Blocks) -> Any:
+        """Connect every event. Each way to a job ends in `follow`, which shows it until it ends.
+        Returns the event of a visitor's arrival."""
         easel, everything = self.easel, self._everything
         opened = [self.visitor, self.panel.fold, *everything]
         values = {self.visitor, self.current, self.photo, self.painting, *self.controls.components}
@@ -152,12 +145,12 @@ class Studio:
             [self.current, *easel.outputs, self.gallery],
             **AT_ONCE,
         )
-        self.bring_back.upload(self.restore, [self.bring_back, self.current], everything, **AT_ONCE)
         linked = self.copy_link.click(self.link_now, values, [self.link], **AT_ONCE)
         linked.then(None, [self.link], [self.link], js=COPY)
         self.painting.change(self.swap, [self.painting, self.current], None, **LATEST)
-        self._wire_textures(arrival)
+        Textures(self.workshop, self.book, self.controls, self.painting, self.tabs).wire(arrival)
         demo.unload(self.leave)
+        return arrival
 
     @property
     def _everything(self) -> list[Component]:
@@ -168,16 +161,6 @@ class Studio:
     def _follow_after(self, event: Any) -> None:
         outputs = [*self.easel.outputs, self.gallery]
         event.success(self.follow, [self.to_follow, self.visitor], outputs, **AT_ONCE)
-
-    def _wire_textures(self, arrival: Any) -> None:
-        default = [self.controls.textures[layer] for layer in GATYS_STYLE_LAYERS]
-        arrival.then(self.textures_of(GATYS_STYLE_LAYERS), [self.painting], default, **AT_ONCE)
-        self.painting.change(
-            self.textures_of(GATYS_STYLE_LAYERS), [self.painting], default, **AT_ONCE
-        )
-        others = [self.controls.textures[layer] for layer in OTHER_LAYERS]
-        show_others = self.textures_of(OTHER_LAYERS)
-        self.controls.folded.expand(show_others, [self.painting], others, **AT_ONCE)
 
     # ------------------------------------------------------------ coming and going
 
@@ -190,13 +173,15 @@ class Studio:
             self.easel.go: gr.update(interactive=True),
             **self._sheet_of(token),
         }
+        if SIGN_IN_FAILED in request.query_params:
+            gr.Warning(NOT_SIGNED_IN)
         try:
-            shared = read_link(dict(request.query_params))
+            shared = read_link(dict(request.query_params), self.shelf)
         except SettingsError as error:
             return updates | self.easel.idle(f"The link cannot be followed: {error}.")
         if shared:
             chosen = {"content": self.photo, "style": self.painting}
-            updates |= {chosen[role]: str(e.path) for role, e in shared.examples.items()}
+            updates |= {chosen[role]: self._value_of(e) for role, e in shared.examples.items()}
             updates |= self.controls.show(shared.settings, set(options()))
             return updates | self._shared_result(shared.result)
         latest = next(iter(self.workshop.cards(token)), None)
@@ -236,8 +221,9 @@ class Studio:
             photo = load_named(values[self.photo], "photo")
             painting = load_named(values[self.painting], "painting")
             settings = self.controls.settings(values)
-            expected = admit(photo.size, [painting.size], settings)
-            job = Job(photo, [painting], settings, visitor=visitor)
+            expected = zerogpu.admit(photo.size, [painting.size], settings)
+            engine = zerogpu.engine()  # on the account of who asks
+            job = Job(photo, [painting], settings, visitor=visitor, engine=engine)
             self.workshop.submit(job)
         except Exception as error:
             return self._refuse(error)
@@ -310,7 +296,7 @@ class Studio:
         self._steer(values, keeping=FIXED)
 
     def _steer(self, values: dict[Component, Any], *, keeping: tuple[str, ...]) -> None:
-        job = self._live_job(values[self.current])
+        job = self.live_job(values[self.current])
         if job is None:
             return
         try:
@@ -318,23 +304,25 @@ class Studio:
             settings = self.controls.settings(values).replace(**of(present, keeping))
             if settings.size != present.size:
                 sizes = [painting.size for painting in job.paintings]
-                admit(job.content.size, sizes, settings, job.moment)
+                zerogpu.admit(job.content.size, sizes, settings, job.moment)
+            job.engine = zerogpu.engine()
             job.steer(settings)
         except Exception as error:
             gr.Warning(sentence_of(error))
 
     def swap(self, painting: str | None, id: str) -> None:
         """Go on with another painting."""
-        job = self._live_job(id)
+        job = self.live_job(id)
         if job and painting:
             try:
+                job.engine = zerogpu.engine()
                 job.steer(job.settings, load_named(painting, "painting"))
             except Exception as error:
                 gr.Warning(sentence_of(error))
 
     def notice_photo(self, photo: str | None, id: str) -> None:
         """Say that another photo is another picture."""
-        job = self._live_job(id)
+        job = self.live_job(id)
         try:
             if job and photo and hash_of(load_named(photo, "photo")) != hash_of(job.content):
                 gr.Info(NEXT_PHOTO)
@@ -354,7 +342,7 @@ class Studio:
         self.workshop.save(job)
         return self.easel.before_and_after(job)
 
-    def _live_job(self, id: str) -> Job | None:
+    def live_job(self, id: str) -> Job | None:
         job = self._job(id)
         return job if job and job.state.is_live else None
 
@@ -391,8 +379,9 @@ class Studio:
         fixed = of(job.settings, FIXED)
         settings = chosen.replace(size=size, iterations=min(done + MORE, longest), **fixed)
         painting = load_named(values[self.painting], "painting")
-        expected = admit(job.content.size, [painting.size], settings, job.moment)
+        expected = zerogpu.admit(job.content.size, [painting.size], settings, job.moment)
         self.workshop.check_room(job.owner)
+        job.engine = zerogpu.engine()
         job.resume(settings, painting)
         self.workshop.submit(job)
         return {
@@ -467,7 +456,8 @@ class Studio:
             settings = tile.replace(size=present.size, iterations=present.iterations)
             job = sheet.job_of(row, column, settings.replace(colors=present.colors), visitor)
             sizes = [style.size for style in sheet.styles]
-            expected = admit(sheet.content.size, sizes, job.settings, job.moment)
+            expected = zerogpu.admit(sheet.content.size, sizes, job.settings, job.moment)
+            job.engine = zerogpu.engine()
             self.workshop.submit(job)
         except Exception as error:
             return self._refuse(error)
@@ -483,7 +473,7 @@ class Studio:
     def open_card(self, visitor: str, event: gr.EventData, request: gr.Request) -> Updates:
         """Put a job of the visitor's on the easel."""
         visitor = self._visitor(visitor, request)
-        job = self._own_job(str(event.job), visitor)
+        job = self.own_job(str(event.job), visitor)
         if job is None:
             missing = self.easel.idle("This picture is no longer kept.")
             return {self.to_follow: "", **missing, self.gallery: self._gallery(visitor)}
@@ -494,7 +484,7 @@ class Studio:
     ) -> Updates:
         """Delete a job of the visitor's."""
         visitor = self._visitor(visitor, request)
-        job = self._own_job(str(event.job), visitor)
+        job = self.own_job(str(event.job), visitor)
         updates: Updates = {}
         if job and job.id == current:
             self.tabs.turn(tab_of(request), "job")  # nobody follows it any more
@@ -502,25 +492,6 @@ class Studio:
         if job:
             self.workshop.forget(job.id)
         return {**updates, self.gallery: self._gallery(visitor)}
-
-    def restore(self, path: str, current: str) -> Updates:
-        """Every control as the recipe in a picture has it, and its pictures where they are ours;
-        not while a picture is painted, which would follow."""
-        try:
-            if self._live_job(current):
-                raise SettingsError(STOP_FIRST)
-            recipe = read_recipe(path)
-        except Exception as error:
-            return self._refuse(error)
-        photo, painting = example_of(recipe.content), example_of(recipe.painting)
-        updates: Updates = self.controls.show(recipe.settings, set(options()))
-        updates |= {self.photo: str(photo.path)} if photo else {}
-        updates |= {self.painting: str(painting.path)} if painting else {}
-        missing = [n for n, e in (("photo", photo), ("painting", painting)) if not e]
-        text = "The settings of that picture are back."
-        if missing:
-            text += f" Its {' and '.join(missing)} must be dropped in again."
-        return {**updates, self.easel.status: charts.message(text)}
 
     def link_now(self, values: dict[Component, Any]) -> Any:
         """The address of what is on the page."""
@@ -540,54 +511,16 @@ class Studio:
 
     def _example_at(self, path: str | None) -> Any:
         try:
-            return example_of(Ingredient.of(load_named(path, "picture")))
+            return self.shelf.example_of(Ingredient.of(load_named(path, "picture")))
         except ValueError:
             return None
 
-    def _own_job(self, id: str, visitor: str) -> Job | None:
+    def own_job(self, id: str, visitor: str) -> Job | None:
         is_own = bool(visitor) and id.startswith(owner_of(visitor))
         return self.workshop.find_job(id) if is_own else None
 
     def _gallery(self, visitor: str) -> str:
         return gallery_markup(self.workshop.cards(visitor), self.workshop.limits.kept)
-
-    # ------------------------------------------------------------------ textures
-
-    def textures_of(self, layers: tuple[str, ...]) -> Callable[..., AsyncIterator[Updates]]:
-        """A handler that shows what each layer sees in the painting, as soon as it is known."""
-        kind = f"textures {layers[0]}"
-
-        async def show(path: str | None, request: gr.Request) -> AsyncIterator[Updates]:
-            parts = self.controls.textures
-            mark = self.tabs.turn(tab_of(request), kind)
-            yield {parts[layer]: texture_markup(layer) for layer in layers}
-            try:
-                painting = await asyncio.to_thread(load_named, path, "painting")
-            except ValueError:
-                return
-            name = await asyncio.to_thread(hash_of, painting)
-            wanted = list(layers)
-            if self.book is None:
-                return
-            chore = f"{kind} {name}"
-            if any(self.book.find(name, layer) is None for layer in wanted):
-                self.workshop.chore(chore, self.book.fill(painting, name, layers))
-            is_awaited = True
-            while wanted and is_awaited:
-                is_awaited = self.workshop.has_chore(chore)  # first: it may end meanwhile
-                found = {n: page for n in wanted if (page := self.book.find(name, n))}
-                wanted = [layer for layer in wanted if layer not in found]
-                if not self.tabs.is_current(tab_of(request), kind, mark):
-                    yield {parts[layers[0]]: gr.update()}
-                    return
-                if found:
-                    yield {
-                        parts[layer]: texture_markup(layer, jpeg_url(page.read_bytes()))
-                        for layer, page in found.items()
-                    }
-                await asyncio.sleep(0.3)
-
-        return show
 
     # ------------------------------------------------------------------ helpers
 
@@ -606,8 +539,8 @@ class Studio:
 
     def _input_value(self, job: Job, name: str, image: Image.Image, ingredient: Ingredient) -> str:
         """A file with the pixels of one of a job's pictures, for an upload to show."""
-        if example := example_of(ingredient):
-            return str(example.path)
+        if example := self.shelf.example_of(ingredient):
+            return self._value_of(example)
         cache = self.photo.GRADIO_CACHE
         if self.workshop.archive:
             stored = self.workshop.archive.file(job.id, f"{name}.png")
@@ -615,15 +548,16 @@ class Studio:
                 return str(save_file_to_cache(stored, cache))
         return str(save_pil_to_cache(image, cache, "picture", format="png"))
 
+    def _value_of(self, example: Example) -> str:
+        return example.as_value(self.photo.GRADIO_CACHE)
+
     def _put_up(self, job: Job) -> Updates:
         """From now on this job is on the easel, and followed."""
         return {self.current: job.id, self.to_follow: job.id}
 
     def _refuse(self, error: Exception) -> Updates:
         """A sentence in the status and as a toast; nothing else moves."""
-        sentence = sentence_of(error)
-        gr.Warning(sentence)
-        return {self.to_follow: "", **self.easel.idle(sentence)}
+        return {self.to_follow: "", **self.easel.refusal(error)}
 
 
 def by_hand(*parts: Component) -> list[Any]:
@@ -636,8 +570,3 @@ def by_hand(*parts: Component) -> list[Any]:
 def of(settings: TransferSettings, names: tuple[str, ...]) -> dict[str, Any]:
     """Some of the settings by name."""
     return {name: getattr(settings, name) for name in names}
-
-
-def tab_of(request: gr.Request) -> str:
-    """An id that tells tabs apart."""
-    return str(request.session_hash)

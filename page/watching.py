@@ -1,4 +1,4 @@
-"""Looking at a task from a page: when there is news, and who looks at what.
+"""Looking at a task from a page: when there is news, who looks at what, and how events go.
 
 Knows tasks and browser tabs; nothing of components.
 """
@@ -8,11 +8,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
+from typing import Any
+
+import gradio as gr
 
 from nst.jobs import Task
 
 LOOK_EVERY = 0.1  # seconds
 AT_LEAST_EVERY = 1.0  # a closed tab is only noticed when something is sent to it
+
+AT_ONCE: dict[str, Any] = {
+    # No handler waits for another: painting is the workshop's business.
+    "concurrency_limit": None,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
+LATEST: dict[str, Any] = {**AT_ONCE, "trigger_mode": "always_last"}
 
 
 async def changes(task: Task) -> AsyncGenerator[bool, None]:
@@ -49,3 +60,8 @@ class Tabs:
     def forget(self, tab: str) -> None:
         """The tab was closed."""
         self._looking.pop(tab, None)
+
+
+def tab_of(request: gr.Request) -> str:
+    """An id that tells tabs apart."""
+    return str(request.session_hash)

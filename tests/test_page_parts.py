@@ -24,7 +24,7 @@ from nst.settings import DEFAULTS, GATYS_STYLE_LAYERS, LOOKS, SettingsError, opt
 from nst.workshop import Workshop
 from page import charts
 from page.controls import OTHER_LAYERS, Controls
-from page.examples import FIRST, all_examples, example_of, examples
+from page.examples import Example, Shelf
 from page.files import file_routes
 from page.gallery import gallery_markup
 from page.links import link_to, read_link
@@ -77,12 +77,25 @@ def test_the_page_builds_and_shows_every_setting() -> None:
     assert {f"λ {layer}" for layer in (*GATYS_STYLE_LAYERS, *OTHER_LAYERS)} <= labels
 
 
-@pytest.mark.parametrize("role", FIRST)
-def test_there_are_examples_and_the_first_is_the_chosen_one(role: str) -> None:
-    pictures = examples(role)
+@pytest.fixture(scope="module")
+def shelf() -> Shelf:
+    return Shelf()
+
+
+def named(shelf: Shelf, name: str) -> Example:
+    example = shelf.find(name)
+    assert example
+    return example
+
+
+@pytest.mark.parametrize(("role", "first"), [("content", "castle"), ("style", "night_impasto")])
+def test_there_are_examples_and_the_first_is_the_chosen_one(
+    shelf: Shelf, role: str, first: str
+) -> None:
+    pictures = shelf.of_role(role)
     assert len(pictures) >= 6
-    assert pictures[0].path.stem == FIRST[role]
-    assert pictures[0].thumbnail().startswith("data:image/jpeg;base64,")
+    assert pictures[0].name == first
+    assert pictures[0].thumbnail.startswith("data:image/jpeg;base64,")
 
 
 @pytest.mark.parametrize(
@@ -164,13 +177,13 @@ def test_only_tabs_that_have_left_are_kept_out_of_the_log() -> None:
     assert is_our_business(record(ValueError("response already started")))
 
 
-def test_links_carry_what_differs_and_come_back() -> None:
+def test_links_carry_what_differs_and_come_back(shelf: Shelf) -> None:
     settings = DEFAULTS.replace(
         beta=5.0, start="noise", seed=7, total_variation=0.3, layer_weights={"relu3_1": 0.5}
     )
-    pictures = {"content": all_examples()["moose"], "style": all_examples()["mosaic_koi"]}
+    pictures = {"content": named(shelf, "moose"), "style": named(shelf, "mosaic_koi")}
     link = link_to(settings, pictures, "abc")
-    shared = read_link(dict(parse_qsl(link[1:])))
+    shared = read_link(dict(parse_qsl(link[1:])), shelf)
     assert shared is not None
     assert shared.settings.paints_like(settings)
     assert dict(shared.examples) == pictures
@@ -180,8 +193,8 @@ def test_links_carry_what_differs_and_come_back() -> None:
 
 
 @pytest.mark.parametrize("query", [{}, {"__theme": "dark"}, {"beta2": "5", "size_": "<b>"}])
-def test_a_query_that_is_not_ours_is_left_alone(query: dict[str, str]) -> None:
-    assert read_link(query) is None
+def test_a_query_that_is_not_ours_is_left_alone(shelf: Shelf, query: dict[str, str]) -> None:
+    assert read_link(query, shelf) is None
 
 
 @pytest.mark.parametrize(
@@ -196,16 +209,16 @@ def test_a_query_that_is_not_ours_is_left_alone(query: dict[str, str]) -> None:
         {"iterations": "-1"},
     ],
 )
-def test_a_hostile_link_gets_a_sentence(query: dict[str, str]) -> None:
+def test_a_hostile_link_gets_a_sentence(shelf: Shelf, query: dict[str, str]) -> None:
     with pytest.raises(SettingsError) as caught:
-        read_link(query)
+        read_link(query, shelf)
     assert len(str(caught.value)) < 200
 
 
-def test_examples_are_known_by_their_pixels() -> None:
-    moose = all_examples()["moose"]
-    assert example_of(moose.ingredient) is moose
-    assert example_of(dataclasses.replace(moose.ingredient, width=1)) is None
+def test_examples_are_known_by_their_pixels(shelf: Shelf) -> None:
+    moose = named(shelf, "moose")
+    assert shelf.example_of(moose.ingredient) is moose
+    assert shelf.example_of(dataclasses.replace(moose.ingredient, width=1)) is None
 
 
 def test_the_gallery_shows_a_card_for_each_job() -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub import SpaceCard
+from huggingface_hub import SpaceCard, SpaceHardware
 from packaging.requirements import Requirement
 from PIL import Image
 from server import running_server
 
 from nst import load_image
+from nst.hub.weights import REPO
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,6 +32,14 @@ def test_the_front_matter_is_a_gradio_space() -> None:
     assert (data.sdk, data.app_file, data.license) == ("gradio", "app.py", "mit")
     assert (ROOT / str(data.app_file)).is_file()
     assert len(str(data.short_description)) <= 60
+    assert SpaceHardware(data.suggested_hardware) is SpaceHardware.ZERO_A10G
+    assert re.fullmatch(r"\d+[mh]", data.startup_duration_timeout)
+    assert (data.hf_oauth, data.hf_oauth_scopes) == (True, ["contribute-repos"])
+    for line in data.preload_from_hub:
+        repo, *files = line.split(" ")
+        assert repo == REPO
+        assert files == ["model.safetensors"]
+        assert repo in data.models
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     requirements = [Requirement(line.partition("  #")[0]) for line in lines if line[:1] != "#"]
     (gradio,) = (requirement for requirement in requirements if requirement.name == "gradio")

@@ -1,0 +1,145 @@
+"""Exhibits: finished pictures that are nobody's job here, and the settings that they carry.
+
+An example, a publication, or a picture made earlier and dropped on the page: each brings the
+controls where its recipe has them, and the pictures that are known. Knows the shelf, the public
+gallery, and the parts of the page that show them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+from gradio.processing_utils import save_pil_to_cache
+from PIL import Image
+
+from nst import SettingsError, load_image
+from nst.hub.gallery import Gallery
+from nst.recipe import Recipe, read_recipe
+from nst.settings import options
+from page import charts
+from page.controls import Controls
+from page.easel import Easel
+from page.examples import Example, Shelf
+from page.watching import AT_ONCE, Tabs, tab_of
+
+STOP_FIRST = "A picture is being painted; stop it first, then look at another."
+GONE = "This picture is not there any more."
+PRESS = "Press Stylize to paint it yourself, or move a slider first."
+
+# On a phone the easel is far from the rows.
+INTO_SIGHT = """() => {
+    document.querySelector("#status").scrollIntoView({behavior: "smooth", block: "nearest"});
+}"""
+
+Updates = dict[Component, Any]
+
+
+@dataclass(frozen=True)
+class Exhibits:
+    """What can be shown, and where."""
+
+    shelf: Shelf
+    publications: Gallery | None
+    controls: Controls
+    easel: Easel
+    photo: gr.Image
+    painting: gr.Image
+    current: gr.State
+    tabs: Tabs
+    is_live: Callable[[str], bool]  # whether the job of an id is being painted
+
+    def wire(self, finished: gr.HTML, community: gr.HTML, bring_back: gr.UploadButton) -> None:
+        """Connect the three ways to an exhibit."""
+        parts = [self.current, self.photo, self.painting, *self.controls.components]
+        outputs = [*parts, *self.easel.outputs]
+        shown = finished.select(self.show_example, [self.current], outputs, **AT_ONCE)
+        shown.then(None, None, None, js=INTO_SIGHT)
+        shown = community.select(self.show_publication, [self.current], outputs, **AT_ONCE)
+        shown.then(None, None, None, js=INTO_SIGHT)
+        bring_back.upload(self.restore, [bring_back, self.current], outputs, **AT_ONCE)
+
+    def show_example(self, current: str, event: gr.EventData, request: gr.Request) -> Updates:
+        """A finished example beside its photo."""
+        try:
+            self._check_free(current)
+            example = self.shelf.find(str(event.name))
+            recipe = example.picture.recipe if example else None
+            if example is None or recipe is None:
+                raise SettingsError(GONE)
+            picture = load_image(example.path)
+            photo = self.shelf.example_of(recipe.content)
+            before = load_image(photo.path) if photo else None
+        except Exception as error:
+            return self.easel.refusal(error)
+        return {
+            **self._turn_to(request),
+            **self._settings_of(recipe),
+            **self.easel.exhibit(picture, f"{example.title}. {PRESS}", before),
+        }
+
+    def show_publication(self, current: str, event: gr.EventData, request: gr.Request) -> Updates:
+        """A picture that somebody published, beside its photo where that was published too."""
+        try:
+            self._check_free(current)
+            if self.publications is None:
+                raise SettingsError(GONE)
+            publication = self.publications.find(str(event.name))
+            if publication is None:
+                raise SettingsError(GONE)
+            picture = self.publications.picture(publication.id)
+            before = self.publications.photo(publication.id)
+        except Exception as error:
+            return self.easel.refusal(error)
+        by = f"{publication.title or 'A picture'} by {publication.author}"
+        text = f"{by}. {self._missing(publication.recipe, before)}"
+        return {
+            **self._turn_to(request),
+            **self._settings_of(publication.recipe, before),
+            **self.easel.exhibit(picture, text, before),
+        }
+
+    def restore(self, path: str, current: str) -> Updates:
+        """Every control as the recipe in a picture has it, and its pictures where they are ours;
+        not while a picture is painted, which would follow."""
+        try:
+            self._check_free(current)
+            recipe = read_recipe(path)
+        except Exception as error:
+            return self.easel.refusal(error)
+        text = f"The settings of that picture are back. {self._missing(recipe)}"
+        return {**self._settings_of(recipe), self.easel.status: charts.message(text)}
+
+    def _check_free(self, current: str) -> None:
+        if self.is_live(current):
+            raise SettingsError(STOP_FIRST)
+
+    def _turn_to(self, request: gr.Request) -> Updates:
+        """No job is on the easel any more."""
+        self.tabs.turn(tab_of(request), "job")
+        return {self.current: ""}
+
+    def _settings_of(self, recipe: Recipe, photo: Image.Image | None = None) -> Updates:
+        """The controls where the recipe has them, and its pictures where they are known."""
+        known = self._known(recipe)
+        updates = self.controls.show(recipe.settings, set(options()))
+        updates |= {part: example.as_value(part.GRADIO_CACHE) for part, example in known.items()}
+        if photo and self.photo not in known:
+            updates[self.photo] = save_pil_to_cache(photo, self.photo.GRADIO_CACHE, format="png")
+        return updates
+
+    def _known(self, recipe: Recipe) -> dict[gr.Image, Example]:
+        """Which of the inputs a shelf's picture belongs in."""
+        wanted = {self.photo: recipe.content, self.painting: recipe.painting}
+        found = {part: self.shelf.example_of(which) for part, which in wanted.items()}
+        return {part: example for part, example in found.items() if example}
+
+    def _missing(self, recipe: Recipe, photo: Image.Image | None = None) -> str:
+        """What the visitor has to bring."""
+        known = self._known(recipe)
+        names = {"photo": self.photo in known or photo, "painting": self.painting in known}
+        missing = [name for name, is_there in names.items() if not is_there]
+        return f"Its {' and '.join(missing)} must be dropped in (again)." if missing else PRESS
