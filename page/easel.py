@@ -152,6 +152,10 @@ class Easel:
             self.preview: gr.update(value=None, visible=True),
         }
 
+    def priced(self, expected: Forecast) -> dict[Component, Any]:
+        """Nothing is painted, and what it would cost is known."""
+        return {self.status: charts.message(f"{READY} {price(expected)}")}
+
     def begun(self, expected: Forecast) -> dict[Component, Any]:
         """A run begins."""
         return {
@@ -276,9 +280,12 @@ class Easel:
 def expectation(expected: Forecast) -> str:
     """How long a run will take, and what it will cost the visitor."""
     text = f"About {charts.duration(expected.seconds)} from here."
-    if expected.borrowed:
-        text += f" It borrows a GPU for at most {expected.borrowed} s of your daily time."
-    return text
+    return f"{text} {price(expected)}" if expected.borrowed else text
+
+
+def price(expected: Forecast) -> str:
+    """What a run asks for where GPUs are borrowed."""
+    return f"This borrows a GPU for at most {expected.borrowed} s of your daily time."
 
 
 def add_easel(controls: Controls) -> Easel:

@@ -148,6 +148,10 @@ class Studio:
         linked = self.copy_link.click(self.link_now, values, [self.link], **AT_ONCE)
         linked.then(None, [self.link], [self.link], js=COPY)
         self.painting.change(self.swap, [self.painting, self.current], None, **LATEST)
+        if zerogpu.is_here():
+            sized = [*(part.release for part in typed), self.photo.change]
+            for event in (arrival.then, self.controls.look_taken.then, *sized):
+                event(self.price, values, [easel.status], **AT_ONCE)
         Textures(self.workshop, self.book, self.controls, self.painting, self.tabs).wire(arrival)
         demo.unload(self.leave)
         return arrival
@@ -232,6 +236,18 @@ class Studio:
             **self.easel.begun(expected),
             self.gallery: self._gallery(visitor),
         }
+
+    def price(self, values: dict[Component, Any]) -> Updates:
+        """What a click would cost, while nothing is on the easel."""
+        if values[self.current]:
+            return {self.easel.status: gr.update()}
+        try:
+            photo = load_named(values[self.photo], "photo")
+            painting = load_named(values[self.painting], "painting")
+            settings = self.controls.settings(values)
+            return self.easel.priced(zerogpu.admit(photo.size, [painting.size], settings))
+        except Exception as error:
+            return {self.easel.status: charts.message(sentence_of(error))}
 
     async def follow(self, id: str, visitor: str, request: gr.Request) -> AsyncIterator[Updates]:
         """Show a job until it ends, or until the tab turns to another."""

@@ -375,9 +375,10 @@ def test_an_interrupted_save_leaves_what_was_there(
 
     path = tmp_path / "out.png"
     path.write_bytes(b"an older file")
-    with monkeypatch.context() as patched, pytest.raises(type(failure)):
+    with monkeypatch.context() as patched:
         patched.setattr(Path, "write_bytes", write)
-        save_png(photo, path)
+        with pytest.raises(type(failure)):
+            save_png(photo, path)
     assert path.read_bytes() == b"an older file"
     assert os.listdir(tmp_path) == ["out.png"]
 
