@@ -148,9 +148,12 @@ def show_shelf(
             painting.row: painting.row_of(shelf),
         }
 
+    built = shelf.examples  # which the page has from the beginning
+
     async def refill() -> AsyncIterator[dict[Component, Any]]:
-        yield rows()  # the page was built when there were fewer
-        if await arrival_of(shelf):
+        shown = shelf.examples
+        yield {finished: gr.update()} if shown is built else rows()
+        if await arrival_of(shelf, shown):
             yield rows()
 
     for part, markup in rows().items():
@@ -252,6 +255,7 @@ if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for client in ("httpx", "httpx2"):  # their addresses may hold tokens and signatures
         logging.getLogger(client).setLevel(logging.WARNING)
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # and those of each new try
     logging.getLogger("uvicorn.error").addFilter(is_our_business)
     disable_progress_bars()  # of the Hub; the log is for lines
     if zerogpu.is_here():

@@ -95,6 +95,15 @@ def png_bytes(
     return buffer.getvalue()
 
 
+def jpeg_bytes(image: Image.Image, quality: int = 82) -> bytes:
+    """A JPEG of an RGB picture, without metadata."""
+    buffer = io.BytesIO()
+    bare = image.copy()
+    bare.info = {}
+    bare.save(buffer, format="JPEG", quality=quality)
+    return buffer.getvalue()
+
+
 def save_png(
     image: Image.Image,
     path: str | os.PathLike[str],

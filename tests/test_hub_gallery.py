@@ -24,8 +24,9 @@ from loopback_hub import Account, LoopbackHub, loopback_hub, without_xet
 from PIL import Image
 
 from nst.hub import HubError
+from nst.hub.collection import one_line
 from nst.hub.gallery import OWN_NAME, Gallery, Limits, Receipt, community, own_gallery
-from nst.hub.publications import CARD, LONGEST_TITLE, Publication, one_line, path_word
+from nst.hub.publications import CARD, LONGEST_TITLE, Publication, path_word
 from nst.images import hash_of, load_image
 from nst.recipe import Recipe, new_recipe, read_recipe
 from nst.settings import TransferSettings
@@ -153,6 +154,7 @@ def test_a_publication_is_one_commit_of_an_image_folder(
     assert set(files) == {
         "README.md",
         f"index/{digest[:2]}/{digest}.txt",
+        f"thumbnails/{id}.jpg",
         *(f"data/{id}/{name}" for name in ("picture.png", "photo.jpg", "metadata.jsonl")),
     }
     assert files["README.md"].decode() == CARD
@@ -179,7 +181,7 @@ def test_the_photo_is_published_only_with_consent_and_without_what_its_file_told
 
     alone = gallery.publish(make_picture(seed=3), recipe, author="ada")
     assert gallery.photo(alone.id) is None
-    assert not any(path.endswith(".jpg") for path in published(hub))
+    assert not any(path.endswith("photo.jpg") for path in published(hub))
 
     both = gallery.publish(make_picture(seed=4), recipe, author="ada", photo=photo)
     assert gallery.newest(1)[0].has_photo
@@ -262,7 +264,7 @@ def test_a_commit_is_tried_again(
     hub.fail("/commit/", **fault)
     assert gallery.publish(painting, recipe, author="ada").is_new
     assert len(hub.asked("/commit/")) == fault["times"] + 1
-    assert len(hub.asked("/upload/", "PUT")) == 1  # the picture was sent once
+    assert len(hub.asked("/upload/", "PUT")) == 2  # picture and thumbnail were sent once
 
 
 def test_a_commit_whose_answer_is_lost_is_found_again(
@@ -428,8 +430,9 @@ def test_nothing_is_asked_twice(
 
 
 def test_a_thumbnail_is_small_and_kept(
-    hub: LoopbackHub, gallery: Gallery, make_picture: MakePicture, recipe: Recipe
+    hub: LoopbackHub, token: str, make_picture: MakePicture, recipe: Recipe
 ) -> None:
+    gallery = Gallery(REPO, endpoint=hub.url, token=token)
     id = gallery.publish(make_picture(800, 600), recipe, author="ada").id
     data = gallery.thumbnail(id)
     image = Image.open(io.BytesIO(data))
@@ -437,7 +440,23 @@ def test_a_thumbnail_is_small_and_kept(
     asked_before = len(hub.requests)
     assert gallery.thumbnail(id) == data
     assert len(hub.requests) == asked_before
-    assert load_image(gallery.thumbnail(id, 10**9)).size == (640, 480)
+    assert not hub.asked("picture.png", "GET")  # the small one was published with it
+    hub.push(REPO, "dataset", {}, delete=[f"thumbnails/{id}.jpg"])
+    again = Gallery(REPO, endpoint=hub.url).thumbnail(id)
+    assert load_image(again).size == (320, 240)
+    assert hub.asked("picture.png", "GET")
+
+
+def test_a_picture_that_was_taken_down_has_no_thumbnail_any_more(
+    hub: LoopbackHub, gallery: Gallery, make_picture: MakePicture, recipe: Recipe
+) -> None:
+    id = gallery.publish(make_picture(), recipe, author="ada").id
+    gallery.thumbnail(id)
+    folder = f"data/{id}"
+    names = ("picture.png", "metadata.jsonl")
+    hub.push(REPO, "dataset", {}, delete=[f"{folder}/{name}" for name in names])
+    with pytest.raises(HubError, match="no such picture"):
+        gallery.thumbnail(id)
 
 
 def test_a_gallery_that_is_not_there_yet_is_empty(hub: LoopbackHub, gallery: Gallery) -> None:
@@ -617,7 +636,8 @@ def test_pictures_that_are_none_or_too_large_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     id = gallery.publish(make_picture(), recipe, author="ada", title="good").id
-    hub.push(REPO, "dataset", {f"data/{id}/picture.png": b"<svg/>"})
+    small = f"thumbnails/{id}.jpg"
+    hub.push(REPO, "dataset", {f"data/{id}/picture.png": b"<svg/>", small: b"<svg/>"})
     for look in (gallery.picture, gallery.thumbnail):
         with pytest.raises(HubError, match="cannot be shown"):
             look(id)
@@ -653,7 +673,7 @@ def test_a_listing_that_leads_elsewhere_is_not_followed(
     ],
 )
 def test_a_title_is_one_line_of_plain_text(given: str, kept: str) -> None:
-    assert one_line(given) == kept
+    assert one_line(given, LONGEST_TITLE) == kept
 
 
 @pytest.mark.parametrize(

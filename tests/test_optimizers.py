@@ -178,7 +178,7 @@ def test_smooth_multiplies_waves_by_their_gain(
     size: int, waves: tuple[int, int], gain: float
 ) -> None:
     y, x = torch.meshgrid(*2 * [torch.arange(size, dtype=torch.float64)], indexing="ij")
-    wave = (2 * torch.pi * (waves[0] * y + waves[1] * x) / size).cos().expand(1, 3, size, size)
+    wave = (2 * torch.pi * (waves[0] * y + waves[1] * x) / size).cos().repeat(1, 3, 1, 1)
     torch.testing.assert_close(smooth(wave), gain * wave)
 
 

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         published = COMMANDS[options.command](options)
     except KeyboardInterrupt:
-        print("\nnst.hub: stopped; nothing was published", file=sys.stderr)
+        print("\nnst.hub: stopped; the same command goes on from here", file=sys.stderr)
         return 130
     except (ValueError, OSError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

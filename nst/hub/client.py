@@ -11,6 +11,7 @@ import hashlib
 import logging
 import math
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -43,6 +44,7 @@ log = logging.getLogger("nst.hub")
 
 Operation = CommitOperationAdd | CommitOperationDelete
 
+COMMIT_HASH = re.compile(r"[0-9a-f]{40}")
 TRIES = 4  # of a commit
 WAIT = 1.0  # seconds before the second try; doubled before each further one
 LONGEST_WAIT = 30.0  # seconds that a server may ask for
@@ -179,6 +181,18 @@ def get(
             if time.monotonic() > until:
                 raise late
         return Answer(bytes(data), response.links.get("next", {}).get("url"))
+
+
+def can_write(api: HfApi) -> bool:
+    """Whether there is a token to write with; the Hub has the last word."""
+    return bool(api.token or get_token())
+
+
+def signed_in(api: HfApi) -> HfApi:
+    """The same, for somebody at a command line. Raises `HubError` when nobody has signed in."""
+    if not can_write(api):
+        raise HubError("Publishing needs a sign-in: run 'hf auth login', or set HF_TOKEN.")
+    return api
 
 
 @dataclass(frozen=True)

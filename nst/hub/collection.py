@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,12 +90,14 @@ def write_metadata(pictures: Sequence[Picture]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def one_line(value: Any) -> str:
-    """A short text from elsewhere, without line breaks or control characters; "" for others."""
+def one_line(value: Any, most: int = MOST_CHARACTERS) -> str:
+    """A short plain text from elsewhere, in one line and without what steers how text is shown; ""
+    for anything but text."""
     if not isinstance(value, str):
         return ""
-    printable = "".join(c if c.isprintable() else " " for c in value[: 4 * MOST_CHARACTERS])
-    return " ".join(printable.split())[:MOST_CHARACTERS]
+    seen = (char for char in value[:1000] if unicodedata.category(char) != "Cf")
+    line = " ".join("".join(char if char.isprintable() else " " for char in seen).split())
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def _picture(line: str) -> Picture | None:
@@ -128,7 +131,7 @@ def _picture(line: str) -> Picture | None:
 def _file_name(value: Any) -> str:
     """A path inside the folder, to a picture; "" for any other."""
     is_inside = isinstance(value, str) and FILE_NAME.fullmatch(value) and ".." not in value
-    return value if is_inside and value.lower().endswith(SUFFIXES) else ""
+    return value if is_inside and value.endswith(SUFFIXES) else ""
 
 
 def _recipe(data: Mapping[str, Any]) -> Recipe | None:

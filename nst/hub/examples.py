@@ -6,14 +6,22 @@ Knows repositories, caches and commits; the layout is `nst.hub.collection`'s.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from huggingface_hub import HfApi, RepoFile
 
-from nst.hub.client import HubError, Published, explained, files_of, is_same, publish
+from nst.hub.client import (
+    COMMIT_HASH,
+    HubError,
+    Published,
+    explained,
+    files_of,
+    is_same,
+    publish,
+    signed_in,
+)
 from nst.hub.collection import METADATA, SUFFIXES, Picture, read_collection, write_metadata
 from nst.images import load_image, whole_file
 from nst.recipe import Ingredient, Recipe, RecipeError, new_recipe, read_recipe, signed_png
@@ -24,7 +32,8 @@ WANTED = [METADATA, *(f"*{suffix}" for suffix in SUFFIXES)]
 MOST_FILES = 400
 MOST_BYTES = 200_000_000
 SILENCE = 10.0  # seconds that a server may take to begin an answer
-COMMIT_HASH = re.compile(r"[0-9a-f]{40}")
+WHOLE = ".nst-whole"  # in the folder of a snapshot that has arrived unharmed; not all versions of
+# the library tell a part from the whole
 CARD = """---
 license: other
 license_name: per-picture
@@ -58,7 +67,7 @@ def cached(
     for the cache of `huggingface_hub`."""
     with contextlib.suppress(Exception):  # nothing there, a part, or a name that cannot be
         folder = _snapshot(api or HfApi(), repo, revision, cache, local_files_only=True)
-        return folder if _is_whole(folder) else None
+        return folder if (folder / WHOLE).exists() else None
     return None
 
 
@@ -73,19 +82,22 @@ def fetch(
     if is_pinned and present:
         return present
     with explained(repo):
-        sha = (
+        sha = str(
             revision
             if is_pinned
             else api.dataset_info(repo, revision=revision, timeout=SILENCE).sha
         )
         if present and present.name == sha:
             return present
-        tree = api.list_repo_tree(repo, repo_type="dataset", revision=sha, recursive=True)
-        files = _of_fitting_size(repo, tree)
+        files = _files(api, repo, sha)
         # By the name of its branch, so that the cache knows without asking which commit that was.
         folder = _snapshot(api, repo, revision, cache)
+        if folder.name != sha:  # somebody has published meanwhile
+            files = _files(api, repo, folder.name)
         _check_content(repo, folder, files)
-        return folder
+    with contextlib.suppress(OSError):  # a cache that is only read is asked for every time
+        (folder / WHOLE).touch()
+    return folder
 
 
 def _snapshot(
@@ -108,19 +120,12 @@ def _snapshot(
     return Path(folder)
 
 
-def _is_whole(folder: Path) -> bool:
-    """Whether nothing is missing that is described; what was never finished is never described."""
-    try:
-        return all((folder / picture.file_name).is_file() for picture in read_collection(folder))
-    except OSError:
-        return False
-
-
-def _of_fitting_size(repo: str, entries: Iterable[object]) -> list[RepoFile]:
-    """The files that are wanted. Raises `HubError` when they are too many or too large."""
+def _files(api: HfApi, repo: str, sha: str) -> list[RepoFile]:
+    """The files of a commit that are wanted. Raises `HubError` when they are too many or too
+    large."""
     files: list[RepoFile] = []
     total = 0
-    for entry in entries:
+    for entry in api.list_repo_tree(repo, repo_type="dataset", revision=sha, recursive=True):
         if isinstance(entry, RepoFile) and entry.path.endswith((METADATA, *SUFFIXES)):
             files.append(entry)
             total += entry.size
@@ -132,16 +137,15 @@ def _of_fitting_size(repo: str, entries: Iterable[object]) -> list[RepoFile]:
 def _check_content(repo: str, folder: Path, files: Iterable[RepoFile]) -> None:
     """The library does not look whether what arrived is what was sent. Raises `HubError` when it is
     not, and leaves none of it in the cache."""
-    damaged = [
-        path
-        for file in files
-        if (path := folder / file.path).is_file() and not is_same(path.read_bytes(), file)
-    ]
+    paths = {folder / file.path: file for file in files}
+    damaged = [p for p, file in paths.items() if p.is_file() and not is_same(p.read_bytes(), file)]
     for path in damaged:
         path.resolve().unlink(missing_ok=True)  # what the snapshot's link leads to
         path.unlink(missing_ok=True)
     if damaged:
         raise HubError(f"{len(damaged)} files of {repo} arrived damaged.")
+    if not all(path.is_file() for path in paths):
+        raise HubError(f"Not all files of {repo} have arrived.")
 
 
 Report = Callable[[str], None]
@@ -163,7 +167,7 @@ def push_examples(
     Raises `HubError`, `OSError` for a folder that cannot be read or written to, and `ImageError`
     for a picture that cannot be used.
     """
-    api = api or HfApi()
+    api = signed_in(api or HfApi())
     with explained(repo):
         api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True)
     there = files_of(api, repo, "dataset")

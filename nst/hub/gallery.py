@@ -10,6 +10,7 @@ have been written by anybody.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -25,15 +26,17 @@ from datetime import datetime, timedelta, timezone
 from itertools import islice
 from typing import Any, Generic, NoReturn, TypeVar
 
-from huggingface_hub import CommitOperationAdd, HfApi, get_token, hf_hub_url
+from huggingface_hub import CommitOperationAdd, HfApi, hf_hub_url
 from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, RepositoryNotFoundError
 from PIL import Image
 
-from nst.hub.client import ConflictError, HubError, asked, commit, get
+from nst.hub.client import ConflictError, HubError, asked, can_write, commit, get
+from nst.hub.collection import one_line
 from nst.hub.publications import (
     CARD,
     DAY,
     ID,
+    LONGEST_TITLE,
     METADATA,
     MOST_METADATA,
     PHOTO,
@@ -41,16 +44,15 @@ from nst.hub.publications import (
     Entry,
     Publication,
     UnusableError,
-    at_most,
     entries_of,
-    jpeg_bytes,
     named,
     new_id,
-    one_line,
     path_word,
     photo_bytes,
     pointer_of,
     read_metadata,
+    thumbnail_bytes,
+    thumbnail_of,
     write_metadata,
 )
 from nst.images import MAX_BYTES, ImageError, hash_of, load_image
@@ -58,10 +60,10 @@ from nst.recipe import Recipe, RecipeError, signed_png
 
 log = logging.getLogger("nst.hub")
 
+NO_SUCH_PICTURE = "There is no such picture in the gallery."
 OWN_NAME = "neural-style-transfer-pictures"  # of a visitor's own dataset
 REPO = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}", re.ASCII)
 
-THUMBNAIL_SIDE = 320  # pixels
 MOST_AT_ONCE = 100  # publications that one call returns
 MOST_LISTED = 4_000_000  # bytes of one page of a listing
 MOST_PAGES = 50  # of a listing, 1000 entries each
@@ -122,7 +124,7 @@ class Gallery:
         self._turns: dict[str, list[float]] = {}  # by author: when something was published here
         self._days: _Memory[tuple[str, str], tuple[Entry, ...]] = _Memory(400)
         self._publications: _Memory[tuple[str, str], Publication | None] = _Memory(2000)
-        self._thumbnails: _Memory[tuple[str, int], bytes] = _Memory(400)
+        self._thumbnails: _Memory[str, bytes] = _Memory(400)
         self._decoding = threading.Semaphore(2)  # pictures of 50 million pixels take memory
 
     def __repr__(self) -> str:
@@ -139,7 +141,7 @@ class Gallery:
     @property
     def can_write(self) -> bool:
         """Whether there is a token to publish with; the Hub has the last word."""
-        return bool(self._api.token or get_token())
+        return can_write(self._api)
 
     def publish(
         self,
@@ -155,17 +157,23 @@ class Gallery:
         author, digest = path_word(author), hash_of(picture)[:16]
         now = datetime.fromtimestamp(self._clock(), timezone.utc)
         id = new_id(author, now, digest)
+        title = one_line(title, LONGEST_TITLE)
         self._take_turn(author, now.timestamp())
-        receipt = None
-        try:
-            files = {PICTURE: signed_png(picture, recipe)}
-            if photo is not None:
-                files[PHOTO] = photo_bytes(photo)
-            files[METADATA] = write_metadata(list(files), recipe, author, one_line(title), now)
-            receipt = asked(self.repo, lambda: self._publish(id, files), within=self.limits.writing)
-        finally:
-            if receipt is None or not receipt.is_new:
-                self._give_turn_back(author, now.timestamp())
+
+        def work() -> Receipt:
+            receipt = None
+            try:
+                files = {PICTURE: signed_png(picture, recipe)}
+                if photo is not None:
+                    files[PHOTO] = photo_bytes(photo)
+                files[METADATA] = write_metadata(list(files), recipe, author, title, now)
+                receipt = self._publish(id, files, thumbnail_bytes(picture))
+                return receipt
+            finally:  # also when nobody waits for it any more
+                if receipt is None or not receipt.is_new:
+                    self._give_turn_back(author, now.timestamp())
+
+        receipt = asked(self.repo, work, within=self.limits.writing)
         with self._looking:  # and not while somebody has just looked at what was there before
             self._due = 0.0
         return receipt
@@ -177,6 +185,12 @@ class Gallery:
         count = max(1, min(count, MOST_AT_ONCE))
         until = self._until()
         return asked(self.repo, lambda: self._newest(count, before or "~", until))
+
+    def has_older(self, id: str) -> bool:
+        """Whether there are publications older than the one with this id."""
+        head, until = self._current(), self._until()
+        older = self._older(head, id, until)
+        return asked(self.repo, lambda: next(older, None) is not None)
 
     def find(self, id: str) -> Publication | None:
         """One publication by its id; None where there is no such one."""
@@ -199,13 +213,22 @@ class Gallery:
         publication = self.find(id)
         return self._image(id, PHOTO) if publication and publication.has_photo else None
 
-    def thumbnail(self, id: str, side: int = THUMBNAIL_SIDE) -> bytes:
-        """A small JPEG of the picture, at most `side` (64 … 640) pixels long, kept in memory."""
-        side = max(64, min(side, 640))
-        known = self._thumbnails.get((id, side))
+    def thumbnail(self, id: str) -> bytes:
+        """A small JPEG of the picture, kept in memory."""
+        if self.find(id) is None:  # also what was taken down meanwhile
+            raise HubError(NO_SUCH_PICTURE)
+        known = self._thumbnails.get(id)
         if known is not None:
             return known
-        return self._thumbnails.keep((id, side), jpeg_bytes(at_most(self.picture(id), side), 82))
+        head, until = self._current(), self._until()
+
+        def look() -> bytes:
+            with contextlib.suppress(EntryNotFoundError):
+                return self._file(head, thumbnail_of(id), MAX_BYTES, until)
+            return self._file(head, f"data/{id}/{PICTURE}", MAX_BYTES, until)
+
+        small = thumbnail_bytes(self._opened(asked(self.repo, look)))
+        return self._thumbnails.keep(id, small)
 
     # Reading.
 
@@ -319,9 +342,12 @@ class Gallery:
 
     def _image(self, id: str, name: str) -> Image.Image:
         if not ID.fullmatch(id):
-            raise HubError("There is no such picture in the gallery.")
+            raise HubError(NO_SUCH_PICTURE)
         head, until = self._current(), self._until()
-        data = asked(self.repo, lambda: self._file(head, f"data/{id}/{name}", MAX_BYTES, until))
+        path = f"data/{id}/{name}"
+        return self._opened(asked(self.repo, lambda: self._file(head, path, MAX_BYTES, until)))
+
+    def _opened(self, data: bytes) -> Image.Image:
         try:
             with self._decoding:
                 return load_image(data)
@@ -369,9 +395,10 @@ class Gallery:
 
     # Writing.
 
-    def _publish(self, id: str, files: Mapping[str, bytes]) -> Receipt:
+    def _publish(self, id: str, files: Mapping[str, bytes], thumbnail: bytes) -> Receipt:
         operations = [CommitOperationAdd(f"data/{id}/{name}", data) for name, data in files.items()]
         operations.append(CommitOperationAdd(pointer_of(id), f"{id}\n".encode()))
+        operations.append(CommitOperationAdd(thumbnail_of(id), thumbnail))
         until = time.monotonic() + self.limits.writing
         for attempt in range(TRIES):
             head = self._head_to_follow()

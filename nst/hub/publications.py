@@ -6,6 +6,7 @@ servers which know nothing of each other never write the same file:
     data/2026-11-22/143055-alice-0f3a9c2b5d7e4a10/picture.png      with its recipe inside
                                                   photo.jpg        only with consent
                                                   metadata.jsonl   role, title, author, time, recipe
+    thumbnails/2026-11-22/143055-alice-0f3a9c2b5d7e4a10.jpg
     index/0f/0f3a9c2b5d7e4a10.txt                 which folder has the picture of this content
     README.md
 
@@ -18,10 +19,8 @@ Knows names, metadata and pictures; nothing of requests.
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -30,7 +29,8 @@ from typing import Any
 from PIL import Image
 
 from nst.hub.client import HubError
-from nst.images import MAX_BYTES, fit
+from nst.hub.collection import one_line
+from nst.images import MAX_BYTES, fit, jpeg_bytes
 from nst.recipe import Recipe, parse_recipe
 
 LICENCE = "CC BY 4.0"  # of what is published, the photo included
@@ -40,6 +40,7 @@ DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 ID = re.compile(rf"({DAY.pattern})/(\d{{6}})-([\w.-]{{1,64}})-([0-9a-f]{{16}})", re.ASCII)
 
 PHOTO_SIDE = 2048  # pixels at most
+THUMBNAIL_SIDE = 320
 LONGEST_TITLE = 80  # characters
 MOST_METADATA = 1_000_000  # bytes
 
@@ -124,6 +125,11 @@ def pointer_of(id: str) -> str:
     return f"index/{digest[:2]}/{digest}.txt"
 
 
+def thumbnail_of(id: str) -> str:
+    """The file of a small version; outside of data/, since it is no picture of its own."""
+    return f"thumbnails/{id}.jpg"
+
+
 def entries_of(listing: Iterable[Mapping[str, Any]]) -> tuple[Entry, ...]:
     """The folders of a day from the listing of all that is below it, newest first."""
     folders: dict[str, dict[str, Mapping[str, Any]]] = {}
@@ -189,14 +195,16 @@ def read_metadata(data: bytes) -> tuple[str, Recipe]:
     title, recipe = results[0].get("title"), results[0].get("recipe")
     if not isinstance(title, str) or not isinstance(recipe, str):
         raise UnusableError("the metadata are not text")
-    return one_line(title), parse_recipe(recipe)
+    return one_line(title, LONGEST_TITLE), parse_recipe(recipe)
 
 
 def photo_bytes(photo: Image.Image) -> bytes:
     """The pixels of a photo, and nothing else that came in its file."""
-    photo = photo.convert("RGB")
-    bare = Image.frombytes("RGB", photo.size, photo.tobytes())
-    return jpeg_bytes(at_most(bare, PHOTO_SIDE), 90)
+    return jpeg_bytes(at_most(photo.convert("RGB"), PHOTO_SIDE), 90)
+
+
+def thumbnail_bytes(picture: Image.Image) -> bytes:
+    return jpeg_bytes(at_most(picture, THUMBNAIL_SIDE))
 
 
 def at_most(image: Image.Image, side: int) -> Image.Image:
@@ -204,19 +212,6 @@ def at_most(image: Image.Image, side: int) -> Image.Image:
     return fit(image, side) if max(image.size) > side else image
 
 
-def jpeg_bytes(image: Image.Image, quality: int) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=quality)
-    return buffer.getvalue()
-
-
 def path_word(name: str) -> str:
     """A name as a part of a path: letters, digits, `_`, `.` and `-`."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", name)[:64] or "somebody"
-
-
-def one_line(text: str) -> str:
-    """A title as it is kept: plain text in one line, without what steers how text is shown."""
-    seen = "".join(char for char in text[:1000] if unicodedata.category(char) != "Cf")
-    line = " ".join("".join(char if char.isprintable() else " " for char in seen).split())
-    return line if len(line) <= LONGEST_TITLE else line[: LONGEST_TITLE - 1] + "…"

