@@ -44,6 +44,7 @@ from page.watching import AT_ONCE, Tabs
 MAX_WAITING = 500  # events in Gradio's queue; pictures wait in the workshop's own line
 MAX_EVENTS = 500  # at once; every tab that looks at a picture holds one or two
 MAX_UPLOAD = "25mb"
+PAINTERS = 4  # where each borrows a GPU of its visitor's
 TEMPORARY_FILES = (3600, 6 * 3600)  # looked at every hour, deleted after six
 HERE = Path(__file__).parent
 
@@ -179,7 +180,12 @@ def open_workshop() -> Workshop:
     `NST_GRACE` how many seconds a job goes on with nobody watching."""
     folder = Path(os.environ.get("NST_JOBS") or cache_folder() / "jobs")
     grace = float(os.environ.get("NST_GRACE") or Limits.grace)
-    workshop = Workshop(folder, Limits(grace=grace, grace_in_line=min(grace, Limits.grace_in_line)))
+    limits = Limits(
+        grace=grace,
+        grace_in_line=min(grace, Limits.grace_in_line),
+        painters=PAINTERS if zerogpu.is_here() else 1,
+    )
+    workshop = Workshop(folder, limits)
     workshop.sweep()
     return workshop
 

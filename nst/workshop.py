@@ -1,4 +1,5 @@
-"""The workshop: paints jobs one after another in a thread of its own, and keeps them on disk.
+"""The workshop: paints jobs one after another in a thread of its own (in several where the painting
+itself happens elsewhere), and keeps them on disk.
 
 Knows limits, who is next, and when a checkpoint is due; nothing of pages. `Workshop.paint` runs a
 job in the caller's thread instead, where there can be no other.
@@ -37,6 +38,7 @@ class BusyError(RuntimeError):
 class Limits:
     """What a visitor may take of this machine."""
 
+    painters: int = 1  # tasks at the same time; more only share the same processor
     seconds: float = 1800.0  # of painting at a stretch
     waiting: int = 24  # jobs in line
     waiting_of_one: int = 4  # the same, of one visitor
@@ -60,13 +62,13 @@ class Workshop:
         self.limits = limits
         self.archive = Archive(folder) if folder else None
         self._line: deque[Task] = deque()
-        self._current: Task | None = None
+        self._busy: list[Task] = []  # being painted, the earliest first
         self._chores: OrderedDict[str, Iterator[object]] = OrderedDict()
         self._swept = float("-inf")  # when, on the monotonic clock
         self._tasks: OrderedDict[str, Task] = OrderedDict()
         self._disk = threading.RLock()  # before `_news`, which is before a task's lock
         self._news = threading.Condition()
-        self._worker: threading.Thread | None = None
+        self._painters: list[threading.Thread] = []
         self._is_closing = threading.Event()
 
     def submit(self, task: Task) -> None:
@@ -85,7 +87,7 @@ class Workshop:
             except BusyError as error:
                 task.stop(str(error))
                 raise
-            must_wait = bool(self._line or self._current)
+            must_wait = len(self._line) + len(self._busy) >= self.limits.painters
             self._remember(task)
             self._line.append(task)
             self._wake()
@@ -213,8 +215,9 @@ class Workshop:
         with self._news:
             self._is_closing.set()
             self._news.notify_all()
-        if self._worker:
-            self._worker.join(seconds)
+        end = time.monotonic() + seconds
+        for painter in self._painters:
+            painter.join(max(0.0, end - time.monotonic()))
 
     def greet(self, owner: str) -> None:
         """A visitor is there: none of their tasks is abandoned."""
@@ -226,38 +229,42 @@ class Workshop:
     def ahead_of(self, task: Task) -> int:
         """How many are painted before this one."""
         with self._news:
-            line = self._waiting() if self._current is None else [self._current, *self._waiting()]
-            return line.index(task) if task in line else 0
+            line = self._waiting()
+            return line.index(task) + len(self._busy) if task in line else 0
 
     def _waiting(self) -> list[Task]:
         with self._news:
             return [task for task in self._line if task.state is State.WAITING]
 
     def _wake(self) -> None:
-        self._news.notify()
-        if self._worker is None:
-            self._worker = threading.Thread(target=self._work, name="painter", daemon=True)
-            self._worker.start()
+        self._news.notify_all()
+        wanted = min(max(1, len(self._line) + len(self._busy)), self.limits.painters)
+        for number in range(len(self._painters), wanted):
+            painter = threading.Thread(
+                target=self._work, args=(number == 0,), name=f"painter {number}", daemon=True
+            )
+            self._painters.append(painter)
+            painter.start()
 
     def _remember(self, task: Task) -> None:
         self._tasks[task.id] = task
         self._tasks.move_to_end(task.id)
         tasks = self._tasks.values()
-        idle = [kept for kept in tasks if not kept.state.is_live and kept is not self._current]
+        idle = [kept for kept in tasks if not kept.state.is_live and kept not in self._busy]
         for old in idle[: max(0, len(idle) - self.limits.remembered)]:
             del self._tasks[old.id]
 
-    def _work(self) -> None:
+    def _work(self, does_chores: bool) -> None:
         while not self._is_closing.is_set():
             with self._news:
-                self._current = None
-                while not self._line and not self._chores:
-                    if not self._news.wait(SWEEP_EVERY):
+                while not self._line and not (does_chores and self._chores):
+                    if not self._news.wait(SWEEP_EVERY) and does_chores:
                         self._chores["sweep"] = self._tidy()
                     if self._is_closing.is_set():
                         return
-                task = self._current = self._line.popleft() if self._line else None
+                task = self._next_task()
                 name = next(reversed(self._chores), "") if task is None else ""
+                self._busy += [task] if task else []
             try:
                 if name:
                     self._do_piece(name)
@@ -265,6 +272,18 @@ class Workshop:
                     deque(self.paint(task), maxlen=0)
             except Exception:
                 log.exception("the workshop goes on after an error")
+            finally:
+                with self._news:
+                    self._busy = [other for other in self._busy if other is not task]
+
+    def _next_task(self) -> Task | None:
+        """The first in line of a visitor for whom nothing is painted yet, or else the first."""
+        served = {task.owner for task in self._busy}
+        task = next((task for task in self._line if task.owner not in served), None)
+        task = task or (self._line[0] if self._line else None)
+        if task:
+            self._line.remove(task)
+        return task
 
     def _do_piece(self, name: str) -> None:
         """One piece of a chore, which is over when there is no other or it went wrong."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,14 @@ def settle(workshop: Workshop) -> None:
     assert idle.wait(PATIENCE)
 
 
+def assert_ends(job: Job) -> None:
+    """It is painted to its end, soon."""
+    deadline = time.monotonic() + PATIENCE
+    while job.state.is_live and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert job.state is State.FINISHED
+
+
 @pytest.fixture
 def make_job(photo: Image.Image, painting: Image.Image) -> MakeJob:
     def make(
@@ -99,6 +108,43 @@ def gate() -> Iterator[Gate]:
 
 
 # Turns
+
+
+def test_several_painters_paint_at_the_same_time(make_job: MakeJob) -> None:
+    workshop = Workshop(limits=Limits(painters=2))
+    gates = [Gate() for _ in range(4)]
+    jobs = [make_job(gate) for gate in gates]
+    for job in jobs:
+        workshop.submit(job)
+    for gate in gates[:2]:
+        gate.wait()
+    assert [job.state for job in jobs[2:]] == [State.WAITING] * 2
+    assert [workshop.ahead_of(job) for job in jobs] == [0, 0, 2, 3]
+    gates[1].open()
+    gates[2].wait()
+    for gate in gates:
+        gate.open()
+    for job in jobs:
+        assert_ends(job)
+
+
+def test_who_has_nothing_painted_yet_comes_first(make_job: MakeJob) -> None:
+    workshop = Workshop(limits=Limits(painters=2))
+    gates = [Gate() for _ in range(5)]
+    visitors = ["jane", "ada", "jane", "grace", "ada"]
+    jobs = [make_job(gate, visitor=visitor) for gate, visitor in zip(gates, visitors, strict=True)]
+    for job, gate in zip(jobs[:2], gates, strict=False):
+        workshop.submit(job)
+        gate.wait()
+    for job in jobs[2:]:
+        workshop.submit(job)
+    gates[1].open()  # ada's is done; jane has one already, so it is grace's turn
+    gates[3].wait()
+    assert [jobs[number].state for number in (2, 4)] == [State.WAITING] * 2
+    for gate in gates:
+        gate.open()
+    for job in jobs:
+        assert_ends(job)
 
 
 def test_one_at_a_time_first_come_first_served(make_job: MakeJob) -> None:
