@@ -35,7 +35,8 @@ import nst.transfer
 from nst.forecast import Forecast, Size, Work, bytes_for, check_room, work_of
 from nst.images import to_tensor
 from nst.settings import DEFAULTS, TransferSettings
-from nst.transfer import Moment, TransferStep, load_network, transfer_style
+from nst.transfer import Moment, TransferStep, load_network, pick_dtype, transfer_style
+from nst.vgg import VGG
 from nst.weights import WeightsError, load_weights
 
 log = logging.getLogger("nst.zerogpu")
@@ -43,7 +44,7 @@ log = logging.getLogger("nst.zerogpu")
 Pixels = npt.NDArray[np.uint8]  # (H, W, 3) RGB
 Engine = Callable[..., Iterator[TransferStep]]
 
-MEMORY = 70 * 10**9  # bytes, of the smallest GPU that is lent
+MEMORY = int(os.environ.get("ZEROGPU_CUDA_TOTAL_MEMORY", 70 * 10**9))  # bytes, of a lent GPU
 GUESS = 3e-7  # seconds per pixel of an evaluation, until one is known: several times what we expect
 SMALLEST = 256 * 256  # pixels; a GPU takes about as long for a smaller picture
 SETUP = 4.0  # seconds from the grant to the first evaluation: fork, CUDA, and the parameters
@@ -100,8 +101,19 @@ def is_here() -> bool:
 def prepare() -> None:
     """Put the network where the stretches look for it. For the main thread, before the page is
     served: ZeroGPU takes what is on the GPU then."""
+    global _prepared
     if is_here():
-        load_network(DEFAULTS, "cuda")
+        _prepared = load_network(DEFAULTS, "cuda")
+
+
+def _prepared_for(settings: TransferSettings) -> dict[str, VGG]:
+    """The network that lies ready, as an argument, where it is what the settings want."""
+    network = _prepared
+    if network is None or settings.weights != DEFAULTS.weights:
+        return {}
+    dtype = pick_dtype(settings.precision, network.device)
+    fits = (settings.pooling, dtype) == (network.pooling, network.dtype)
+    return {"network": network} if fits else {}
 
 
 def engine() -> Engine:
@@ -236,6 +248,7 @@ def _stretch(
             [Image.fromarray(style) for style in styles],
             settings,
             begin=Moment(Image.fromarray(begin[0]), done) if begin else None,
+            **_prepared_for(settings),
         ):
             before, now = now, time.monotonic()
             # The next iteration may be at a larger size than this one.
@@ -275,6 +288,7 @@ def _find_spaces() -> Any:
     return None
 
 
+_prepared: VGG | None = None  # dropped from a cache, every worker would have to make it anew
 _spaces = _find_spaces()
 _borrowed = _stretch
 if _spaces:

@@ -214,6 +214,7 @@ def job(photo: Image.Image, painting: Image.Image) -> Job:
 def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """`load_network` makes small ones, and forgets them afterwards."""
     monkeypatch.setattr(nst.transfer, "load_weights", lambda _: tiny_weights())
+    monkeypatch.setattr(nst.zerogpu, "_prepared", None)
     nst.transfer._cached_network.cache_clear()
     yield
     nst.transfer._cached_network.cache_clear()
@@ -233,7 +234,7 @@ def test_what_is_painted_here_is_painted_on_the_cpu(painting: Image.Image) -> No
 def test_the_network_is_put_where_workers_look_for_it() -> None:
     """In this process it is make-believe; `spaces` keeps the real parameters for the workers."""
     nst.zerogpu.prepare()
-    network = load_network(DEFAULTS, "cuda")
+    network = nst.zerogpu._prepared_for(DEFAULTS)["network"]
     assert network.device.type == "cuda"
     held = [network.mean, network.scale]
     for layer in ("relu1_1", "relu5_1"):
@@ -242,7 +243,9 @@ def test_the_network_is_put_where_workers_look_for_it() -> None:
         held += [convolution.weight, convolution.bias]
     assert all(tensor in cuda_aliases for tensor in held)
     assert "weight" not in vars(network.convolutions["relu5_2"])  # rarely needed
-    assert load_network(DEFAULTS, "cuda") is network
+    assert nst.zerogpu._prepared_for(DEFAULTS.replace(pooling="average")) == {}
+    other = "float32" if network.dtype == torch.bfloat16 else "bfloat16"
+    assert nst.zerogpu._prepared_for(DEFAULTS.replace(precision=other)) == {}
     assert load_network().device.type == "cpu"
 
 
