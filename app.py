@@ -56,12 +56,9 @@ Drop in a photo and a painting, and watch them become one picture.
 FINISHED = "Painted beforehand: click one to see it before and after, with its settings."
 
 
-def build_demo(
-    workshop: Workshop, shelf: Shelf | None = None, gallery: Gallery | None = None
-) -> gr.Blocks:
+def build_demo(workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None) -> gr.Blocks:
     """The page, not yet served; its pictures are painted in `workshop`, its examples those of
-    `shelf` (the bundled ones), and `gallery` is what visitors publish to, if there is one."""
-    shelf = shelf or Shelf()
+    `shelf`, and `gallery` is what visitors publish to, if there is one."""
     with gr.Blocks(
         title="Neural Style Transfer", delete_cache=TEMPORARY_FILES, analytics_enabled=False
     ) as demo:
@@ -133,6 +130,9 @@ def build_demo(
             publishing.wire(arrival, current, visitor, studio.own_job) if publishing else None
         )
         add_endpoint(workshop)
+    for event in demo.fns.values():
+        if event.name == "_check_login_status":  # of the sign-in button; nobody's to call
+            event.api_visibility = "private"
     return demo.queue(max_size=MAX_WAITING)
 
 
@@ -229,14 +229,16 @@ def theme() -> gr.themes.Base:
     )
 
 
-def launch_options(workshop: Workshop, gallery: Gallery | None = None) -> Mapping[str, Any]:
+def launch_options(
+    workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None
+) -> Mapping[str, Any]:
     """How the page is served; tests use the same."""
     return {
         "theme": theme(),
         "css_paths": [HERE / "page" / "style.css"],
         "head_paths": [HERE / "page" / "head.html"],
         "app_kwargs": {
-            "routes": file_routes(workshop, gallery),
+            "routes": file_routes(workshop, shelf, gallery),
             "middleware": [Middleware(SignInGuard)],
         },
         "max_threads": MAX_EVENTS,
@@ -271,6 +273,6 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite end, like Ctrl+C
     workshop, shelf, gallery = open_workshop(), open_shelf(), open_gallery()
     try:
-        build_demo(workshop, shelf, gallery).launch(**launch_options(workshop, gallery))
+        build_demo(workshop, shelf, gallery).launch(**launch_options(workshop, shelf, gallery))
     finally:
         workshop.close()

@@ -32,6 +32,7 @@ from nst.jobs import Job
 from nst.sheet import paint_sheet, plan_sheet
 from nst.transfer import load_network
 from nst.workshop import Workshop
+from page.examples import Shelf
 
 EXAMPLES = Path(nst.__file__).parent.parent / "examples"
 PHOTO = EXAMPLES / "content" / "castle.jpg"
@@ -80,9 +81,10 @@ def a_page(folder: Path) -> Iterator[tuple[Page, Workshop, str]]:
     """The page served by this process, so that its jobs can be looked at, and a browser on it."""
     seconds_per_pixel(load_network())
     workshop = Workshop(folder)
-    demo = build_demo(workshop)
+    shelf = Shelf()
+    demo = build_demo(workshop, shelf)
     quiet = {"prevent_thread_lock": True, "quiet": True}
-    _, url, _ = demo.launch(**launch_options(workshop), **quiet)
+    _, url, _ = demo.launch(**launch_options(workshop, shelf), **quiet)
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)

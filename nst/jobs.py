@@ -19,6 +19,7 @@ from enum import Enum
 
 from PIL import Image
 
+from nst.color import dial_colors
 from nst.recipe import MOST_PASSAGES, MOST_STYLES, Ingredient, Passage, Recipe, software
 from nst.settings import SettingsError, TransferSettings, options
 from nst.sheet import Grid, paint_sheet
@@ -257,6 +258,13 @@ class Job(Task):
             twin._is_bare = self._is_bare
             twin.state = State.STOPPED
             return twin
+
+    def delivered(self) -> tuple[Image.Image, Recipe]:
+        """The present picture in the colours that were dialled, and how it came about."""
+        with self.lock:
+            moment, recipe, paintings = self.moment, self.recipe(), self.paintings
+        assert moment is not None
+        return dial_colors(moment.picture, self.content, paintings, recipe.colors), recipe
 
     def recipe(self) -> Recipe:
         """How the present picture came about."""

@@ -106,7 +106,7 @@ def prepare() -> None:
         _prepared = load_network(DEFAULTS, "cuda")
 
 
-def _prepared_for(settings: TransferSettings) -> dict[str, VGG]:
+def _prepared_for(settings: TransferSettings) -> dict[str, Any]:
     """The network that lies ready, as an argument, where it is what the settings want."""
     network = _prepared
     if network is None or settings.weights != DEFAULTS.weights:

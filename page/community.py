@@ -58,12 +58,13 @@ class Community:
             return {self.grid: ""}
         try:
             page = self.gallery.newest(AT_A_TIME, before=shown[-1].id if shown else None)
+            has_more = bool(page) and self.gallery.has_older(page[-1].id)
         except Exception as error:
             return {self.grid: charts.message(sentence_of(error)) + publications_markup(shown)}
         shown = [*shown, *page]
         return {
             self.grid: publications_markup(shown) or charts.message(NOBODY),
-            self.more: gr.update(visible=len(page) == AT_A_TIME),
+            self.more: gr.update(visible=has_more),
             self.shown: shown,
         }
 

@@ -13,6 +13,7 @@ import gradio as gr
 from gradio.components import Component
 from PIL import Image
 
+from nst import zerogpu
 from nst.color import dial_colors
 from nst.forecast import Forecast
 from nst.images import fit
@@ -24,6 +25,7 @@ from page.sentences import sentence_of
 
 PREVIEW_SIDE = 768  # pixels; larger previews would only slow the connection down
 MORE = 30  # iterations
+GETTING_READY = "Waiting for a GPU…" if zerogpu.is_here() else "Getting ready…"
 READY = "Choose a photo and a painting, then press Stylize."
 NO_PICTURE = "Stopped before the first picture."
 SHARED = "A picture from a link, with its settings. Press Stylize to paint your own."
@@ -92,6 +94,7 @@ class Easel:
 
     go: gr.Button
     stop: gr.Button
+    price: gr.HTML  # what a click costs, where that is something
     status: gr.HTML
     preview: gr.Image
     comparison: gr.ImageSlider
@@ -138,7 +141,7 @@ class Easel:
         return {
             self.go: gr.update(interactive=False),
             self.stop: gr.update(interactive=False),
-            self.status: charts.message("Getting ready…"),
+            self.status: charts.message(GETTING_READY),
         }
 
     def empty(self) -> dict[Component, Any]:
@@ -151,10 +154,6 @@ class Easel:
             self.explanation: "",
             self.preview: gr.update(value=None, visible=True),
         }
-
-    def priced(self, expected: Forecast) -> dict[Component, Any]:
-        """Nothing is painted, and what it would cost is known."""
-        return {self.status: charts.message(f"{READY} {price(expected)}")}
 
     def begun(self, expected: Forecast) -> dict[Component, Any]:
         """A run begins."""
@@ -299,6 +298,7 @@ def add_easel(controls: Controls) -> Easel:
             elem_id="stylize",
         )
         stop = gr.Button("Stop", variant="stop", min_width=100, interactive=False, elem_id="stop")
+    cost = gr.HTML(visible=zerogpu.is_here(), elem_id="price")
     status = gr.HTML(charts.message(READY), elem_id="status")
     preview = gr.Image(
         label="Your picture",
@@ -334,7 +334,7 @@ def add_easel(controls: Controls) -> Easel:
             elem_id="explanation",
         )
     return Easel(
-        go, stop, status, preview, comparison, finish, takeaway, more, larger, twice, branch,
+        go, stop, cost, status, preview, comparison, finish, takeaway, more, larger, twice, branch,
         timelapse, film, curves, explanation,
     )  # fmt: skip
 

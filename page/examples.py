@@ -22,8 +22,8 @@ from nst.hub import HubError
 from nst.hub.client import asked
 from nst.hub.collection import Picture, read_collection
 from nst.hub.examples import cached, fetch
+from nst.images import jpeg_bytes
 from nst.recipe import Ingredient
-from page.pictures import data_url
 
 log = logging.getLogger("page")
 
@@ -48,7 +48,7 @@ class Example:
     path: Path
     name: str  # what links call it; no two on a shelf have the same
     ingredient: Ingredient  # what recipes call it
-    thumbnail: str  # a small picture, as an address
+    thumbnail: bytes  # a small JPEG
 
     @property
     def title(self) -> str:
@@ -63,6 +63,11 @@ class Example:
         """Title, artist and licence, as far as they are known."""
         known = (self.title, self.picture.artist, self.picture.licence)
         return ", ".join(filter(None, known))
+
+    @property
+    def address(self) -> str:
+        """Of the thumbnail."""
+        return f"studio/examples/{self.ingredient.sha256}.jpg"
 
     def as_value(self, cache: str) -> str:
         """A path that the page may show: the bundled file, or a copy in Gradio's `cache`."""
@@ -81,8 +86,10 @@ class Shelf:
     ) -> None:
         self.repo, self.revision = repo, revision
         self.examples: tuple[Example, ...] = ()  # replaced, never changed
-        self.is_settled = threading.Event()  # nothing more will arrive
+        self._bundled: tuple[Example, ...] = ()
         self._take(folder)
+        self._bundled = self.examples
+        self.is_settled = threading.Event()  # nothing more will arrive
         if not repo:
             self.is_settled.set()
 
@@ -102,6 +109,9 @@ class Shelf:
         """The picture with these pixels, if it is one."""
         return next((e for e in self.examples if e.ingredient == ingredient), None)
 
+    def example_by_hash(self, sha256: str) -> Example | None:
+        return next((e for e in self.examples if e.ingredient.sha256 == sha256), None)
+
     def _fetch(self) -> None:
         try:
             present = cached(self.repo, self.revision)
@@ -119,8 +129,8 @@ class Shelf:
             self.is_settled.set()
 
     def _take(self, folder: Path) -> None:
-        """Add what is in a folder, but for what is there already."""
-        examples = list(self.examples)
+        """Show the bundled examples and those in a folder, but for what is bundled already."""
+        examples = list(self._bundled)
         for picture in read_collection(folder):
             example = open_example(picture, folder)
             if example is None or any(e.ingredient == example.ingredient for e in examples):
@@ -142,7 +152,7 @@ def open_example(picture: Picture, folder: Path) -> Example | None:
         log.warning("the example %s cannot be used: %s", picture.file_name, error)
         return None
     small = ImageOps.fit(image, THUMBNAIL[picture.role], Image.Resampling.LANCZOS)
-    return Example(picture, path, picture.name, Ingredient.of(image), data_url(small))
+    return Example(picture, path, picture.name, Ingredient.of(image), jpeg_bytes(small))
 
 
 def picker(elem_id: str) -> gr.HTML:
@@ -157,15 +167,14 @@ def row_markup(examples: Sequence[Example], label: str) -> str:
     buttons = "".join(
         f'<button type="button" data-name="{html.escape(example.name)}"'
         f' title="{html.escape(example.caption)}">'
-        f'<img alt="{html.escape(example.title)}" src="{example.thumbnail}"></button>'
+        f'<img alt="{html.escape(example.title)}" loading="lazy" src="{example.address}"></button>'
         for example in examples
     )
     return f'<div class="examples" role="group" aria-label="{html.escape(label)}">{buttons}</div>'
 
 
-async def arrival_of(shelf: Shelf) -> bool:
-    """Wait until all examples are there. Whether there are more than at the beginning."""
-    before = shelf.examples
+async def arrival_of(shelf: Shelf, shown: tuple[Example, ...]) -> bool:
+    """Wait until all examples are there. Whether they are others than those `shown`."""
     while not shelf.is_settled.is_set():
         await asyncio.sleep(LOOK_EVERY)
-    return shelf.examples is not before
+    return shelf.examples is not shown

@@ -7,7 +7,8 @@ gallery, and the parts of the page that show them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +33,8 @@ PRESS = "Press Stylize to paint it yourself, or move a slider first."
 
 # On a phone the easel is far from the rows.
 INTO_SIGHT = """() => {
-    document.querySelector("#status").scrollIntoView({behavior: "smooth", block: "nearest"});
+    const block = matchMedia("(max-width: 800px)").matches ? "start" : "nearest";
+    document.querySelector("#status").scrollIntoView({behavior: "smooth", block});
 }"""
 
 Updates = dict[Component, Any]
@@ -56,71 +58,85 @@ class Exhibits:
         """Connect the three ways to an exhibit."""
         parts = [self.current, self.photo, self.painting, *self.controls.components]
         outputs = [*parts, *self.easel.outputs]
-        shown = finished.select(self.show_example, [self.current], outputs, **AT_ONCE)
-        shown.then(None, None, None, js=INTO_SIGHT)
-        shown = community.select(self.show_publication, [self.current], outputs, **AT_ONCE)
-        shown.then(None, None, None, js=INTO_SIGHT)
+        for row, show in ((finished, self.show_example), (community, self.show_publication)):
+            clicked = row.select(show, [self.current], outputs, trigger_mode="multiple", **AT_ONCE)
+            clicked.then(None, None, None, js=INTO_SIGHT)
         bring_back.upload(self.restore, [bring_back, self.current], outputs, **AT_ONCE)
 
-    def show_example(self, current: str, event: gr.EventData, request: gr.Request) -> Updates:
+    async def show_example(
+        self, current: str, event: gr.EventData, request: gr.Request
+    ) -> AsyncIterator[Updates]:
         """A finished example beside its photo."""
+        name = str(event.name)
+        async for updates in self._show(lambda: self._example(name), current, request):
+            yield updates
+
+    async def show_publication(
+        self, current: str, event: gr.EventData, request: gr.Request
+    ) -> AsyncIterator[Updates]:
+        """A picture that somebody published, beside its photo where that was published too."""
+        id = str(event.name)
+        async for updates in self._show(lambda: self._publication(id), current, request):
+            yield updates
+
+    async def _show(
+        self, prepare: Callable[[], Updates], current: str, request: gr.Request
+    ) -> AsyncIterator[Updates]:
+        """What `prepare` makes, which may take a while; unless the visitor has turned to something
+        else meanwhile."""
+        if self.is_live(current):
+            gr.Warning(STOP_FIRST)
+            yield {self.easel.status: gr.update()}
+            return
+        tab = tab_of(request)
+        mark = self.tabs.turn(tab, "job")
+        yield {self.easel.status: charts.message("Fetching the picture…")}
         try:
-            self._check_free(current)
-            example = self.shelf.find(str(event.name))
-            recipe = example.picture.recipe if example else None
-            if example is None or recipe is None:
-                raise SettingsError(GONE)
-            picture = load_image(example.path)
-            photo = self.shelf.example_of(recipe.content)
-            before = load_image(photo.path) if photo else None
+            updates = {self.current: "", **await asyncio.to_thread(prepare)}
         except Exception as error:
-            return self.easel.refusal(error)
+            updates = self.easel.refusal(error)
+        is_current = self.tabs.is_current(tab, "job", mark)
+        yield updates if is_current else {self.easel.status: gr.update()}
+
+    def _example(self, name: str) -> Updates:
+        example = self.shelf.find(name)
+        recipe = example.picture.recipe if example else None
+        if example is None or recipe is None:
+            raise SettingsError(GONE)
+        photo = self.shelf.example_of(recipe.content)
+        before = load_image(photo.path) if photo else None
+        text = f"{example.title}. {self._missing(recipe)}"
         return {
-            **self._turn_to(request),
             **self._settings_of(recipe),
-            **self.easel.exhibit(picture, f"{example.title}. {PRESS}", before),
+            **self.easel.exhibit(load_image(example.path), text, before),
         }
 
-    def show_publication(self, current: str, event: gr.EventData, request: gr.Request) -> Updates:
-        """A picture that somebody published, beside its photo where that was published too."""
-        try:
-            self._check_free(current)
-            if self.publications is None:
-                raise SettingsError(GONE)
-            publication = self.publications.find(str(event.name))
-            if publication is None:
-                raise SettingsError(GONE)
-            picture = self.publications.picture(publication.id)
-            before = self.publications.photo(publication.id)
-        except Exception as error:
-            return self.easel.refusal(error)
+    def _publication(self, id: str) -> Updates:
+        publication = self.publications.find(id) if self.publications else None
+        if self.publications is None or publication is None:
+            raise SettingsError(GONE)
+        picture = self.publications.picture(id)
+        before = self.publications.photo(id)
         by = f"{publication.title or 'A picture'} by {publication.author}"
-        text = f"{by}. {self._missing(publication.recipe, before)}"
         return {
-            **self._turn_to(request),
             **self._settings_of(publication.recipe, before),
-            **self.easel.exhibit(picture, text, before),
+            **self.easel.exhibit(
+                picture, f"{by}. {self._missing(publication.recipe, before)}", before
+            ),
         }
 
     def restore(self, path: str, current: str) -> Updates:
         """Every control as the recipe in a picture has it, and its pictures where they are ours;
         not while a picture is painted, which would follow."""
+        if self.is_live(current):
+            gr.Warning(STOP_FIRST)
+            return {self.easel.status: gr.update()}
         try:
-            self._check_free(current)
             recipe = read_recipe(path)
         except Exception as error:
             return self.easel.refusal(error)
         text = f"The settings of that picture are back. {self._missing(recipe)}"
         return {**self._settings_of(recipe), self.easel.status: charts.message(text)}
-
-    def _check_free(self, current: str) -> None:
-        if self.is_live(current):
-            raise SettingsError(STOP_FIRST)
-
-    def _turn_to(self, request: gr.Request) -> Updates:
-        """No job is on the easel any more."""
-        self.tabs.turn(tab_of(request), "job")
-        return {self.current: ""}
 
     def _settings_of(self, recipe: Recipe, photo: Image.Image | None = None) -> Updates:
         """The controls where the recipe has them, and its pictures where they are known."""

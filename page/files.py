@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Callable
 
+from anyio import CapacityLimiter, to_thread
 from PIL import Image
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -18,23 +19,29 @@ from nst.archive import THUMBNAIL_SIDE
 from nst.color import dial_colors
 from nst.hub import HubError
 from nst.hub.gallery import Gallery
-from nst.images import fit
+from nst.images import fit, jpeg_bytes
 from nst.jobs import Job
 from nst.recipe import signed_png
 from nst.timelapse import FORMATS, encode_timelapse
 from nst.workshop import Workshop
-from page.pictures import jpeg_bytes
+from page.examples import Shelf
 
 PRIVATE = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
 FOREVER = {**PRIVATE, "Cache-Control": "private, max-age=86400, immutable"}
 
+FOR_AN_HOUR = {**PRIVATE, "Cache-Control": "public, max-age=3600"}
+
+AT_THE_HUB = 8  # small pictures that are fetched at the same time
 FILM_PATIENCE = 20.0  # seconds that a film waits for another one
 
 Endpoint = Callable[[Request], Response]
 
 
-def file_routes(workshop: Workshop, gallery: Gallery | None = None) -> list[Route]:
-    """What the page links to below `studio/`: files of jobs, and small pictures of `gallery`."""
+def file_routes(workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None) -> list[Route]:
+    """What the page links to below `studio/`: files of jobs, and small pictures of the examples and
+    of the public gallery."""
+    # Threads that wait for the Hub must not be those that the page itself needs.
+    at_the_hub = CapacityLimiter(AT_THE_HUB)
     encoding = threading.Lock()  # one film at a time: two would only slow each other down
 
     def job_of(request: Request) -> Job | None:
@@ -98,14 +105,22 @@ def file_routes(workshop: Workshop, gallery: Gallery | None = None) -> list[Rout
             return missing()
         return Response(delivered_png(job), media_type="image/png", headers=PRIVATE)
 
-    def publication(request: Request) -> Response:
+    async def publication(request: Request) -> Response:
+        id = request.path_params["id"]
         try:
-            data = gallery.thumbnail(request.path_params["id"]) if gallery else None
+            if gallery is None:
+                return missing()
+            data = await to_thread.run_sync(gallery.thumbnail, id, limiter=at_the_hub)
         except HubError:
-            data = None
-        if data is None:
             return missing()
-        return Response(data, media_type="image/jpeg", headers=FOREVER)
+        return Response(data, media_type="image/jpeg", headers=FOR_AN_HOUR)
+
+    def example(request: Request) -> Response:
+        """A small picture of the shelf, named by the hash of the large one."""
+        found = shelf.example_by_hash(request.path_params["hash"])
+        if found is None:
+            return missing()
+        return Response(found.thumbnail, media_type="image/jpeg", headers=FOREVER)
 
     addresses: dict[str, Endpoint] = {
         "picture.png": picture,
@@ -117,17 +132,14 @@ def file_routes(workshop: Workshop, gallery: Gallery | None = None) -> list[Rout
     return [
         Route("/studio/shared/{share}/picture.png", shared_picture),
         Route("/studio/community/{id:path}.jpg", publication),
+        Route("/studio/examples/{hash}.jpg", example),
         *routes,
     ]
 
 
 def delivered_png(job: Job) -> bytes:
     """The picture in the colours that were dialled, with its recipe."""
-    with job.lock:
-        moment, recipe, paintings = job.moment, job.recipe(), job.paintings
-    assert moment is not None
-    dialled = dial_colors(moment.picture, job.content, paintings, recipe.colors)
-    return signed_png(dialled, recipe)
+    return signed_png(*job.delivered())
 
 
 def film_frames(job: Job, workshop: Workshop) -> list[Image.Image]:

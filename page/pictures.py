@@ -12,6 +12,8 @@ from gradio.components import Component
 from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
 
+from nst.images import jpeg_bytes
+
 
 def cached_webp(image: Image.Image, component: Component) -> str:
     """The path of `image` in the component's cache, as WebP of high quality: Gradio's own is either
@@ -25,12 +27,6 @@ def cached_webp(image: Image.Image, component: Component) -> str:
 def data_url(image: Image.Image, quality: int = 82) -> str:
     """The picture itself as an address: part of the page, so that no cache can lose it."""
     return jpeg_url(jpeg_bytes(image, quality))
-
-
-def jpeg_bytes(image: Image.Image, quality: int = 82) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=quality)
-    return buffer.getvalue()
 
 
 def jpeg_url(data: bytes) -> str:

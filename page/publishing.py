@@ -19,10 +19,9 @@ from gradio.utils import get_space
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from nst.color import dial_colors
 from nst.hub import HubError
 from nst.hub.gallery import Gallery, own_gallery
-from nst.hub.publications import LICENCE
+from nst.hub.publications import LICENCE, LONGEST_TITLE
 from nst.jobs import Job
 from page import charts
 from page.sentences import sentence_of
@@ -52,6 +51,7 @@ class Publishing:
     """The panel's parts, and the gallery of the community if there is one."""
 
     community: Gallery | None
+    fold: gr.Accordion
     sign_in: gr.LoginButton
     where: gr.Radio
     title: gr.Textbox
@@ -67,7 +67,7 @@ class Publishing:
         find_own: Callable[[str, str], Job | None],
     ) -> Any:
         """Connect the panel; returns the event after which the gallery may have a new picture."""
-        arrival.then(self.know, None, [self.button], **AT_ONCE)
+        arrival.then(self.know, None, [self.fold, self.button], **AT_ONCE)
         inputs = [current, visitor, self.where, self.title, self.consent]
 
         def publish(
@@ -90,11 +90,16 @@ class Publishing:
                 outcome = charts.message(sentence_of(error))
             yield {self.button: gr.update(interactive=True), self.outcome: outcome}
 
+        # Neither the consent nor the title is for the next picture.
+        fresh = [self.title, self.consent, self.outcome]
+        current.change(lambda: ("", False, ""), None, fresh, **AT_ONCE)
         return self.button.click(publish, inputs, [self.button, self.outcome], **AT_ONCE)
 
-    def know(self, profile: gr.OAuthProfile | None) -> Any:
-        """Only who has signed in can publish."""
-        return gr.update(interactive=profile is not None)
+    def know(self, profile: gr.OAuthProfile | None) -> Updates:
+        """Only who has signed in can publish, and finds the panel open."""
+        if profile is None:
+            return {self.button: gr.update(interactive=False)}
+        return {self.fold: gr.update(open=True), self.button: gr.update(interactive=True)}
 
     def publish(
         self,
@@ -110,9 +115,7 @@ class Publishing:
             raise HubError(SIGN_IN_FIRST)
         if job is None or job.moment is None or job.state.is_live:
             raise HubError(FINISH_FIRST)
-        with job.lock:
-            moment, recipe, paintings = job.moment, job.recipe(), job.paintings
-        picture = dial_colors(moment.picture, job.content, paintings, recipe.colors)
+        picture, recipe = job.delivered()
         gallery = self.community if where == COMMUNITY else None
         gallery = gallery or own_gallery(token.token, profile.username)
         published = gallery.publish(
@@ -122,7 +125,7 @@ class Publishing:
             title=title,
             photo=job.content if consent else None,
         )
-        said = "Published" if published.is_new else "This picture is published already"
+        said = "Published" if published.is_new else "This picture is published already, as it was"
         address = html.escape(published.url)
         return (
             f'<p class="message">{said}: <a href="{address}" target="_blank" rel="noopener">'
@@ -159,12 +162,15 @@ def add_publishing(community: Gallery | None) -> Publishing | None:
     choices = [("A dataset of my own", OWN)]
     if community and community.can_write:
         choices.insert(0, ("The gallery on this page", COMMUNITY))
-    with gr.Accordion("Publish on the Hugging Face Hub", open=False, elem_id="publish"):
-        sign_in = gr.LoginButton(size="sm", elem_id="sign-in")
+    fold = gr.Accordion("Publish on the Hugging Face Hub", open=False, elem_id="publish")
+    with fold:
+        sign_in = gr.LoginButton(logout_value="Sign out ({})", size="sm", elem_id="sign-in")
         where = gr.Radio(choices, value=choices[0][1], label="Where", elem_id="publish-where")
-        title = gr.Textbox(label="Title", placeholder="if you like", max_length=120, max_lines=1)
+        title = gr.Textbox(
+            label="Title", placeholder="if you like", max_length=LONGEST_TITLE, max_lines=1
+        )
         consent = gr.Checkbox(False, label="Publish my photo too, for before and after")
         gr.HTML(NOTE.format(licence=LICENCE))
         button = gr.Button("Publish", interactive=False, size="sm", elem_id="publish-now")
         outcome = gr.HTML(elem_id="published")
-    return Publishing(community, sign_in, where, title, consent, button, outcome)
+    return Publishing(community, fold, sign_in, where, title, consent, button, outcome)

@@ -30,7 +30,7 @@ from nst.transfer import load_network
 from nst.workshop import Workshop
 from page import charts
 from page.controls import Controls
-from page.easel import MORE, Easel
+from page.easel import GETTING_READY, MORE, Easel, price
 from page.examples import Example, Shelf
 from page.gallery import gallery_markup
 from page.inputs import load_named
@@ -151,7 +151,7 @@ class Studio:
         if zerogpu.is_here():
             sized = [*(part.release for part in typed), self.photo.change]
             for event in (arrival.then, self.controls.look_taken.then, *sized):
-                event(self.price, values, [easel.status], **AT_ONCE)
+                event(self.price, values, [easel.price], **AT_ONCE)
         Textures(self.workshop, self.book, self.controls, self.painting, self.tabs).wire(arrival)
         demo.unload(self.leave)
         return arrival
@@ -237,17 +237,16 @@ class Studio:
             self.gallery: self._gallery(visitor),
         }
 
-    def price(self, values: dict[Component, Any]) -> Updates:
-        """What a click would cost, while nothing is on the easel."""
-        if values[self.current]:
-            return {self.easel.status: gr.update()}
+    def price(self, values: dict[Component, Any]) -> str:
+        """What the next click would cost the visitor, where GPUs are borrowed."""
         try:
             photo = load_named(values[self.photo], "photo")
             painting = load_named(values[self.painting], "painting")
             settings = self.controls.settings(values)
-            return self.easel.priced(zerogpu.admit(photo.size, [painting.size], settings))
-        except Exception as error:
-            return {self.easel.status: charts.message(sentence_of(error))}
+            expected = zerogpu.admit(photo.size, [painting.size], settings)
+        except ValueError:  # it is told when it is clicked
+            return ""
+        return f'<p class="hint">{price(expected)}</p>'
 
     async def follow(self, id: str, visitor: str, request: gr.Request) -> AsyncIterator[Updates]:
         """Show a job until it ends, or until the tab turns to another."""
@@ -280,7 +279,9 @@ class Studio:
                 self.workshop.greet(owner_of(visitor))
                 shown = time.monotonic()
                 yield self._beating(updates, beat)
-        yield await asyncio.to_thread(self._see_the_end, job, visitor)
+        ended = await asyncio.to_thread(self._see_the_end, job, visitor)
+        is_current = self.tabs.is_current(tab_of(request), "job", mark)
+        yield ended if is_current else {self.gallery: ended[self.gallery]}
 
     def _see_the_end(self, job: Job, visitor: str) -> Updates:
         if job.moment is None:
@@ -292,7 +293,7 @@ class Studio:
 
     def _beating(self, updates: Updates, beat: int) -> Updates:
         """A status that changes with every message: the page sees by it whether it is connected."""
-        text = updates.get(self.easel.status, charts.message("Getting ready…"))
+        text = updates.get(self.easel.status, charts.message(GETTING_READY))
         return {**updates, self.easel.status: f'<div class="beat" data-beat="{beat}">{text}</div>'}
 
     def halt(self, id: str) -> Updates:

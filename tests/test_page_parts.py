@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from app import build_demo, is_our_business
-from nst import TransferSettings, TransferStep
+from nst import TransferSettings, TransferStep, load_image
 from nst.archive import Card
 from nst.jobs import State, new_id
 from nst.recipe import Passage
@@ -69,7 +69,7 @@ def test_whole_numbers_may_come_as_floats_from_a_browser(controls: Controls) -> 
 def test_the_page_builds_and_shows_every_setting() -> None:
     labels = {
         str(block.label).split(":")[0]
-        for block in build_demo(Workshop()).blocks.values()
+        for block in build_demo(Workshop(), Shelf()).blocks.values()
         if getattr(block, "label", None)
     }
     expected = {option.label for name, option in options().items() if name != "layer_weights"}
@@ -95,7 +95,7 @@ def test_there_are_examples_and_the_first_is_the_chosen_one(
     pictures = shelf.of_role(role)
     assert len(pictures) >= 6
     assert pictures[0].name == first
-    assert pictures[0].thumbnail.startswith("data:image/jpeg;base64,")
+    assert load_image(pictures[0].thumbnail).size == (160, 120)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_the_gallery_shows_a_card_for_each_job() -> None:
     ],
 )
 def test_files_of_no_job_are_not_found(tmp_path: Path, path: str) -> None:
-    client = TestClient(Starlette(routes=file_routes(Workshop(tmp_path))))
+    client = TestClient(Starlette(routes=file_routes(Workshop(tmp_path), Shelf())))
     answer = client.get(f"/studio/{path}")
     assert answer.status_code == 404
     assert str(tmp_path) not in answer.text
