@@ -74,7 +74,7 @@ def build_demo(workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None)
                         "Photo", "content", ["upload", "webcam", "clipboard"], shelf
                     )
                     painting = picture_input("Painting", "style", ["upload", "clipboard"], shelf)
-                look = controls.add_looks()
+                controls.add_looks()
                 with gr.Row():
                     copy_link = gr.Button("Copy link", size="sm", min_width=100)
                     bring_back = gr.UploadButton(
@@ -100,7 +100,7 @@ def build_demo(workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None)
         with gr.Accordion("Your pictures", open=True, elem_id="pictures"):
             own_pictures = add_gallery()
         public = add_community(gallery)
-        controls.wire(look)
+        controls.wire()
         studio = Studio(
             workshop=workshop,
             book=TextureBook(workshop.archive.folder / "textures") if workshop.archive else None,
@@ -276,3 +276,5 @@ if __name__ == "__main__":
         build_demo(workshop, shelf, gallery).launch(**launch_options(workshop, shelf, gallery))
     finally:
         workshop.close()
+    if not shelf.is_settled.is_set():
+        os._exit(0)  # the library's own threads would wait for the Hub

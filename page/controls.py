@@ -31,6 +31,9 @@ SHOW_POWER = """(exponent) => ({{
 }})"""
 
 
+CHANGED_BY_LOOKS = {name for changes in LOOKS.values() for name in changes}
+
+
 class Controls:
     """The page's components by setting name, and by layer for the weights λ.
 
@@ -41,11 +44,13 @@ class Controls:
         self.by_name: dict[str, Component] = {}
         self.layers: dict[str, gr.Slider] = {}
         self.textures: dict[str, gr.HTML] = {}
+        self.look: gr.Radio | None = None
         self.folded = gr.Accordion("The other eleven layers", open=False, render=False)
 
     @property
     def components(self) -> set[Component]:
-        return {*self.by_name.values(), *self.layers.values()}
+        look = [self.look] if self.look else []
+        return {*self.by_name.values(), *self.layers.values(), *look}
 
     def add(self, *names: str) -> None:
         """Show the settings named."""
@@ -90,11 +95,13 @@ class Controls:
         if "layer_weights" in names:
             for layer, slider in self.layers.items():
                 updates[slider] = settings.layer_weights.get(layer, 0.0)
+        if self.look and names >= CHANGED_BY_LOOKS:
+            updates[self.look] = look_of(settings)
         return updates
 
-    def add_looks(self) -> gr.Radio:
+    def add_looks(self) -> None:
         """The named looks, which set several controls at once."""
-        return gr.Radio(
+        self.look = gr.Radio(
             list(LOOKS),
             value="Balanced",
             label="Look",
@@ -102,14 +109,14 @@ class Controls:
             elem_id="look",
         )
 
-    def wire(self, look: gr.Radio) -> None:
+    def wire(self) -> None:
         """Connect the looks and the labels of logarithmic sliders; call when all are shown."""
-        changed = {name for look_changes in LOOKS.values() for name in look_changes}
-        targets = [self.by_name[name] for name in changed - {"layer_weights"}]
-        self.look_taken = look.input(
-            lambda name: self.show(TransferSettings.of_look(name), changed),
-            look,
-            [*targets, *self.layers.values()],
+        assert self.look
+        targets = [self.by_name[name] for name in CHANGED_BY_LOOKS - {"layer_weights"}]
+        self.look_taken = self.look.input(
+            lambda name: self.show(TransferSettings.of_look(name), CHANGED_BY_LOOKS),
+            self.look,
+            [self.look, *targets, *self.layers.values()],
             queue=False,
             show_progress="hidden",
             api_visibility="private",
@@ -119,6 +126,17 @@ class Controls:
                 component.change(
                     None, component, component, js=SHOW_POWER.format(label=options()[name].label)
                 )
+
+
+def look_of(settings: TransferSettings) -> str | None:
+    """The look that these settings are, if it is one."""
+    for name in LOOKS:
+        look = TransferSettings.of_look(name)
+        if settings.replace(**{n: getattr(look, n) for n in CHANGED_BY_LOOKS}).paints_like(
+            settings
+        ):
+            return name
+    return None
 
 
 def texture_markup(layer: str, address: str = "") -> str:

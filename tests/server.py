@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
+import re
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 START_SECONDS = 180  # a cold start on a busy machine
+
+# What Gradio leaves of its event loops, when Python comes across it.
+UNCLOSED = re.compile(
+    r"Exception ignored in: <function BaseEventLoop\.__del__.*?Invalid file descriptor: -1\n", re.S
+)
 
 
 class Server:
@@ -23,16 +28,28 @@ class Server:
         self.process = process
         self.url = url
         self._lines: list[str] = []
-        self._started: queue.Queue[bool] = queue.Queue()
+        self._is_over = False
+        self._news = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def log(self) -> str:
         return "".join(self._lines)
 
+    def trouble(self) -> str:
+        """The log, if it tells of something that should not have happened; "" if not."""
+        log = UNCLOSED.sub("", self.log())
+        return log if "Traceback" in log or "ERROR" in log else ""
+
     def wait(self) -> None:
-        if not self._started.get(timeout=START_SECONDS):
-            raise RuntimeError(f"the page did not start:\n{self.log()}")
+        self.wait_for("Running on local URL")
+
+    def wait_for(self, text: str) -> None:
+        """Until the log has this text."""
+        with self._news:
+            self._news.wait_for(lambda: text in self.log() or self._is_over, START_SECONDS)
+        if text not in self.log():
+            raise RuntimeError(f"the page did not say {text!r}:\n{self.log()}")
 
     def kill(self) -> None:
         """As a crash or the lack of memory would: no chance to tidy up."""
@@ -53,34 +70,43 @@ class Server:
         assert self.process.stdout
         with self.process.stdout as lines:
             for line in lines:
-                self._lines.append(line)
-                if "Running on local URL" in line:
-                    self._started.put(True)
-        self._started.put(False)
+                with self._news:
+                    self._lines.append(line)
+                    self._news.notify_all()
+        with self._news:
+            self._is_over = True
+            self._news.notify_all()
 
 
 @contextlib.contextmanager
 def running_server(
-    jobs: Path | None = None, *, port: int = 0, grace: float = 5.0
+    jobs: Path | None = None,
+    *,
+    port: int = 0,
+    grace: float = 5.0,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """The page on a (free) port of this machine, ended when the block is left. `jobs` is the folder
-    where it keeps pictures, `grace` the seconds that an unwatched job goes on."""
+    where it keeps pictures, `grace` the seconds that an unwatched job goes on. It knows no Hub, and
+    nothing that was fetched before, unless the `environment` says so."""
     port = port or free_port()
     with tempfile.TemporaryDirectory() as folder:
-        environment = {
+        variables = {
             **os.environ,
             "GRADIO_SERVER_PORT": str(port),
             "GRADIO_ANALYTICS_ENABLED": "False",
             "HF_HUB_OFFLINE": "1",
+            "HF_HOME": str(Path(folder) / "hub"),
             "NST_JOBS": str(jobs or Path(folder) / "jobs"),
             "GRADIO_TEMP_DIR": str(Path(folder) / "gradio"),
             "NST_GRACE": str(grace),
             "PYTHONUNBUFFERED": "1",
+            **(environment or {}),
         }
         process = subprocess.Popen(
             [sys.executable, "app.py"],
             cwd=Path(__file__).parent.parent,
-            env=environment,
+            env=variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -130,7 +130,9 @@ def test_the_keyboard_reaches_and_starts_everything(visit: Visit) -> None:
 @pytest.mark.parametrize("dark", [False, True])
 def test_it_fits_and_reads_well(visit: Visit, width: int, dark: bool) -> None:
     page = visit(width, dark=dark)
-    page.wait_for_function("[...document.images].every((image) => image.complete)")
+    page.wait_for_function(  # what is out of sight may wait
+        "[...document.images].every((image) => image.complete || image.loading === 'lazy')"
+    )
     screenshot(page, f"ready_{width}_{'dark' if dark else 'light'}")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     found = Axe().run(page).response["violations"]

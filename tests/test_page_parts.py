@@ -23,7 +23,7 @@ from nst.recipe import Passage
 from nst.settings import DEFAULTS, GATYS_STYLE_LAYERS, LOOKS, SettingsError, options
 from nst.workshop import Workshop
 from page import charts
-from page.controls import OTHER_LAYERS, Controls
+from page.controls import OTHER_LAYERS, Controls, look_of
 from page.examples import Example, Shelf
 from page.files import file_routes
 from page.gallery import gallery_markup
@@ -64,6 +64,13 @@ def test_whole_numbers_may_come_as_floats_from_a_browser(controls: Controls) -> 
     values = shown(controls)
     values[controls.by_name["iterations"]] = 7.0
     assert controls.settings(values).iterations == 7
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_look_is_known_by_its_settings(look: str) -> None:
+    settings = TransferSettings.of_look(look)
+    assert look_of(settings.replace(size=640, seed=3)) == look
+    assert look_of(settings.replace(beta=7.7)) is None
 
 
 def test_the_page_builds_and_shows_every_setting() -> None:

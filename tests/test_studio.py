@@ -91,7 +91,7 @@ def test_a_run_is_edited_while_it_goes_on(visit: Visit, tmp_path: Path) -> None:
     smoothness.fill("2")
     smoothness.press("Tab")
     expect(page.locator(".marks")).to_contain_text("smoothness 0 → 2", timeout=LONG)
-    page.locator("#style-examples").get_by_role("button", name="Woodblock waves").click()
+    page.locator("#style-examples").get_by_role("button", name="Breakers and a red sun").click()
     expect(page.locator(".marks")).to_contain_text("another painting", timeout=LONG)
     screenshot(page, "edited_1280")
     last = wait_for_iteration(page, after + 5)
@@ -212,7 +212,7 @@ def test_the_layers_show_what_they_see(visit: Visit) -> None:
     expect(textures).to_have_count(5, timeout=LONG)
     night = [textures.nth(index).get_attribute("src") for index in range(5)]
     assert len(set(night)) == 5
-    page.locator("#style-examples").get_by_role("button", name="Woodblock waves").click()
+    page.locator("#style-examples").get_by_role("button", name="Breakers and a red sun").click()
     expect(textures.first).not_to_have_attribute("src", str(night[0]), timeout=LONG)
     expect(textures).to_have_count(5, timeout=LONG)
     assert not {textures.nth(index).get_attribute("src") for index in range(5)} & set(night)
@@ -380,8 +380,8 @@ def test_a_killed_server_comes_back_with_the_last_checkpoint(visit: Visit, tmp_p
 def test_a_link_opens_the_same_in_another_browser(visit: Visit) -> None:
     page = visit()
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.locator("#content-examples").get_by_role("button", name="Coffee").click()
-    page.locator("#style-examples").get_by_role("button", name="Ink hatching").click()
+    page.locator("#content-examples").get_by_role("button", name="A cup of espresso").click()
+    page.locator("#style-examples").get_by_role("button", name="Clouds over the orchard").click()
     page.get_by_label("Light touch").check()
     expect(page.get_by_text("Content weight α: 4", exact=True)).to_be_visible()
     finish(page, size=80, iterations=3)
