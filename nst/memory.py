@@ -1,4 +1,4 @@
-"""What was worked out for a picture, kept for the next run: bounded, by content.
+"""What was worked out or fetched, kept for the next time it is wanted, and bounded.
 
 Knows nothing of what it keeps.
 """
@@ -9,11 +9,37 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 from torch import Tensor
 
+Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
+
+
+class Latest(Generic[Key, Value]):
+    """Keeps the `most` values that were used last; safe to share between threads."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._kept: OrderedDict[Key, Value] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Key, default: Value | None = None) -> Value | None:
+        with self._lock:
+            if key not in self._kept:
+                return default
+            self._kept.move_to_end(key)
+            return self._kept[key]
+
+    def keep(self, key: Key, value: Value) -> Value:
+        """The value, which is kept from now on."""
+        with self._lock:
+            self._kept[key] = value
+            self._kept.move_to_end(key)
+            while len(self._kept) > self.most:
+                self._kept.popitem(last=False)
+        return value
 
 
 class Memory:

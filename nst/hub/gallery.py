@@ -18,13 +18,12 @@ import random
 import re
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from itertools import islice
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 from huggingface_hub import CommitOperationAdd, HfApi, hf_hub_url
 from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, RepositoryNotFoundError
@@ -55,7 +54,9 @@ from nst.hub.publications import (
     thumbnail_of,
     write_metadata,
 )
+from nst.hub.turns import Turns
 from nst.images import MAX_BYTES, ImageError, hash_of, load_image
+from nst.memory import Latest
 from nst.recipe import Recipe, RecipeError, signed_png
 
 log = logging.getLogger("nst.hub")
@@ -70,8 +71,7 @@ MOST_PAGES = 50  # of a listing, 1000 entries each
 TRIES = 8  # of a commit when others publish at the same time
 READERS = 8  # files that are read at the same time
 
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
+_NOTHING: Any = object()
 
 
 @dataclass(frozen=True)
@@ -120,11 +120,10 @@ class Gallery:
         self._head: _Head | None = None
         self._problem = ""  # why there is none
         self._due = 0.0  # when to look again, on the monotonic clock
-        self._counting = threading.Lock()  # of turns
-        self._turns: dict[str, list[float]] = {}  # by author: when something was published here
-        self._days: _Memory[tuple[str, str], tuple[Entry, ...]] = _Memory(400)
-        self._publications: _Memory[tuple[str, str], Publication | None] = _Memory(2000)
-        self._thumbnails: _Memory[str, bytes] = _Memory(400)
+        self._turns = Turns(self.limits.in_ten_minutes, self.limits.in_a_day)
+        self._days: Latest[tuple[str, str], tuple[Entry, ...]] = Latest(400)
+        self._publications: Latest[tuple[str, str], Publication | None] = Latest(2000)
+        self._thumbnails: Latest[str, bytes] = Latest(400)
         self._decoding = threading.Semaphore(2)  # pictures of 50 million pixels take memory
 
     def __repr__(self) -> str:
@@ -158,7 +157,7 @@ class Gallery:
         now = datetime.fromtimestamp(self._clock(), timezone.utc)
         id = new_id(author, now, digest)
         title = one_line(title, LONGEST_TITLE)
-        self._take_turn(author, now.timestamp())
+        self._turns.take(author, now.timestamp())
 
         def work() -> Receipt:
             receipt = None
@@ -171,7 +170,7 @@ class Gallery:
                 return receipt
             finally:  # also when nobody waits for it any more
                 if receipt is None or not receipt.is_new:
-                    self._give_turn_back(author, now.timestamp())
+                    self._turns.give_back(author, now.timestamp())
 
         receipt = asked(self.repo, work, within=self.limits.writing)
         with self._looking:  # and not while somebody has just looked at what was there before
@@ -454,7 +453,7 @@ class Gallery:
         """Against what all servers have published for this author."""
         now = named(id)
         days = {f"{now.created - timedelta(days=ago):%Y-%m-%d}" for ago in (0, 1)}
-        self._check(
+        self._turns.check(
             [
                 entry.created.timestamp()
                 for day in days
@@ -463,31 +462,6 @@ class Gallery:
             ],
             now.created.timestamp(),
         )
-
-    def _take_turn(self, author: str, now: float) -> None:
-        """Against what is being published here at this moment."""
-        with self._counting:
-            recent = {
-                name: [moment for moment in times if moment > now - 86400]
-                for name, times in self._turns.items()
-            }
-            self._turns = {name: times for name, times in recent.items() if times}
-            self._check(self._turns.get(author, []), now)
-            self._turns.setdefault(author, []).append(now)
-
-    def _give_turn_back(self, author: str, now: float) -> None:
-        with self._counting:
-            if now in self._turns.get(author, []):
-                self._turns[author].remove(now)
-
-    def _check(self, times: list[float], now: float) -> None:
-        limits = self.limits
-        for most, seconds, span in (
-            (limits.in_ten_minutes, 600, "10 minutes; please wait a little"),
-            (limits.in_a_day, 86400, "24 hours; there is room again tomorrow"),
-        ):
-            if sum(moment > now - seconds for moment in times) >= most:
-                raise HubError(f"You have published {most} pictures within {span}.")
 
 
 def community() -> Gallery | None:
@@ -509,30 +483,3 @@ def own_gallery(token: str, username: str, *, endpoint: str | None = None) -> Ga
 class _Head:
     sha: str | None  # None: there is no such dataset
     days: Mapping[str, str]  # newest first, each with the hash of what is in it
-
-
-_NOTHING: Any = object()
-
-
-class _Memory(Generic[K, V]):
-    """The values that were used last, for all threads."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._values: OrderedDict[K, V] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: K, default: V | None = None) -> V | None:
-        with self._lock:
-            if key not in self._values:
-                return default
-            self._values.move_to_end(key)
-            return self._values[key]
-
-    def keep(self, key: K, value: V) -> V:
-        with self._lock:
-            self._values[key] = value
-            self._values.move_to_end(key)
-            while len(self._values) > self._most:
-                self._values.popitem(last=False)
-        return value
