@@ -17,9 +17,12 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
+import torch
 from PIL import Image
 
 from nst.color import dial_colors
+from nst.memory import has_run_out
+from nst.objective import targets
 from nst.recipe import MOST_PASSAGES, MOST_STYLES, Ingredient, Passage, Recipe, software
 from nst.settings import SettingsError, TransferSettings, options
 from nst.sheet import Grid, paint_sheet
@@ -32,6 +35,10 @@ log = logging.getLogger("nst.jobs")
 Engine = Callable[..., Iterator[TransferStep]]
 
 CHANGED_TOO_OFTEN = "This picture was changed too often; please start a new one."
+NO_MEMORY = "There is not enough memory for this picture; please choose a smaller size."
+NOT_ENOUGH = "There was not enough memory for {} px; it is painted at {} px."
+SMALLER = 0.7  # times as large as what there was not enough memory for
+SMALLEST = 128  # pixels; below that it is not the size
 UNEXPECTED = "Something went wrong on our side. Please try again, perhaps with a smaller size."
 
 
@@ -177,6 +184,7 @@ class Job(Task):
         self.seconds = 0.0  # spent painting
         self._wish: Wish | None = None
         self._is_bare = False  # nothing was painted under the last passage yet
+        self._is_lightened = False  # memory ran out, and what is remembered was thrown away
         self._ingredients: dict[int, Ingredient] = {}
 
     @property
@@ -282,12 +290,40 @@ class Job(Task):
     def _pieces(self) -> Iterator[TransferStep]:
         """Paint: passage after passage, until the iterations are done."""
         while self._begin_passage():
-            for step in self._paint_passage():
-                yield step
-                if self._wish and step.iteration > self.passages[-1].iteration:
-                    break
-            else:
-                self._check_progress()
+            try:
+                yield from self._until_edited()
+            except (MemoryError, RuntimeError) as error:
+                if not (has_run_out(error) and self._make_room()):
+                    raise
+
+    def _until_edited(self) -> Iterator[TransferStep]:
+        """A passage, to its end or until something is wished for."""
+        for step in self._paint_passage():
+            yield step
+            if self._wish and step.iteration > self.passages[-1].iteration:
+                return
+        self._check_progress()
+
+    def _make_room(self) -> bool:
+        """When memory has run out: once more without what is only remembered, then smaller and
+        smaller from the picture as it is, but not smaller than that. False when there is no room
+        for any of it."""
+        with self.lock:
+            if not self._is_lightened:
+                self._is_lightened = True
+                targets.forget()
+                if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+                    torch.cuda.empty_cache()
+                return True
+            latest = self._wish or self.passages[-1]
+            size = round(latest.settings.size * SMALLER / 16) * 16
+            if size < SMALLEST or (self.moment and size < max(self.moment.picture.size)):
+                return False
+            wish = self._wish or Wish(latest.settings)
+            self._wish = replace(wish, settings=wish.settings.replace(size=size))
+            self.note = NOT_ENOUGH.format(latest.settings.size, size)
+            self.version += 1
+            return True
 
     def _begin_passage(self) -> bool:
         """Take up what was wished for meanwhile. False, and finished, when nothing is left to
@@ -303,7 +339,7 @@ class Job(Task):
                 is_longer = settings.iterations > moment.iteration
                 is_shorter = settings.iterations < latest.settings.iterations
                 if not (is_longer or is_shorter or settings.size != max(moment.picture.size)):
-                    self._become(State.FINISHED, "")
+                    self._become(State.FINISHED)
                     return False
             if moment is None or self._is_bare:
                 self.passages.pop()  # nothing was painted under it
@@ -340,8 +376,9 @@ class Job(Task):
             raise RuntimeError("the engine ended where it began")
 
     def _end_after(self, error: Exception) -> State:
-        """Without a GPU the picture can be continued some other time."""
-        can_wait = isinstance(error, GPUError) and self.moment is not None
+        """Without a GPU, or memory, the picture can be continued some other time."""
+        can_wait = isinstance(error, GPUError) or has_run_out(error)
+        can_wait = can_wait and self.moment is not None
         return State.STOPPED if can_wait else State.FAILED
 
     def _index_of(self, wish: Wish) -> int:
@@ -418,5 +455,7 @@ def sentence_of(error: Exception) -> str:
     """What to tell the visitor; what only we can mend goes to the log instead."""
     if isinstance(error, (SettingsError, WeightsError, FloatingPointError, GPUError)):
         return str(error)
+    if has_run_out(error):
+        return NO_MEMORY
     log.error("a run failed", exc_info=error)
     return UNEXPECTED

@@ -11,7 +11,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar, cast
 
+import torch
 from torch import Tensor
+
+RAN_OUT = ("not enough memory", "can't allocate memory", "out of memory")
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -68,10 +71,23 @@ class Memory:
                 self._kept.popitem(last=False)
         return value
 
+    def forget(self) -> None:
+        """Keep nothing of what was there."""
+        with self._lock:
+            self._kept.clear()
+
     @property
     def size(self) -> int:
         """Bytes kept now."""
         return sum(size for _, size in self._kept.values())
+
+
+def has_run_out(error: BaseException) -> bool:
+    """Whether an error says that there was no memory left, on whatever device. torch has a class of
+    its own for CUDA only."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in RAN_OUT)
 
 
 def fingerprint(picture: Tensor) -> str:

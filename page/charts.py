@@ -36,13 +36,13 @@ CURVES = (
 )
 
 
-def progress(step: TransferStep) -> str:
-    """The progress bar of a running transfer."""
+def progress(step: TransferStep, note: str = "") -> str:
+    """The progress bar of a running transfer, and what there is to say about it."""
     return (
         f'<div class="progress"><progress max="{step.total}" value="{step.iteration}"'
         f' aria-label="Progress of the picture"></progress><p>Iteration {step.iteration} of'
         f" {step.total} · {step.width}×{step.height} px ·"
-        f" <b>{duration(step.remaining)} left</b></p></div>"
+        f" <b>{duration(step.remaining)} left</b></p></div>" + (message(note) if note else "")
     )
 
 

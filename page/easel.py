@@ -185,7 +185,7 @@ class Easel:
         steps = list(job.steps)
         return {
             **self._buttons(live=True),
-            self.status: charts.progress(steps[-1]),
+            self.status: charts.progress(steps[-1], job.note),
             self.curves: charts.curves(steps, job.course),
             self.explanation: charts.explanation(steps[-1], job.course[-1].settings),
         }

@@ -413,7 +413,7 @@ def test_a_live_job_cannot_be_resumed(mock: Job) -> None:
         (WeightsError("The weights are not there."), "The weights are not there."),
         (FloatingPointError("Not a finite number."), "Not a finite number."),
         (RuntimeError("/secret/path"), UNEXPECTED),
-        (MemoryError(), UNEXPECTED),
+        (ZeroDivisionError(), UNEXPECTED),
     ],
 )
 def test_a_failure_gets_a_sentence_and_can_be_continued(
@@ -689,3 +689,84 @@ def test_a_recipe_does_not_grow_beyond_its_bounds(
         job.steer(SMALL.replace(beta=2.0))
     job.steer(SMALL)  # nothing new
     assert job.recipe().passages[0].settings == SMALL
+
+
+# Memory
+
+
+def lacking(error: Exception, *, above: int, after: int = 0) -> Engine:
+    """An engine that runs out of memory for pictures larger than `above` pixels, `after` so many
+    iterations."""
+
+    def paint(*args: Any, **options: Any) -> Iterator[TransferStep]:
+        for step in tone(*args, **options):
+            if step.width > above and step.iteration >= after:
+                raise error
+            yield step
+
+    return paint
+
+
+OUT_OF_MEMORY = (
+    MemoryError(),
+    torch.OutOfMemoryError("CUDA out of memory."),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate"),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+    RuntimeError("MPS backend out of memory"),
+)
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=lambda error: str(error)[:20])
+def test_without_memory_a_smaller_picture_is_painted(
+    photo: Image.Image, painting: Image.Image, error: Exception
+) -> None:
+    settings = TransferSettings(size=512, iterations=3)
+    job = Job(photo, [painting], settings, engine=lacking(error, above=300))
+    paint(job)
+    assert job.state is State.FINISHED
+    assert job.moment is not None
+    assert job.moment.picture.width == 240  # 512 · 0.7 in steps of 16 is 352, and that 240
+    assert job.passages == [Passage(0, settings.replace(size=240))]
+    assert "painted at 240 px" in job.note
+
+
+def test_memory_that_is_only_remembered_is_given_up_first(
+    photo: Image.Image, painting: Image.Image
+) -> None:
+    nst.objective.targets.recall("a key", lambda: torch.ones(9), lambda value: 36)
+    once: list[Exception] = [MemoryError()]
+
+    def stumbling(*args: Any, **options: Any) -> Iterator[TransferStep]:
+        if once:
+            raise once.pop()
+        yield from tone(*args, **options)
+
+    job = Job(photo, [painting], SMALL, engine=stumbling)
+    paint(job)
+    assert (job.state, job.note) == (State.FINISHED, "")
+    assert job.passages == [Passage(0, SMALL)]
+    assert nst.objective.targets.size == 0
+
+
+def test_memory_that_runs_out_on_the_way_leaves_the_picture(
+    photo: Image.Image, painting: Image.Image
+) -> None:
+    job = Job(photo, [painting], SMALL, engine=lacking(MemoryError(), above=0, after=4))
+    paint(job)
+    assert job.state is State.STOPPED
+    assert "not enough memory" in job.note
+    assert job.moment is not None
+    assert job.moment.iteration == 3
+    job.engine = tone
+    job.resume(SMALL)
+    paint(job)
+    assert (job.state, job.moment.iteration) == (State.FINISHED, SMALL.iterations)
+
+
+def test_without_memory_for_anything_there_is_a_sentence(
+    photo: Image.Image, painting: Image.Image
+) -> None:
+    job = Job(photo, [painting], SMALL, engine=lacking(MemoryError(), above=0))
+    paint(job)
+    assert job.state is State.FAILED
+    assert "not enough memory" in job.note

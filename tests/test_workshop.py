@@ -387,7 +387,7 @@ def test_a_failure_does_not_end_the_workshop(
     make_job: MakeJob, caplog: pytest.LogCaptureFixture
 ) -> None:
     def failing(*_: object, **__: object) -> Iterator[TransferStep]:
-        raise RuntimeError("out of memory")
+        raise RuntimeError("out of order")
 
     class Broken(Task):
         def run(self) -> Any:
