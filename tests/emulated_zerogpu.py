@@ -92,6 +92,8 @@ class Platform:
 
     def close(self) -> None:
         self.end_workers()
+        for worker in multiprocessing.active_children():  # or the next test would still find them
+            worker.join(timeout=30)
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

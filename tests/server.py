@@ -83,7 +83,7 @@ def running_server(
     jobs: Path | None = None,
     *,
     port: int = 0,
-    grace: float = 5.0,
+    grace: float = 20.0,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """The page on a (free) port of this machine, ended when the block is left. `jobs` is the folder

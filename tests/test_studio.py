@@ -32,7 +32,7 @@ from conftest import MakePicture
 from PIL import Image, ImageStat
 from playwright.sync_api import Page, expect
 from proxy import wire_to
-from server import Server, free_port, running_server
+from server import free_port, running_server
 
 from nst import load_image
 from nst.recipe import Recipe, read_recipe
@@ -340,8 +340,9 @@ def test_a_reload_finds_the_run_where_it_is(visit: Visit, make_picture: MakePict
     expect(page.locator("#gallery .card")).to_have_count(0)
 
 
-def test_a_lost_network_loses_nothing(visit: Visit, server: Server) -> None:
-    with wire_to(int(server.url.rpartition(":")[2])) as wire:
+def test_a_lost_network_loses_nothing(visit: Visit, tmp_path: Path) -> None:
+    port = free_port()
+    with running_server(tmp_path, port=port, grace=300.0), wire_to(port) as wire:
         page = visit(url=wire.url, is_cut_off=True)
         start(page, size=96, iterations=1000)
         before = wait_for_iteration(page, 3)
