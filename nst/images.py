@@ -1,10 +1,12 @@
 """Pictures: files to clean RGB, RGB to tensors and back, PNG files written whole or not at all.
 
-Knows file formats and pixels; nothing of networks or pages.
+Knows file formats and pixels; nothing of networks or pages. torch is imported where tensors are
+made: the process in which files are opened is better off without.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hashlib
 import io
@@ -12,60 +14,197 @@ import os
 import secrets
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from PIL import Image, ImageCms, ImageOps
-from PIL.PngImagePlugin import PngInfo
-from torch import Tensor
+import numpy.typing as npt
+from PIL import (  # those in `FORMATS`, so that Pillow need not look among all it has
+    AvifImagePlugin,  # noqa: F401
+    BmpImagePlugin,  # noqa: F401
+    GifImagePlugin,  # noqa: F401
+    Image,
+    ImageChops,
+    ImageCms,
+    ImageFile,
+    JpegImagePlugin,  # noqa: F401
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,  # noqa: F401
+)
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+from nst.decoder import DEFEATED, Decoder, ImageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["ImageError", "decode", "fit", "load_image", "save_png", "to_image", "to_tensor"]
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
+NAMES = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
 MAX_BYTES = 25_000_000
 MAX_PIXELS = 50_000_000
 MIN_SIDE = 16
+MAX_RATIO = 20  # of the longer side to the shorter
+SEVERAL = "The file holds several pictures; only the first is used."
 
+Values = npt.NDArray[Any]  # (H, W)
 
-class ImageError(ValueError):
-    """A picture that cannot be used; the message is one plain sentence for the user."""
+_BEGINNINGS = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+    b"BM": "BMP",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+}
+_BRANDS = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
+    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"), "HEIF"
+)
+_UPRIGHT = {  # how to turn what is stored, by its EXIF orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_PLAIN = {"1": "L", "LA": "L", "CMYK": "CMYK", "L": "L", "LAB": "LAB"}  # every other mode: RGB
+_AT_ONCE = 1 << 20  # values that are converted, or bytes that are sent
 
 
 def load_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
-    """The picture in a file or in bytes, as RGB with 8 bits per channel.
+    """The picture in a file or in bytes, as RGB with 8 bits per channel and no metadata.
 
     Upright (EXIF orientation applied), converted to sRGB from its own colour profile, 16-bit
-    values scaled, transparency laid on white, the first frame of an animation. Raises `ImageError`
-    for anything that is not a whole picture in one of `FORMATS`, at least 16 pixels on each side.
+    values scaled, transparency laid on white. Of an animation or of several pages the first, and
+    `info["note"]` is a sentence that says so. Raises `ImageError`, one plain sentence, for anything
+    that is not a whole picture in one of `FORMATS`, by content and whatever its name, of at most
+    `MAX_BYTES` and `MAX_PIXELS`, with sides of at least `MIN_SIDE` pixels, none more than
+    `MAX_RATIO` times the other.
+
+    Always opened in another process (`nst.decoder`), whoever it comes from: that costs 0.2 s once
+    and milliseconds after, and there is one way in.
     """
     data = source if isinstance(source, bytes) else _read(Path(source))
     if len(data) > MAX_BYTES:
         raise ImageError(f"The file is larger than {MAX_BYTES // 1_000_000} MB.")
+    if format_of(data) is None:
+        raise ImageError(f"This is not a picture that can be read; use a {NAMES} file.")
+    pixels = _decoder.open(data)
+    rows = np.frombuffer(pixels.rgb, np.uint8).reshape(pixels.height, pixels.width, 3)
+    image = Image.fromarray(rows)
+    image.info = {"note": SEVERAL} if pixels.several else {}
+    return image
+
+
+_decoder = Decoder(
+    "from nst.decoder import serve; from nst.images import decode; serve(decode)",
+    most_pixels=MAX_PIXELS,
+)
+atexit.register(_decoder.close)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A picture as RGB, and whether there are more in its file."""
+
+    image: Image.Image
+    several: bool
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.image.size
+
+    def rows(self) -> Iterator[bytes]:
+        """The pixels from the top, a few rows at a time."""
+        width, height = self.image.size
+        step = max(1, _AT_ONCE // (3 * width))
+        for top in range(0, height, step):
+            yield self.image.crop((0, top, width, min(height, top + step))).tobytes()
+
+
+def format_of(data: bytes) -> str | None:
+    """Which of `FORMATS` the bytes begin as; None for all else."""
+    for beginning, format in _BEGINNINGS.items():
+        if data.startswith(beginning):
+            return format
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    if data[4:8] == b"ftyp":
+        length = min(int.from_bytes(data[:4], "big"), 256)
+        brands = [data[8:12], *(data[i : i + 4] for i in range(16, length, 4))]
+        return next((_BRANDS[brand] for brand in brands if brand in _BRANDS), None)
+    return None
+
+
+def decode(data: bytes) -> Opened:
+    """What `load_image` promises of bytes, in this very process: for pictures from strangers only
+    where a crash does no harm. Raises `ImageError`."""
+    format = format_of(data)
+    if format is None:
+        raise ImageError(f"This is not a picture that can be read; use a {NAMES} file.")
+    name = {"HEIF": "HEIC", "WEBP": "WebP"}.get(format, format)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd metadata is no reason to refuse a picture
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                _check_size(image)
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            if format == "WEBP":  # Pillow takes memory for all its pixels before it tells the size
+                check_size(*_webp_size(data))
+            with _open(data, format) as image:
+                check_size(*image.size)
+                frame = image.tile[0].extents if format == "GIF" else None
                 image.load()
-                return _to_srgb(image)
+                if format == "WEBP":  # and keeps three times as much again
+                    image.fp, image._decoder = None, None  # type: ignore[attr-defined]
+                rgb = _to_srgb(image, data)
+                if frame:  # Pillow makes up colours for what it does not cover
+                    rgb = _on_white(rgb, frame)
+                return Opened(rgb, _is_one_of_several(image))
     except ImageError:
         raise
-    except (Image.DecompressionBombError, MemoryError):
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError(_too_large()) from None
+    except MemoryError:
+        raise ImageError(DEFEATED) from None
     except Exception:  # Pillow's decoders raise nearly anything on damaged data
         raise ImageError(
-            "This is not a picture that can be read; use a whole JPEG, PNG, WebP, GIF, BMP,"
-            " TIFF or AVIF file."
+            f"The {name} file cannot be read: it is damaged, cut off or of an unusual kind."
         ) from None
+
+
+def check_size(width: int, height: int) -> None:
+    """Raise `ImageError` for a size in pixels that cannot be used."""
+    if width * height > MAX_PIXELS:
+        raise ImageError(_too_large())
+    if min(width, height) < MIN_SIDE:
+        raise ImageError(
+            f"The picture is {width}×{height} pixels; each side must have at least {MIN_SIDE}."
+        )
+    if max(width, height) > MAX_RATIO * min(width, height):
+        raise ImageError(
+            f"The picture is {width}×{height} pixels; one side may be at most {MAX_RATIO} times"
+            " the other."
+        )
 
 
 def to_tensor(image: Image.Image) -> Tensor:
     """(1, 3, H, W) float32 in [0, 1] from an RGB picture."""
+    import torch
+
     pixels = torch.from_numpy(np.array(image.convert("RGB"), dtype=np.float32))  # (H, W, 3)
     return pixels.permute(2, 0, 1).unsqueeze(0).div(255)
 
 
 def to_image(tensor: Tensor) -> Image.Image:
     """An 8-bit RGB picture from (1, 3, H, W) in [0, 1], rounded to the nearest value."""
+    import torch
+
     pixels = tensor.detach()[0].clamp(0, 1).mul(255).round().to(torch.uint8)
     return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())
 
@@ -87,7 +226,7 @@ def png_bytes(
     image: Image.Image, text: Mapping[str, str] | None = None, *, compression: int = 6
 ) -> bytes:
     """A PNG with `text` chunks of ASCII by keyword; `compression` is from 0 to 9."""
-    chunks = PngInfo()
+    chunks = PngImagePlugin.PngInfo()
     for keyword, value in (text or {}).items():
         chunks.add_text(keyword, value)
     buffer = io.BytesIO()
@@ -148,57 +287,150 @@ def _read(path: Path) -> bytes:
         raise ImageError(f"The picture cannot be read: {error.strerror or error}.") from None
 
 
-def _check_size(image: Image.Image) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise ImageError(_too_large())
-    if min(image.size) < MIN_SIDE:
-        raise ImageError(
-            f"The picture is {image.width}×{image.height} pixels;"
-            f" each side must have at least {MIN_SIDE}."
-        )
-
-
 def _too_large() -> str:
     return f"The picture has more than {MAX_PIXELS // 1_000_000} million pixels."
 
 
-def _to_srgb(image: Image.Image) -> Image.Image:
-    profile = image.info.get("icc_profile")
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        image = _to_8_bits(image)
-    if image.mode == "P" or "transparency" in image.info:
-        image = image.convert("RGBA")
-    alpha = image.getchannel("A") if "A" in image.getbands() else None
-    colors = image.convert({"LA": "L", "RGBA": "RGB", "1": "L"}.get(image.mode, image.mode))
-    colors = _apply_profile(colors, profile).convert("RGB")
-    if alpha is None:
-        return colors
-    white = Image.new("RGB", colors.size, "white")
-    white.paste(colors, mask=alpha)
+def _open(data: bytes, format: str) -> ImageFile.ImageFile:
+    if format == "HEIF":
+        import pillow_heif  # 26 MB that few pictures need
+
+        pillow_heif.register_heif_opener(DECODE_THREADS=1, THUMBNAILS=False, DEPTH_IMAGES=False)
+    return Image.open(io.BytesIO(data), formats=(format,))
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """Width and height in pixels, as the first chunk has them."""
+    if data[12:16] == b"VP8X":
+        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+    if data[12:16] == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if data[12:16] != b"VP8 ":
+        raise ValueError("no picture")
+    return (
+        int.from_bytes(data[26:28], "little") & 0x3FFF,
+        int.from_bytes(data[28:30], "little") & 0x3FFF,
+    )
+
+
+def _is_one_of_several(image: Image.Image) -> bool:
+    """Whether its file has more frames or pages. (What telephones put behind a JPEG is not meant to
+    be looked at.)"""
+    with contextlib.suppress(Exception):  # what follows may be damaged
+        return image.format != "MPO" and bool(getattr(image, "is_animated", False))
+    return False
+
+
+def _to_srgb(image: Image.Image, data: bytes) -> Image.Image:
+    """Upright 8-bit sRGB on white from what Pillow has loaded."""
+    colors, alpha = _colors_and_alpha(image, data)
+    colors = _apply_profile(colors, image.info.get("icc_profile"))
+    if colors.mode != "RGB":
+        colors = colors.convert("RGB")
+    if alpha is not None:
+        colors.paste((255, 255, 255), mask=ImageChops.invert(alpha))
+    turn = _UPRIGHT.get(_orientation(image))
+    return colors if turn is None else colors.transpose(turn)
+
+
+def _on_white(image: Image.Image, frame: tuple[int, int, int, int]) -> Image.Image:
+    """All white but for what is in the frame: left, top, right and bottom."""
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image.crop(frame), frame)
     return white
 
 
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Greyscale of 16 bits and more (Pillow would clip it) scaled to 8 bits."""
-    values = np.asarray(image).astype(np.float64)
-    top = 65535.0 if image.mode != "F" else max(1.0, float(values.max()))
-    scaled = (values * (255.0 / top)).round().clip(0, 255).astype(np.uint8)
-    result = Image.fromarray(scaled)
-    result.info = {key: value for key, value in image.info.items() if key != "transparency"}
-    return result
+def _orientation(image: Image.Image) -> int:
+    with contextlib.suppress(Exception):  # damaged EXIF
+        return int(image.getexif().get(0x0112, 1))
+    return 1
+
+
+def _colors_and_alpha(image: Image.Image, data: bytes) -> tuple[Image.Image, Image.Image | None]:
+    """8-bit L, RGB, CMYK or LAB, and the transparency if there is any."""
+    key = image.info.get("transparency")
+    depth = data[24] if image.format == "PNG" else 8  # bits a channel, from the header
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        return _scaled(image), _keyed(image, key)
+    if image.mode == "RGB" and depth == 16 and key is not None:
+        return image, _keyed_exactly(image, data, key)
+    if image.mode == "L" and depth < 8 and key is not None:
+        image.info["transparency"] = (key & (2**depth - 1)) * 255 // (2**depth - 1)
+    if image.mode in ("P", "PA", "La", "RGBa") or key is not None:
+        image = image.convert("RGBA")
+    alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
+    mode = _PLAIN.get(image.mode, "RGB")
+    return image if image.mode == mode else image.convert(mode), alpha
+
+
+def _scaled(image: Image.Image) -> Image.Image:
+    """Greyscale of more than 8 bits (Pillow would clip it) as 8 bits. Signed values are black below
+    zero; floating-point ones are white at 1, or at the largest."""
+    values = np.asarray(image)
+    tags: Any = getattr(image, "tag_v2", {})
+    kind = tags.get(TiffImagePlugin.SAMPLEFORMAT, (1,))[0]
+    bits = tags.get(TiffImagePlugin.BITSPERSAMPLE, (16,))[0]
+    if image.mode == "F":
+        top = float(np.max(values, initial=1, where=np.isfinite(values)))
+    else:
+        top = 2.0 ** (bits - 1 if kind == 2 else bits) - 1
+        if image.mode == "I" and kind == 1:
+            values = values.view(np.uint32)  # which Pillow keeps as signed
+    table = _in_8_bits(np.arange(65536), top)
+    scaled = np.empty(values.shape, np.uint8)
+    step = max(1, _AT_ONCE // values.shape[1])  # a few rows: what is between takes memory
+    for row in range(0, len(values), step):
+        part = values[row : row + step]
+        scaled[row : row + step] = table[part] if part.itemsize == 2 else _in_8_bits(part, top)
+    if tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0:  # white is zero
+        scaled = 255 - scaled
+    return Image.fromarray(scaled)
+
+
+def _in_8_bits(values: Values, top: float) -> Values:
+    """0 … 255 from 0 … top, rounded; what is not a number is black."""
+    scaled: Values = np.nan_to_num(values.astype(np.float32)) * np.float32(255 / top)
+    return scaled.round().clip(0, 255).astype(np.uint8)
+
+
+def _keyed(image: Image.Image, key: int | None) -> Image.Image | None:
+    """Transparent where the value is `key`."""
+    if key is None:
+        return None
+    return Image.fromarray((np.asarray(image) != key).astype(np.uint8) * np.uint8(255))
+
+
+def _keyed_exactly(image: Image.Image, data: bytes, key: tuple[int, int, int]) -> Image.Image:
+    """Transparent where all 16 bits of a PNG's colour are `key`; Pillow has loaded the upper ones
+    and is made to load the lower ones here."""
+    opaque = Image.new("L", image.size, 0)
+    with Image.open(io.BytesIO(data), formats=("PNG",)) as lower:
+        assert isinstance(lower, PngImagePlugin.PngImageFile)
+        lower.tile = [tile._replace(args="RGB;16L") for tile in lower.tile]
+        lower.load()
+        for picture, shift in ((image, 8), (lower, 0)):
+            for channel, value in zip(picture.split(), key, strict=True):
+                wanted = value >> shift & 255
+                differs = channel.point([255 * (level != wanted) for level in range(256)])
+                opaque = ImageChops.lighter(opaque, differs)
+    return opaque
 
 
 def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
     """Colours as sRGB shows them; a profile that does not fit the picture is ignored."""
-    if not profile or image.mode not in ("RGB", "L", "CMYK"):
+    source: Any = io.BytesIO(profile) if profile else None
+    if image.mode == "LAB":
+        source = ImageCms.createProfile("LAB")
+    if source is None:
         return image
     try:
         converted = ImageCms.profileToProfile(
             image,
-            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+            ImageCms.ImageCmsProfile(source),
             ImageCms.createProfile("sRGB"),
             outputMode="RGB",
+            inPlace=image.mode == "RGB",
         )
     except (ImageCms.PyCMSError, OSError, ValueError):
         return image

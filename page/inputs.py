@@ -59,10 +59,14 @@ def picture_input(label: str, role: str, sources: list[Any], shelf: Shelf) -> In
 
 
 def load_named(path: str | None, name: str) -> Image.Image:
-    """The picture that a visitor chose. Raises `ImageError` that says which one is meant."""
+    """The picture that a visitor chose; where its file holds more than that one, the page says so.
+    Raises `ImageError` that says which one is meant."""
     if not path:
         raise ImageError(f"Please choose a {name} first.")
     try:
-        return load_image(path)
+        image = load_image(path)
     except ImageError as error:
         raise ImageError(f"The {name} cannot be used. {error}") from error
+    if note := image.info.get("note"):
+        gr.Info(note, title=f"The {name}")
+    return image
