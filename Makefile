@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check fast bench sheet clean
+.PHONY: run test check fast audit bench sheet clean
 
 run: .venv/app          ## install, then serve the page on http://127.0.0.1:7860
 	$(BIN)/python app.py
@@ -22,6 +22,14 @@ check: .venv/dev        ## lint and type-check
 
 fast: .venv/dev         ## the tests that need neither the real network nor a browser
 	$(BIN)/python -m pytest -m "not real and not browser"
+
+# Not part of `test`, which needs no network. Where PyPI cannot be asked pip-audit has an error, or
+# passes over every package and is content.
+audit: .venv/dev        ## ask PyPI for known vulnerabilities of what is installed
+	@case "$$($(BIN)/pip-audit --local --progress-spinner off --format json 2>/dev/null)" in \
+	  *'"vulns"'*) $(BIN)/pip-audit --local --progress-spinner off;; \
+	  *) echo "PyPI could not be asked for known vulnerabilities; nothing was checked.";; \
+	esac
 
 bench: .venv/dev        ## this project beside its peers: hours on a CPU; --help of benchmarks.peers lists less
 	$(BIN)/python -m benchmarks.peers

@@ -35,6 +35,7 @@ from page.examples import Shelf, arrival_of, picker, row_markup
 from page.exhibits import Exhibits
 from page.files import file_routes
 from page.gallery import add_gallery
+from page.guard import MAX_UPLOAD, Guard, GuardedBlocks
 from page.inputs import Input, picture_input
 from page.publishing import SignInGuard, add_publishing
 from page.sheets import add_sheet
@@ -43,10 +44,10 @@ from page.watching import AT_ONCE, Tabs
 
 MAX_WAITING = 500  # events in Gradio's queue; pictures wait in the workshop's own line
 MAX_EVENTS = 500  # at once; every tab that looks at a picture holds one or two
-MAX_UPLOAD = "25mb"
 PAINTERS = 4  # where each borrows a GPU of its visitor's
 TEMPORARY_FILES = (3600, 6 * 3600)  # looked at every hour, deleted after six
 HERE = Path(__file__).parent
+HEAD = HERE / "page" / "head.html"
 
 INTRODUCTION = """
 # Neural Style Transfer
@@ -59,7 +60,7 @@ FINISHED = "Painted beforehand: click one to see it before and after, with its s
 def build_demo(workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None) -> gr.Blocks:
     """The page, not yet served; its pictures are painted in `workshop`, its examples those of
     `shelf`, and `gallery` is what visitors publish to, if there is one."""
-    with gr.Blocks(
+    with GuardedBlocks(
         title="Neural Style Transfer", delete_cache=TEMPORARY_FILES, analytics_enabled=False
     ) as demo:
         gr.Markdown(INTRODUCTION, elem_id="introduction")
@@ -236,10 +237,10 @@ def launch_options(
     return {
         "theme": theme(),
         "css_paths": [HERE / "page" / "style.css"],
-        "head_paths": [HERE / "page" / "head.html"],
+        "head_paths": [HEAD],
         "app_kwargs": {
             "routes": file_routes(workshop, shelf, gallery),
-            "middleware": [Middleware(SignInGuard)],
+            "middleware": [Middleware(Guard, heads=[HEAD]), Middleware(SignInGuard)],
         },
         "max_threads": MAX_EVENTS,
         "max_file_size": MAX_UPLOAD,
@@ -248,7 +249,8 @@ def launch_options(
         "ssr_mode": False,
         "mcp_server": True,
         "run_history": False,
-        "allowed_paths": [str(HERE / "examples")],
+        # What a click shows; started from another folder, Gradio would refuse it otherwise.
+        "allowed_paths": [str(e.path) for e in shelf.examples if e.path.is_relative_to(HERE)],
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import re
 import subprocess
 import sys
@@ -63,10 +64,11 @@ def painted_again(result: bytes, content: Path, styles: Sequence[Path], folder: 
     (folder / "result.png").write_bytes(result)
     words = ["--recipe", "result.png", content, *styles, "-o", "again.png"]
     root = str(Path(__file__).parent.parent)
+    threads = {name: os.environ[name] for name in ("OMP_NUM_THREADS",) if name in os.environ}
     subprocess.run(
         [sys.executable, "-m", "nst", *map(str, words)],
         cwd=folder,
-        env={"PYTHONPATH": root, "PATH": "/usr/bin:/bin", "HOME": str(folder)},
+        env={"PYTHONPATH": root, "PATH": "/usr/bin:/bin", "HOME": str(folder), **threads},
         check=True,
         capture_output=True,
         timeout=LONG / 1000,

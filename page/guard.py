@@ -1,0 +1,260 @@
+"""What stands between the network and the page: what a browser may do with an answer, how much a
+request may send, which of Gradio's doors stay shut, and which files a caller may name.
+
+Knows HTTP and Gradio's files; nothing of pictures. The threat model is in SECURITY.md.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import gradio as gr
+from gradio.processing_utils import save_base64_to_cache
+from gradio.utils import get_space, get_upload_folder
+from gradio_client.utils import traverse
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.formparsers import MultiPartException
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MEGABYTE = 1024 * 1024
+MAX_UPLOAD = 25 * MEGABYTE  # one picture
+MULTIPART = MEGABYTE  # what a form adds to it
+MAX_TOOL_CALL = 4 * MEGABYTE  # with pictures inside, in base64; the MCP server reads no more
+MAX_CALL = MEGABYTE  # any other request: numbers, and names of uploads
+
+# Gradio's, but not the page's: to fetch from elsewhere, to keep states, to develop, to watch.
+SHUT = re.compile(
+    r"/gradio_api/(file=\w{2,}:|proxy=|stream/|deep_link|dev/|vibe|process_recording"
+    r"|component_server|custom_component/|runs\b|run-history|profiling)|^/monitoring|^/openapi\.json",
+    re.IGNORECASE,
+)
+
+FRAMES = "frame-ancestors 'self' https://huggingface.co https://*.hf.space"  # Spaces embed the page
+NO_PAGE = (
+    "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline';"
+    " sandbox allow-same-origin; "  # of that origin, or a film that is opened would not play
+    + FRAMES
+)
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",  # the address of a result is a secret
+    "Permissions-Policy": "camera=(self), clipboard-read=(self), clipboard-write=(self),"
+    " fullscreen=(self), display-capture=(), geolocation=(), hid=(), microphone=(), midi=(),"
+    " payment=(), serial=(), usb=()",
+    "Content-Security-Policy": NO_PAGE,
+}
+
+TOO_LARGE = "That is too large: 25 MB for a picture, 4 MB for a tool call, 1 MB for anything else."
+NOT_UPLOADED = "Pictures are uploaded, or sent as data: URLs; no other path or address is opened."
+
+INLINE_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
+OWN_FILE = re.compile(r"https?://.*?/gradio_api/file=(.+)", re.DOTALL)
+META = {"_type": "gradio.FileData"}
+TAKE_FILES = (gr.Image, gr.UploadButton)
+
+
+class Guard:
+    """Headers for every answer; an end to requests that are too large, or for a door that is shut.
+    `heads` are the files with scripts that Gradio adds to the page. (ASGI middleware.)"""
+
+    def __init__(self, app: ASGIApp, heads: Iterable[Path] = ()) -> None:
+        self.app = app
+        self.scripts = [name for head in heads for name in scripts_in(head.read_bytes())]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        if "session" in scope and is_of_another_site(scope):
+            scope = {**scope, "session": {}}  # who is signed in here did not ask for this
+        answer = Answer(scope, send, self.scripts)
+        body = Body(scope, receive, answer)
+        if SHUT.search(scope["path"]):
+            await answer.say("Not found.", 404)
+        elif body.announced > body.limit:
+            await answer.say(TOO_LARGE, 413)
+        else:
+            await self._ask(scope, body, answer)
+
+    async def _ask(self, scope: Scope, body: Body, answer: Answer) -> None:
+        try:
+            await self.app(scope, body.receive, answer.send)
+        except Exception:
+            if answer.is_final:
+                return  # the request was refused half-way
+            if not answer.has_begun:
+                await answer.say("Internal Server Error", 500)
+            raise
+
+
+class Answer:
+    """What is sent, with its headers. Those of a page name its own inline scripts, by their
+    hashes, so that markup which got in somehow runs nothing."""
+
+    def __init__(self, scope: Scope, send: Send, scripts: Iterable[str]) -> None:
+        self.has_begun = self.is_final = False
+        self._scope, self._send = scope, send
+        self._scripts = list(scripts)
+        self._start: Message | None = None  # of a page, until its scripts are known
+        self._page = b""
+
+    async def send(self, message: Message) -> None:
+        if self.is_final:
+            return
+        if message["type"] == "http.response.start":
+            self.has_begun = True
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+            if headers.get("content-type", "").startswith("text/html"):
+                self._start = message
+                return
+        elif self._start:
+            await self._send_page(message)
+            return
+        await self._send(message)
+
+    async def say(self, text: str, status: int) -> None:
+        """A sentence instead of all else; what the client has yet to send is not awaited."""
+        response = PlainTextResponse(text, status, headers={"Connection": "close"})
+        await response(self._scope, nothing_more, self.send)
+        self.is_final = True
+
+    async def _send_page(self, message: Message) -> None:
+        self._page += message.get("body", b"")
+        if message.get("more_body") or not self._start:
+            return
+        scripts = [*self._scripts, *scripts_in(self._page)]
+        MutableHeaders(scope=self._start)["Content-Security-Policy"] = page_policy(scripts)
+        await self._send(self._start)
+        await self._send({**message, "body": self._page})
+
+
+class Body:
+    """What a request sends, up to its limit, announced or not."""
+
+    def __init__(self, scope: Scope, receive: Receive, answer: Answer) -> None:
+        path = scope["path"]
+        self.limit = limit_of(path)
+        self.announced = int(Headers(scope=scope).get("content-length") or 0)
+        self._is_upload = path.startswith("/gradio_api/upload")
+        self._receive, self._answer = receive, answer
+        self._received = 0
+        self._is_whole = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._received += len(message.get("body", b""))
+            self._is_whole = not message.get("more_body")
+        if self._received > self.limit:
+            if not self._answer.has_begun:
+                await self._answer.say(TOO_LARGE, 413)
+            raise MultiPartException(TOO_LARGE)
+        if message["type"] == "http.disconnect" and self._is_upload and not self._is_whole:
+            # On this error alone Gradio deletes what it has of an upload.
+            raise MultiPartException("The upload broke off.")
+        return message
+
+
+def is_of_another_site(scope: Scope) -> bool:
+    """Whether a page elsewhere makes this request in a visitor's browser, links to here apart.
+    Gradio lets it, and its session cookie goes along on a Space, which is shown in a frame."""
+    headers = Headers(scope=scope)
+    is_link = scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate"
+    return headers.get("sec-fetch-site") in ("cross-site", "same-site") and not is_link
+
+
+def limit_of(path: str) -> int:
+    """How many bytes a request may send there."""
+    if path.startswith("/gradio_api/upload"):
+        return MAX_UPLOAD + MULTIPART
+    return MAX_TOOL_CALL if path.startswith("/gradio_api/mcp") else MAX_CALL
+
+
+def scripts_in(page: bytes) -> list[str]:
+    """The sources that a policy must allow for the inline scripts of a page to run."""
+    hashes = (hashlib.sha256(script).digest() for script in INLINE_SCRIPT.findall(page))
+    return [f"'sha256-{base64.b64encode(each).decode()}'" for each in hashes]
+
+
+def page_policy(scripts: Iterable[str]) -> str:
+    """What the page may load and run: its own, and these inline scripts; on a Space also what
+    Gradio's header of the Hub shows. Gradio compiles its events' JavaScript, hence 'unsafe-eval',
+    and sets styles inline."""
+    hub = {
+        "img-src": "https://huggingface.co https://*.huggingface.co",
+        "connect-src": "https://huggingface.co",
+        "style-src": "https://fonts.googleapis.com",
+        "font-src": "https://fonts.gstatic.com",
+    }
+    policy = {
+        "default-src": "'none'",
+        "script-src": f"'self' 'unsafe-eval' {' '.join(dict.fromkeys(scripts))}",
+        "style-src": "'self' 'unsafe-inline'",
+        "img-src": "'self' data: blob:",
+        "media-src": "'self' data: blob:",
+        "font-src": "'self' data:",
+        "connect-src": "'self' data: blob:",
+        "manifest-src": "'self'",
+        "base-uri": "'self'",
+        "form-action": "'self'",
+    }
+    for name, hosts in hub.items() if get_space() else ():
+        policy[name] += " " + hosts
+    return "; ".join(f"{name} {sources}" for name, sources in policy.items()) + "; " + FRAMES
+
+
+async def nothing_more() -> Message:
+    """The rest of a request that nobody reads."""
+    return {"type": "http.disconnect"}
+
+
+class GuardedBlocks(gr.Blocks):  # type: ignore[misc]  # Gradio is untyped here
+    """Blocks whose callers can name no file but their uploads. Gradio checks only what calls itself
+    a file (`meta`), and fetches addresses."""
+
+    async def preprocess_data(self, event: Any, inputs: Any, *more: Any, **named: Any) -> Any:
+        named_as_files = [
+            {"path": value} if isinstance(value, str) and isinstance(part, TAKE_FILES) else value
+            for part, value in zip(event.inputs, inputs, strict=False)
+        ]
+        checked = traverse([*named_as_files, *inputs[len(named_as_files) :]], checked_file, is_file)
+        return await super().preprocess_data(event, checked, *more, **named)
+
+
+def is_file(value: object) -> bool:
+    """Whether Gradio, or one of its components, could take this for a file."""
+    return isinstance(value, dict) and any(value.get(key) is not None for key in ("path", "url"))
+
+
+def checked_file(file: dict[str, Any]) -> dict[str, Any]:
+    """The same file, by a path that may be opened. Raises `gr.Error`."""
+    named = file.get("path")
+    path = uploaded(file["url"] if named is None else named)
+    return {**file, "path": str(path), "url": None, "is_stream": False, "meta": META}
+
+
+def uploaded(address: object) -> Path:
+    """The upload that is meant: by its path, by its address here, or sent along as a data: URL.
+    Raises `gr.Error` for anything else; nothing is ever fetched."""
+    text = str(address)
+    try:
+        if text.startswith("data:"):
+            return Path(save_base64_to_cache(text, get_upload_folder()))
+        own = OWN_FILE.fullmatch(text)
+        path = Path(unquote(own[1]) if own else text)
+        real = path.resolve(strict=True)  # where links and dots lead
+        is_upload = real.is_file() and real.is_relative_to(Path(get_upload_folder()).resolve())
+    except (OSError, ValueError, IndexError):
+        is_upload = False
+    if not is_upload:
+        raise gr.Error(NOT_UPLOADED, print_exception=False)
+    return path
