@@ -27,7 +27,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from nst.images import fit, save_png, whole_file
+from nst.images import fit, jpeg_bytes, save_png, whole_file
 from nst.jobs import Job, State
 from nst.recipe import KEYWORD, Recipe, parse_recipe, read_recipe
 from nst.transfer import Moment, TransferStep
@@ -235,9 +235,7 @@ def _open(source: Path | io.BytesIO) -> Image.Image:
 
 
 def _save_quickly(image: Image.Image, path: Path, recipe: str | None = None) -> None:
-    bare = image.copy()
-    bare.info = {}  # Pillow would write the profile that an upload came with
-    save_png(bare, path, {KEYWORD: recipe} if recipe else None, compression=QUICK)
+    save_png(image, path, {KEYWORD: recipe} if recipe else None, compression=QUICK)
 
 
 def _write(text: str, path: Path) -> None:
@@ -246,8 +244,9 @@ def _write(text: str, path: Path) -> None:
 
 
 def _save_jpeg(image: Image.Image, path: Path) -> None:
+    data = jpeg_bytes(image, 88)
     with whole_file(path) as temporary:
-        image.save(temporary, format="JPEG", quality=88)
+        temporary.write_bytes(data)
 
 
 def _changed(home: Path) -> float:

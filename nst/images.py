@@ -225,22 +225,28 @@ def fitted_size(size: tuple[int, int], longest_side: int) -> tuple[int, int]:
 def png_bytes(
     image: Image.Image, text: Mapping[str, str] | None = None, *, compression: int = 6
 ) -> bytes:
-    """A PNG with `text` chunks of ASCII by keyword; `compression` is from 0 to 9."""
+    """A PNG with `text` chunks of ASCII by keyword, and no other metadata; `compression` is from 0
+    to 9."""
     chunks = PngImagePlugin.PngInfo()
     for keyword, value in (text or {}).items():
         chunks.add_text(keyword, value)
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG", pnginfo=chunks, compress_level=compression)
+    _bare(image).save(buffer, format="PNG", pnginfo=chunks, compress_level=compression)
     return buffer.getvalue()
 
 
 def jpeg_bytes(image: Image.Image, quality: int = 82) -> bytes:
     """A JPEG of an RGB picture, without metadata."""
     buffer = io.BytesIO()
+    _bare(image).save(buffer, format="JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def _bare(image: Image.Image) -> Image.Image:
+    """The pixels alone: Pillow would write the profile that a picture came with."""
     bare = image.copy()
     bare.info = {}
-    bare.save(buffer, format="JPEG", quality=quality)
-    return buffer.getvalue()
+    return bare
 
 
 def save_png(

@@ -13,7 +13,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -26,13 +26,11 @@ from nst.objective import targets
 from nst.recipe import MOST_PASSAGES, MOST_STYLES, Ingredient, Passage, Recipe, software
 from nst.settings import SettingsError, TransferSettings, options
 from nst.sheet import Grid, paint_sheet
-from nst.transfer import Moment, TransferStep, run_device, transfer_style
+from nst.transfer import Engine, Moment, TransferStep, run_device, transfer_style
 from nst.weights import WeightsError
 from nst.zerogpu import GPUError
 
 log = logging.getLogger("nst.jobs")
-
-Engine = Callable[..., Iterator[TransferStep]]
 
 CHANGED_TOO_OFTEN = "This picture was changed too often; please start a new one."
 NO_MEMORY = "There is not enough memory for this picture; please choose a smaller size."

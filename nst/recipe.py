@@ -156,9 +156,7 @@ class Recipe:
 
 def signed_png(picture: Image.Image, recipe: Recipe) -> bytes:
     """The picture as it is delivered: a PNG with its recipe, and nothing else, in its text."""
-    bare = picture.copy()
-    bare.info = {}  # Pillow would write the profile that an upload came with
-    return png_bytes(bare, {KEYWORD: recipe.to_text()})
+    return png_bytes(picture, {KEYWORD: recipe.to_text()})
 
 
 def software() -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -24,6 +24,8 @@ from nst.optimizers import Optimizer, make_optimizer
 from nst.settings import DEFAULTS, TransferSettings
 from nst.vgg import VGG
 from nst.weights import load_weights
+
+Engine = Callable[..., Iterator["TransferStep"]]  # with the signature of `transfer_style`
 
 COARSEST = {"little": 320, "some": 160, "much": 80}  # pixels; by `restructure`
 BLOW_UP = 2.0  # a step that raises the goal beyond this multiple of the best is taken back

@@ -21,7 +21,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,14 +35,13 @@ import nst.transfer
 from nst.forecast import Forecast, Size, Work, bytes_for, check_room, work_of
 from nst.images import to_tensor
 from nst.settings import DEFAULTS, TransferSettings
-from nst.transfer import Moment, TransferStep, load_network, pick_dtype, transfer_style
+from nst.transfer import Engine, Moment, TransferStep, load_network, pick_dtype, transfer_style
 from nst.vgg import VGG
 from nst.weights import WeightsError, load_weights
 
 log = logging.getLogger("nst.zerogpu")
 
 Pixels = npt.NDArray[np.uint8]  # (H, W, 3) RGB
-Engine = Callable[..., Iterator[TransferStep]]
 
 MEMORY = int(os.environ.get("ZEROGPU_CUDA_TOTAL_MEMORY", 70 * 10**9))  # bytes, of a lent GPU
 GUESS = 3e-7  # seconds per pixel of an evaluation, until one is known: several times what we expect

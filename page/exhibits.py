@@ -58,47 +58,37 @@ class Exhibits:
         """Connect the three ways to an exhibit."""
         parts = [self.current, self.photo, self.painting, *self.controls.components]
         outputs = [*parts, *self.easel.outputs]
-        for row, show in ((finished, self.show_example), (community, self.show_publication)):
+        for row, prepare in ((finished, self._example), (community, self._publication)):
+            show = self._showing(prepare)
             clicked = row.select(show, [self.current], outputs, trigger_mode="multiple", **AT_ONCE)
             clicked.then(None, None, None, js=INTO_SIGHT)
         bring_back.upload(self.restore, [bring_back, self.current], outputs, **AT_ONCE)
 
-    async def show_example(
-        self, current: str, event: gr.EventData, request: gr.Request
-    ) -> AsyncIterator[Updates]:
-        """A finished example beside its photo."""
-        name = str(event.name)
-        async for updates in self._show(lambda: self._example(name), current, request):
-            yield updates
+    def _showing(self, prepare: Callable[[str], Updates]) -> Callable[..., AsyncIterator[Updates]]:
+        """A handler that shows what `prepare` makes of the name that was clicked, which may take a
+        while; unless the visitor has turned to something else meanwhile."""
 
-    async def show_publication(
-        self, current: str, event: gr.EventData, request: gr.Request
-    ) -> AsyncIterator[Updates]:
-        """A picture that somebody published, beside its photo where that was published too."""
-        id = str(event.name)
-        async for updates in self._show(lambda: self._publication(id), current, request):
-            yield updates
+        async def show(
+            current: str, event: gr.EventData, request: gr.Request
+        ) -> AsyncIterator[Updates]:
+            if self.is_live(current):
+                gr.Warning(STOP_FIRST)
+                yield {self.easel.status: gr.update()}
+                return
+            tab = tab_of(request)
+            mark = self.tabs.turn(tab, "job")
+            yield {self.easel.status: charts.message("Fetching the picture…")}
+            try:
+                updates = {self.current: "", **await asyncio.to_thread(prepare, str(event.name))}
+            except Exception as error:
+                updates = self.easel.refusal(error)
+            is_current = self.tabs.is_current(tab, "job", mark)
+            yield updates if is_current else {self.easel.status: gr.update()}
 
-    async def _show(
-        self, prepare: Callable[[], Updates], current: str, request: gr.Request
-    ) -> AsyncIterator[Updates]:
-        """What `prepare` makes, which may take a while; unless the visitor has turned to something
-        else meanwhile."""
-        if self.is_live(current):
-            gr.Warning(STOP_FIRST)
-            yield {self.easel.status: gr.update()}
-            return
-        tab = tab_of(request)
-        mark = self.tabs.turn(tab, "job")
-        yield {self.easel.status: charts.message("Fetching the picture…")}
-        try:
-            updates = {self.current: "", **await asyncio.to_thread(prepare)}
-        except Exception as error:
-            updates = self.easel.refusal(error)
-        is_current = self.tabs.is_current(tab, "job", mark)
-        yield updates if is_current else {self.easel.status: gr.update()}
+        return show
 
     def _example(self, name: str) -> Updates:
+        """A finished example beside its photo."""
         example = self.shelf.find(name)
         recipe = example.picture.recipe if example else None
         if example is None or recipe is None:
@@ -112,6 +102,7 @@ class Exhibits:
         }
 
     def _publication(self, id: str) -> Updates:
+        """A picture that somebody published, beside its photo where that was published too."""
         publication = self.publications.find(id) if self.publications else None
         if self.publications is None or publication is None:
             raise SettingsError(GONE)

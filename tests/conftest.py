@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import torch
 from browsing import CHROMIUM_FLAGS, LONG, Visit
+from huggingface_hub import HfApi
+from loopback_hub import LoopbackHub, loopback_hub
 from PIL import Image
 from playwright.sync_api import (
     Browser,
@@ -91,6 +93,19 @@ def photo(make_picture: MakePicture) -> Image.Image:
 def painting(make_picture: MakePicture) -> Image.Image:
     """Another size and aspect ratio than `photo`."""
     return make_picture(50, 70, seed=2)
+
+
+@pytest.fixture
+def hub() -> Iterator[LoopbackHub]:
+    """A Hub on this machine, with nothing on it."""
+    with loopback_hub() as hub:
+        yield hub
+
+
+@pytest.fixture
+def api(hub: LoopbackHub) -> HfApi:
+    """Its client, as ada uses it."""
+    return HfApi(endpoint=hub.url, token=hub.add_user("ada"))
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,9 @@ from PIL import Image
 from test_jobs import SMALL, assert_replays, engine, iterations, paint, picture_of, tone, tone_of
 
 from nst.archive import MOST_FRAMES, Archive, Card
-from nst.jobs import Engine, Job, State, owner_of
+from nst.jobs import Job, State, owner_of
 from nst.recipe import KEYWORD, Passage, parse_recipe, read_recipe
+from nst.transfer import Engine
 from nst.workshop import Limits, Workshop
 
 __all__ = ["engine"]  # a fixture

@@ -8,14 +8,13 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import MakePicture
 from huggingface_hub import HfApi
-from loopback_hub import LoopbackHub, loopback_hub, without_xet
+from loopback_hub import LoopbackHub, without_xet
 from PIL import Image
 
 import nst.hub.examples as hub_examples
@@ -29,17 +28,6 @@ from page.examples import Example, Shelf
 
 REPO = "ada/examples"
 EXAMPLES = Path(__file__).parent.parent / "examples"
-
-
-@pytest.fixture
-def hub() -> Iterator[LoopbackHub]:
-    with loopback_hub() as hub:
-        yield hub
-
-
-@pytest.fixture
-def api(hub: LoopbackHub) -> HfApi:
-    return HfApi(endpoint=hub.url, token=hub.add_user("ada"))
 
 
 @pytest.fixture

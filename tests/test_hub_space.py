@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from huggingface_hub import HfApi, SpaceCard
-from loopback_hub import LoopbackHub, loopback_hub, without_xet
+from loopback_hub import LoopbackHub, without_xet
 from packaging.requirements import Requirement
 
 from nst.hub import HubError
@@ -17,17 +16,6 @@ from nst.hub.space import deploy, for_zerogpu, tracked_files
 
 ROOT = Path(__file__).parent.parent
 SPACE = "ada/painter"
-
-
-@pytest.fixture
-def hub() -> Iterator[LoopbackHub]:
-    with loopback_hub() as hub:
-        yield hub
-
-
-@pytest.fixture
-def api(hub: LoopbackHub) -> HfApi:
-    return HfApi(endpoint=hub.url, token=hub.add_user("ada"))
 
 
 def git(folder: Path, *arguments: str) -> None:

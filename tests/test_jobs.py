@@ -19,12 +19,12 @@ import nst.recipe
 import nst.sheet
 from nst.archive import ID
 from nst.images import fitted_size
-from nst.jobs import UNEXPECTED, Engine, Job, Sheet, State, Task, new_id, owner_of
+from nst.jobs import UNEXPECTED, Job, Sheet, State, Task, new_id, owner_of
 from nst.memory import Memory
 from nst.recipe import Passage, parse_recipe, repaint
 from nst.settings import SettingsError, TransferSettings
 from nst.sheet import plan_sheet
-from nst.transfer import Moment, TransferStep, transfer_style
+from nst.transfer import Engine, Moment, TransferStep, transfer_style
 from nst.vgg import VGG
 from nst.weights import WeightsError
 

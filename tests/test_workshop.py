@@ -17,10 +17,10 @@ from test_jobs import SMALL, assert_replays, engine, iterations, picture_of, ton
 import nst.sheet
 import nst.workshop
 from nst.archive import Archive, Card
-from nst.jobs import UNEXPECTED, Engine, Job, Sheet, State, Task, owner_of
+from nst.jobs import UNEXPECTED, Job, Sheet, State, Task, owner_of
 from nst.settings import TransferSettings
 from nst.sheet import plan_sheet
-from nst.transfer import TransferStep
+from nst.transfer import Engine, TransferStep
 from nst.workshop import CLOSED, FULL, TOO_LONG, UNWATCHED, BusyError, Limits, Workshop
 
 __all__ = ["engine"]  # a fixture

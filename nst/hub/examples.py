@@ -32,8 +32,9 @@ WANTED = [METADATA, *(f"*{suffix}" for suffix in SUFFIXES)]
 MOST_FILES = 400
 MOST_BYTES = 200_000_000
 SILENCE = 10.0  # seconds that a server may take to begin an answer
-WHOLE = ".nst-whole"  # in the folder of a snapshot that has arrived unharmed; not all versions of
-# the library tell a part from the whole
+# In the folder of a snapshot that has arrived unharmed: not all versions of the library tell a part
+# from the whole.
+WHOLE = ".nst-whole"
 CARD = """---
 license: other
 license_name: per-picture
