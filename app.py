@@ -15,6 +15,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.components import Component
+from gradio.utils import get_upload_folder
 from huggingface_hub.utils import disable_progress_bars
 from starlette.middleware import Middleware
 
@@ -23,14 +24,16 @@ from nst.caches import cache_folder
 from nst.forecast import seconds_per_pixel
 from nst.hub import HubError
 from nst.hub.gallery import Gallery, community
+from nst.limits import Limits
 from nst.settings import GATYS_STYLE_LAYERS, options
 from nst.texture import TextureBook
 from nst.transfer import load_network
-from nst.workshop import Limits, Workshop
+from nst.workshop import Workshop
 from page.community import add_community
 from page.controls import OTHER_LAYERS, Controls
 from page.easel import add_easel
 from page.endpoint import add_endpoint
+from page.entrance import Entrance
 from page.examples import Shelf, arrival_of, picker, row_markup
 from page.exhibits import Exhibits
 from page.files import file_routes
@@ -38,6 +41,7 @@ from page.gallery import add_gallery
 from page.guard import MAX_UPLOAD, Guard, GuardedBlocks
 from page.inputs import Input, picture_input
 from page.publishing import SignInGuard, add_publishing
+from page.scratch import Scratch
 from page.sheets import add_sheet
 from page.studio import Studio
 from page.watching import AT_ONCE, Tabs
@@ -102,8 +106,10 @@ def build_demo(workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None)
             own_pictures = add_gallery()
         public = add_community(gallery)
         controls.wire()
+        entrance = Entrance(workshop)
         studio = Studio(
             workshop=workshop,
+            entrance=entrance,
             book=TextureBook(workshop.archive.folder / "textures") if workshop.archive else None,
             shelf=shelf,
             visitor=visitor,
@@ -130,7 +136,7 @@ def build_demo(workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None)
         public.wire(
             publishing.wire(arrival, current, visitor, studio.own_job) if publishing else None
         )
-        add_endpoint(workshop)
+        add_endpoint(entrance)
     for event in demo.fns.values():
         if event.name == "_check_login_status":  # of the sign-in button; nobody's to call
             event.api_visibility = "private"
@@ -231,16 +237,21 @@ def theme() -> gr.themes.Base:
 
 
 def launch_options(
-    workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None
+    demo: gr.Blocks, workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None
 ) -> Mapping[str, Any]:
     """How the page is served; tests use the same."""
+    built_in = (path for part in demo.blocks.values() for path in part.keep_in_cache)
+    scratch = Scratch(Path(get_upload_folder()), built_in)
     return {
         "theme": theme(),
         "css_paths": [HERE / "page" / "style.css"],
         "head_paths": [HEAD],
         "app_kwargs": {
             "routes": file_routes(workshop, shelf, gallery),
-            "middleware": [Middleware(Guard, heads=[HEAD]), Middleware(SignInGuard)],
+            "middleware": [
+                Middleware(Guard, heads=[HEAD], scratch=scratch),
+                Middleware(SignInGuard),
+            ],
         },
         "max_threads": MAX_EVENTS,
         "max_file_size": MAX_UPLOAD,
@@ -275,7 +286,8 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite end, like Ctrl+C
     workshop, shelf, gallery = open_workshop(), open_shelf(), open_gallery()
     try:
-        build_demo(workshop, shelf, gallery).launch(**launch_options(workshop, shelf, gallery))
+        demo = build_demo(workshop, shelf, gallery)
+        demo.launch(**launch_options(demo, workshop, shelf, gallery))
     finally:
         workshop.close()
     if not shelf.is_settled.is_set():

@@ -84,7 +84,7 @@ def a_page(folder: Path) -> Iterator[tuple[Page, Workshop, str]]:
     shelf = Shelf()
     demo = build_demo(workshop, shelf)
     quiet = {"prevent_thread_lock": True, "quiet": True}
-    _, url, _ = demo.launch(**launch_options(workshop, shelf), **quiet)
+    _, url, _ = demo.launch(**launch_options(demo, workshop, shelf), **quiet)
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)

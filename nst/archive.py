@@ -170,7 +170,7 @@ class Archive:
         total, gone = 0, []
         for home in sorted(map(self._home, self.ids()), key=_changed, reverse=True):
             total += _size(home)
-            is_old = time.time() - _changed(home) > kept
+            is_old = now() - _changed(home) > kept
             if (is_old or total > most_bytes) and home.name not in spare:
                 shutil.rmtree(home, ignore_errors=True)
                 gone.append(home.name)
@@ -247,6 +247,15 @@ def _save_jpeg(image: Image.Image, path: Path) -> None:
     data = jpeg_bytes(image, 88)
     with whole_file(path) as temporary:
         temporary.write_bytes(data)
+
+
+def now() -> float:
+    """Seconds since 1970, but never more than have passed since the start: a clock that is set
+    ahead must not make everything old."""
+    return min(time.time(), _AHEAD + time.monotonic())
+
+
+_AHEAD = time.time() - time.monotonic()
 
 
 def _changed(home: Path) -> float:

@@ -85,20 +85,27 @@ class Decoder:
 
     def _begin(self) -> None:
         self.worker: subprocess.Popen[bytes] | None = None
-        self._turn = threading.Lock()
+        self._turn = threading.RLock()
         self._owner = os.getpid()
 
-    def open(self, data: bytes) -> Pixels:
-        """The picture in `data`. Raises `ImageError` with the worker's sentence, or where the
-        worker was lost over it."""
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Alone with the worker, to read a file only when it can be opened: those who wait should
+        hold nothing. Raises `ImageError` after a long wait."""
         if self._owner != os.getpid():  # after a fork: the worker is the parent's, and its turn
             self._begin()
         if not self._turn.acquire(timeout=PATIENCE):
             raise ImageError(BUSY)
         try:
-            return self._ask(self._waiting(), data)
+            yield
         finally:
             self._turn.release()
+
+    def open(self, data: bytes) -> Pixels:
+        """The picture in `data`. Raises `ImageError` with the worker's sentence, or where the
+        worker was lost over it."""
+        with self.turn():
+            return self._ask(self._waiting(), data)
 
     def close(self) -> None:
         """End the worker; a picture that is being opened is refused."""

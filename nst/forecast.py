@@ -5,8 +5,10 @@ Knows the plan of a run and how fast the network is here; measures once, and pai
 
 from __future__ import annotations
 
+import bisect
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -15,7 +17,7 @@ import torch
 
 from nst.images import fitted_size
 from nst.objective import Objective
-from nst.settings import TransferSettings
+from nst.settings import TransferSettings, options
 from nst.transfer import Moment, load_network, plan_scales, style_side
 from nst.vgg import VGG
 
@@ -95,26 +97,95 @@ def bytes_for(work: Work, dtype: torch.dtype) -> int:
 
 
 class TooLargeError(ValueError):
-    """A run that this machine has no room for; the message is one sentence for the user."""
+    """A run that there is no room for; the message is one sentence for the user, which says what
+    there would be room for."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """What one run may take: bytes, as far as that can be told, and seconds."""
+
+    bytes: int | None
+    seconds: float = math.inf
+
+    def holds(self, expected: Forecast) -> bool:
+        return self.has_memory_for(expected) and expected.seconds <= self.seconds
+
+    def has_memory_for(self, expected: Forecast) -> bool:
+        return self.bytes is None or expected.bytes <= self.bytes
 
 
 def admit(
-    photo: Size, paintings: Sequence[Size], settings: TransferSettings, begin: Moment | None = None
+    photo: Size,
+    paintings: Sequence[Size],
+    settings: TransferSettings,
+    begin: Moment | None = None,
+    *,
+    seconds: float = math.inf,
 ) -> Forecast:
-    """What a run will need here. Raises `TooLargeError` when this machine has not enough memory."""
+    """What a run will need here. Raises `TooLargeError` when this machine has not enough memory, or
+    it would take more than so many seconds."""
     network = load_network(settings)
-    expected = forecast(network, photo, paintings, settings, begin)
-    check_room(expected, available_memory(network))
-    return expected
+    return admitted(
+        lambda tried: forecast(network, photo, paintings, tried, begin),
+        settings,
+        Room(available_memory(network), seconds),
+        begin,
+    )
 
 
-def check_room(expected: Forecast, free: int | None) -> None:
-    """Raises `TooLargeError` when a run needs more memory than there is, as far as one can tell."""
-    if free is not None and expected.bytes > free:
-        raise TooLargeError(
-            f"At this size a picture needs {expected.bytes / 1e9:.1f} GB of memory, and"
-            f" {free / 1e9:.1f} GB are free here. Please choose a smaller size."
+def admitted(
+    cost: Callable[[TransferSettings], Forecast],
+    settings: TransferSettings,
+    room: Room,
+    begin: Moment | None = None,
+) -> Forecast:
+    """The cost of a run for which there is room. Raises `TooLargeError`."""
+    expected = cost(settings)
+    if room.holds(expected):
+        return expected
+    if room.has_memory_for(expected):
+        problem = (
+            f"This would take about {_minutes(expected.seconds)} minutes, and"
+            f" {_minutes(room.seconds)} are the most for one picture here."
         )
+    else:
+        problem = (
+            f"At this size a picture needs {expected.bytes / 1e9:.1f} GB of memory, and"
+            f" {(room.bytes or 0) / 1e9:.1f} GB are free here."
+        )
+    raise TooLargeError(f"{problem} {_remedy(cost, settings, room, begin)}")
+
+
+def _remedy(
+    cost: Callable[[TransferSettings], Forecast],
+    settings: TransferSettings,
+    room: Room,
+    begin: Moment | None,
+) -> str:
+    """What there would be room for."""
+
+    def most(name: str, low: int, step: int) -> int:
+        """The largest value of a setting that fits, or 0."""
+        values = range(low, getattr(settings, name), step)
+        count = bisect.bisect_left(
+            values, True, key=lambda value: not room.holds(cost(settings.replace(**{name: value})))
+        )
+        return values[count - 1] if count else 0
+
+    first = begin.iteration + 1 if begin else 1
+    smallest = int(options()["size"].range[0])
+    choices = (("size", smallest, 16, "px"), ("iterations", first, 1, "iterations"))
+    fitting = [
+        f"{value} {unit}" for name, low, step, unit in choices if (value := most(name, low, step))
+    ]
+    if not fitting:
+        return "There is no room for a smaller one either."
+    return f"There is room for {' or '.join(fitting)}."
+
+
+def _minutes(seconds: float) -> int:
+    return max(1, round(seconds / 60))
 
 
 def seconds_per_pixel(network: VGG) -> float:

@@ -91,12 +91,13 @@ def load_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
     Always opened in another process (`nst.decoder`), whoever it comes from: that costs 0.2 s once
     and milliseconds after, and there is one way in.
     """
-    data = source if isinstance(source, bytes) else _read(Path(source))
-    if len(data) > MAX_BYTES:
-        raise ImageError(f"The file is larger than {MAX_BYTES // 1_000_000} MB.")
-    if format_of(data) is None:
-        raise ImageError(f"This is not a picture that can be read; use a {NAMES} file.")
-    pixels = _decoder.open(data)
+    with _decoder.turn():
+        data = source if isinstance(source, bytes) else _read(Path(source))
+        if len(data) > MAX_BYTES:
+            raise ImageError(f"The file is larger than {MAX_BYTES // 1_000_000} MB.")
+        if format_of(data) is None:
+            raise ImageError(f"This is not a picture that can be read; use a {NAMES} file.")
+        pixels = _decoder.open(data)
     rows = np.frombuffer(pixels.rgb, np.uint8).reshape(pixels.height, pixels.width, 3)
     image = Image.fromarray(rows)
     image.info = {"note": SEVERAL} if pixels.several else {}

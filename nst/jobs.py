@@ -76,6 +76,11 @@ class Task:
         """What the ids of the visitor's tasks begin with."""
         return self.id.partition("-")[0]
 
+    @property
+    def bytes(self) -> int:
+        """Of the pictures that it is made from, in memory."""
+        return 0
+
     def run(self) -> Generator[object, None, None]:
         """Do the work, one yield for each small piece, unless somebody has done so or it was
         stopped."""
@@ -184,6 +189,10 @@ class Job(Task):
         self._is_bare = False  # nothing was painted under the last passage yet
         self._is_lightened = False  # memory ran out, and what is remembered was thrown away
         self._ingredients: dict[int, Ingredient] = {}
+
+    @property
+    def bytes(self) -> int:
+        return picture_bytes(self.content, *self.styles)
 
     @property
     def settings(self) -> TransferSettings:
@@ -407,6 +416,15 @@ class Sheet(Task):
         self.grid = grid
         self.tiles: list[list[TransferStep]] = []
 
+    @property
+    def bytes(self) -> int:
+        return picture_bytes(self.content, *self.styles)
+
+    @property
+    def count(self) -> int:
+        """How many tiles there are."""
+        return sum(map(len, self.grid))
+
     def _pieces(self) -> Iterator[list[list[TransferStep]]]:
         for tiles in paint_sheet(self.content, self.styles, self.grid):
             with self.lock:
@@ -427,6 +445,11 @@ class Sheet(Task):
         total = min(tile.iteration + settings.iterations, int(most))
         job.resume(settings.replace(iterations=total))
         return job
+
+
+def picture_bytes(*images: Image.Image) -> int:
+    """Of RGB pictures, in memory."""
+    return sum(3 * image.width * image.height for image in images)
 
 
 def wish_for(settings: TransferSettings, painting: Image.Image | None) -> Wish:

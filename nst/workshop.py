@@ -1,8 +1,8 @@
 """The workshop: paints jobs one after another in a thread of its own (in several where the painting
 itself happens elsewhere), and keeps them on disk.
 
-Knows limits, who is next, and when a checkpoint is due; nothing of pages. `Workshop.paint` runs a
-job in the caller's thread instead, where there can be no other.
+Knows when a run must end and a checkpoint is due; whose turn it is `nst.line` knows, and nothing
+here knows pages. `Workshop.paint` runs a job in the caller's thread, where there can be no other.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from nst.archive import Archive, Card
 from nst.jobs import Job, Sheet, State, Task, owner_of, share_id
+from nst.limits import Limits
+from nst.line import BusyError, Line
 
 log = logging.getLogger("nst.workshop")
 
-ENOUGH = "Several of your pictures are waiting already; please let one of them be painted first."
-FULL = "Too many pictures are waiting already. Please try again in a few minutes."
 TOO_LONG = "Ended after {:.0f} minutes, the most for one picture here."
 CLOSED = "Interrupted by a restart of the server; it can be continued."
 UNWATCHED = "Ended because nobody was watching any more."
@@ -30,39 +29,17 @@ SWEEP_EVERY = 3600.0  # seconds without work
 SWEEP_AT_MOST_EVERY = 60.0  # seconds
 
 
-class BusyError(RuntimeError):
-    """No room for another job now; the message is one sentence for the visitor."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a visitor may take of this machine."""
-
-    painters: int = 1  # tasks at the same time; more only share the same processor
-    seconds: float = 1800.0  # of painting at a stretch
-    waiting: int = 24  # jobs in line
-    waiting_of_one: int = 4  # the same, of one visitor
-    chores: int = 8  # to be done while nobody waits
-    grace: float = 300.0  # seconds that a job goes on with nobody watching
-    grace_in_line: float = 30.0  # the same while others wait
-    checkpoint_every: float = 2.0  # seconds; what a crash can lose
-    kept: float = 24 * 3600.0  # seconds after the last change
-    bytes: int = 4_000_000_000  # on disk, of all jobs
-    remembered: int = 16  # jobs in memory that are not live
-
-
 class Workshop:
-    """Paints one task after another, first come first served, and keeps the jobs.
+    """Paints one task after another, and keeps the jobs.
 
     With no `folder` nothing is written to disk. Its methods wait for tasks and for the disk: hold
     no task's lock when calling them.
     """
 
-    def __init__(self, folder: Path | None = None, limits: Limits = Limits()) -> None:
-        self.limits = limits
+    def __init__(self, folder: Path | None = None, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
         self.archive = Archive(folder) if folder else None
-        self._line: deque[Task] = deque()
-        self._busy: list[Task] = []  # being painted, the earliest first
+        self._line = Line(self.limits)  # with `_news`
         self._chores: OrderedDict[str, Iterator[object]] = OrderedDict()
         self._swept = float("-inf")  # when, on the monotonic clock
         self._tasks: OrderedDict[str, Task] = OrderedDict()
@@ -71,37 +48,33 @@ class Workshop:
         self._painters: list[threading.Thread] = []
         self._is_closing = threading.Event()
 
-    def submit(self, task: Task) -> None:
-        """Put a waiting task in line; one that is there already keeps its place. Raises `BusyError`
-        when the line is full, and the task is stopped then."""
+    def submit(self, task: Task, seconds: float = 0.0, source: str = "") -> None:
+        """Put a waiting task in line, for so many expected seconds of painting; one that is there
+        already keeps its place. Raises `BusyError` where there is no room, and the task is stopped
+        then. `source` is the address that it came from, where that tells networks apart."""
         with self._news:
-            for waiting in self._line:
-                if self._is_abandoned(waiting):
-                    waiting.stop(UNWATCHED)
-            left = [gone for gone in self._line if isinstance(gone, Job) and not gone.state.is_live]
-            self._line = deque(self._waiting())
+            for place in self._line.waiting:
+                if self._is_abandoned(place.task):
+                    place.task.stop(UNWATCHED)
+            left = self._line.forget_ended()
             if task in self._line or task.state is not State.WAITING:
                 return
+            must_wait = len(self._line) >= self.limits.painters
             try:
-                self.check_room(task.owner)
+                self._line.join(task, seconds, source)
             except BusyError as error:
                 task.stop(str(error))
                 raise
-            must_wait = len(self._line) + len(self._busy) >= self.limits.painters
             self._remember(task)
-            self._line.append(task)
             self._wake()
-        for job in [*left, *([task] if must_wait and isinstance(task, Job) else [])]:
-            self.save(job)
+        for job in [*left, *([task] if must_wait else [])]:
+            if isinstance(job, Job):
+                self.save(job)
 
-    def check_room(self, owner: str) -> None:
-        """Raises `BusyError` when there is no room in line, or none for more of one visitor's."""
+    def check_room(self, owner: str, source: str = "") -> None:
+        """Raises `BusyError` when there is no room in line, or none for more from there."""
         with self._news:
-            line = self._waiting()
-            if len(line) >= self.limits.waiting:
-                raise BusyError(FULL)
-            if sum(task.owner == owner for task in line) >= self.limits.waiting_of_one:
-                raise BusyError(ENOUGH)
+            self._line.check_room(owner, source)
 
     def chore(self, name: str, work: Iterator[object]) -> None:
         """Something to do a piece at a time while nobody waits for a picture; the latest first, one
@@ -229,16 +202,16 @@ class Workshop:
     def ahead_of(self, task: Task) -> int:
         """How many are painted before this one."""
         with self._news:
-            line = self._waiting()
-            return line.index(task) + len(self._busy) if task in line else 0
+            return self._line.ahead_of(task)
 
-    def _waiting(self) -> list[Task]:
+    def wait_of(self, task: Task) -> float:
+        """Seconds until it is painted, as expected."""
         with self._news:
-            return [task for task in self._line if task.state is State.WAITING]
+            return self._line.wait_of(task)
 
     def _wake(self) -> None:
         self._news.notify_all()
-        wanted = min(max(1, len(self._line) + len(self._busy)), self.limits.painters)
+        wanted = min(max(1, len(self._line)), self.limits.painters)
         for number in range(len(self._painters), wanted):
             painter = threading.Thread(
                 target=self._work, args=(number == 0,), name=f"painter {number}", daemon=True
@@ -249,22 +222,24 @@ class Workshop:
     def _remember(self, task: Task) -> None:
         self._tasks[task.id] = task
         self._tasks.move_to_end(task.id)
-        tasks = self._tasks.values()
-        idle = [kept for kept in tasks if not kept.state.is_live and kept not in self._busy]
-        for old in idle[: max(0, len(idle) - self.limits.remembered)]:
-            del self._tasks[old.id]
+        room, count = self.limits.pictures, self.limits.remembered
+        for kept in reversed(self._tasks.copy().values()):
+            if kept.state.is_live or self._line.is_painting(kept):
+                continue
+            room, count = room - kept.bytes, count - 1
+            if kept is not task and (room < 0 or count < 0):
+                del self._tasks[kept.id]
 
     def _work(self, does_chores: bool) -> None:
         while not self._is_closing.is_set():
             with self._news:
-                while not self._line and not (does_chores and self._chores):
+                while not self._line.has_next and not (does_chores and self._chores):
                     if not self._news.wait(SWEEP_EVERY) and does_chores:
                         self._chores["sweep"] = self._tidy()
                     if self._is_closing.is_set():
                         return
-                task = self._next_task()
+                task = self._line.take()
                 name = next(reversed(self._chores), "") if task is None else ""
-                self._busy += [task] if task else []
             try:
                 if name:
                     self._do_piece(name)
@@ -273,17 +248,9 @@ class Workshop:
             except Exception:
                 log.exception("the workshop goes on after an error")
             finally:
-                with self._news:
-                    self._busy = [other for other in self._busy if other is not task]
-
-    def _next_task(self) -> Task | None:
-        """The first in line of a visitor for whom nothing is painted yet, or else the first."""
-        served = {task.owner for task in self._busy}
-        task = next((task for task in self._line if task.owner not in served), None)
-        task = task or (self._line[0] if self._line else None)
-        if task:
-            self._line.remove(task)
-        return task
+                if task:
+                    with self._news:
+                        self._line.leave(task)
 
     def _do_piece(self, name: str) -> None:
         """One piece of a chore, which is over when there is no other or it went wrong."""
@@ -300,8 +267,9 @@ class Workshop:
                     self._chores.pop(name, None)
 
     def _is_abandoned(self, task: Task) -> bool:
-        grace = self.limits.grace_in_line if self._waiting() else self.limits.grace
-        return task.unwatched > grace
+        with self._news:
+            is_wanted = bool(self._line.waiting)
+        return task.unwatched > (self.limits.grace_in_line if is_wanted else self.limits.grace)
 
     def _add_frame(self, job: Job, *, is_last: bool = False) -> None:
         if self.archive and job.moment:

@@ -32,7 +32,7 @@ from PIL import Image
 
 import nst.forecast
 import nst.transfer
-from nst.forecast import Forecast, Size, Work, bytes_for, check_room, work_of
+from nst.forecast import Forecast, Room, Size, Work, admitted, bytes_for, work_of
 from nst.images import to_tensor
 from nst.settings import DEFAULTS, TransferSettings
 from nst.transfer import Engine, Moment, TransferStep, load_network, pick_dtype, transfer_style
@@ -126,19 +126,26 @@ def engine() -> Engine:
 
 
 def admit(
-    photo: Size, paintings: Sequence[Size], settings: TransferSettings, begin: Moment | None = None
+    photo: Size,
+    paintings: Sequence[Size],
+    settings: TransferSettings,
+    begin: Moment | None = None,
+    *,
+    seconds: float = math.inf,
 ) -> Forecast:
     """`nst.forecast.admit` for where runs are painted, be that a GPU borrowed for one stretch or
     several."""
     if not is_here():
-        return nst.forecast.admit(photo, paintings, settings, begin)
-    work = work_of(photo, paintings, settings, begin, least=SMALLEST)
-    dtype = torch.float32 if settings.precision == "float32" else torch.bfloat16
-    full, rest = divmod(SAFETY * _seconds_for(work), MOST - SETUP)
-    borrowed = int(full) * MOST + _ask_for(rest)
-    expected = Forecast(SETUP + _seconds_for(work), bytes_for(work, dtype), borrowed)
-    check_room(expected, MEMORY)
-    return expected
+        return nst.forecast.admit(photo, paintings, settings, begin, seconds=seconds)
+
+    def cost(tried: TransferSettings) -> Forecast:
+        work = work_of(photo, paintings, tried, begin, least=SMALLEST)
+        dtype = torch.float32 if tried.precision == "float32" else torch.bfloat16
+        full, rest = divmod(SAFETY * _seconds_for(work), MOST - SETUP)
+        borrowed = int(full) * MOST + _ask_for(rest)
+        return Forecast(SETUP + _seconds_for(work), bytes_for(work, dtype), borrowed)
+
+    return admitted(cost, settings, Room(MEMORY, seconds), begin)
 
 
 def _seconds_for(work: Work) -> float:

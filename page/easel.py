@@ -173,9 +173,10 @@ class Easel:
         }
 
     def waiting(self, ahead: int, seconds: float) -> dict[Component, Any]:
-        """A job is in line."""
+        """A job is in line, for about so many seconds."""
         others = "1 picture is" if ahead == 1 else f"{ahead} pictures are"
-        text = f"In the queue: {others} before yours, for {charts.duration(seconds)} so far."
+        until = f"about {charts.duration(seconds)}" if seconds >= 1 else "any moment now"
+        text = f"In the queue: {others} before yours, {until}."
         return {**self._buttons(live=True), self.status: charts.message(text)}
 
     def progress(self, job: Job) -> dict[Component, Any]:

@@ -6,6 +6,7 @@ Knows Gradio's API and settings; nothing of the page.
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -19,8 +20,8 @@ from PIL import Image
 from nst import TransferSettings, TransferStep, zerogpu
 from nst.jobs import UNEXPECTED, Job, State
 from nst.settings import DEFAULTS, options, parse_layer_weights
-from nst.workshop import Workshop
 from page.components import untouched_image
+from page.entrance import Entrance
 from page.files import delivered_png
 from page.inputs import load_named
 from page.sentences import sentence_of
@@ -46,12 +47,13 @@ def api_component(name: str) -> Component:
     return gr.Number(value, minimum=low, maximum=high, label=label, precision=precision)
 
 
-def add_endpoint(workshop: Workshop) -> None:
+def add_endpoint(entrance: Entrance) -> None:
     """Show nothing, and serve `/stylize`."""
 
     async def stylize(
         content: str,
         style: str,
+        request: gr.Request,
         size: int = DEFAULTS.size,
         iterations: int = DEFAULTS.iterations,
         alpha: float = DEFAULTS.alpha,
@@ -113,16 +115,16 @@ def add_endpoint(workshop: Workshop) -> None:
                 precision=precision,
                 weights=weights,
             )
-            job = await asyncio.to_thread(begin, content, style, settings)
+            job = await asyncio.to_thread(begin, content, style, settings, request)
         except Exception as error:
             raise gr.Error(sentence_of(error), print_exception=False) from error
-        shown = time.monotonic()
+        shown = -math.inf
         try:
             async with aclosing(changes(job)) as looks:
                 async for is_news in looks:
                     is_due = time.monotonic() - shown >= PREVIEW_EVERY
                     if job.state is State.WAITING:  # a caller who has left is noticed by this
-                        yield None, {"ahead": float(workshop.ahead_of(job))}
+                        yield None, {"ahead": float(entrance.workshop.ahead_of(job))}
                     elif is_news and is_due and job.moment and job.state.is_live:
                         yield job.moment.picture, figures(job.steps[-1])
                         shown = time.monotonic()
@@ -132,12 +134,13 @@ def add_endpoint(workshop: Workshop) -> None:
             raise gr.Error(job.note or UNEXPECTED, print_exception=False)
         yield await asyncio.to_thread(cached_png, job), figures(job.steps[-1])
 
-    def begin(content: str, style: str, settings: TransferSettings) -> Job:
-        photo, painting = load_named(content, "content"), load_named(style, "style")
-        zerogpu.admit(photo.size, [painting.size], settings)
-        visitor = secrets.token_hex(16)
-        job = Job(photo, [painting], settings, visitor=visitor, engine=zerogpu.engine())
-        workshop.submit(job)
+    def begin(content: str, style: str, settings: TransferSettings, request: gr.Request) -> Job:
+        visitor = f"a program {request.session_hash or secrets.token_hex(16)}"
+        with entrance.opened():
+            photo, painting = load_named(content, "content"), load_named(style, "style")
+            expected = entrance.expected(photo, [painting], settings)
+            job = Job(photo, [painting], settings, visitor=visitor, engine=zerogpu.engine())
+            entrance.submit(job, expected.seconds, request)
         return job
 
     def cached_png(job: Job) -> str:

@@ -6,6 +6,7 @@ Knows HTTP and Gradio's files; nothing of pictures. The threat model is in SECUR
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import re
@@ -22,6 +23,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.formparsers import MultiPartException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from nst.line import minutes
+from page.scratch import Scratch
 
 MEGABYTE = 1024 * 1024
 MAX_UPLOAD = 25 * MEGABYTE  # one picture
@@ -52,6 +56,7 @@ HEADERS = {
 }
 
 TOO_LARGE = "That is too large: 25 MB for a picture, 4 MB for a tool call, 1 MB for anything else."
+NO_ROOM = "Too many pictures were uploaded lately. Please try again in about {}."
 NOT_UPLOADED = "Pictures are uploaded, or sent as data: URLs; no other path or address is opened."
 
 INLINE_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
@@ -61,11 +66,15 @@ TAKE_FILES = (gr.Image, gr.UploadButton)
 
 
 class Guard:
-    """Headers for every answer; an end to requests that are too large, or for a door that is shut.
-    `heads` are the files with scripts that Gradio adds to the page. (ASGI middleware.)"""
+    """Headers for every answer; an end to requests that are too large, for a door that is shut, or
+    with a file that `scratch` has no room for. `heads` are the files with scripts that Gradio adds
+    to the page. (ASGI middleware.)"""
 
-    def __init__(self, app: ASGIApp, heads: Iterable[Path] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, heads: Iterable[Path] = (), scratch: Scratch | None = None
+    ) -> None:
         self.app = app
+        self.scratch = scratch
         self.scripts = [name for head in heads for name in scripts_in(head.read_bytes())]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,8 +89,16 @@ class Guard:
             await answer.say("Not found.", 404)
         elif body.announced > body.limit:
             await answer.say(TOO_LARGE, 413)
+        elif wait := await self._wait_for(body):
+            await answer.say(NO_ROOM.format(minutes(wait)), 503)
         else:
             await self._ask(scope, body, answer)
+
+    async def _wait_for(self, body: Body) -> float:
+        """Seconds until there may be room for what is uploaded, if it is an upload."""
+        if self.scratch is None or not body.is_upload:
+            return 0.0
+        return await asyncio.to_thread(self.scratch.wait_for, body.announced or body.limit)
 
     async def _ask(self, scope: Scope, body: Body, answer: Answer) -> None:
         try:
@@ -144,7 +161,7 @@ class Body:
         path = scope["path"]
         self.limit = limit_of(path)
         self.announced = int(Headers(scope=scope).get("content-length") or 0)
-        self._is_upload = path.startswith("/gradio_api/upload")
+        self.is_upload = path.startswith("/gradio_api/upload")
         self._receive, self._answer = receive, answer
         self._received = 0
         self._is_whole = False
@@ -158,7 +175,7 @@ class Body:
             if not self._answer.has_begun:
                 await self._answer.say(TOO_LARGE, 413)
             raise MultiPartException(TOO_LARGE)
-        if message["type"] == "http.disconnect" and self._is_upload and not self._is_whole:
+        if message["type"] == "http.disconnect" and self.is_upload and not self._is_whole:
             # On this error alone Gradio deletes what it has of an upload.
             raise MultiPartException("The upload broke off.")
         return message

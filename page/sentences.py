@@ -9,8 +9,8 @@ from nst import ImageError
 from nst.forecast import TooLargeError
 from nst.hub import HubError
 from nst.jobs import sentence_of as sentence_of_a_run
+from nst.line import BusyError
 from nst.recipe import RecipeError
-from nst.workshop import BusyError
 
 
 def sentence_of(error: Exception) -> str:

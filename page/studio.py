@@ -20,17 +20,18 @@ from gradio.processing_utils import save_file_to_cache, save_pil_to_cache
 from PIL import Image
 
 from nst import SettingsError, TransferSettings, zerogpu
+from nst.forecast import admit
 from nst.images import hash_of
 from nst.jobs import Job, Sheet, State, owner_of, share_id
 from nst.recipe import Ingredient
 from nst.settings import options
 from nst.sheet import plan_sheet
 from nst.texture import TextureBook
-from nst.transfer import load_network
 from nst.workshop import Workshop
 from page import charts
 from page.controls import Controls
 from page.easel import GETTING_READY, MORE, Easel, price
+from page.entrance import Entrance, source_of
 from page.examples import Example, Shelf
 from page.gallery import gallery_markup
 from page.inputs import load_named
@@ -73,6 +74,7 @@ class Studio:
     """The page's parts and the workshop behind them."""
 
     workshop: Workshop
+    entrance: Entrance
     book: TextureBook | None
     shelf: Shelf
     visitor: gr.BrowserState  # an unguessable token, in the visitor's browser
@@ -222,13 +224,14 @@ class Studio:
         """A new job from the photo, the painting and the controls."""
         visitor = self._visitor(values[self.visitor], request)
         try:
-            photo = load_named(values[self.photo], "photo")
-            painting = load_named(values[self.painting], "painting")
             settings = self.controls.settings(values)
-            expected = zerogpu.admit(photo.size, [painting.size], settings)
-            engine = zerogpu.engine()  # on the account of who asks
-            job = Job(photo, [painting], settings, visitor=visitor, engine=engine)
-            self.workshop.submit(job)
+            with self.entrance.opened():
+                photo = load_named(values[self.photo], "photo")
+                painting = load_named(values[self.painting], "painting")
+                expected = self.entrance.expected(photo, [painting], settings)
+                engine = zerogpu.engine()  # on the account of who asks
+                job = Job(photo, [painting], settings, visitor=visitor, engine=engine)
+                self.entrance.submit(job, expected.seconds, request)
         except Exception as error:
             return self._refuse(error)
         return {
@@ -243,7 +246,7 @@ class Studio:
             photo = load_named(values[self.photo], "photo")
             painting = load_named(values[self.painting], "painting")
             settings = self.controls.settings(values)
-            expected = zerogpu.admit(photo.size, [painting.size], settings)
+            expected = self.entrance.expected(photo, [painting], settings)
         except ValueError:  # it is told when it is clicked
             return ""
         return f'<p class="hint">{price(expected)}</p>'
@@ -269,8 +272,9 @@ class Studio:
                     continue
                 beat += 1
                 if job.state is State.WAITING:
-                    ahead = self.workshop.ahead_of(job)
-                    updates = self.easel.waiting(ahead, time.time() - job.changed)
+                    updates = self.easel.waiting(
+                        self.workshop.ahead_of(job), self.workshop.wait_of(job)
+                    )
                 else:
                     updates = await asyncio.to_thread(self._look_at, job)
                     if time.monotonic() - hung >= GALLERY_EVERY:
@@ -319,9 +323,8 @@ class Studio:
         try:
             present = job.settings
             settings = self.controls.settings(values).replace(**of(present, keeping))
-            if settings.size != present.size:
-                sizes = [painting.size for painting in job.paintings]
-                zerogpu.admit(job.content.size, sizes, settings, job.moment)
+            if of(settings, TYPED) != of(present, TYPED):
+                self.entrance.expected(job.content, job.paintings, settings, job.moment)
             job.engine = zerogpu.engine()
             job.steer(settings)
         except Exception as error:
@@ -372,14 +375,15 @@ class Studio:
     def _further_by(self, factor: float) -> Callable[..., Updates]:
         def further(values: dict[Component, Any], request: gr.Request) -> Updates:
             try:
-                return self._further(values, factor, self._visitor(values[self.visitor], request))
+                return self._further(values, factor, request)
             except Exception as error:
                 return self._refuse(error)
 
         return further
 
-    def _further(self, values: dict[Component, Any], factor: float, visitor: str) -> Updates:
+    def _further(self, values: dict[Component, Any], factor: float, request: gr.Request) -> Updates:
         """Paint an ended job on under the present controls, larger by `factor`."""
+        visitor = self._visitor(values[self.visitor], request)
         job = self.workshop.find_job(values[self.current])
         if job is None:
             raise SettingsError("This picture is no longer kept; please start a new one.")
@@ -395,12 +399,13 @@ class Studio:
             raise SettingsError(f"The picture has had {longest} iterations, the most there is.")
         fixed = of(job.settings, FIXED)
         settings = chosen.replace(size=size, iterations=min(done + MORE, longest), **fixed)
-        painting = load_named(values[self.painting], "painting")
-        expected = zerogpu.admit(job.content.size, [painting.size], settings, job.moment)
-        self.workshop.check_room(job.owner)
-        job.engine = zerogpu.engine()
-        job.resume(settings, painting)
-        self.workshop.submit(job)
+        with self.entrance.opened():
+            painting = load_named(values[self.painting], "painting")
+            expected = self.entrance.expected(job.content, [painting], settings, job.moment)
+            self.workshop.check_room(job.owner, source_of(request))
+            job.engine = zerogpu.engine()
+            job.resume(settings, painting)
+            self.entrance.submit(job, expected.seconds, request)
         return {
             **self._put_up(job),
             **self.controls.show(settings, {"size", "iterations"}),
@@ -424,13 +429,14 @@ class Studio:
         visitor = self._visitor(values[self.visitor], request)
         rows, columns = values[self.panel.rows], values[self.panel.columns]
         try:
-            photo = load_named(values[self.photo], "photo")
-            painting = load_named(values[self.painting], "painting")
             grid = plan_sheet(self.controls.settings(values), rows, columns)
-            load_network(grid[0][0])
-            self._stop_sheet(values[self.sheet])
-            sheet = Sheet(photo, [painting], grid, visitor=visitor)
-            self.workshop.submit(sheet)
+            with self.entrance.opened():
+                photo = load_named(values[self.photo], "photo")
+                painting = load_named(values[self.painting], "painting")
+                expected = admit(photo.size, [painting.size], grid[0][0])  # on this processor
+                self._stop_sheet(values[self.sheet])
+                sheet = Sheet(photo, [painting], grid, visitor=visitor)
+                self.entrance.submit(sheet, expected.seconds * sheet.count, request)
         except Exception as error:
             return {self.sheet: "", self.panel.grid: charts.message(sentence_of(error))}
         return {self.sheet: sheet.id, self.panel.grid: charts.message("Getting ready…")}
@@ -472,10 +478,9 @@ class Studio:
             tile = sheet.grid[row][column]
             settings = tile.replace(size=present.size, iterations=present.iterations)
             job = sheet.job_of(row, column, settings.replace(colors=present.colors), visitor)
-            sizes = [style.size for style in sheet.styles]
-            expected = zerogpu.admit(sheet.content.size, sizes, job.settings, job.moment)
+            expected = self.entrance.expected(sheet.content, sheet.styles, job.settings, job.moment)
             job.engine = zerogpu.engine()
-            self.workshop.submit(job)
+            self.entrance.submit(job, expected.seconds, request)
         except Exception as error:
             return self._refuse(error)
         return {

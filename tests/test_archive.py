@@ -18,9 +18,10 @@ from test_jobs import SMALL, assert_replays, engine, iterations, paint, picture_
 
 from nst.archive import MOST_FRAMES, Archive, Card
 from nst.jobs import Job, State, owner_of
+from nst.limits import Limits
 from nst.recipe import KEYWORD, Passage, parse_recipe, read_recipe
 from nst.transfer import Engine
-from nst.workshop import Limits, Workshop
+from nst.workshop import Workshop
 
 __all__ = ["engine"]  # a fixture
 

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import re
 import urllib.request
+from concurrent.futures import FIRST_COMPLETED, wait
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from server import Server
 
 from nst import TransferSettings, load_image, stylize
 from nst.__main__ import main
+from nst.line import ENOUGH
 from nst.settings import options
 
 pytestmark = pytest.mark.real
@@ -84,6 +86,27 @@ def test_what_is_wrong_is_said_in_a_sentence(
     request = {"content": handle_file(CONTENT), "style": handle_file(STYLE), "iterations": 1}
     with pytest.raises(AppError, match="^" + sentence.replace(".", "[.]")):
         client.predict(**{**request, **changes}, api_name="/stylize")
+
+
+def test_one_program_cannot_take_the_whole_line(server: Server) -> None:
+    client = Client(server.url, verbose=False)
+    files = {"content": handle_file(CONTENT), "style": handle_file(STYLE)}
+    jobs = [client.submit(**files, size=64, iterations=1000, api_name="/stylize") for _ in range(6)]
+    done, _ = wait(jobs, timeout=60, return_when=FIRST_COMPLETED)
+    assert str(done.pop().exception()) == ENOUGH
+    for job in jobs:
+        job.cancel()
+    client.predict(**files, size=64, iterations=1, api_name="/stylize")
+
+
+def test_what_would_take_too_long_is_refused_and_what_fits_is_said(client: Client) -> None:
+    files = {"content": handle_file(CONTENT), "style": handle_file(STYLE)}
+    sentence = r"This would take about \d+ minutes, and 30 are the most for one picture here[.]"
+    remedy = r" There is room for (\d+ px or )?\d+ iterations[.]$"
+    with pytest.raises(AppError, match="^" + sentence + remedy):
+        client.predict(
+            **files, size=1600, iterations=1000, precision="float32", api_name="/stylize"
+        )
 
 
 def test_it_is_an_mcp_tool(server: Server) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import MakeNetwork
+from PIL import Image
 
 import nst.forecast
 from nst.forecast import Forecast, TooLargeError, admit, available_memory, forecast
 from nst.settings import TransferSettings
+from nst.transfer import Moment
 from nst.vgg import VGG
 
 PACE = 1e-6  # seconds per pixel and evaluation
@@ -80,3 +84,57 @@ def test_a_run_without_room_is_refused_in_a_sentence(
         admit(*sizes, TransferSettings(size=2048))
     monkeypatch.setattr("nst.forecast.available_memory", lambda _: None)
     assert admit(*sizes, TransferSettings(size=2048)).seconds > 0
+
+
+SIZES = (640, 480), [(640, 480)]
+
+
+def refusal(
+    settings: TransferSettings, begin: Moment | None = None, *, seconds: float = math.inf
+) -> str:
+    with pytest.raises(TooLargeError) as refused:
+        admit(*SIZES, settings, begin, seconds=seconds)
+    sentence = str(refused.value)
+    assert "\n" not in sentence
+    return sentence
+
+
+def test_a_refusal_says_what_would_fit_and_that_fits(
+    monkeypatch: pytest.MonkeyPatch, network: VGG
+) -> None:
+    monkeypatch.setattr("nst.forecast.load_network", lambda _: network)
+    settings = TransferSettings(size=2048, iterations=1000)
+    monkeypatch.setattr("nst.forecast.available_memory", lambda _: 4 * 10**9)
+    fits = re.search(r"There is room for (\d+) px\.$", refusal(settings))
+    assert fits, "fewer iterations would not take less memory"
+    assert admit(*SIZES, settings.replace(size=int(fits[1])))
+    refusal(settings.replace(size=int(fits[1]) + 16))
+
+    monkeypatch.setattr("nst.forecast.available_memory", lambda _: None)
+    sentence = refusal(settings, seconds=1800.0)
+    fits = re.search(r"There is room for (\d+) px or (\d+) iterations\.$", sentence)
+    assert fits, sentence
+    assert re.match(r"This would take about \d\d minutes, and 30 are the most", sentence)
+    for name, value, step in (("size", int(fits[1]), 16), ("iterations", int(fits[2]), 1)):
+        assert admit(*SIZES, settings.replace(**{name: value}), seconds=1800.0)
+        refusal(settings.replace(**{name: value + step}), seconds=1800.0)
+
+
+def test_what_is_painted_already_counts_for_nothing(
+    monkeypatch: pytest.MonkeyPatch, network: VGG
+) -> None:
+    """A picture that goes on is told how many iterations in all there is room for."""
+    monkeypatch.setattr("nst.forecast.load_network", lambda _: network)
+    monkeypatch.setattr("nst.forecast.available_memory", lambda _: None)
+    settings = TransferSettings(size=640, iterations=1000)
+    begin = Moment(Image.new("RGB", (640, 480)), 900)
+    assert admit(*SIZES, settings, begin, seconds=100.0)
+    fits = re.search(r"(\d+) iterations\.$", refusal(settings, begin, seconds=20.0))
+    assert fits
+    assert 900 < int(fits[1]) < 1000
+
+
+def test_where_nothing_fits_it_is_said(monkeypatch: pytest.MonkeyPatch, network: VGG) -> None:
+    monkeypatch.setattr("nst.forecast.load_network", lambda _: network)
+    monkeypatch.setattr("nst.forecast.available_memory", lambda _: 10**6)
+    assert refusal(TransferSettings()).endswith("There is no room for a smaller one either.")

@@ -18,10 +18,12 @@ import nst.sheet
 import nst.workshop
 from nst.archive import Archive, Card
 from nst.jobs import UNEXPECTED, Job, Sheet, State, Task, owner_of
+from nst.limits import Limits
+from nst.line import FULL, BusyError
 from nst.settings import TransferSettings
 from nst.sheet import plan_sheet
 from nst.transfer import Engine, TransferStep
-from nst.workshop import CLOSED, FULL, TOO_LONG, UNWATCHED, BusyError, Limits, Workshop
+from nst.workshop import CLOSED, TOO_LONG, UNWATCHED, Workshop
 
 __all__ = ["engine"]  # a fixture
 
@@ -206,7 +208,7 @@ def test_a_job_that_was_turned_away_can_be_continued_later(make_job: MakeJob, ga
     job.resume(SMALL.replace(iterations=8))
     with pytest.raises(BusyError):
         workshop.submit(job)
-    assert (job.state, job.note) == (State.STOPPED, FULL)
+    assert (job.state, job.note) == (State.STOPPED, FULL.format("a minute"))
     job.resume(SMALL.replace(iterations=8))
     list(workshop.paint(job))
     assert iterations(job)[-1] == 8

@@ -1,0 +1,25 @@
+"""What one visitor, and all of them together, may take of this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The workshop's. A picture's are in `nst.images`, a request's in `page.guard`."""
+
+    painters: int = 1  # tasks at the same time; more only share the same processor
+    seconds: float = 1800.0  # of painting at a stretch
+    waiting: int = 60  # tasks in line
+    waiting_of_one: int = 4  # the same, of one visitor
+    waiting_of_source: int = 12  # the same, from one address of the Internet
+    wait: float = 1800.0  # seconds that the last in line may expect to wait
+    pictures: int = 1_000_000_000  # bytes of all that is waiting or painted; of the others, too
+    chores: int = 8  # to be done while nobody waits
+    grace: float = 300.0  # seconds that a job goes on with nobody watching
+    grace_in_line: float = 30.0  # the same while others wait
+    checkpoint_every: float = 2.0  # seconds; what a crash can lose
+    kept: float = 24 * 3600.0  # seconds after the last change
+    bytes: int = 4_000_000_000  # on disk, of all jobs
+    remembered: int = 16  # jobs in memory that are not live

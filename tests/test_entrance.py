@@ -1,0 +1,77 @@
+"""The way in: what is refused before it is painted, and which network asks."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+
+import gradio as gr
+import pytest
+from PIL import Image
+
+import page.entrance
+from nst.decoder import BUSY
+from nst.forecast import TooLargeError
+from nst.limits import Limits
+from nst.line import BusyError
+from nst.settings import TransferSettings
+from nst.workshop import Workshop
+from page.entrance import Entrance, source_of
+
+
+def request_from(host: str | None) -> gr.Request:
+    client = SimpleNamespace(host=host) if host is not None else None
+    return gr.Request(SimpleNamespace(client=client))
+
+
+@pytest.mark.parametrize(
+    ("host", "source"),
+    [
+        ("8.8.8.8", "8.8.8.8/32"),
+        ("2a00:1450:4001:81b::200e", "2a00:1450:4001:81b::/64"),
+        ("127.0.0.1", ""),  # a proxy on this machine
+        ("10.1.2.3", ""),
+        ("::1", ""),
+        ("fe80::1%eth0", ""),
+        ("testclient", ""),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_only_addresses_of_the_internet_tell_networks_apart(host: str | None, source: str) -> None:
+    assert source_of(request_from(host)) == source
+
+
+@pytest.mark.real
+def test_what_takes_longer_than_a_run_may_is_refused(
+    photo: Image.Image, painting: Image.Image
+) -> None:
+    settings = TransferSettings(size=64, iterations=20)
+    allowed = Entrance(Workshop()).expected(photo, [painting], settings)
+    assert 0 < allowed.seconds < Limits().seconds
+    hasty = Entrance(Workshop(limits=Limits(seconds=allowed.seconds / 2)))
+    with pytest.raises(TooLargeError, match=r"There is room for .*\d iterations\.$"):
+        hasty.expected(photo, [painting], settings)
+
+
+def test_pictures_are_opened_by_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    entrance = Entrance(Workshop())
+    monkeypatch.setattr(page.entrance, "PATIENCE", 0.01)
+    said: list[str] = []
+
+    def come_in() -> None:
+        try:
+            with entrance.opened():
+                said.append("in")
+        except BusyError as error:
+            said.append(str(error))
+
+    with entrance.opened():
+        other = threading.Thread(target=come_in)
+        other.start()
+        other.join()
+    assert said == [BUSY]
+    with pytest.raises(ZeroDivisionError), entrance.opened():
+        raise ZeroDivisionError
+    come_in()
+    assert said == [BUSY, "in"]

@@ -1,0 +1,198 @@
+"""The line: who is next, how long until then, and who is turned away, in which words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from nst.jobs import State, Task
+from nst.limits import Limits
+from nst.line import BusyError, Line, minutes
+
+
+class Waiting(Task):
+    """A task with pictures of so many bytes."""
+
+    def __init__(self, visitor: str, size: int = 0) -> None:
+        super().__init__(visitor)
+        self.size = size
+
+    @property
+    def bytes(self) -> int:
+        return self.size
+
+    def _pieces(self) -> Iterator[object]:
+        yield None
+        self._become(State.FINISHED)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The monotonic clock: set the only item."""
+    now = [100.0]
+    monkeypatch.setattr("nst.line.time.monotonic", lambda: now[0])
+    return now
+
+
+def order_of(line: Line, clock: list[float]) -> list[Task]:
+    """Everybody's turn, when each is painted as long as was expected."""
+    order = []
+    while task := line.take():
+        order.append(task)
+        clock[0] += line.painted[0].seconds
+        line.leave(task)
+    return order
+
+
+def test_first_come_first_served(clock: list[float]) -> None:
+    line = Line(Limits())
+    tasks = [Waiting(name) for name in "abc"]
+    for task in tasks:
+        line.join(task, 10.0)
+    assert order_of(line, clock) == tasks
+
+
+def test_who_has_many_pictures_takes_turns_with_who_has_one(clock: list[float]) -> None:
+    line = Line(Limits())
+    many = [Waiting("many") for _ in range(3)]
+    for task in many:
+        line.join(task, 10.0)
+    assert line.take() is many[0]
+    one, other = Waiting("one"), Waiting("other")
+    for task in (one, other):
+        clock[0] += 1.0
+        line.join(task, 10.0)
+    line.leave(many[0])
+    assert order_of(line, clock) == [one, other, many[1], many[2]]
+
+
+def test_nobody_starves(clock: list[float]) -> None:
+    """A visitor's second picture is painted although there is always somebody new."""
+    line = Line(Limits())
+    first, second = Waiting("patient"), Waiting("patient")
+    line.join(first, 10.0)
+    line.join(second, 10.0)
+    painted = []
+    for number in range(10):
+        line.join(Waiting(f"new {number}"), 10.0)
+        task = line.take()
+        assert task
+        painted.append(task)
+        clock[0] += 10.0
+        line.leave(task)
+    assert second in painted[:4]
+
+
+def test_with_several_painters_everybody_has_one_before_anybody_has_two() -> None:
+    line = Line(Limits(painters=4))
+    tasks = [Waiting("jane"), Waiting("jane"), Waiting("ada")]
+    for task in tasks:
+        line.join(task)  # nothing is known of how long they take
+    assert [line.take() for _ in tasks] == [tasks[0], tasks[2], tasks[1]]
+    assert line.take() is None
+
+
+def test_the_wait_is_what_is_left_to_paint_before(clock: list[float]) -> None:
+    line = Line(Limits())
+    tasks = [Waiting(name) for name in "abc"]
+    for task, seconds in zip(tasks, (30.0, 20.0, 10.0), strict=True):
+        line.join(task, seconds)
+    assert line.take() is tasks[0]
+    clock[0] += 12.0
+    assert [line.wait_of(task) for task in tasks] == [0.0, 18.0, 38.0]
+    assert [line.ahead_of(task) for task in tasks] == [0, 1, 2]
+    clock[0] += 100.0  # it takes longer than expected
+    assert line.wait_of(tasks[1]) == 0.0
+    tasks[1].stop()
+    assert line.ahead_of(tasks[2]) == 1
+
+
+def test_several_painters_shorten_the_wait() -> None:
+    line = Line(Limits(painters=2))
+    tasks = [Waiting(name) for name in "abc"]
+    for task in tasks:
+        line.join(task, 30.0)
+    assert line.wait_of(tasks[2]) == 30.0
+
+
+def test_a_full_line_says_when_there_will_be_room(clock: list[float]) -> None:
+    line = Line(Limits(waiting=1))
+    line.join(Waiting("a"), 300.0)
+    line.take()
+    line.join(Waiting("b"), 10.0)
+    clock[0] += 30.0
+    with pytest.raises(BusyError, match=r"already\. Please try again in about 5 minutes\.$"):
+        line.join(Waiting("c"), 10.0)
+    clock[0] += 240.0
+    with pytest.raises(BusyError, match=r"try again in about a minute\.$"):
+        line.join(Waiting("c"), 10.0)
+
+
+def test_nobody_waits_longer_than_the_limit(clock: list[float]) -> None:
+    line = Line(Limits(wait=1000.0))
+    line.join(Waiting("a"), 900.0)
+    line.join(Waiting("b"), 700.0)  # who may wait 900 s
+    with pytest.raises(BusyError, match=r"try again in about 10 minutes\.$"):
+        line.join(Waiting("c"), 1.0)
+    assert line.take()
+    clock[0] += 601.0
+    line.join(Waiting("c"), 1.0)
+
+
+def test_pictures_in_memory_are_bounded(clock: list[float]) -> None:
+    line = Line(Limits(pictures=1000))
+    line.join(Waiting("a", 5000), 120.0)  # alone it would never fit otherwise
+    assert line.take()
+    with pytest.raises(BusyError, match=r"try again in about 2 minutes\.$"):
+        line.join(Waiting("b", 100))
+    line.leave(line.painted[0].task)
+    line.join(Waiting("b", 600))
+    with pytest.raises(BusyError):
+        line.join(Waiting("c", 600))
+    line.join(Waiting("c", 400))
+
+
+def test_one_visitor_cannot_take_the_whole_line() -> None:
+    line = Line(Limits(waiting_of_one=2))
+    for _ in range(2):
+        line.join(Waiting("greedy"))
+    with pytest.raises(BusyError, match="Several of your pictures"):
+        line.join(Waiting("greedy"))
+    line.join(Waiting("other"))
+
+
+def test_one_network_cannot_take_the_whole_line() -> None:
+    """However many visitors it says there are; where nothing is known of networks, nobody is."""
+    line = Line(Limits(waiting_of_source=2))
+    for number in range(2):
+        line.join(Waiting(f"mask {number}"), source="2001:db8::/64")
+        line.join(Waiting(f"anybody {number}"))
+    with pytest.raises(BusyError, match="from your network"):
+        line.join(Waiting("mask 3"), source="2001:db8::/64")
+    line.join(Waiting("other"), source="198.51.100.7/32")
+    line.join(Waiting("anybody 3"))
+
+
+def test_those_who_ended_take_no_room_and_are_put_away_first() -> None:
+    line = Line(Limits(waiting=2))
+    kept, gone = Waiting("a"), Waiting("b")
+    for task in (kept, gone):
+        line.join(task)
+    gone.stop()
+    assert gone not in line
+    assert kept in line
+    line.check_room("c")
+    assert line.take() is gone
+    gone, last = kept, Waiting("c")
+    line.join(last)
+    gone.stop()
+    assert line.forget_ended() == [gone]
+    assert line.take() is last
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.0, "a minute"), (60.0, "a minute"), (61.0, "2 minutes")]
+)
+def test_minutes(seconds: float, words: str) -> None:
+    assert minutes(seconds) == words
