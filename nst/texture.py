@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from nst.images import whole_file
+from nst.images import fit, whole_file
 from nst.settings import TransferSettings
 from nst.transfer import TransferStep, transfer_style
 
@@ -57,7 +57,13 @@ class TextureBook:
     def fill(
         self, painting: Image.Image, painting_hash: str, layers: Sequence[str]
     ) -> Iterator[None]:
-        """Paint what is missing, a piece for each iteration."""
+        """Paint what is missing, a piece for each iteration; until then, and however large the
+        painting is, no more of it is held than is needed."""
+        return self._fill(fit(painting, round(SIDE * STYLE_SCALE)), painting_hash, layers)
+
+    def _fill(
+        self, painting: Image.Image, painting_hash: str, layers: Sequence[str]
+    ) -> Iterator[None]:
         for layer in layers:
             if self.find(painting_hash, layer):
                 continue

@@ -5,6 +5,7 @@ Knows components and examples; what becomes of the pictures is others' business.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from PIL import Image
 from nst import ImageError, load_image
 from page.components import untouched_image
 from page.examples import Shelf, picker, row_markup
+from page.watching import LATEST
 
 
 @dataclass(frozen=True)
@@ -55,18 +57,26 @@ def picture_input(label: str, role: str, sources: list[Any], shelf: Shelf) -> In
         show_progress="hidden",
         api_visibility="private",
     )
+    image.change(functools.partial(comment, label.lower()), image, None, **LATEST)
     return Input(image, row, label, role)
 
 
+def comment(name: str, path: str | None) -> None:
+    """Say at once what there is to say about a picture that was chosen."""
+    try:
+        note = load_named(path, name).info.get("note") if path else None
+    except ImageError as error:
+        gr.Warning(str(error))
+    else:
+        if note:
+            gr.Info(note, title=f"The {name}")
+
+
 def load_named(path: str | None, name: str) -> Image.Image:
-    """The picture that a visitor chose; where its file holds more than that one, the page says so.
-    Raises `ImageError` that says which one is meant."""
+    """The picture that a visitor chose. Raises `ImageError` that says which one is meant."""
     if not path:
         raise ImageError(f"Please choose a {name} first.")
     try:
-        image = load_image(path)
+        return load_image(path)
     except ImageError as error:
         raise ImageError(f"The {name} cannot be used. {error}") from error
-    if note := image.info.get("note"):
-        gr.Info(note, title=f"The {name}")
-    return image

@@ -19,7 +19,7 @@ from gradio.components import Component
 from gradio.processing_utils import save_file_to_cache, save_pil_to_cache
 from PIL import Image
 
-from nst import SettingsError, TransferSettings, zerogpu
+from nst import ImageError, SettingsError, TransferSettings, zerogpu
 from nst.forecast import admit
 from nst.images import hash_of
 from nst.jobs import Job, Sheet, State, owner_of, share_id
@@ -337,6 +337,8 @@ class Studio:
             try:
                 job.engine = zerogpu.engine()
                 job.steer(job.settings, load_named(painting, "painting"))
+            except ImageError:
+                return  # it was said when it was chosen
             except Exception as error:
                 gr.Warning(sentence_of(error))
 

@@ -115,6 +115,13 @@ def test_16_bit_grey_is_scaled_not_clipped(format: str) -> None:
     assert np.array_equal(np.asarray(loaded), np.stack([levels] * 3, axis=-1))
 
 
+def test_16_bit_grey_where_0_is_white() -> None:
+    values = np.array([[0, 0xFFFF]], np.uint16).repeat(16, 0).repeat(8, 1)
+    picture = np.asarray(decode(Image.fromarray(values), "TIFF", tiffinfo={262: 0}))
+    assert picture[0, 0].tolist() == list(WHITE)
+    assert picture[0, -1].tolist() == list(BLACK)
+
+
 def test_16_bit_grey_is_rounded_to_the_nearest() -> None:
     values = np.full((16, 16), 1000, dtype=np.uint16)  # 1000 / 257 = 3.89
     assert color(decode(Image.fromarray(values))) == (4, 4, 4)

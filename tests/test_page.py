@@ -79,10 +79,26 @@ def test_what_cannot_be_used_gets_a_sentence(visit: Visit, tmp_path: Path) -> No
     fake = tmp_path / "fake.png"
     fake.write_text("not a picture")
     page.locator("#content input[type=file]").set_input_files(fake)
-    expect(page.locator("#content").get_by_label("Remove Image")).to_be_visible(timeout=LONG)
+    sentence = "The photo cannot be used. This is not a picture that can be read"
+    expect(page.locator(".toast-body", has_text=sentence)).to_be_visible(timeout=LONG)
     page.get_by_role("button", name="Stylize", exact=True).click()
-    status(page, "The photo cannot be used. This is not a picture that can be read")
+    status(page, sentence)
     expect(page.get_by_role("button", name="Stylize", exact=True)).to_be_enabled()
+
+
+def test_that_only_the_first_of_several_pictures_is_used_is_said_once(
+    visit: Visit, tmp_path: Path
+) -> None:
+    page = visit()
+    with Image.open(PHOTO) as photo:
+        first, second = photo.resize((96, 64)), photo.resize((96, 64)).rotate(180)
+    first.save(tmp_path / "moving.gif", save_all=True, append_images=[second])
+    upload(page, "content", tmp_path / "moving.gif")
+    note = page.locator(".toast-body", has_text="only the first is used")
+    expect(note).to_have_count(1, timeout=LONG)
+    start(page, size=64, iterations=3)
+    status(page, "3 of 3 iterations")
+    assert note.count() <= 1  # it goes by itself after a while
 
 
 def test_a_second_visitor_waits_in_line_and_may_leave_it(visit: Visit) -> None:
