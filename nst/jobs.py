@@ -65,7 +65,7 @@ class Task:
         self.note = ""  # why it failed or was ended, one sentence
         self.version = 0  # grows with every change that can be seen
         self.lock = threading.RLock()
-        self.is_forgotten = False  # deleted; nothing of it may be written any more
+        self.is_kept = True  # or else nothing of it may be written (any more)
         self._stopped = threading.Event()
         self._end = State.STOPPED  # what it will be when it has stopped
         self._watchers = 0

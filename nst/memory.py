@@ -5,6 +5,7 @@ Knows nothing of what it keeps.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import threading
 from collections import OrderedDict
@@ -88,6 +89,16 @@ def has_run_out(error: BaseException) -> bool:
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in RAN_OUT)
+
+
+def give_back() -> None:
+    """Return to the system what is free in the C library's heaps, where it is one that keeps it for
+    later (glibc): every thread that ever decoded or encoded a picture has a heap of its own."""
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):  # another library, or another system
+        return
+    trim(0)
 
 
 def fingerprint(picture: Tensor) -> str:

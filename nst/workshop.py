@@ -19,6 +19,7 @@ from nst.archive import Archive, Card
 from nst.jobs import Job, Sheet, State, Task, owner_of, share_id
 from nst.limits import Limits
 from nst.line import BusyError, Line
+from nst.memory import give_back
 
 log = logging.getLogger("nst.workshop")
 
@@ -178,7 +179,7 @@ class Workshop:
             with self._news:
                 task = self._tasks.pop(id, None)
             if task:
-                task.is_forgotten = True
+                task.is_kept = False
                 task.stop()
             if self.archive:
                 self.archive.forget(id)
@@ -251,6 +252,7 @@ class Workshop:
                 if task:
                     with self._news:
                         self._line.leave(task)
+                    give_back()
 
     def _do_piece(self, name: str) -> None:
         """One piece of a chore, which is over when there is no other or it went wrong."""
@@ -274,7 +276,7 @@ class Workshop:
     def _add_frame(self, job: Job, *, is_last: bool = False) -> None:
         if self.archive and job.moment:
             with self._on_disk():
-                if not job.is_forgotten:
+                if job.is_kept:
                     index, picture = len(job.steps) - 1, job.moment.picture
                     job.frames = self.archive.add_frame(
                         job.id, job.frames, index, picture, is_last=is_last
@@ -284,7 +286,7 @@ class Workshop:
         """Write a job to disk as it is now; a disk that cannot take it is only logged."""
         if self.archive:
             with self._on_disk():
-                if not job.is_forgotten:
+                if job.is_kept:
                     self.archive.save(job)
 
     def sweep(self) -> None:

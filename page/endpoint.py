@@ -6,11 +6,14 @@ Knows Gradio's API and settings; nothing of the page.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import math
 import secrets
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from typing import Any
 
 import gradio as gr
 from gradio.components import Component
@@ -28,7 +31,7 @@ from page.sentences import sentence_of
 from page.watching import changes
 
 PREVIEW_EVERY = 1.4  # seconds between two pictures on the way
-
+OPENERS = 2  # threads
 
 API_SETTINGS = tuple(options())
 
@@ -49,6 +52,8 @@ def api_component(name: str) -> Component:
 
 def add_endpoint(entrance: Entrance) -> None:
     """Show nothing, and serve `/stylize`."""
+    # They mostly wait for each other; the page's own threads must not.
+    openers = ThreadPoolExecutor(OPENERS, "opening")
 
     async def stylize(
         content: str,
@@ -115,7 +120,7 @@ def add_endpoint(entrance: Entrance) -> None:
                 precision=precision,
                 weights=weights,
             )
-            job = await asyncio.to_thread(begin, content, style, settings, request)
+            job = await begun(content, style, settings, request)
         except Exception as error:
             raise gr.Error(sentence_of(error), print_exception=False) from error
         shown = -math.inf
@@ -134,12 +139,23 @@ def add_endpoint(entrance: Entrance) -> None:
             raise gr.Error(job.note or UNEXPECTED, print_exception=False)
         yield await asyncio.to_thread(cached_png, job), figures(job.steps[-1])
 
+    async def begun(*asked: Any) -> Job:
+        """The job, in line; stopped when it gets there where the caller has left meanwhile."""
+        in_context = contextvars.copy_context().run
+        opening = asyncio.wrap_future(openers.submit(in_context, begin, *asked))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(stop_begun)
+            raise
+
     def begin(content: str, style: str, settings: TransferSettings, request: gr.Request) -> Job:
         visitor = f"a program {request.session_hash or secrets.token_hex(16)}"
         with entrance.opened():
             photo, painting = load_named(content, "content"), load_named(style, "style")
             expected = entrance.expected(photo, [painting], settings)
             job = Job(photo, [painting], settings, visitor=visitor, engine=zerogpu.engine())
+            job.is_kept = False  # nobody can ask for it once more
             entrance.submit(job, expected.seconds, request)
         return job
 
@@ -162,6 +178,12 @@ def add_endpoint(entrance: Entrance) -> None:
             api_description=stylize.__doc__,
             concurrency_limit=None,
         )
+
+
+def stop_begun(opening: asyncio.Future[Job]) -> None:
+    """Stop a job for which nobody waits, if it came about."""
+    if not opening.exception():
+        opening.result().stop()
 
 
 def figures(step: TransferStep) -> dict[str, float]:

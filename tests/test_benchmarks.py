@@ -1,22 +1,28 @@
-"""The yardstick: the reference descends, times count only where the scene is kept, and every
-method runs to its end."""
+"""The yardstick: the reference descends, times count only where the scene is kept, every method
+runs to its end, and a crowd is counted as it was met."""
 
 from __future__ import annotations
 
 import itertools
 import json
+import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from conftest import tiny_weights
 from PIL import Image
 
+from benchmarks.crowd import fairness, spread
+from benchmarks.gauge import Gauge, Sample, family, slope
 from benchmarks.methods import METHODS, to_image
 from benchmarks.peers import Moment, Run, table
 from benchmarks.textbook import Textbook, lbfgs
+from benchmarks.visitors import PAINTINGS, PHOTOS, Order, Outcome, deal
 
 ROOT = Path(__file__).parents[1]
 TASK = ("photo", "painting", 64)
@@ -87,3 +93,89 @@ def test_all_methods_compete(tmp_path: Path) -> None:
         with Image.open(tmp_path / name) as picture:
             assert min(picture.size) > 60
     assert (tmp_path / "table.md").read_text().count("\n") == 4 + len(METHODS)
+
+
+def test_all_visitors_of_a_crowd_are_dealt_equal_hands() -> None:
+    hands = deal(30, 200, seed=1)
+    assert Counter(order.leaving for hand in hands for order in hand) == {
+        "cancelled": 40,
+        "dropped": 20,
+        "": 140,
+    }
+    assert {len(hand) for hand in hands} == {6, 7}
+    works = [Counter((o.size, o.iterations) for o in hand if not o.leaving) for hand in hands]
+    assert all((one - other).total() <= 1 for one in works for other in works)
+    assert deal(30, 200, seed=1) == hands != deal(30, 200, seed=2)
+
+
+def test_fairness_compares_mean_waits_of_visitors() -> None:
+    order = Order(64, 8, PHOTOS[0], PAINTINGS[0])
+    waits = ((0, 1.0), (0, 3.0), (1, 3.0), (2, 6.0))
+    figures = fairness([Outcome(visitor, order, preview=seconds) for visitor, seconds in waits])
+    assert figures["mean seconds to the first preview, by visitor"] == {0: 2.0, 1: 3.0, 2: 6.0}
+    assert figures["longest to shortest of these"] == 3.0
+    assert figures["longest to their median"] == 2.0
+    assert fairness([]) == {}
+
+
+def test_percentiles_are_values_that_occurred() -> None:
+    assert spread([float(value) for value in range(20, 0, -1)]) == {"p50": 10.0, "p95": 19.0}
+    assert spread([7.0]) == {"p50": 7.0, "p95": 7.0}
+    assert spread([]) == {}
+
+
+def test_growth_is_that_of_most_samples() -> None:
+    def sample(seconds: float, megabytes: float) -> Sample:
+        return Sample(seconds, megabytes, 0, 0, 0, 0, 0, 0)
+
+    steady = [sample(float(second), 100.0 + 2 * second) for second in range(9)]
+    assert slope(steady) == pytest.approx(7200)
+    assert slope([*steady, sample(9.0, 5000.0)]) == pytest.approx(7200)
+    assert slope(steady[:1]) == 0.0
+
+
+def test_a_gauge_counts_files_and_processes(tmp_path: Path) -> None:
+    (tmp_path / "jobs" / "one").mkdir(parents=True)
+    for name in ("job.json", "picture.png"):
+        (tmp_path / "jobs" / "one" / name).write_bytes(bytes(100))
+    sample = Gauge(os.getpid(), tmp_path / "none", tmp_path / "jobs").look()
+    assert (sample.temporary_files, sample.temporary_bytes) == (0, 0)
+    assert (sample.job_files, sample.job_bytes) == (2, 200)
+    assert sample.megabytes > 10
+    assert sample.threads >= 1
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        assert child.pid in family(os.getpid())
+        assert Gauge(child.pid, tmp_path, tmp_path).quiet(within=30) is not None
+        child.kill()
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as child:
+        assert Gauge(child.pid, tmp_path, tmp_path).quiet(within=3) is None
+        child.kill()
+
+
+def crowd(tmp_path: Path, *words: str) -> dict[str, Any]:
+    """The figures of a crowd that a server bore well."""
+    figures = tmp_path / "figures.json"
+    command = [sys.executable, "-m", "benchmarks.crowd", *words, "--json", str(figures)]
+    subprocess.run(command, cwd=ROOT, check=True)
+    found: dict[str, Any] = json.loads(figures.read_text())
+    assert (found["lost"], found["sentences"]) == ([], {})
+    assert found["seconds until it was quiet"] is not None
+    assert not found["trouble in the log"]
+    return found
+
+
+@pytest.mark.real
+def test_a_crowd_is_borne(tmp_path: Path) -> None:
+    figures = crowd(tmp_path, "--visitors", "3", "--jobs", "6")
+    assert figures["ended"] == {"result": 4, "cancelled": 1, "dropped": 1}
+    assert figures["seconds to the first preview"]["p95"] <= figures["seconds to the result"]["p95"]
+    assert figures["held after"]["temporary MB"] < 20
+    assert figures["held after"]["job files"] == 0  # nobody can ask for them once more
+
+
+@pytest.mark.real
+def test_a_soak_ends_as_quietly(tmp_path: Path) -> None:
+    figures = crowd(tmp_path, "--visitors", "2", "--soak", "0.05")
+    assert sum(figures["ended"].values()) >= 2
+    assert "growth in the second half, MB an hour" in figures
+    assert figures["held after"]["temporary MB"] < 20

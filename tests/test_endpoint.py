@@ -32,7 +32,12 @@ STYLE = EXAMPLES / "style" / "stained_glass.jpg"
 
 @pytest.fixture(scope="module")
 def client(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Client:
-    return Client(server.url, verbose=False, download_files=tmp_path_factory.mktemp("results"))
+    return Client(
+        server.url,
+        verbose=False,
+        analytics_enabled=False,
+        download_files=tmp_path_factory.mktemp("results"),
+    )
 
 
 def test_the_endpoint_documents_every_setting(client: Client) -> None:
@@ -89,7 +94,7 @@ def test_what_is_wrong_is_said_in_a_sentence(
 
 
 def test_one_program_cannot_take_the_whole_line(server: Server) -> None:
-    client = Client(server.url, verbose=False)
+    client = Client(server.url, verbose=False, analytics_enabled=False)
     files = {"content": handle_file(CONTENT), "style": handle_file(STYLE)}
     jobs = [client.submit(**files, size=64, iterations=1000, api_name="/stylize") for _ in range(6)]
     done, _ = wait(jobs, timeout=60, return_when=FIRST_COMPLETED)

@@ -404,7 +404,9 @@ def said_in_queue(web: httpx.Client, session: str) -> str:
 
 
 def test_clients_get_the_sentence(server: Server, tmp_path: Path) -> None:
-    with contextlib.closing(Client(server.url, verbose=False, download_files=tmp_path)) as client:
+    with contextlib.closing(
+        Client(server.url, verbose=False, analytics_enabled=False, download_files=tmp_path)
+    ) as client:
         for target in (f"{server.url}/studio/none/picture.png", "https://example.com/photo.jpg"):
             with pytest.raises(AppError, match=re.escape(NOT_UPLOADED)):
                 client.predict(handle_file(target), handle_file(PAINTING), api_name="/stylize")
