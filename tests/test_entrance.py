@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
@@ -12,11 +14,15 @@ from PIL import Image
 import page.entrance
 from nst.decoder import BUSY
 from nst.forecast import TooLargeError
+from nst.jobs import State, Task
 from nst.limits import Limits
 from nst.line import BusyError
 from nst.settings import TransferSettings
 from nst.workshop import Workshop
+from page.endpoint import add_endpoint
 from page.entrance import Entrance, source_of
+
+PATIENCE = 30.0  # seconds until a test that hangs fails
 
 
 def request_from(host: str | None) -> gr.Request:
@@ -75,3 +81,46 @@ def test_pictures_are_opened_by_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -
         raise ZeroDivisionError
     come_in()
     assert said == [BUSY, "in"]
+
+
+class Slow(Entrance):
+    """A way in that takes until the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__(Workshop())
+        self.entered, self.may_go_on = threading.Event(), threading.Event()
+        self.tasks: list[Task] = []
+
+    def submit(self, task: Task, seconds: float, request: gr.Request) -> None:
+        self.tasks.append(task)
+        self.entered.set()
+        assert self.may_go_on.wait(PATIENCE)
+        super().submit(task, seconds, request)
+
+
+@pytest.mark.real
+def test_a_program_that_leaves_while_its_pictures_are_opened_leaves_no_job(
+    tmp_path: Path, photo: Image.Image, painting: Image.Image
+) -> None:
+    files = [tmp_path / "photo.png", tmp_path / "painting.png"]
+    for image, file in zip((photo, painting), files, strict=True):
+        image.save(file)
+    entrance = Slow()
+    with gr.Blocks() as demo:
+        add_endpoint(entrance)
+    (stylize,) = (event.fn for event in demo.fns.values())
+
+    async def leave() -> None:
+        results = stylize(*map(str, files), request_from("8.8.8.8"), size=64, iterations=1000)
+        first = asyncio.ensure_future(anext(results))
+        await asyncio.to_thread(entrance.entered.wait, PATIENCE)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        entrance.may_go_on.set()
+        while entrance.tasks[0].state.is_live:
+            await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(leave(), PATIENCE))
+    assert entrance.tasks[0].state is State.STOPPED
+    assert not entrance.tasks[0].is_kept
