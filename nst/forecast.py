@@ -215,7 +215,7 @@ def available_memory(network: VGG) -> int | None:
         )
         return int(free + kept)
     kibibytes = _number(Path("/proc/meminfo"), "MemAvailable:")
-    grants = [kibibytes * 1024 if kibibytes else None, _left_in_container()]
+    grants = [kibibytes * 1024 if kibibytes else None, _left_in_container(), _left_to_process()]
     return min((amount for amount in grants if amount is not None), default=None)
 
 
@@ -242,3 +242,16 @@ def _left_in_container(group: Path = Path("/sys/fs/cgroup")) -> int | None:
         return None
     cache = _number(group / "memory.stat", "inactive_file") or 0
     return int(limit) - int(used) + cache if limit.isdigit() else None
+
+
+def _left_to_process() -> int | None:
+    """What `ulimit -v` still grants this process, where it was set."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    used = _number(Path("/proc/self/status"), "VmSize:")
+    if limit == resource.RLIM_INFINITY or used is None:
+        return None
+    return max(0, limit - used * 1024)

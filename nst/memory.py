@@ -15,7 +15,11 @@ from typing import Generic, TypeVar, cast
 import torch
 from torch import Tensor
 
-RAN_OUT = ("not enough memory", "can't allocate memory", "out of memory")
+RAN_OUT = (
+    *("not enough memory", "can't allocate memory", "out of memory"),
+    *("could not create a primitive", "could not execute a primitive"),  # all that oneDNN says
+    "could not create a memory",
+)
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")

@@ -64,8 +64,6 @@ class Objective:
         self.forget()
         self.content = self._content_target(content)
         self.style = self._style_target(styles)
-        if not all(bool(gram.isfinite().all()) for gram in self.style.grams.values()):
-            raise FloatingPointError("The painting's style is not a finite number.")
 
     def forget(self) -> None:
         """Nothing of an earlier picture counts in the next evaluation."""
@@ -74,16 +72,26 @@ class Objective:
     @torch.no_grad()
     def _content_target(self, content: Tensor) -> Tensor:
         layer = self.settings.content_layer
+
+        def make() -> Tensor:
+            activation = self.network(content, [layer])[layer].float()
+            return finite(activation, "The photo's scene is not a finite number.")
+
         key = (self.network.identity, layer, fingerprint(content))
-        return targets.recall(
-            key, lambda: self.network(content, [layer])[layer].float(), size=bytes_of
-        )
+        return targets.recall(key, make, size=bytes_of)
 
     @torch.no_grad()
     def _style_target(self, styles: Sequence[Tensor]) -> Style:
         layers = tuple(self.settings.style_layers)
+
+        def make() -> Style:
+            style = Style(self.network, styles, layers)
+            for gram in style.grams.values():
+                finite(gram, "The painting's style is not a finite number.")
+            return style
+
         key = (self.network.identity, layers, *map(fingerprint, styles))
-        return targets.recall(key, lambda: Style(self.network, styles, layers), size=Style.size)
+        return targets.recall(key, make, size=Style.size)
 
     def parts(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The specification: the content term and λ[l] · J_style[l] by layer, before α and β.
@@ -246,6 +254,13 @@ class Echo:
         """Whether it may be used once more; counts the uses."""
         self.left -= 1
         return self.left >= 0 and guided == self.guided
+
+
+def finite(values: Tensor, problem: str) -> Tensor:
+    """The same tensor. Raises `FloatingPointError` where one of its values is not a number."""
+    if not bool(values.isfinite().all()):
+        raise FloatingPointError(problem)
+    return values
 
 
 def _costs(J: Tensor, goal: Tensor, content: Tensor, layers: dict[str, Tensor]) -> Costs:

@@ -139,7 +139,8 @@ def transfer_style(
                 progress.count(scale, reported=is_news)
                 if progress.is_over:
                     exact = Objective(network.in_float32, photo, pictures, settings)
-                    best = replace(best, costs=exact.costs(best.image))
+                    costs = exact.costs(best.image)
+                    best = replace(best, costs=costs) if math.isfinite(costs.J) else best
                 if is_news:
                     yield progress.report(best)
                 image = best.image

@@ -233,26 +233,31 @@ class Workshop:
 
     def _work(self, does_chores: bool) -> None:
         while not self._is_closing.is_set():
-            with self._news:
-                while not self._line.has_next and not (does_chores and self._chores):
-                    if not self._news.wait(SWEEP_EVERY) and does_chores:
-                        self._chores["sweep"] = self._tidy()
-                    if self._is_closing.is_set():
-                        return
-                task = self._line.take()
-                name = next(reversed(self._chores), "") if task is None else ""
             try:
-                if name:
-                    self._do_piece(name)
-                elif task:
-                    deque(self.paint(task), maxlen=0)
-            except Exception:
-                log.exception("the workshop goes on after an error")
-            finally:
-                if task:
-                    with self._news:
-                        self._line.leave(task)
-                    give_back()
+                self._do_next(does_chores)
+            except BaseException:  # whatever it was, who is next in line must not wait for ever
+                with contextlib.suppress(Exception):  # there may be no memory to say it
+                    log.exception("the workshop goes on after an error")
+
+    def _do_next(self, does_chores: bool) -> None:
+        """Paint the next task, or do a piece of a chore, as soon as there is one."""
+        with self._news:
+            while not self._line.has_next and not (does_chores and self._chores):
+                if not self._news.wait(SWEEP_EVERY) and does_chores:
+                    self._chores["sweep"] = self._tidy()
+                if self._is_closing.is_set():
+                    return
+            task = self._line.take()
+            name = next(reversed(self._chores), "") if task is None else ""
+        if task is None:
+            self._do_piece(name)
+            return
+        try:
+            deque(self.paint(task), maxlen=0)
+        finally:
+            with self._news:
+                self._line.leave(task)
+            give_back()
 
     def _do_piece(self, name: str) -> None:
         """One piece of a chore, which is over when there is no other or it went wrong."""

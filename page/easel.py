@@ -136,6 +136,10 @@ class Easel:
         gr.Warning(sentence)
         return self.idle(sentence)
 
+    def not_ready(self) -> dict[Component, Any]:
+        """A run was asked for, and something that is not ours said why it cannot be."""
+        return self.idle(READY)
+
     def getting_ready(self) -> dict[Component, Any]:
         """A run was asked for, and its pictures are being opened."""
         return {
@@ -199,7 +203,7 @@ class Easel:
         small = fit(painted, min(PREVIEW_SIDE, max(painted.size)))
         shown = dial_colors(small, job.content, job.paintings, job.colors)
         return {
-            self.preview: gr.update(value=shown, visible=True),
+            self.preview: gr.update(value=cached_webp(shown, self.preview), visible=True),
             self.comparison: gr.update(visible=False),
             self.finish: gr.update(visible=False),
             self.film: gr.update(visible=False),

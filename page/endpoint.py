@@ -6,13 +6,13 @@ Knows Gradio's API and settings; nothing of the page.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import math
 import secrets
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
 from typing import Any
 
 import gradio as gr
@@ -27,7 +27,8 @@ from page.components import untouched_image
 from page.entrance import Entrance
 from page.files import delivered_png
 from page.inputs import load_named
-from page.sentences import sentence_of
+from page.pictures import cached_webp
+from page.sentences import NO_DISK, sentence_of
 from page.watching import changes
 
 PREVIEW_EVERY = 1.4  # seconds between two pictures on the way
@@ -125,19 +126,30 @@ def add_endpoint(entrance: Entrance) -> None:
             raise gr.Error(sentence_of(error), print_exception=False) from error
         shown = -math.inf
         try:
-            async with aclosing(changes(job)) as looks:
+            async with contextlib.aclosing(changes(job)) as looks:
                 async for is_news in looks:
                     is_due = time.monotonic() - shown >= PREVIEW_EVERY
                     if job.state is State.WAITING:  # a caller who has left is noticed by this
                         yield None, {"ahead": float(entrance.workshop.ahead_of(job))}
                     elif is_news and is_due and job.moment and job.state.is_live:
-                        yield job.moment.picture, figures(job.steps[-1])
+                        preview = await asyncio.to_thread(preview_of, job.moment.picture)
+                        yield preview, figures(job.steps[-1])
                         shown = time.monotonic()
         finally:
             job.stop()  # a caller who has gone away wants no picture
         if job.moment is None or job.state is State.FAILED:
             raise gr.Error(job.note or UNEXPECTED, print_exception=False)
-        yield await asyncio.to_thread(cached_png, job), figures(job.steps[-1])
+        try:
+            picture = await asyncio.to_thread(cached_png, job)
+        except OSError as error:
+            raise gr.Error(NO_DISK, print_exception=False) from error
+        yield picture, figures(job.steps[-1])
+
+    def preview_of(picture: Image.Image) -> str | None:
+        """A file of it, unless the disk is full: the next one may fit again."""
+        with contextlib.suppress(OSError):
+            return cached_webp(picture, outputs[0])
+        return None
 
     async def begun(*asked: Any) -> Job:
         """The job, in line; stopped when it gets there where the caller has left meanwhile."""

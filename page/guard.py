@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import logging
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,6 +27,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nst.line import minutes
 from page.scratch import Scratch
+from page.sentences import NO_DISK
+
+log = logging.getLogger("page.guard")
 
 MEGABYTE = 1024 * 1024
 MAX_UPLOAD = 25 * MEGABYTE  # one picture
@@ -103,9 +107,15 @@ class Guard:
     async def _ask(self, scope: Scope, body: Body, answer: Answer) -> None:
         try:
             await self.app(scope, body.receive, answer.send)
-        except Exception:
+        except Exception as error:
             if answer.is_final:
                 return  # the request was refused half-way
+            if isinstance(error, OSError) and body.is_upload and not answer.has_begun:
+                log.warning("an upload could not be kept: %s", error.strerror)
+                if self.scratch:
+                    await asyncio.to_thread(self.scratch.drop_halves)
+                await answer.say(NO_DISK, 507)
+                return
             if not answer.has_begun:
                 await answer.say("Internal Server Error", 500)
             raise

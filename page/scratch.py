@@ -53,6 +53,14 @@ class Scratch:
                 return 0.0
             return max(self.young - self._oldest, self.look_every, 1.0)
 
+    def drop_halves(self) -> None:
+        """Delete uploads that are not whole yet: on a disk that is full they will never be, and
+        Gradio leaves them. The whole ones are in folders of their own."""
+        with contextlib.suppress(OSError):
+            for path in self.folder.iterdir():
+                if path.is_file():
+                    path.unlink(missing_ok=True)
+
     def _make_room(self, size: int) -> None:
         """Delete what is in the way of so many bytes, and see how much room there is."""
         files = sorted(self._files())

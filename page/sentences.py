@@ -12,6 +12,10 @@ from nst.jobs import sentence_of as sentence_of_a_run
 from nst.line import BusyError
 from nst.recipe import RecipeError
 
+NO_DISK = (
+    "There is no room for pictures on the server's disk at this moment; please try again later."
+)
+
 
 def sentence_of(error: Exception) -> str:
     """What to tell the visitor; what only we can mend goes to the log instead."""

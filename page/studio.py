@@ -10,7 +10,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +37,7 @@ from page.gallery import gallery_markup
 from page.inputs import load_named
 from page.links import link_to, read_link
 from page.publishing import SIGN_IN_FAILED
-from page.sentences import sentence_of
+from page.sentences import NO_DISK, sentence_of
 from page.sheets import SheetPanel, sheet_markup
 from page.textures import Textures
 from page.watching import AT_ONCE, LATEST, Tabs, changes, tab_of
@@ -107,7 +107,9 @@ class Studio:
         arrival.then(self.follow_sheet, [self.sheet], [self.panel.grid], **AT_ONCE)
 
         asked = easel.go.click(easel.getting_ready, None, easel.outputs, **AT_ONCE)
-        self._follow_after(asked.then(self.begin, values, everything, **AT_ONCE))
+        begun = asked.then(self.begin, values, everything, **AT_ONCE)
+        begun.failure(easel.not_ready, None, easel.outputs, **AT_ONCE)
+        self._follow_after(begun)
         easel.stop.click(self.halt, [self.current], easel.outputs, **AT_ONCE)
         for button, factor in ((easel.more, 1.0), (easel.larger, 1.5), (easel.twice, 2.0)):
             further = self._further_by(factor)
@@ -290,10 +292,17 @@ class Studio:
     def _see_the_end(self, job: Job, visitor: str) -> Updates:
         if job.moment is None:
             self.workshop.forget(job.id)  # there is nothing to go on from
-        return {**self.easel.ended(job), self.gallery: self._gallery(visitor)}
+        try:
+            ended = self.easel.ended(job)
+        except OSError:
+            ended = self.easel.idle(NO_DISK)
+        return {**ended, self.gallery: self._gallery(visitor)}
 
     def _look_at(self, job: Job) -> Updates:
-        return {**self.easel.progress(job), **self.easel.picture(job)}
+        updates = self.easel.progress(job)
+        with suppress(OSError):  # of a full disk; the next preview may fit again
+            updates |= self.easel.picture(job)
+        return updates
 
     def _beating(self, updates: Updates, beat: int) -> Updates:
         """A status that changes with every message: the page sees by it whether it is connected."""
