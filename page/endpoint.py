@@ -11,7 +11,7 @@ import contextvars
 import math
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -29,10 +29,12 @@ from page.files import delivered_png
 from page.inputs import load_named
 from page.pictures import cached_webp
 from page.sentences import NO_DISK, sentence_of
-from page.watching import changes
+from page.watching import changes, is_read
 
 PREVIEW_EVERY = 1.4  # seconds between two pictures on the way
 OPENERS = 2  # threads
+
+Look = tuple[str | None, dict[str, float]]  # a picture's file, and its costs
 
 API_SETTINGS = tuple(options())
 
@@ -76,7 +78,7 @@ def add_endpoint(entrance: Entrance) -> None:
         seed: int = DEFAULTS.seed,
         precision: str = DEFAULTS.precision,
         weights: str = DEFAULTS.weights,
-    ) -> AsyncIterator[tuple[str | Image.Image | None, dict[str, float]]]:
+    ) -> AsyncIterator[Look]:
         """Paint a photo in the manner of a painting by iterative neural style transfer.
 
         Args:
@@ -124,11 +126,20 @@ def add_endpoint(entrance: Entrance) -> None:
             job = await begun(content, style, settings, request)
         except Exception as error:
             raise gr.Error(sentence_of(error), print_exception=False) from error
+        async with contextlib.aclosing(on_the_way(job, request)) as looks:
+            async for look in looks:
+                yield look
+        yield await asyncio.to_thread(delivered, job)
+
+    async def on_the_way(job: Job, request: gr.Request) -> AsyncGenerator[Look, None]:
+        """What there is to see until the job has ended, which it does when nobody looks."""
         shown = -math.inf
         try:
             async with contextlib.aclosing(changes(job)) as looks:
                 async for is_news in looks:
                     is_due = time.monotonic() - shown >= PREVIEW_EVERY
+                    if not is_read(request):
+                        return
                     if job.state is State.WAITING:  # a caller who has left is noticed by this
                         yield None, {"ahead": float(entrance.workshop.ahead_of(job))}
                     elif is_news and is_due and job.moment and job.state.is_live:
@@ -136,14 +147,18 @@ def add_endpoint(entrance: Entrance) -> None:
                         yield preview, figures(job.steps[-1])
                         shown = time.monotonic()
         finally:
-            job.stop()  # a caller who has gone away wants no picture
+            job.stop()
+
+    def delivered(job: Job) -> Look:
+        """The finished picture. Raises `gr.Error`."""
         if job.moment is None or job.state is State.FAILED:
             raise gr.Error(job.note or UNEXPECTED, print_exception=False)
         try:
-            picture = await asyncio.to_thread(cached_png, job)
+            cache = outputs[0].GRADIO_CACHE
+            picture = save_bytes_to_cache(delivered_png(job), "stylized.png", cache)
         except OSError as error:
             raise gr.Error(NO_DISK, print_exception=False) from error
-        yield picture, figures(job.steps[-1])
+        return picture, figures(job.steps[-1])
 
     def preview_of(picture: Image.Image) -> str | None:
         """A file of it, unless the disk is full: the next one may fit again."""
@@ -170,10 +185,6 @@ def add_endpoint(entrance: Entrance) -> None:
             job.is_kept = False  # nobody can ask for it once more
             entrance.submit(job, expected.seconds, request)
         return job
-
-    def cached_png(job: Job) -> str:
-        cache = outputs[0].GRADIO_CACHE
-        return str(save_bytes_to_cache(delivered_png(job), "stylized.png", cache))
 
     with gr.Row(visible=False):
         inputs = [

@@ -40,7 +40,7 @@ from page.publishing import SIGN_IN_FAILED
 from page.sentences import NO_DISK, sentence_of
 from page.sheets import SheetPanel, sheet_markup
 from page.textures import Textures
-from page.watching import AT_ONCE, LATEST, Tabs, changes, tab_of
+from page.watching import AT_ONCE, LATEST, Tabs, changes, is_read, tab_of
 
 NOT_SIGNED_IN = "You were not signed in with Hugging Face. Everything else works without it."
 NEXT_PHOTO = "The new photo is for the next picture: press Stylize when this one is done."
@@ -266,6 +266,8 @@ class Studio:
             async for is_news in looks:
                 if not self.tabs.is_current(tab_of(request), "job", mark):
                     yield {self.gallery: gr.update()}  # Gradio shows the last yield once more
+                    return
+                if not is_read(request):
                     return
                 if not job.state.is_live:
                     break

@@ -11,11 +11,13 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import gradio as gr
+from gradio.context import LocalContext
 
 from nst.jobs import Task
 
 LOOK_EVERY = 0.1  # seconds
 AT_LEAST_EVERY = 1.0  # a closed tab is only noticed when something is sent to it
+MOST_UNREAD = 300  # messages: minutes, in which a phone may find its network again
 
 AT_ONCE: dict[str, Any] = {
     # No handler waits for another: painting is the workshop's business.
@@ -40,6 +42,14 @@ async def changes(task: Task) -> AsyncGenerator[bool, None]:
             if not is_live:
                 return
             await asyncio.sleep(LOOK_EVERY)
+
+
+def is_read(request: gr.Request) -> bool:
+    """Whether the caller takes what is sent. Gradio sends on to one who asked and never opened the
+    stream of answers, and notices only streams that break."""
+    queue = getattr(LocalContext.blocks.get(None), "_queue", None)
+    unread = getattr(queue, "pending_messages_per_session", {}).get(request.session_hash)
+    return unread is None or unread.qsize() < MOST_UNREAD
 
 
 class Tabs:

@@ -61,6 +61,8 @@ if clock := os.environ.get("CLOCK"):  # which the decoder's worker does not get 
     now = time.time
     time.time = lambda: now() + float(open(clock).read() or 0)
     import nst.zerogpu
+    import page.watching
+    page.watching.MOST_UNREAD = 10
     paint = nst.zerogpu.transfer_style
     def paint_or_fail(content, styles, settings, **options):
         for step in paint(content, styles, settings, **options):
@@ -275,6 +277,14 @@ def test_a_program_that_hangs_up_gives_its_place(server: Server, web: httpx.Clie
         began = time.monotonic()
         assert_serves(web)
         assert time.monotonic() - began < LONG / 1000
+
+
+@pytest.mark.real
+def test_a_program_that_never_listens_gives_its_place(server: Server, web: httpx.Client) -> None:
+    data = arguments(web, size=512, iterations=1000)  # minutes, if it were painted to its end
+    with nothing_logged(server):
+        web.post("/gradio_api/call/stylize", json={"data": data}).raise_for_status()
+        assert_serves(web)
 
 
 # --- Nowhere to write ---------------------------------------------------------------------------
