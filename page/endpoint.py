@@ -178,7 +178,7 @@ def add_endpoint(entrance: Entrance) -> None:
 
     def begin(content: str, style: str, settings: TransferSettings, request: gr.Request) -> Job:
         visitor = f"a program {request.session_hash or secrets.token_hex(16)}"
-        with entrance.opened():
+        with entrance.opened(settings):
             photo, painting = load_named(content, "content"), load_named(style, "style")
             expected = entrance.expected(photo, [painting], settings)
             job = Job(photo, [painting], settings, visitor=visitor, engine=zerogpu.engine())

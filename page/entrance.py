@@ -20,7 +20,7 @@ from nst.decoder import BUSY, PATIENCE
 from nst.forecast import Forecast
 from nst.jobs import Task
 from nst.line import BusyError
-from nst.transfer import Moment
+from nst.transfer import Moment, load_network
 from nst.workshop import Workshop
 
 
@@ -32,10 +32,12 @@ class Entrance:
     _door: threading.Lock = field(default_factory=threading.Lock)
 
     @contextlib.contextmanager
-    def opened(self) -> Iterator[None]:
+    def opened(self, settings: TransferSettings) -> Iterator[None]:
         """Alone with pictures that the workshop has not made room for yet: a crowd that sends the
         largest there are would fill the memory before anybody is turned away. Raises `BusyError`.
         """
+        if not zerogpu.is_here():
+            load_network(settings)  # now: for what has to be fetched nobody else should wait
         if not self._door.acquire(timeout=PATIENCE):
             raise BusyError(BUSY)
         try:

@@ -227,7 +227,7 @@ class Studio:
         visitor = self._visitor(values[self.visitor], request)
         try:
             settings = self.controls.settings(values)
-            with self.entrance.opened():
+            with self.entrance.opened(settings):
                 photo = load_named(values[self.photo], "photo")
                 painting = load_named(values[self.painting], "painting")
                 expected = self.entrance.expected(photo, [painting], settings)
@@ -412,7 +412,7 @@ class Studio:
             raise SettingsError(f"The picture has had {longest} iterations, the most there is.")
         fixed = of(job.settings, FIXED)
         settings = chosen.replace(size=size, iterations=min(done + MORE, longest), **fixed)
-        with self.entrance.opened():
+        with self.entrance.opened(settings):
             painting = load_named(values[self.painting], "painting")
             expected = self.entrance.expected(job.content, [painting], settings, job.moment)
             self.workshop.check_room(job.owner, source_of(request))
@@ -443,7 +443,7 @@ class Studio:
         rows, columns = values[self.panel.rows], values[self.panel.columns]
         try:
             grid = plan_sheet(self.controls.settings(values), rows, columns)
-            with self.entrance.opened():
+            with self.entrance.opened(grid[0][0]):
                 photo = load_named(values[self.photo], "photo")
                 painting = load_named(values[self.painting], "painting")
                 expected = admit(photo.size, [painting.size], grid[0][0])  # on this processor

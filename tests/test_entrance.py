@@ -17,7 +17,7 @@ from nst.forecast import TooLargeError
 from nst.jobs import State, Task
 from nst.limits import Limits
 from nst.line import BusyError
-from nst.settings import TransferSettings
+from nst.settings import DEFAULTS, TransferSettings
 from nst.workshop import Workshop
 from page.endpoint import add_endpoint
 from page.entrance import Entrance, source_of
@@ -62,25 +62,50 @@ def test_what_takes_longer_than_a_run_may_is_refused(
 
 def test_pictures_are_opened_by_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     entrance = Entrance(Workshop())
+    monkeypatch.setattr(page.entrance, "load_network", lambda _: None)
     monkeypatch.setattr(page.entrance, "PATIENCE", 0.01)
     said: list[str] = []
 
     def come_in() -> None:
         try:
-            with entrance.opened():
+            with entrance.opened(DEFAULTS):
                 said.append("in")
         except BusyError as error:
             said.append(str(error))
 
-    with entrance.opened():
+    with entrance.opened(DEFAULTS):
         other = threading.Thread(target=come_in)
         other.start()
         other.join()
     assert said == [BUSY]
-    with pytest.raises(ZeroDivisionError), entrance.opened():
+    with pytest.raises(ZeroDivisionError), entrance.opened(DEFAULTS):
         raise ZeroDivisionError
     come_in()
     assert said == [BUSY, "in"]
+
+
+def test_nobody_waits_for_a_network_that_somebody_else_has_to_fetch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entrance, is_fetching, has_come = Entrance(Workshop()), threading.Event(), threading.Event()
+
+    def fetch(settings: TransferSettings) -> None:
+        if settings.weights == "hub":
+            is_fetching.set()
+            assert has_come.wait(PATIENCE)
+
+    def come_in() -> None:
+        with entrance.opened(DEFAULTS.replace(weights="hub")):
+            pass
+
+    monkeypatch.setattr(page.entrance, "load_network", fetch)
+    other = threading.Thread(target=come_in)
+    other.start()
+    assert is_fetching.wait(PATIENCE)
+    with entrance.opened(DEFAULTS):
+        has_come.set()
+    other.join(PATIENCE)
+    assert not other.is_alive()
 
 
 class Slow(Entrance):
