@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -283,6 +284,8 @@ if __name__ == "__main__":
         zerogpu.prepare()
     else:
         seconds_per_pixel(load_network())  # before the first visitor waits for it
+    temporary = tempfile.TemporaryDirectory(prefix="nst-")  # Gradio's own is for all its programs
+    os.environ.setdefault("GRADIO_TEMP_DIR", temporary.name)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite end, like Ctrl+C
     workshop, shelf, gallery = open_workshop(), open_shelf(), open_gallery()
     try:
@@ -290,5 +293,6 @@ if __name__ == "__main__":
         demo.launch(**launch_options(demo, workshop, shelf, gallery))
     finally:
         workshop.close()
+        temporary.cleanup()
     if not shelf.is_settled.is_set():
         os._exit(0)  # the library's own threads would wait for the Hub

@@ -34,7 +34,8 @@ LOOK_EVERY = 0.05  # seconds
 LOST_AFTER = 900.0  # seconds without an end
 ANSWER_WITHIN = 60.0  # seconds for any request; the client's own 5 are not enough on a busy machine
 TRY_AGAIN = 2.0, 6.0  # seconds after a refusal
-REFUSED = ("waiting already", "being opened at this moment")  # in the sentences that say so
+# In the sentences that say so.
+REFUSED = ("waiting already", "wait would be", "being opened at this moment", "uploaded lately")
 
 Event = tuple[str, str]  # how a call ended, and what was said
 

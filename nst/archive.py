@@ -252,10 +252,16 @@ def _save_jpeg(image: Image.Image, path: Path) -> None:
 def now() -> float:
     """Seconds since 1970, but never more than have passed since the start: a clock that is set
     ahead must not make everything old."""
-    return min(time.time(), _AHEAD + time.monotonic())
+    return min(time.time(), _AHEAD + _uptime())
 
 
-_AHEAD = time.time() - time.monotonic()
+def _uptime() -> float:
+    """Seconds on a clock that nobody sets, which goes on while the machine sleeps where it can."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
+_AHEAD = time.time() - _uptime()
 
 
 def _changed(home: Path) -> float:

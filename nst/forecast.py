@@ -173,14 +173,15 @@ def _remedy(
         )
         return values[count - 1] if count else 0
 
-    first = begin.iteration + 1 if begin else 1
-    smallest = int(options()["size"].range[0])
-    choices = (("size", smallest, 16, "px"), ("iterations", first, 1, "iterations"))
+    smallest = max(begin.picture.size) if begin else int(options()["size"].range[0])
+    choices = [("size", smallest, 16, "px")]
+    if begin is None:  # what goes on has a number of its own
+        choices.append(("iterations", 1, 1, "iterations"))
     fitting = [
         f"{value} {unit}" for name, low, step, unit in choices if (value := most(name, low, step))
     ]
     if not fitting:
-        return "There is no room for a smaller one either."
+        return "Fewer iterations may do." if begin else "There is no room for a smaller one either."
     return f"There is room for {' or '.join(fitting)}."
 
 

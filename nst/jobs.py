@@ -192,7 +192,9 @@ class Job(Task):
 
     @property
     def bytes(self) -> int:
-        return picture_bytes(self.content, *self.styles)
+        with self.lock:
+            wish = self._wish.painting if self._wish else None
+            return picture_bytes(self.content, *self.styles, *([wish] if wish else []))
 
     @property
     def settings(self) -> TransferSettings:

@@ -13,8 +13,9 @@ class Limits:
     seconds: float = 1800.0  # of painting at a stretch
     waiting: int = 60  # tasks in line
     waiting_of_one: int = 4  # the same, of one visitor
-    waiting_of_source: int = 12  # the same, from one address of the Internet
+    waiting_of_source: int = 12  # the same, from one network
     wait: float = 1800.0  # seconds that the last in line may expect to wait
+    deference: float = 600.0  # seconds by which a visitor's further pictures give way, at most
     pictures: int = 1_000_000_000  # bytes of all that is waiting or painted; of the others, too
     chores: int = 8  # to be done while nobody waits
     grace: float = 300.0  # seconds that a job goes on with nobody watching

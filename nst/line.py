@@ -1,8 +1,8 @@
 """The line: which task is painted next, how long it will take until then, and who finds no room.
 
 A task is due when it comes; one whose visitor has others in line is due later, by what those will
-take and by how many visitors share the workshop. So one visitor with four pictures and four with
-one take turns, and since nobody who comes later can be due earlier for ever, nobody starves.
+take and by how many visitors share the workshop, up to a limit. So one visitor with four pictures
+and four with one take turns, and nobody gives way for ever.
 
 Knows tasks, expected seconds and limits; neither threads nor disks. Whoever uses it holds a lock.
 """
@@ -17,6 +17,7 @@ from nst.jobs import State, Task
 from nst.limits import Limits
 
 FULL = "Too many pictures are waiting already. Please try again in about {}."
+TOO_LONG = "The wait would be longer than {} now. Please try again in about {}."
 ENOUGH = "Several of your pictures are waiting already; please let one of them be painted first."
 ENOUGH_FROM_THERE = (
     "Many pictures from your network are waiting already; please let one of them be painted first."
@@ -33,7 +34,7 @@ class Place:
 
     task: Task
     seconds: float  # of painting, as expected
-    source: str = ""  # the address that it came from, where that tells networks apart
+    source: str = ""  # the network that it came from, where that can be told
     due: float = 0.0  # on the monotonic clock
     began: float = field(default=math.inf)  # the same
 
@@ -69,16 +70,30 @@ class Line:
         """Raises `BusyError` where there is no room in line for a task with so many bytes of
         pictures, or none for more from there."""
         waiting = self.waiting
-        everything = self.painted + waiting
         if sum(place.task.owner == owner for place in waiting) >= self.limits.waiting_of_one:
             raise BusyError(ENOUGH)
         from_there = sum(place.source == source for place in waiting) if source else 0
         if from_there >= self.limits.waiting_of_source:
             raise BusyError(ENOUGH_FROM_THERE)
-        held = sum(place.task.bytes for place in everything)
-        is_full = len(waiting) >= self.limits.waiting or self._wait(waiting) > self.limits.wait
-        if is_full or (everything and held + size > self.limits.pictures):
-            raise BusyError(FULL.format(minutes(self._until_room())))
+        self.check_pictures(size)
+        if len(waiting) >= self.limits.waiting:
+            raise BusyError(FULL.format(minutes(self._until_next())))
+        too_long = self._wait(waiting) - self.limits.wait
+        if too_long > 0:
+            raise BusyError(TOO_LONG.format(minutes(self.limits.wait), minutes(too_long)))
+
+    def check_pictures(self, size: int) -> None:
+        """Raises `BusyError` where there is no room in memory for so many bytes more."""
+        held = sum(place.task.bytes for place in self.painted + self.waiting)
+        if held and held + size > self.limits.pictures:
+            raise BusyError(FULL.format(minutes(self._until_next())))
+
+    def expect(self, task: Task, seconds: float) -> None:
+        """From now on, so many seconds of painting are expected of a task."""
+        for place in self.painted + self.waiting:
+            if place.task is task:
+                elapsed = place.seconds - place.left  # 0 for one that waits
+                place.seconds = elapsed + seconds
 
     @property
     def has_next(self) -> bool:
@@ -132,17 +147,16 @@ class Line:
         """Seconds until these are painted, and what is being painted now."""
         return sum(place.left for place in self.painted + waiting) / self.limits.painters
 
-    def _until_room(self) -> float:
-        """Seconds until one more of those who wait is being painted, or few enough do."""
-        first = min((place.left for place in self.painted), default=0.0)
-        return max(first, self._wait(self.waiting) - self.limits.wait)
+    def _until_next(self) -> float:
+        """Seconds until one of those who wait is being painted."""
+        return min((place.left for place in self.painted), default=0.0)
 
     def _due(self, owner: str) -> float:
         """When a task of this visitor's is due that comes now."""
         places = self.painted + self.waiting
         own = sum(place.left for place in places if place.task.owner == owner)
         visitors = {place.task.owner for place in places} | {owner}
-        return time.monotonic() + own * len(visitors)
+        return time.monotonic() + min(own * len(visitors), self.limits.deference)
 
 
 def minutes(seconds: float) -> str:

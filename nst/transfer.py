@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import math
+import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -324,7 +326,22 @@ def load_network(settings: TransferSettings = DEFAULTS, device: str = "auto") ->
     """VGG-19 as the settings want it, kept for the next run."""
     where = pick_device(device)
     dtype = pick_dtype(settings.precision, where)
-    return _cached_network(settings.weights, settings.pooling, where, dtype)
+    load_weights(settings.weights)  # first: they may have to be fetched
+    with _building:
+        return _cached_network(settings.weights, settings.pooling, where, dtype)
+
+
+_building = threading.RLock()  # or a crowd would build as many as there are callers
+
+
+def _after_fork() -> None:
+    """Whoever was building it in the parent is not here."""
+    global _building
+    _building = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @functools.lru_cache(maxsize=4)

@@ -26,6 +26,7 @@ log = logging.getLogger("nst.workshop")
 TOO_LONG = "Ended after {:.0f} minutes, the most for one picture here."
 CLOSED = "Interrupted by a restart of the server; it can be continued."
 UNWATCHED = "Ended because nobody was watching any more."
+PAUSE = 0.5  # seconds after an error of our own
 SWEEP_EVERY = 3600.0  # seconds without work
 SWEEP_AT_MOST_EVERY = 60.0  # seconds
 
@@ -52,12 +53,14 @@ class Workshop:
     def submit(self, task: Task, seconds: float = 0.0, source: str = "") -> None:
         """Put a waiting task in line, for so many expected seconds of painting; one that is there
         already keeps its place. Raises `BusyError` where there is no room, and the task is stopped
-        then. `source` is the address that it came from, where that tells networks apart."""
+        then. `source` is the network that it came from, where that can be told."""
         with self._news:
             for place in self._line.waiting:
                 if self._is_abandoned(place.task):
                     place.task.stop(UNWATCHED)
             left = self._line.forget_ended()
+            if task in self._line:
+                self._line.expect(task, seconds)
             if task in self._line or task.state is not State.WAITING:
                 return
             must_wait = len(self._line) >= self.limits.painters
@@ -72,10 +75,21 @@ class Workshop:
             if isinstance(job, Job):
                 self.save(job)
 
-    def check_room(self, owner: str, source: str = "") -> None:
-        """Raises `BusyError` when there is no room in line, or none for more from there."""
+    def check_room(self, owner: str, source: str = "", size: int = 0) -> None:
+        """Raises `BusyError` when there is no room in line for a task with so many bytes of
+        pictures, or none for more from there."""
         with self._news:
-            self._line.check_room(owner, source)
+            self._line.check_room(owner, source, size)
+
+    def check_pictures(self, size: int) -> None:
+        """Raises `BusyError` when there is no room in memory for so many bytes of pictures more."""
+        with self._news:
+            self._line.check_pictures(size)
+
+    def expect(self, task: Task, seconds: float) -> None:
+        """So many seconds of painting are expected of a task from now on."""
+        with self._news:
+            self._line.expect(task, seconds)
 
     def chore(self, name: str, work: Iterator[object]) -> None:
         """Something to do a piece at a time while nobody waits for a picture; the latest first, one
@@ -217,8 +231,8 @@ class Workshop:
             painter = threading.Thread(
                 target=self._work, args=(number == 0,), name=f"painter {number}", daemon=True
             )
-            self._painters.append(painter)
             painter.start()
+            self._painters.append(painter)
 
     def _remember(self, task: Task) -> None:
         self._tasks[task.id] = task
@@ -238,6 +252,7 @@ class Workshop:
             except BaseException:  # whatever it was, who is next in line must not wait for ever
                 with contextlib.suppress(Exception):  # there may be no memory to say it
                     log.exception("the workshop goes on after an error")
+                self._is_closing.wait(PAUSE)
 
     def _do_next(self, does_chores: bool) -> None:
         """Paint the next task, or do a piece of a chore, as soon as there is one."""
@@ -257,6 +272,8 @@ class Workshop:
         finally:
             with self._news:
                 self._line.leave(task)
+                if not task.is_kept:
+                    self._tasks.pop(task.id, None)
             give_back()
 
     def _do_piece(self, name: str) -> None:

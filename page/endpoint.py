@@ -12,7 +12,7 @@ import math
 import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import gradio as gr
@@ -169,11 +169,12 @@ def add_endpoint(entrance: Entrance) -> None:
     async def begun(*asked: Any) -> Job:
         """The job, in line; stopped when it gets there where the caller has left meanwhile."""
         in_context = contextvars.copy_context().run
-        opening = asyncio.wrap_future(openers.submit(in_context, begin, *asked))
+        opening = openers.submit(in_context, begin, *asked)
         try:
-            return await asyncio.shield(opening)
+            return await asyncio.shield(asyncio.wrap_future(opening))
         except asyncio.CancelledError:
-            opening.add_done_callback(stop_begun)
+            if not opening.cancel():  # it is under way
+                opening.add_done_callback(stop_begun)
             raise
 
     def begin(content: str, style: str, settings: TransferSettings, request: gr.Request) -> Job:
@@ -203,7 +204,7 @@ def add_endpoint(entrance: Entrance) -> None:
         )
 
 
-def stop_begun(opening: asyncio.Future[Job]) -> None:
+def stop_begun(opening: Future[Job]) -> None:
     """Stop a job for which nobody waits, if it came about."""
     if not opening.exception():
         opening.result().stop()

@@ -67,6 +67,7 @@ def source_of(request: gr.Request) -> str:
     in front of the page is everybody's. IPv6 gives each customer a whole /64."""
     try:
         address = ipaddress.ip_address(request.client.host)
+        address = getattr(address, "ipv4_mapped", None) or address
     except (AttributeError, ValueError):
         return ""
     if not address.is_global:

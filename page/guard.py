@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import hashlib
 import logging
 import re
@@ -63,6 +64,8 @@ TOO_LARGE = "That is too large: 25 MB for a picture, 4 MB for a tool call, 1 MB 
 NO_ROOM = "Too many pictures were uploaded lately. Please try again in about {}."
 NOT_UPLOADED = "Pictures are uploaded, or sent as data: URLs; no other path or address is opened."
 
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 INLINE_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 OWN_FILE = re.compile(r"https?://.*?/gradio_api/file=(.+)", re.DOTALL)
 META = {"_type": "gradio.FileData"}
@@ -93,16 +96,17 @@ class Guard:
             await answer.say("Not found.", 404)
         elif body.announced > body.limit:
             await answer.say(TOO_LARGE, 413)
-        elif wait := await self._wait_for(body):
-            await answer.say(NO_ROOM.format(minutes(wait)), 503)
+        elif self.scratch and body.is_upload:
+            size = body.announced or body.limit
+            if wait := await asyncio.to_thread(self.scratch.wait_for, size):
+                await answer.say(NO_ROOM.format(minutes(wait)), 503)
+                return
+            try:
+                await self._ask(scope, body, answer)
+            finally:
+                self.scratch.used(body.received, of=size)
         else:
             await self._ask(scope, body, answer)
-
-    async def _wait_for(self, body: Body) -> float:
-        """Seconds until there may be room for what is uploaded, if it is an upload."""
-        if self.scratch is None or not body.is_upload:
-            return 0.0
-        return await asyncio.to_thread(self.scratch.wait_for, body.announced or body.limit)
 
     async def _ask(self, scope: Scope, body: Body, answer: Answer) -> None:
         try:
@@ -110,8 +114,9 @@ class Guard:
         except Exception as error:
             if answer.is_final:
                 return  # the request was refused half-way
-            if isinstance(error, OSError) and body.is_upload and not answer.has_begun:
-                log.warning("an upload could not be kept: %s", error.strerror)
+            is_full = isinstance(error, OSError) and error.errno in NO_SPACE
+            if is_full and body.is_upload and not answer.has_begun:
+                log.warning("an upload could not be kept: %s", error)
                 if self.scratch:
                     await asyncio.to_thread(self.scratch.drop_halves)
                 await answer.say(NO_DISK, 507)
@@ -171,17 +176,17 @@ class Body:
         path = scope["path"]
         self.limit = limit_of(path)
         self.announced = int(Headers(scope=scope).get("content-length") or 0)
-        self.is_upload = path.startswith("/gradio_api/upload")
+        self.is_upload = path.rstrip("/") == "/gradio_api/upload" and scope["method"] == "POST"
         self._receive, self._answer = receive, answer
-        self._received = 0
+        self.received = 0
         self._is_whole = False
 
     async def receive(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.request":
-            self._received += len(message.get("body", b""))
+            self.received += len(message.get("body", b""))
             self._is_whole = not message.get("more_body")
-        if self._received > self.limit:
+        if self.received > self.limit:
             if not self._answer.has_begun:
                 await self._answer.say(TOO_LARGE, 413)
             raise MultiPartException(TOO_LARGE)

@@ -39,19 +39,29 @@ class Scratch:
         self.spare = {Path(path) for path in spare}
         self._lock = threading.Lock()
         self._looked = -math.inf  # on the monotonic clock
-        self._room = 0.0  # bytes
+        self._room = 0.0  # bytes that files may still take
+        self._promised = 0  # bytes of it, to uploads under way
         self._oldest = 0.0  # seconds; the age of the next file that may give way
 
     def wait_for(self, size: int) -> float:
-        """Seconds until there may be room for so many bytes; 0 when there is, and it is taken."""
+        """Seconds until there may be room for so many bytes; 0 when there is, and it is taken until
+        `used` is told."""
         with self._lock:
             if time.monotonic() - self._looked >= self.look_every:
                 self._make_room(size)
                 self._looked = time.monotonic()
-            if size <= self._room:
-                self._room -= size
+            if size <= self._room - self._promised:
+                self._promised += size
                 return 0.0
-            return max(self.young - self._oldest, self.look_every, 1.0)
+            until_one_gives_way = min(max(self.young - self._oldest, 0.0), self.young)
+            is_taken = size > self._room  # by files; promises are soon kept
+            return max(until_one_gives_way if is_taken else 0.0, self.look_every, 1.0)
+
+    def used(self, size: int, *, of: int) -> None:
+        """So many bytes came of those for which there was room."""
+        with self._lock:
+            self._promised -= of
+            self._room -= size
 
     def drop_halves(self) -> None:
         """Delete uploads that are not whole yet: on a disk that is full they will never be, and
@@ -84,7 +94,8 @@ class Scratch:
             with contextlib.suppress(OSError):  # it has just gone
                 if path.is_file():
                     found = path.stat()
-                    yield found.st_mtime, found.st_size, path
+                    # A copy has the times of its original, but for the last one.
+                    yield max(found.st_mtime, found.st_ctime), found.st_size, path
 
     def _free(self) -> float:
         """Bytes of the disk; where there is no folder yet, any number of them."""

@@ -22,7 +22,7 @@ from PIL import Image
 from nst import ImageError, SettingsError, TransferSettings, zerogpu
 from nst.forecast import admit
 from nst.images import hash_of
-from nst.jobs import Job, Sheet, State, owner_of, share_id
+from nst.jobs import Job, Sheet, State, owner_of, picture_bytes, share_id
 from nst.recipe import Ingredient
 from nst.settings import options
 from nst.sheet import plan_sheet
@@ -335,7 +335,8 @@ class Studio:
             present = job.settings
             settings = self.controls.settings(values).replace(**of(present, keeping))
             if of(settings, TYPED) != of(present, TYPED):
-                self.entrance.expected(job.content, job.paintings, settings, job.moment)
+                expected = self.entrance.expected(job.content, job.paintings, settings, job.moment)
+                self.workshop.expect(job, expected.seconds)
             job.engine = zerogpu.engine()
             job.steer(settings)
         except Exception as error:
@@ -346,8 +347,11 @@ class Studio:
         job = self.live_job(id)
         if job and painting:
             try:
-                job.engine = zerogpu.engine()
-                job.steer(job.settings, load_named(painting, "painting"))
+                with self.entrance.opened(job.settings):
+                    other = load_named(painting, "painting")
+                    self.workshop.check_pictures(picture_bytes(other))
+                    job.engine = zerogpu.engine()
+                    job.steer(job.settings, other)
             except ImageError:
                 return  # it was said when it was chosen
             except Exception as error:
@@ -415,7 +419,8 @@ class Studio:
         with self.entrance.opened(settings):
             painting = load_named(values[self.painting], "painting")
             expected = self.entrance.expected(job.content, [painting], settings, job.moment)
-            self.workshop.check_room(job.owner, source_of(request))
+            size = job.bytes + picture_bytes(painting)
+            self.workshop.check_room(job.owner, source_of(request), size)
             job.engine = zerogpu.engine()
             job.resume(settings, painting)
             self.entrance.submit(job, expected.seconds, request)
@@ -447,10 +452,13 @@ class Studio:
                 photo = load_named(values[self.photo], "photo")
                 painting = load_named(values[self.painting], "painting")
                 expected = admit(photo.size, [painting.size], grid[0][0])  # on this processor
-                self._stop_sheet(values[self.sheet])
                 sheet = Sheet(photo, [painting], grid, visitor=visitor)
                 self.entrance.submit(sheet, expected.seconds * sheet.count, request)
+                self._stop_sheet(values[self.sheet])
         except Exception as error:
+            gr.Warning(sentence_of(error))
+            if values[self.sheet]:  # which stays, and goes on
+                return {self.sheet: values[self.sheet]}
             return {self.sheet: "", self.panel.grid: charts.message(sentence_of(error))}
         return {self.sheet: sheet.id, self.panel.grid: charts.message("Getting ready…")}
 
@@ -471,6 +479,8 @@ class Studio:
             async for _ in looks:
                 if not self.tabs.is_current(tab_of(request), "sheet", mark):
                     yield gr.update()
+                    return
+                if not is_read(request):
                     return
                 if time.monotonic() - shown >= PREVIEW_EVERY or not sheet.state.is_live:
                     ahead = self.workshop.ahead_of(sheet)

@@ -66,7 +66,8 @@ class Textures:
                 return
             chore = f"{kind} {name}"
             if any(self.book.find(name, layer) is None for layer in wanted):
-                self.workshop.chore(chore, self.book.fill(painting, name, layers))
+                work = await asyncio.to_thread(self.book.fill, painting, name, layers)
+                self.workshop.chore(chore, work)
             is_awaited = True
             while wanted and is_awaited:
                 is_awaited = self.workshop.has_chore(chore)  # first: it may end meanwhile

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,7 +20,7 @@ from nst.limits import Limits
 from nst.line import BusyError
 from nst.settings import DEFAULTS, TransferSettings
 from nst.workshop import Workshop
-from page.endpoint import add_endpoint
+from page.endpoint import OPENERS, add_endpoint
 from page.entrance import Entrance, source_of
 
 PATIENCE = 30.0  # seconds until a test that hangs fails
@@ -37,6 +38,7 @@ def request_from(host: str | None) -> gr.Request:
         ("2a00:1450:4001:81b::200e", "2a00:1450:4001:81b::/64"),
         ("127.0.0.1", ""),  # a proxy on this machine
         ("10.1.2.3", ""),
+        ("::ffff:8.8.8.8", "8.8.8.8/32"),  # an IPv4 caller of a server that listens to both
         ("::1", ""),
         ("fe80::1%eth0", ""),
         ("testclient", ""),
@@ -116,6 +118,9 @@ class Slow(Entrance):
         self.entered, self.may_go_on = threading.Event(), threading.Event()
         self.tasks: list[Task] = []
 
+    def ended(self) -> list[Task]:
+        return [task for task in self.tasks if not task.state.is_live]
+
     def submit(self, task: Task, seconds: float, request: gr.Request) -> None:
         self.tasks.append(task)
         self.entered.set()
@@ -124,9 +129,10 @@ class Slow(Entrance):
 
 
 @pytest.mark.real
-def test_a_program_that_leaves_while_its_pictures_are_opened_leaves_no_job(
+def test_programs_that_leave_while_pictures_are_opened_leave_no_job(
     tmp_path: Path, photo: Image.Image, painting: Image.Image
 ) -> None:
+    """Neither one whose pictures are being opened, nor one that waits for that."""
     files = [tmp_path / "photo.png", tmp_path / "painting.png"]
     for image, file in zip((photo, painting), files, strict=True):
         image.save(file)
@@ -136,16 +142,22 @@ def test_a_program_that_leaves_while_its_pictures_are_opened_leaves_no_job(
     (stylize,) = (event.fn for event in demo.fns.values())
 
     async def leave() -> None:
-        results = stylize(*map(str, files), request_from("8.8.8.8"), size=64, iterations=1000)
-        first = asyncio.ensure_future(anext(results))
+        request = request_from("8.8.8.8")
+        calls = [
+            asyncio.ensure_future(anext(stylize(*map(str, files), request, size=64)))
+            for _ in range(OPENERS + 3)
+        ]
         await asyncio.to_thread(entrance.entered.wait, PATIENCE)
-        first.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await first
+        for call in calls:
+            call.cancel()
+        ends = await asyncio.gather(*calls, return_exceptions=True)
+        assert set(map(type, ends)) == {asyncio.CancelledError}
         entrance.may_go_on.set()
-        while entrance.tasks[0].state.is_live:
-            await asyncio.sleep(0.01)
 
     asyncio.run(asyncio.wait_for(leave(), PATIENCE))
-    assert entrance.tasks[0].state is State.STOPPED
-    assert not entrance.tasks[0].is_kept
+    deadline = time.monotonic() + PATIENCE
+    while len(entrance.ended()) < OPENERS and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(entrance.tasks) == len(entrance.ended()) == OPENERS
+    assert {task.state for task in entrance.tasks} == {State.STOPPED}
+    assert not any(task.is_kept for task in entrance.tasks)

@@ -123,15 +123,16 @@ def test_a_refusal_says_what_would_fit_and_that_fits(
 def test_what_is_painted_already_counts_for_nothing(
     monkeypatch: pytest.MonkeyPatch, network: VGG
 ) -> None:
-    """A picture that goes on is told how many iterations in all there is room for."""
+    """And no smaller size is proposed than there is."""
     monkeypatch.setattr("nst.forecast.load_network", lambda _: network)
     monkeypatch.setattr("nst.forecast.available_memory", lambda _: None)
     settings = TransferSettings(size=640, iterations=1000)
     begin = Moment(Image.new("RGB", (640, 480)), 900)
     assert admit(*SIZES, settings, begin, seconds=100.0)
-    fits = re.search(r"(\d+) iterations\.$", refusal(settings, begin, seconds=20.0))
+    assert refusal(settings, begin, seconds=20.0).endswith("Fewer iterations may do.")
+    fits = re.search(r"for (\d+) px\.$", refusal(settings.replace(size=2048), begin, seconds=100.0))
     assert fits
-    assert 900 < int(fits[1]) < 1000
+    assert 640 < int(fits[1]) < 2048
 
 
 def test_where_nothing_fits_it_is_said(monkeypatch: pytest.MonkeyPatch, network: VGG) -> None:

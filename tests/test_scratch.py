@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,24 @@ def make(folder: Path, name: str, size: int, *, minutes_ago: float) -> Path:
     path = folder / name / "picture.png"
     path.parent.mkdir()
     path.write_bytes(bytes(size))
-    then = time.time() - 60 * minutes_ago
-    os.utime(path, (then, then))
+    AGES[path] = 60 * minutes_ago
     return path
+
+
+AGES: dict[Path, float] = {}  # seconds; nobody can set when a file was changed last
+
+
+class Aged(Scratch):
+    """With files as old as they were said to be."""
+
+    def _files(self) -> Iterator[tuple[float, int, Path]]:
+        for changed, size, path in super()._files():
+            yield changed - AGES.get(path, 0.0), size, path
 
 
 def scratch_of(folder: Path, **options: Any) -> Scratch:
     """One that looks at every request."""
-    return Scratch(folder, **{"most": 1000, "look_every": 0.0, **options})
+    return Aged(folder, **{"most": 1000, "look_every": 0.0, **options})
 
 
 def test_the_oldest_files_give_way(tmp_path: Path) -> None:
@@ -57,8 +67,20 @@ def test_what_may_still_be_wanted_stays_and_the_wait_is_told(tmp_path: Path) -> 
 
 
 def test_between_two_looks_room_is_counted(tmp_path: Path) -> None:
-    scratch = scratch_of(tmp_path, look_every=1e9)
-    assert [scratch.wait_for(400) > 0 for _ in range(4)] == [False, False, True, True]
+    scratch = scratch_of(tmp_path, look_every=30.0)
+    assert [scratch.wait_for(400) for _ in range(4)] == [0, 0, 30, 30]
+    scratch.used(400, of=400)
+    scratch.used(0, of=400)  # it broke off, or was refused
+    assert scratch.wait_for(600) == 0
+
+
+def test_a_copy_of_an_old_file_is_young(tmp_path: Path) -> None:
+    scratch = scratch_of(tmp_path)
+    copy = tmp_path / "copy.png"
+    copy.write_bytes(bytes(900))
+    os.utime(copy, (0, 0))
+    assert scratch.wait_for(200) > 0
+    assert copy.exists()
 
 
 def test_a_disk_that_is_nearly_full_has_less_room(
