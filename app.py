@@ -49,6 +49,7 @@ from page.watching import AT_ONCE, Tabs
 
 MAX_WAITING = 500  # events in Gradio's queue; pictures wait in the workshop's own line
 MAX_EVENTS = 500  # at once; every tab that looks at a picture holds one or two
+MAX_SESSIONS = 2000  # tabs and programs that are remembered, with 12 kB each
 PAINTERS = 4  # where each borrows a GPU of its visitor's
 TEMPORARY_FILES = (3600, 6 * 3600)  # looked at every hour, deleted after six
 HERE = Path(__file__).parent
@@ -255,6 +256,7 @@ def launch_options(
             ],
         },
         "max_threads": MAX_EVENTS,
+        "state_session_capacity": MAX_SESSIONS,
         "max_file_size": MAX_UPLOAD,
         "enable_monitoring": False,
         "show_error": False,

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import gradio as gr
+from gradio.blocks import BlocksConfig
 from gradio.processing_utils import save_base64_to_cache
 from gradio.utils import get_space, get_upload_folder
 from gradio_client.utils import traverse
@@ -249,9 +250,24 @@ async def nothing_more() -> Message:
     return {"type": "http.disconnect"}
 
 
+class SlimConfig(BlocksConfig):  # type: ignore[misc]
+    """What Gradio knows of the page, copied for every session. For its deep links, which are shut,
+    each copy would also hold what every component looks like: 300 kB, and anybody may begin as many
+    sessions as they like."""
+
+    def __copy__(self) -> BlocksConfig:
+        copy, nothing = super().__copy__(), dict[str, Any]()
+        copy.config_for_block = lambda *_: nothing
+        return copy
+
+
 class GuardedBlocks(gr.Blocks):  # type: ignore[misc]  # Gradio is untyped here
     """Blocks whose callers can name no file but their uploads. Gradio checks only what calls itself
     a file (`meta`), and fetches addresses."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.default_config = SlimConfig(self)
 
     async def preprocess_data(self, event: Any, inputs: Any, *more: Any, **named: Any) -> Any:
         named_as_files = [

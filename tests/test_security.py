@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -26,6 +27,7 @@ import httpx
 import pytest
 from browsing import LONG, PAINTING, PHOTO, Visit, upload
 from gradio.route_utils import upload_fn
+from gradio.state_holder import SessionState
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from mcp import ClientSession
@@ -41,9 +43,11 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
+from app import build_demo
 from nst import TransferSettings, load_image
 from nst.hub.publications import Publication
 from nst.recipe import new_recipe, signed_png
+from nst.workshop import Workshop
 from page import charts
 from page.community import publications_markup
 from page.examples import Shelf, row_markup
@@ -636,3 +640,14 @@ def test_the_audit_fails_for_what_is_known(
     said = audit(tmp_path)
     assert said.returncode == status
     assert sentence in said.stdout
+
+
+def test_a_session_holds_little() -> None:
+    """Anybody may begin any number of them."""
+    demo = build_demo(Workshop(), Shelf())
+    tracemalloc.start()
+    sessions = [SessionState(demo) for _ in range(10)]
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held / len(sessions) < 30_000
+    assert sessions[0].blocks_config.fns.keys() == demo.fns.keys()
