@@ -181,8 +181,8 @@ def _remedy(
         f"{value} {unit}" for name, low, step, unit in choices if (value := most(name, low, step))
     ]
     if not fitting:
-        return "Fewer iterations may do." if begin else "There is no room for a smaller one either."
-    return f"There is room for {' or '.join(fitting)}."
+        return "Fewer iterations may do." if begin else "Nothing smaller would fit either."
+    return f"{' or '.join(fitting)} would fit."
 
 
 def _minutes(seconds: float) -> int:

@@ -107,7 +107,7 @@ def test_one_program_cannot_take_the_whole_line(server: Server) -> None:
 def test_what_would_take_too_long_is_refused_and_what_fits_is_said(client: Client) -> None:
     files = {"content": handle_file(CONTENT), "style": handle_file(STYLE)}
     sentence = r"This would take about \d+ minutes, and 30 are the most for one picture here[.]"
-    remedy = r" There is room for (\d+ px or )?\d+ iterations[.]$"
+    remedy = r" (\d+ px or )?\d+ iterations would fit[.]$"
     with pytest.raises(AppError, match="^" + sentence + remedy):
         client.predict(
             **files, size=1600, iterations=1000, precision="float32", api_name="/stylize"

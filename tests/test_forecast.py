@@ -105,14 +105,14 @@ def test_a_refusal_says_what_would_fit_and_that_fits(
     monkeypatch.setattr("nst.forecast.load_network", lambda _: network)
     settings = TransferSettings(size=2048, iterations=1000)
     monkeypatch.setattr("nst.forecast.available_memory", lambda _: 4 * 10**9)
-    fits = re.search(r"There is room for (\d+) px\.$", refusal(settings))
+    fits = re.search(r"(\d+) px would fit\.$", refusal(settings))
     assert fits, "fewer iterations would not take less memory"
     assert admit(*SIZES, settings.replace(size=int(fits[1])))
     refusal(settings.replace(size=int(fits[1]) + 16))
 
     monkeypatch.setattr("nst.forecast.available_memory", lambda _: None)
     sentence = refusal(settings, seconds=1800.0)
-    fits = re.search(r"There is room for (\d+) px or (\d+) iterations\.$", sentence)
+    fits = re.search(r"(\d+) px or (\d+) iterations would fit\.$", sentence)
     assert fits, sentence
     assert re.match(r"This would take about \d\d minutes, and 30 are the most", sentence)
     for name, value, step in (("size", int(fits[1]), 16), ("iterations", int(fits[2]), 1)):
@@ -130,7 +130,9 @@ def test_what_is_painted_already_counts_for_nothing(
     begin = Moment(Image.new("RGB", (640, 480)), 900)
     assert admit(*SIZES, settings, begin, seconds=100.0)
     assert refusal(settings, begin, seconds=20.0).endswith("Fewer iterations may do.")
-    fits = re.search(r"for (\d+) px\.$", refusal(settings.replace(size=2048), begin, seconds=100.0))
+    fits = re.search(
+        r"(\d+) px would fit\.$", refusal(settings.replace(size=2048), begin, seconds=100.0)
+    )
     assert fits
     assert 640 < int(fits[1]) < 2048
 
@@ -138,4 +140,4 @@ def test_what_is_painted_already_counts_for_nothing(
 def test_where_nothing_fits_it_is_said(monkeypatch: pytest.MonkeyPatch, network: VGG) -> None:
     monkeypatch.setattr("nst.forecast.load_network", lambda _: network)
     monkeypatch.setattr("nst.forecast.available_memory", lambda _: 10**6)
-    assert refusal(TransferSettings()).endswith("There is no room for a smaller one either.")
+    assert refusal(TransferSettings()).endswith("Nothing smaller would fit either.")
