@@ -6,6 +6,7 @@ is painted `nst`'s.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -268,6 +269,14 @@ def launch_options(
     }
 
 
+def uploads_folder() -> contextlib.AbstractContextManager[str]:
+    """Where uploads and previews are: a folder of this page's own, gone at the end, unless the
+    environment names one. Gradio's usual one is for all its programs."""
+    if chosen := os.environ.get("GRADIO_TEMP_DIR"):
+        return contextlib.nullcontext(chosen)
+    return tempfile.TemporaryDirectory(prefix="nst-")
+
+
 def is_our_business(record: logging.LogRecord) -> bool:
     """Not the tracebacks of tabs that were closed while something was sent to them: Gradio answers
     404 in the middle of their streams, which nobody reads any more."""
@@ -286,15 +295,13 @@ if __name__ == "__main__":
         zerogpu.prepare()
     else:
         seconds_per_pixel(load_network())  # before the first visitor waits for it
-    temporary = tempfile.TemporaryDirectory(prefix="nst-")  # Gradio's own is for all its programs
-    os.environ.setdefault("GRADIO_TEMP_DIR", temporary.name)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite end, like Ctrl+C
-    workshop, shelf, gallery = open_workshop(), open_shelf(), open_gallery()
-    try:
-        demo = build_demo(workshop, shelf, gallery)
-        demo.launch(**launch_options(demo, workshop, shelf, gallery))
-    finally:
-        workshop.close()
-        temporary.cleanup()
+    with uploads_folder() as os.environ["GRADIO_TEMP_DIR"]:
+        workshop, shelf, gallery = open_workshop(), open_shelf(), open_gallery()
+        try:
+            demo = build_demo(workshop, shelf, gallery)
+            demo.launch(**launch_options(demo, workshop, shelf, gallery))
+        finally:
+            workshop.close()
     if not shelf.is_settled.is_set():
         os._exit(0)  # the library's own threads would wait for the Hub
