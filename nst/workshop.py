@@ -237,9 +237,11 @@ class Workshop:
     def _remember(self, task: Task) -> None:
         self._tasks[task.id] = task
         self._tasks.move_to_end(task.id)
-        room, count = self.limits.pictures, self.limits.remembered
+        in_use = [t for t in self._tasks.values() if t.state.is_live or self._line.is_painting(t)]
+        room = self.limits.pictures - sum(kept.bytes for kept in in_use)
+        count = self.limits.remembered
         for kept in reversed(self._tasks.copy().values()):
-            if kept.state.is_live or self._line.is_painting(kept):
+            if kept in in_use:
                 continue
             room, count = room - kept.bytes, count - 1
             if kept is not task and (room < 0 or count < 0):

@@ -650,6 +650,27 @@ def test_memory_is_bounded(tmp_path: Path, make_job: MakeJob, gate: Gate) -> Non
     settle(workshop)
 
 
+def test_what_waits_pushes_out_what_is_only_remembered(
+    tmp_path: Path, make_job: MakeJob, gate: Gate
+) -> None:
+    size = make_job().bytes
+    workshop = Workshop(tmp_path, Limits(pictures=3 * size))
+    ended = [make_job() for _ in range(3)]
+    for job in ended:
+        workshop.submit(job)
+    settle(workshop)
+    assert set(workshop._tasks) == {job.id for job in ended}
+    live = [make_job(gate), make_job()]
+    for job in live:
+        workshop.submit(job)
+    assert set(workshop._tasks) == {ended[-1].id, *(job.id for job in live)}
+    workshop.submit(make_job())
+    with pytest.raises(BusyError):
+        workshop.submit(make_job())
+    gate.open()
+    settle(workshop)
+
+
 def test_a_job_is_remembered_until_its_end_is_on_disk(
     tmp_path: Path, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
