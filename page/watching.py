@@ -44,12 +44,12 @@ async def changes(task: Task) -> AsyncGenerator[bool, None]:
             await asyncio.sleep(LOOK_EVERY)
 
 
-def is_read(request: gr.Request) -> bool:
+def is_read(request: gr.Request, most: int = MOST_UNREAD) -> bool:
     """Whether the caller takes what is sent. Gradio sends on to one who asked and never opened the
     stream of answers, and notices only streams that break."""
     queue = getattr(LocalContext.blocks.get(None), "_queue", None)
     unread = getattr(queue, "pending_messages_per_session", {}).get(request.session_hash)
-    return unread is None or unread.qsize() < MOST_UNREAD
+    return unread is None or unread.qsize() < most
 
 
 class Tabs:
