@@ -6,22 +6,28 @@ Knows encodings; nothing of jobs.
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
+from pathlib import Path
 
 from gradio.components import Component
-from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
 
-from nst.images import jpeg_bytes
+from nst.images import jpeg_bytes, whole_file
 
 
 def cached_webp(image: Image.Image, component: Component) -> str:
     """The path of `image` in the component's cache, as WebP of high quality: Gradio's own is either
-    slow (PNG) or smears brush strokes (WebP at its usual quality)."""
+    slow (PNG) or smears brush strokes (WebP at its usual quality), and is written in the face of
+    whoever is just being sent the same picture."""
     buffer = io.BytesIO()
     image.save(buffer, format="WEBP", quality=92, method=2)
-    path: str = save_bytes_to_cache(buffer.getvalue(), "picture.webp", component.GRADIO_CACHE)
-    return path
+    name = hashlib.sha256(buffer.getvalue()).hexdigest()
+    path = Path(component.GRADIO_CACHE) / name / "picture.webp"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
+    return str(path.resolve())
 
 
 def data_url(image: Image.Image, quality: int = 82) -> str:
