@@ -50,7 +50,7 @@ from page.watching import AT_ONCE, Tabs
 
 MAX_WAITING = 500  # events in Gradio's queue; pictures wait in the workshop's own line
 MAX_EVENTS = 500  # at once; every tab that looks at a picture holds one or two
-MAX_SESSIONS = 2000  # tabs and programs that are remembered, with 12 kB each
+MAX_SESSIONS = 2000  # tabs and programs that are remembered, with less than 30 kB each
 PAINTERS = 4  # where each borrows a GPU of its visitor's
 TEMPORARY_FILES = (3600, 6 * 3600)  # looked at every hour, deleted after six
 HERE = Path(__file__).parent
@@ -111,7 +111,6 @@ def build_demo(workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None)
         controls.wire()
         entrance = Entrance(workshop)
         studio = Studio(
-            workshop=workshop,
             entrance=entrance,
             book=TextureBook(workshop.archive.folder / "textures") if workshop.archive else None,
             shelf=shelf,

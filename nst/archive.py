@@ -18,7 +18,6 @@ import json
 import logging
 import re
 import shutil
-import time
 from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +26,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from nst.clock import now
 from nst.images import fit, jpeg_bytes, save_png, whole_file
 from nst.jobs import Job, State
 from nst.recipe import KEYWORD, Recipe, parse_recipe, read_recipe
@@ -247,21 +247,6 @@ def _save_jpeg(image: Image.Image, path: Path) -> None:
     data = jpeg_bytes(image, 88)
     with whole_file(path) as temporary:
         temporary.write_bytes(data)
-
-
-def now() -> float:
-    """Seconds since 1970, but never more than have passed since the start: a clock that is set
-    ahead must not make everything old."""
-    return min(time.time(), _AHEAD + _uptime())
-
-
-def _uptime() -> float:
-    """Seconds on a clock that nobody sets, which goes on while the machine sleeps where it can."""
-    clock = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if clock is None else time.clock_gettime(clock)
-
-
-_AHEAD = time.time() - _uptime()
 
 
 def _changed(home: Path) -> float:

@@ -61,7 +61,8 @@ class Workshop:
             left = self._line.forget_ended()
             if task in self._line:
                 self._line.expect(task, seconds)
-            if task in self._line or task.state is not State.WAITING:
+                return
+            if task.state is not State.WAITING:
                 return
             must_wait = len(self._line) >= self.limits.painters
             try:

@@ -17,7 +17,6 @@ from typing import Any
 
 import gradio as gr
 from gradio.components import Component
-from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
 
 from nst import TransferSettings, TransferStep, zerogpu
@@ -27,7 +26,7 @@ from page.components import untouched_image
 from page.entrance import Entrance
 from page.files import delivered_png
 from page.inputs import load_named
-from page.pictures import cached_webp
+from page.pictures import cached, cached_webp
 from page.sentences import NO_DISK, sentence_of
 from page.watching import changes, is_read
 
@@ -154,8 +153,7 @@ def add_endpoint(entrance: Entrance) -> None:
         if job.moment is None or job.state is State.FAILED:
             raise gr.Error(job.note or UNEXPECTED, print_exception=False)
         try:
-            cache = outputs[0].GRADIO_CACHE
-            picture = save_bytes_to_cache(delivered_png(job), "stylized.png", cache)
+            picture = cached(delivered_png(job), "stylized.png", outputs[0])
         except OSError as error:
             raise gr.Error(NO_DISK, print_exception=False) from error
         return picture, figures(job.steps[-1])

@@ -98,16 +98,20 @@ class Guard:
         elif body.announced > body.limit:
             await answer.say(TOO_LARGE, 413)
         elif self.scratch and body.is_upload:
-            size = body.announced or body.limit
-            if wait := await asyncio.to_thread(self.scratch.wait_for, size):
-                await answer.say(NO_ROOM.format(minutes(wait)), 503)
-                return
-            try:
-                await self._ask(scope, body, answer)
-            finally:
-                self.scratch.used(body.received, of=size)
+            await self._take(scope, body, answer, self.scratch)
         else:
             await self._ask(scope, body, answer)
+
+    async def _take(self, scope: Scope, body: Body, answer: Answer, scratch: Scratch) -> None:
+        """An upload, if there is room for it."""
+        size = body.announced or body.limit
+        if wait := await asyncio.to_thread(scratch.wait_for, size):
+            await answer.say(NO_ROOM.format(minutes(wait)), 503)
+            return
+        try:
+            await self._ask(scope, body, answer)
+        finally:
+            scratch.used(body.received, of=size)
 
     async def _ask(self, scope: Scope, body: Body, answer: Answer) -> None:
         try:

@@ -18,15 +18,19 @@ from nst.images import jpeg_bytes, whole_file
 
 def cached_webp(image: Image.Image, component: Component) -> str:
     """The path of `image` in the component's cache, as WebP of high quality: Gradio's own is either
-    slow (PNG) or smears brush strokes (WebP at its usual quality), and is written in the face of
-    whoever is just being sent the same picture."""
+    slow (PNG) or smears brush strokes (WebP at its usual quality)."""
     buffer = io.BytesIO()
     image.save(buffer, format="WEBP", quality=92, method=2)
-    name = hashlib.sha256(buffer.getvalue()).hexdigest()
-    path = Path(component.GRADIO_CACHE) / name / "picture.webp"
+    return cached(buffer.getvalue(), "picture.webp", component)
+
+
+def cached(data: bytes, name: str, component: Component) -> str:
+    """The path of a file with these bytes in the component's cache. Gradio would write it in the
+    face of whoever is just being sent the same bytes."""
+    path = Path(component.GRADIO_CACHE) / hashlib.sha256(data).hexdigest() / name
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as temporary:
-        temporary.write_bytes(buffer.getvalue())
+        temporary.write_bytes(data)
     return str(path.resolve())
 
 

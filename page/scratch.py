@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from nst.archive import now
+from nst.clock import now
 
 MOST = 2_000_000_000  # bytes
 YOUNG = 3600.0  # seconds; a file that may still be wanted, by somebody who has waited in line

@@ -73,7 +73,6 @@ LINK_WAS_FOLLOWED = """() => {
 class Studio:
     """The page's parts and the workshop behind them."""
 
-    workshop: Workshop
     entrance: Entrance
     book: TextureBook | None
     shelf: Shelf
@@ -91,6 +90,10 @@ class Studio:
     link: gr.Textbox
     tabs: Tabs
     _new_visitors: dict[str, str] = field(default_factory=dict)  # tokens by tab
+
+    @property
+    def workshop(self) -> Workshop:
+        return self.entrance.workshop
 
     # ------------------------------------------------------------------ wiring
 
