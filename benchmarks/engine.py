@@ -17,10 +17,12 @@ import torch
 from torch import Tensor
 
 from benchmarks.memory import peak_megabytes, resident_megabytes
+from nst.minimization import minimize
 from nst.objective import Objective
 from nst.optimizers import make_optimizer
 from nst.settings import TransferSettings
-from nst.transfer import load_network, minimize
+from nst.style import FULL
+from nst.transfer import load_network
 from nst.vgg import VGG
 
 SIZES = (128, 192, 256, 384, 512, 768, 1024, 1448, 2048)
@@ -64,7 +66,7 @@ def measure(size: int, precision: str) -> Figures:
     whole, alone = [], []
     for _ in range(ROUNDS):
         objective = Objective(network, photo, [painting], settings)  # new: it leaves nothing out
-        objective.guided = True
+        objective.guidance = FULL
         whole.append(_seconds(lambda objective=objective: objective.evaluate(photo)))  # type: ignore[misc]
         alone.append(_seconds(convolve))
     pixels = photo.shape[-2] * photo.shape[-1]
@@ -74,14 +76,14 @@ def measure(size: int, precision: str) -> Figures:
 def run(network: VGG, settings: TransferSettings, photo: Tensor, painting: Tensor) -> float:
     """A short run at one scale; seconds per iteration, targets and final costs left out."""
     objective = Objective(network, photo, [painting], settings)
-    objective.guided = True
+    objective.guidance = FULL
     points = minimize(objective, photo, make_optimizer("lbfgs"), ITERATIONS)
-    best = next(points)
+    iterate = next(points)
     began = time.perf_counter()
-    for best in points:  # noqa: B007  # the last is used
+    for iterate in points:  # noqa: B007  # the last is used
         pass
     pace = (time.perf_counter() - began) / ITERATIONS
-    Objective(network.in_float32, photo, [painting], settings).costs(best.image)
+    Objective(network.in_float32, photo, [painting], settings).costs(iterate.best.image)
     return pace
 
 

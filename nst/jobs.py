@@ -37,6 +37,7 @@ NO_MEMORY = "There is not enough memory for this picture; please choose a smalle
 NOT_ENOUGH = "There was not enough memory for {} px; it is painted at {} px."
 SMALLER = 0.7  # times as large as what there was not enough memory for
 SMALLEST = 128  # pixels; below that it is not the size
+MOST_STATE = 96 * 2**20  # bytes of what an optimiser has learned, kept when a job has ended
 UNEXPECTED = "Something went wrong on our side. Please try again, perhaps with a smaller size."
 
 
@@ -194,7 +195,8 @@ class Job(Task):
     def bytes(self) -> int:
         with self.lock:
             wish = self._wish.painting if self._wish else None
-            return picture_bytes(self.content, *self.styles, *([wish] if wish else []))
+            pictures = picture_bytes(self.content, *self.styles, *([wish] if wish else []))
+            return pictures + (self.moment.bytes if self.moment else 0)
 
     @property
     def settings(self) -> TransferSettings:
@@ -321,6 +323,7 @@ class Job(Task):
             if not self._is_lightened:
                 self._is_lightened = True
                 targets.forget()
+                self._forget_state()
                 if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
                     torch.cuda.empty_cache()
                 return True
@@ -333,6 +336,12 @@ class Job(Task):
             self.note = NOT_ENOUGH.format(latest.settings.size, size)
             self.version += 1
             return True
+
+    def _forget_state(self, most: int = 0) -> None:
+        """Keep the picture alone, where what the optimiser has learned takes more than so many
+        bytes."""
+        if self.moment and self.moment.bytes > most:
+            self.moment = replace(self.moment, state=None)
 
     def _begin_passage(self) -> bool:
         """Take up what was wished for meanwhile. False, and finished, when nothing is left to
@@ -353,7 +362,8 @@ class Job(Task):
             if moment is None or self._is_bare:
                 self.passages.pop()  # nothing was painted under it
             begin = moment.iteration if moment else 0
-            self.passages.append(Passage(begin, settings, styles))
+            continues = moment is not None and moment.state is not None
+            self.passages.append(Passage(begin, settings, styles, continues))
             self._is_bare = True
             return True
 
@@ -368,7 +378,7 @@ class Job(Task):
             figures.append(replace(step, elapsed=elapsed).without_pixels())
             if not step.has_picture:
                 continue
-            moment = Moment(step.image, step.iteration)
+            moment = step.moment
             with self.lock:
                 self.moment, self._is_bare = moment, False
                 self.seconds = elapsed
@@ -389,6 +399,12 @@ class Job(Task):
         can_wait = isinstance(error, GPUError) or has_run_out(error)
         can_wait = can_wait and self.moment is not None
         return State.STOPPED if can_wait else State.FAILED
+
+    def _become(self, state: State, note: str | None = None) -> None:
+        with self.lock:
+            super()._become(state, note)
+            if not state.is_live:
+                self._forget_state(MOST_STATE)
 
     def _index_of(self, wish: Wish) -> int:
         """Where the wish's painting is among the job's, which it joins when it is new."""

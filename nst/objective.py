@@ -15,7 +15,7 @@ from torch import Tensor
 from nst.losses import content_cost, gram_style_cost, normalized_gram_matrix, total_variation
 from nst.memory import Memory, bytes_of, fingerprint
 from nst.settings import LAYER_CHANNELS, TransferSettings, gatys_layer_weight
-from nst.style import Style
+from nst.style import Guidance, Style
 from nst.vgg import VGG, Trace
 
 
@@ -36,7 +36,6 @@ class Costs:
 
 targets = Memory(limit=256 * 2**20)  # shared by all runs of the process
 
-GUIDED_CONTENT = 3.0  # times α while guided: the quick way to the style would cost the scene
 DEEP_EVERY = 10  # evaluations
 DEEP_SHARE = 0.03  # of J
 
@@ -50,9 +49,9 @@ class Objective:
     means as well. With several styles, S is the mean of their Gram matrices.
 
     `content` is (1, 3, H, W) and each of `styles` (1, 3, H', W'), float32 RGB in [0, 1], on the
-    network's device. While `guided` is set, `evaluate` returns the gradient of a surrogate that is
-    easier to descend, with the differences of Gram matrices seen through `Guide` and α times
-    `GUIDED_CONTENT`; the costs that it reports stay those of J.
+    network's device. While `guidance` is set, `evaluate` returns the gradient of a surrogate that
+    is easier to descend, with the differences of Gram matrices seen through `Guide` and a larger α;
+    the costs that it reports stay those of J.
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class Objective:
     ) -> None:
         self.network = network
         self.settings = settings
-        self.guided = False
+        self.guidance: Guidance | None = None
         self.forget()
         self.content = self._content_target(content)
         self.style = self._style_target(styles)
@@ -127,14 +126,14 @@ class Objective:
     def evaluate(self, image: Tensor) -> tuple[Costs, Tensor]:
         """The costs at `image` and the gradient to follow there, (1, 3, H, W).
 
-        The gradient is dJ/d(image), unless `guided` is set. The fast path: J's derivatives with
+        The gradient is dJ/d(image), unless `guidance` is set. The fast path: J's derivatives with
         respect to activations are short formulas, and the network takes them back to the pixels.
 
         Layers beyond the content layer take a fifth of the time and move little. While they own
         little of J as well, their part is taken from an earlier evaluation, see `Echo`.
         """
         settings = self.settings
-        echo = self._echo if self._echo and self._echo.serves(self.guided) else None
+        echo = self._echo if self._echo and self._echo.serves(self.guidance) else None
         trace = self.network.observe(image, self._layers - self._deep if echo else self._layers)
         terms = {
             layer: echo.terms[layer] if echo and layer in self._deep else self._term(layer, trace)
@@ -142,7 +141,7 @@ class Objective:
         }
         residual = trace.activations[settings.content_layer].float() - self.content
         content = residual.square().mean()
-        alpha = settings.alpha * (GUIDED_CONTENT if self.guided else 1)
+        alpha = settings.alpha * (self.guidance.content if self.guidance else 1)
         pull = (2 * alpha / residual.numel()) * residual
         gradient, deep_gradient = self._pull_back(trace, pull, terms, echo)
         smoothness, its_gradient = self._smoothness(image)
@@ -154,7 +153,7 @@ class Objective:
         if echo is None and deep_gradient is not None:
             share = settings.beta * sum(costs.layers[layer] for layer in self._deep)
             small = share < DEEP_SHARE * costs.J
-            self._echo = Echo(deep_gradient, terms, self.guided, costs.J) if small else None
+            self._echo = Echo(deep_gradient, terms, self.guidance, costs.J) if small else None
         elif echo and costs.J < echo.J / 2:
             self._echo = None  # the rest has shrunk beside what it keeps
         return costs, gradient + its_gradient
@@ -165,7 +164,9 @@ class Objective:
         n_channels, n_height, n_width = activation.shape[1:]
         unit = settings.style_layers[layer] * gatys_layer_weight(layer) / (2 * n_channels) ** 2
         difference = normalized_gram_matrix(activation) - self.style.grams[layer]
-        toward = self.style.guides[layer](difference) if self.guided else difference
+        toward = difference
+        if self.guidance:
+            toward = self.style.guides[layer](difference, self.guidance.exponent)
         return Term(
             cost=unit * (difference * difference).sum(),
             goal=unit * (difference * toward).sum(),
@@ -243,17 +244,19 @@ class Echo:
     or when J has halved.
     """
 
-    def __init__(self, gradient: Tensor, terms: Mapping[str, Term], guided: bool, J: float) -> None:
+    def __init__(
+        self, gradient: Tensor, terms: Mapping[str, Term], guidance: Guidance | None, J: float
+    ) -> None:
         self.gradient = gradient  # with respect to the content layer's activations
         self.terms = terms
-        self.guided = guided
+        self.guidance = guidance
         self.J = J
         self.left = DEEP_EVERY - 1
 
-    def serves(self, guided: bool) -> bool:
+    def serves(self, guidance: Guidance | None) -> bool:
         """Whether it may be used once more; counts the uses."""
         self.left -= 1
-        return self.left >= 0 and guided == self.guided
+        return self.left >= 0 and guidance == self.guidance
 
 
 def finite(values: Tensor, problem: str) -> Tensor:

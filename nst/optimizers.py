@@ -8,8 +8,9 @@ higher cost than the optimiser saw.
 
 from __future__ import annotations
 
+import copy
 from collections import deque
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +19,15 @@ FIRST_STEP = 5 / 255  # root mean square change of the pixels
 GENTLE_STEP = 1 / 255  # the same, of a picture that is nearly finished
 LARGEST_STEP = 24 / 255
 LOWEST_FREQUENCY = 0.01  # cycles per pixel; below it the preconditioner is flat
+
+
+HISTORY = 10  # pairs
+LONG_HISTORY = 20  # of a run that goes on, where they take no more than:
+HISTORY_BYTES = 64 * 2**20
+RELATED = 0.5  # cosine of two gradients, below which the curvature of one says nothing of the other
+ADAM_WARM_UP = 10  # steps of a gentle Adam until it has its rate
+
+Kind = TypeVar("Kind", bound="Optimizer")
 
 
 class Optimizer(Protocol):
@@ -29,6 +39,19 @@ class Optimizer(Protocol):
     def restart(self) -> None:
         """Forget what was learned and go on more carefully, after a step that went wrong."""
 
+    def recover(self) -> None:
+        """Take steps of the usual length again."""
+
+    def rescale(self, previous: Tensor | None, gradient: Tensor) -> None:
+        """Go on under another function, whose gradient at the same picture is `gradient` where it
+        was `previous`; None where that is not known."""
+
+    def copy(self: Kind, history: int | None = None) -> Kind:
+        """Return an optimiser that would take the same next step."""
+
+    def tensors(self) -> list[Tensor]:
+        """Return what it keeps."""
+
 
 class BoxLBFGS:
     """L-BFGS (Nocedal 1980; Liu & Nocedal 1989) projected on the box [0, 1].
@@ -39,7 +62,7 @@ class BoxLBFGS:
     multiple of the identity but of `smooth`: larger shapes move first.
     """
 
-    def __init__(self, *, history: int = 10, first_step: float = FIRST_STEP) -> None:
+    def __init__(self, *, history: int = HISTORY, first_step: float = FIRST_STEP) -> None:
         self.pairs: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=history)  # s, y, 1 / yᵀs
         self.previous: tuple[Tensor, Tensor] | None = None  # image, gradient
         self.first_step = first_step
@@ -59,6 +82,35 @@ class BoxLBFGS:
         self.pairs.clear()
         self.previous = None
         self.caution = max(self.caution / 2, 1 / 64)
+
+    def recover(self) -> None:
+        self.caution = 1.0
+
+    def rescale(self, previous: Tensor | None, gradient: Tensor) -> None:
+        """Multiply every y by the factor that turns the old gradient into the new one, in the sense
+        of least squares: a weight that doubles doubles the curvature of its term. Without an old
+        gradient the pairs are kept as they are, with an unrelated one they are dropped."""
+        self.previous = None
+        if previous is None:
+            return
+        product, old, new = torch.stack(
+            [_dot(previous, gradient), _dot(previous, previous), _dot(gradient, gradient)]
+        ).tolist()
+        if product <= RELATED * (old * new) ** 0.5:
+            self.pairs.clear()
+            return
+        factor = product / old
+        self.pairs = deque(
+            ((s, y * factor, rho / factor) for s, y, rho in self.pairs), maxlen=self.pairs.maxlen
+        )
+
+    def copy(self, history: int | None = None) -> BoxLBFGS:
+        twin = copy.copy(self)
+        twin.pairs = deque(self.pairs, maxlen=history or self.pairs.maxlen)
+        return twin
+
+    def tensors(self) -> list[Tensor]:
+        return [tensor for s, y, _ in self.pairs for tensor in (s, y)] + [*(self.previous or ())]
 
     def _learn(self, image: Tensor, gradient: Tensor) -> None:
         if self.previous is None:
@@ -86,9 +138,12 @@ class BoxLBFGS:
 class BoxAdam:
     """Adam (Kingma & Ba 2015, algorithm 1), clamped to [0, 1] after every step."""
 
-    def __init__(self, *, rate: float = 0.02, betas: tuple[float, float] = (0.9, 0.99)) -> None:
+    def __init__(
+        self, *, rate: float = 0.02, betas: tuple[float, float] = (0.9, 0.99), warm_up: int = 0
+    ) -> None:
         self.rate = rate
         self.betas = betas
+        self.warm_up = warm_up  # steps
         self.restart_moments()
 
     def restart_moments(self) -> None:
@@ -106,18 +161,37 @@ class BoxAdam:
         )
         mean = self.mean / (1 - first**self.count)
         deviation = (self.square / (1 - second**self.count)).sqrt() + 1e-12
-        return (image - self.rate * mean / deviation).clamp(0, 1)
+        rate = self.rate * min(1.0, self.count / (self.warm_up + 1))
+        return (image - rate * mean / deviation).clamp(0, 1)
 
     def restart(self) -> None:
         self.rate = max(self.rate / 2, 1e-4)
         self.restart_moments()
 
+    def recover(self) -> None:
+        """Its rate is its own business."""
+
+    def rescale(self, previous: Tensor | None, gradient: Tensor) -> None:
+        """The moments fade by themselves, and their ratio has no unit."""
+
+    def copy(self, history: int | None = None) -> BoxAdam:
+        return copy.copy(self)
+
+    def tensors(self) -> list[Tensor]:
+        return [tensor for tensor in (self.mean, self.square) if tensor is not None]
+
 
 def make_optimizer(name: str, *, gentle: bool = False) -> Optimizer:
     """`lbfgs` or `adam`; `gentle` begins with a small step, for a picture that is nearly done."""
     if name == "adam":
-        return BoxAdam()
+        return BoxAdam(warm_up=ADAM_WARM_UP if gentle else 0)
     return BoxLBFGS(first_step=GENTLE_STEP if gentle else FIRST_STEP)
+
+
+def long_history(image: Tensor) -> int:
+    """Return how many pairs L-BFGS keeps of pictures like `image`, when a run goes on."""
+    pair = 2 * image.numel() * image.element_size()
+    return min(max(HISTORY_BYTES // pair, HISTORY), LONG_HISTORY)
 
 
 def smooth(image: Tensor) -> Tensor:

@@ -8,11 +8,13 @@ object:
     device      "cpu", "cuda" or "mps"
     content     {"sha256": of `hash_of`, "width": px, "height": px}
     styles      the same of every painting that was used
-    passages    [{"iteration": where it begins, "settings": {name: value}, "styles": [index, …]}, …]
+    passages    [{"iteration": where it begins, "settings": {name: value}, "styles": [index, …],
+                "continues": whether with what the optimiser had learned}, …]
     iterations  done in all
     colors      the colour dial, −1 … 1
 
-Each passage goes on from the 8-bit picture of the one before. No names, paths or dates.
+Each passage goes on from the 8-bit picture of the one before, or, where it continues, from where
+the optimiser stood. No names, paths or dates.
 """
 
 from __future__ import annotations
@@ -58,6 +60,7 @@ class Passage:
     iteration: int  # where it begins
     settings: TransferSettings
     styles: tuple[int, ...] = (0,)  # which of the paintings
+    continues: bool = False  # with what the optimiser had learned, not from the picture alone
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,7 @@ class Recipe:
                         "iteration": passage.iteration,
                         "settings": passage.settings.to_json(),
                         "styles": list(passage.styles),
+                        "continues": passage.continues,
                     }
                     for passage in self.passages
                 ],
@@ -227,11 +231,13 @@ def _repaint(
     begin: Moment | None = None
     for passage, end in zip(recipe.passages, recipe.ends, strict=True):
         chosen = [styles[index] for index in passage.styles]
+        if begin and not passage.continues:
+            begin = Moment(begin.picture, begin.iteration)
         for step in transfer_style(content, chosen, passage.settings, begin=begin, device=device):
             yield step
             if step.iteration >= end:
                 break
-        begin = Moment(step.image, step.iteration)
+        begin = step.moment
 
 
 def _text_chunk(source: str | os.PathLike[str] | bytes) -> str | None:
@@ -327,6 +333,7 @@ def _passage(data: Any) -> Passage:
         iteration=_whole(data["iteration"], MOST_ITERATIONS),
         settings=TransferSettings.from_json(data["settings"]),
         styles=tuple(_whole(index, MOST_STYLES) for index in _list(data["styles"], MOST_STYLES)),
+        continues=_flag(data.get("continues", False)),
     )
 
 
@@ -350,6 +357,12 @@ def _list(value: Any, most: int) -> list[Any]:
 def _whole(value: Any, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
         raise TypeError("a whole number")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("true or false")
     return value
 
 

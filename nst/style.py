@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,6 +17,19 @@ from nst.memory import bytes_of
 from nst.vgg import VGG
 
 GUIDE_RANK = 5  # the eigenvalues of a Gram matrix above this one are held back
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """How the gradient of a guided objective departs from that of J."""
+
+    exponent: float  # of the weights of `Guide`: 1 is the whole guide, 0 would be J
+    content: float  # times α: the quick way to the style would cost the scene
+
+
+FULL = Guidance(1.0, 3.0)  # for a picture that has far to go
+EASED = Guidance(0.75, 1.0)  # for one that goes on: nearly as quick, and J hardly strays from it
+SLIGHT = Guidance(0.3, 1.0)  # the same for a few iterations: no detour would end before they do
 
 
 class Style:
@@ -56,9 +70,12 @@ class Guide:
         self.strengths = (great[:1] / great).to(gram)
         self.vectors = vectors[:, len(gram) - rank :].to(gram)
 
-    def __call__(self, difference: Tensor) -> Tensor:
-        """Only the great directions U differ from the identity: four slim products do."""
-        U, s = self.vectors, self.strengths
+    def __call__(self, difference: Tensor, exponent: float = 1.0) -> Tensor:
+        """Return the difference as it is seen, with the weights W raised to `exponent`.
+
+        Only the great directions U differ from the identity: four slim products do.
+        """
+        U, s = self.vectors, self.strengths**exponent
         rows = U.T @ difference
         taken = U @ ((1 - s)[:, None] * rows)
         twice_taken = U @ ((1 - torch.maximum(s[:, None], s)) * (rows @ U)) @ U.T

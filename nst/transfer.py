@@ -21,18 +21,20 @@ from torch import Tensor
 
 from nst.color import all_colors, dial_colors, match_colors
 from nst.images import fit, to_image, to_tensor
-from nst.objective import Costs, Objective
-from nst.optimizers import Optimizer, make_optimizer
+from nst.minimization import Point, RunState, minimize
+from nst.objective import Objective
+from nst.optimizers import Optimizer, long_history, make_optimizer
 from nst.settings import DEFAULTS, TransferSettings
+from nst.style import EASED, FULL, SLIGHT, Guidance
 from nst.vgg import VGG
 from nst.weights import load_weights
 
 Engine = Callable[..., Iterator["TransferStep"]]  # with the signature of `transfer_style`
 
 COARSEST = {"little": 320, "some": 160, "much": 80}  # pixels; by `restructure`
-BLOW_UP = 2.0  # a step that raises the goal beyond this multiple of the best is taken back
 GUIDED_FROM = 20  # iterations
 GUIDED_AGAIN_FROM = 40  # the same for a picture to go on from: it has more to lose by the detour
+EASED_FROM = 20  # the same for a picture alone, to be eased and not just slightly guided
 EXACT = 0.2  # of those at full size
 LARGEST_STYLE = 2048  # pixels; a larger painting would need many gigabytes for little more detail
 
@@ -42,8 +44,8 @@ borrowed = ""
 
 @dataclass(frozen=True)
 class TransferStep:
-    """One reported moment of a run. All costs are those of `image`, the best picture so far (by
-    the surrogate that is descended, while the gradient is guided).
+    """One reported moment of a run. All costs are those of `image`, the picture with the lowest J
+    so far at its size.
 
     J = α · content + β · style (+ smoothness), in the units of Gatys' published weights; `layers`
     holds λ[l] · J_style[l]. The last step's costs are worked out afresh in float32; before, they
@@ -64,6 +66,12 @@ class TransferStep:
     elapsed: float
     remaining: float  # estimated seconds until the end
     pixels: Tensor = field(repr=False, compare=False)  # (1, 3, H, W) RGB in [0, 1]
+    state: RunState | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def moment(self) -> Moment:
+        """Where a run can go on from, as if it had never stopped."""
+        return Moment(self.image, self.iteration, self.state)
 
     @property
     def image(self) -> Image.Image:
@@ -78,16 +86,22 @@ class TransferStep:
 
     def without_pixels(self) -> TransferStep:
         """The figures alone, for keeping many steps in little memory."""
-        return replace(self, pixels=self.pixels.new_empty(0))
+        return replace(self, pixels=self.pixels.new_empty(0), state=None)
 
 
 @dataclass(frozen=True)
 class Moment:
     """Where a run goes on from: an RGB picture, 8-bit so that a PNG holds all of it, and the number
-    of iterations behind it."""
+    of iterations behind it; and what the optimiser has learned, where that is still known."""
 
     picture: Image.Image
     iteration: int
+    state: RunState | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def bytes(self) -> int:
+        """The memory that it holds beside its picture, in bytes."""
+        return self.state.bytes if self.state else 0
 
 
 def transfer_style(
@@ -107,9 +121,11 @@ def transfer_style(
     `network` replaces VGG-19 (the tests pass a tiny one).
 
     With `begin` the run goes on from that picture: the first step is the picture itself under the
-    present settings, which may be other ones than before, and the count of iterations goes on. The
-    optimiser starts afresh; targets are remembered. So an edit in the middle of a run, more
-    iterations and a larger size are one and the same.
+    present settings, which may be other ones than before, and the count of iterations goes on. So
+    an edit in the middle of a run, more iterations and a larger size are one and the same. A
+    `begin` with a state, as `step.moment` has it, goes on where the optimiser stood, as long as the
+    pictures are the very same objects and the size has not changed; where weights were changed, it
+    keeps the curvature that still holds.
 
     Raises `ValueError` for an unknown device or no style, `WeightsError` when the network's
     parameters cannot be had.
@@ -118,9 +134,13 @@ def transfer_style(
     if not paintings:
         raise ValueError("at least one style picture is needed")
     network = network or load_network(settings, device)
+    originals = (content, *paintings)
+    if begin and begin.state and not begin.state.fits(originals, settings):
+        begin = replace(begin, state=None)
     scales = plan_scales(settings, begin)
     progress = _Progress(scales, begin.iteration if begin else 0)
     change: Tensor | None = None  # what was made so far of the picture that a run starts from
+    state, is_first = begin.state if begin else None, True  # of all phases
     for scale in scales:
         photo = to_tensor(fit(content, scale.size)).to(network.device)
         side = style_side(scale, settings)
@@ -131,22 +151,57 @@ def transfer_style(
         base = fresh if _keeps_detail(settings) else torch.zeros_like(fresh)
         image = fresh if change is None else enlarge(change, onto=base)
         objective = Objective(network, photo, pictures, settings)
-        for guided, iterations in scale.phases:
-            objective.guided = guided
-            # What an optimiser has learned holds for one objective only.
-            is_finish = scale.guided > 0 and not guided
-            optimizer = make_optimizer(settings.optimizer, gentle=is_finish or begin is not None)
-            for done, best in enumerate(minimize(objective, image, optimizer, iterations)):
+        if state and state.point.image.shape != image.shape:
+            state = None
+        shown: Point | None = None
+        for guidance, iterations in scale.phases:
+            objective.guidance = guidance
+            start, optimizer, backtracking = _set_out(objective, image, begin, state, is_first)
+            if state and start is state.point:
+                shown = state.best
+            state, is_first = None, False
+            steps = minimize(objective, start, optimizer, iterations, backtracking=backtracking)
+            for done, iterate in enumerate(steps):
+                shown = min(
+                    filter(None, (shown, iterate.best, iterate.point)), key=_cost_or_infinity
+                )
                 is_news = done > 0 or progress.is_fresh  # a phase begins where one ended
                 progress.count(scale, reported=is_news)
+                best = shown
                 if progress.is_over:
                     exact = Objective(network.in_float32, photo, pictures, settings)
                     costs = exact.costs(best.image)
                     best = replace(best, costs=costs) if math.isfinite(costs.J) else best
                 if is_news:
-                    yield progress.report(best)
-                image = best.image
+                    reached = RunState(
+                        originals, settings, guidance, optimizer.copy(), iterate.point, shown
+                    )
+                    yield progress.report(best, reached)
+                image = iterate.best.image
         change = image - base
+
+
+def _set_out(
+    objective: Objective,
+    image: Tensor,
+    begin: Moment | None,
+    state: RunState | None,
+    is_first: bool,
+) -> tuple[Tensor | Point, Optimizer, bool]:
+    """Return where a phase starts, its optimiser, and whether its first step needs backtracking."""
+    is_monotone = objective.settings.optimizer != "adam"  # Adam's steps often raise what they lower
+    if state:
+        optimizer = state.optimizer.copy(long_history(image))
+        start, is_changed = state.resume(objective, optimizer)
+        return start, optimizer, is_changed and is_monotone
+    # What an optimiser has learned holds for one objective only.
+    is_finish = objective.guidance is None and not is_first
+    optimizer = make_optimizer(objective.settings.optimizer, gentle=is_finish or begin is not None)
+    return image, optimizer, is_monotone and is_first and begin is not None
+
+
+def _cost_or_infinity(point: Point) -> float:
+    return point.costs.J if math.isfinite(point.costs.J) else math.inf
 
 
 def stylize(
@@ -163,24 +218,30 @@ def stylize(
     return dial_colors(last.image, content, paintings, settings.colors)
 
 
+Phase = tuple[Guidance | None, int]  # what guides the gradient, and the iterations under it
+
+
 @dataclass(frozen=True)
 class Scale:
-    """One stage of a run: the longest side in pixels and the iterations spent there, first along
-    the guided gradient and then on J itself."""
+    """One stage of a run: the longest side in pixels, and its phases in their order, at least
+    one."""
 
     size: int
-    guided: int
-    exact: int
+    phases: tuple[Phase, ...]
+
+    @property
+    def guided(self) -> int:
+        """Iterations along a guided gradient."""
+        return sum(iterations for guidance, iterations in self.phases if guidance)
+
+    @property
+    def exact(self) -> int:
+        """Iterations on J itself."""
+        return self.iterations - self.guided
 
     @property
     def iterations(self) -> int:
-        return self.guided + self.exact
-
-    @property
-    def phases(self) -> list[tuple[bool, int]]:
-        """(whether the gradient is guided, iterations), in their order; at least one."""
-        guided = [(True, self.guided)] if self.guided else []
-        return guided + ([(False, self.exact)] if self.exact or not guided else [])
+        return sum(iterations for _, iterations in self.phases)
 
     @property
     def work(self) -> int:
@@ -200,7 +261,8 @@ def plan_scales(settings: TransferSettings, begin: Moment | None = None) -> list
     curvature for L-BFGS; Adam and runs too short to come back from the detour stay on J.
 
     From a picture to `begin` with, the same for the iterations that are left, and never coarser
-    than that picture; when none are left, it is only brought to its size."""
+    than that picture; when none are left, it is only brought to its size. Where its state is known,
+    the phase goes on, or an eased one follows when it was over: J must not rise again."""
     done, reached = (begin.iteration, max(begin.picture.size)) if begin else (0, 0)
     left = max(0, settings.iterations - done)
     each = left // 8
@@ -209,53 +271,27 @@ def plan_scales(settings: TransferSettings, begin: Moment | None = None) -> list
     while each and (half := [*coarser, settings.size][0] / 2) >= coarsest:
         coarser.insert(0, round(half))
     finest = left - each * len(coarser)
-    enough = GUIDED_AGAIN_FROM if begin else GUIDED_FROM
-    if settings.optimizer == "adam" or left < enough:
-        return [*(Scale(size, 0, each) for size in coarser), Scale(settings.size, 0, finest)]
-    exact = max(1, round(finest * EXACT))
+    if settings.optimizer == "adam" or not left:
+        return [*(Scale(size, ((None, each),)) for size in coarser),
+                Scale(settings.size, ((None, finest),))]  # fmt: skip
+    first = _guidance(left, begin)
+    exact = max(1, round(finest * EXACT)) if first == FULL else 0
+    phases: list[Phase] = [(first, finest - exact), (None, exact)]
     return [
-        *(Scale(size, each, 0) for size in coarser),
-        Scale(settings.size, finest - exact, exact),
+        *(Scale(size, ((first, each),)) for size in coarser),
+        Scale(settings.size, tuple(phase for phase in phases if phase[1])),
     ]
 
 
-@dataclass(frozen=True)
-class Point:
-    """A picture that was evaluated, with its costs and gradient; tensors are (1, 3, H, W)."""
-
-    image: Tensor
-    costs: Costs
-    gradient: Tensor
-
-    @property
-    def is_finite(self) -> bool:
-        return math.isfinite(self.costs.J + self.costs.goal) and bool(
-            self.gradient.isfinite().all()
-        )
-
-
-def minimize(
-    objective: Objective, image: Tensor, optimizer: Optimizer, iterations: int
-) -> Iterator[Point]:
-    """Yield the best point so far, by the objective's goal: the start, then after each iteration.
-
-    A step to something that is not a number, or far above the best, is taken back: the optimiser
-    forgets its curvature and goes on from the best point with half the step.
-    """
-    best = point = Point(image, *objective.evaluate(image))
-    if not best.is_finite:
-        raise FloatingPointError("The cost of the starting picture is not a finite number.")
-    yield best
-    for _ in range(iterations):
-        image = optimizer.step(point.image, point.gradient)
-        point = Point(image, *objective.evaluate(image))
-        if not point.is_finite or point.costs.goal > BLOW_UP * best.costs.goal:
-            optimizer.restart()
-            objective.forget()
-            point = best
-        elif point.costs.goal < best.costs.goal:
-            best = point
-        yield best
+def _guidance(left: int, begin: Moment | None) -> Guidance | None:
+    """Return what guides the gradient of L-BFGS at first, for so many iterations."""
+    if begin is None:
+        return FULL if left >= GUIDED_FROM else None
+    if begin.state:
+        return FULL if begin.state.guidance == FULL else EASED
+    if left >= GUIDED_AGAIN_FROM:
+        return FULL
+    return EASED if left >= EASED_FROM else SLIGHT
 
 
 def starting_picture(
@@ -397,7 +433,7 @@ class _Progress:
     def is_over(self) -> bool:
         return self.iteration == self.total
 
-    def report(self, best: Point) -> TransferStep:
+    def report(self, best: Point, state: RunState) -> TransferStep:
         elapsed = time.monotonic() - self.started
         return TransferStep(
             iteration=self.iteration,
@@ -411,4 +447,5 @@ class _Progress:
             elapsed=elapsed,
             remaining=elapsed * (self.all_work / self.work - 1),
             pixels=best.image,
+            state=state,
         )

@@ -371,7 +371,7 @@ def test_scales_are_planned_for_every_picture_to_begin_with(restructure: str) ->
 def test_with_none_left_there_is_one_stage_without_iterations() -> None:
     for optimizer, done in itertools.product(("lbfgs", "adam"), (60, 61, 5000)):
         (only,) = plan_scales(TransferSettings(size=2048, optimizer=optimizer), begun(done, 64))
-        assert (only.size, only.phases) == (2048, [(False, 0)])
+        assert (only.size, only.phases) == (2048, ((None, 0),))
 
 
 @pytest.fixture

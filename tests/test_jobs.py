@@ -161,7 +161,7 @@ def test_an_edit_holds_from_the_next_iteration_on(
             before = job.moment
             job.steer(edited)
             assert job.settings == edited
-    assert job.passages == [Passage(0, SMALL), Passage(2, edited)]
+    assert job.passages == [Passage(0, SMALL), Passage(2, edited, continues=True)]
     assert iterations(job) == [0, 1, 2, *range(2, edited.iterations + 1)]
     *_, last = engine(job.content, job.styles, edited, begin=before)
     assert picture_of(job).tobytes() == last.image.tobytes(), "it went on from where it was"
@@ -455,7 +455,8 @@ def test_a_passage_that_never_began_leaves_no_trace(job: Job, engine: Engine) ->
     job.engine = engine
     job.resume(SMALL.replace(beta=2.0))
     paint(job)
-    assert job.passages == [Passage(0, SMALL), Passage(3, SMALL.replace(beta=2.0))]
+    longer = SMALL.replace(beta=2.0)
+    assert job.passages == [Passage(0, SMALL), Passage(3, longer, continues=True)]
     assert_replays(job)
 
 

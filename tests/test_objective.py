@@ -18,7 +18,7 @@ from nst.images import fit, load_image, to_tensor
 from nst.losses import content_cost, normalized_gram_matrix, style_cost, total_variation
 from nst.objective import Costs, Objective
 from nst.settings import DEFAULTS, GATYS_STYLE_LAYERS, TransferSettings
-from nst.style import Guide
+from nst.style import FULL, Guide
 from nst.transfer import load_network, starting_picture
 from nst.vgg import VGG
 
@@ -291,7 +291,7 @@ def test_the_guided_gradient_descends_the_goal(make_network: MakeNetwork) -> Non
 
     def evaluate(image: Tensor) -> tuple[Costs, Tensor]:
         objective = Objective(network, CONTENT.double(), [STYLE.double()], DEFAULTS)
-        objective.guided = True
+        objective.guidance = FULL
         return objective.evaluate(image)
 
     gradient = evaluate(image)[1]
@@ -347,11 +347,11 @@ def test_a_guide_of_few_channels_and_of_nothing(n_channels: int) -> None:
 def test_a_guided_objective_reports_its_cost_and_pulls_elsewhere(network: VGG) -> None:
     objective = Objective(network, CONTENT, [STYLE], DEFAULTS)
     costs, gradient = objective.evaluate(IMAGE)
-    objective.guided = True
+    objective.guidance = FULL
     guided_costs, guided_gradient = objective.evaluate(IMAGE)
     assert guided_costs.goal != costs.goal == costs.J
     assert replace(guided_costs, goal=costs.goal) == costs
     assert not torch.allclose(guided_gradient, gradient)
     at_target = Objective(network, STYLE, [STYLE], DEFAULTS)
-    at_target.guided = True
+    at_target.guidance = FULL
     assert at_target.evaluate(STYLE)[1].abs().max().item() < 1e-5 * gradient.abs().max().item()

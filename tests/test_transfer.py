@@ -23,6 +23,7 @@ from nst import TransferSettings, TransferStep, load_image, stylize, transfer_st
 from nst.images import fit, to_tensor
 from nst.objective import Costs, Objective
 from nst.settings import DEFAULTS
+from nst.style import FULL
 from nst.transfer import enlarge, pick_device, pick_dtype, plan_scales, starting_picture
 from nst.vgg import VGG, AddTerm, Trace
 
@@ -408,7 +409,7 @@ def test_scales_are_planned_for_every_size_and_length() -> None:
 
 def test_the_gradient_is_guided_first_and_exact_at_the_end() -> None:
     coarse, fine = plan_scales(TransferSettings(size=512, iterations=80))
-    assert (coarse.phases, fine.phases) == ([(True, 10)], [(True, 56), (False, 14)])
+    assert (coarse.phases, fine.phases) == (((FULL, 10),), ((FULL, 56), (None, 14)))
     for settings in (TransferSettings(iterations=80, optimizer="adam"), COARSE_TO_FINE):
         assert all(scale.guided == 0 for scale in plan_scales(settings))
 
