@@ -12,6 +12,7 @@ import hashlib
 import io
 import os
 import secrets
+import stat
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -266,12 +267,17 @@ def save_png(
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A file in the same folder to write to, which takes its place at `path` when the block has
-    ended well, and is deleted when it has not."""
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    """Yield a temporary file in the same folder, which takes its place at `path` when the block has
+    ended well, and is deleted when it has not.
+
+    A link at `path` stays, and the file that it names is replaced. An existing file's mode stays.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".nst-{secrets.token_hex(4)}")  # short: names have a limit
     try:
         yield temporary
+        with contextlib.suppress(FileNotFoundError):
+            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)

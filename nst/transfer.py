@@ -23,7 +23,7 @@ from nst.color import all_colors, dial_colors, match_colors
 from nst.images import fit, to_image, to_tensor
 from nst.objective import Costs, Objective
 from nst.optimizers import Optimizer, make_optimizer
-from nst.settings import DEFAULTS, TransferSettings
+from nst.settings import DEFAULTS, MOST_STYLES, TransferSettings
 from nst.vgg import VGG
 from nst.weights import load_weights
 
@@ -111,12 +111,14 @@ def transfer_style(
     optimiser starts afresh; targets are remembered. So an edit in the middle of a run, more
     iterations and a larger size are one and the same.
 
-    Raises `ValueError` for an unknown device or no style, `WeightsError` when the network's
-    parameters cannot be had.
+    Raises `ValueError` for an unknown device, no style or more than `MOST_STYLES`, `WeightsError`
+    when the network's parameters cannot be had.
     """
     paintings = [styles] if isinstance(styles, Image.Image) else list(styles)
     if not paintings:
         raise ValueError("at least one style picture is needed")
+    if len(paintings) > MOST_STYLES:
+        raise ValueError(f"at most {MOST_STYLES} style pictures can be used, not {len(paintings)}")
     network = network or load_network(settings, device)
     scales = plan_scales(settings, begin)
     progress = _Progress(scales, begin.iteration if begin else 0)
