@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+
+NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 class OutputError(ValueError):
@@ -60,6 +63,8 @@ def check_space(path: str | os.PathLike[str], size: int) -> None:
             else:
                 probe.truncate(size)
     except OSError as error:
+        if error.errno not in NO_ROOM:  # a file system that cannot reserve
+            return
         raise OutputError(
             f"{str(path)!r} cannot be written: up to {size / 1e6:.1f} MB are needed,"
             f" but: {error.strerror}"

@@ -295,3 +295,13 @@ def test_a_relative_cache_folder_is_ignored(monkeypatch: pytest.MonkeyPatch, val
 def test_an_absolute_cache_folder_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache")
     assert cache_folder() == Path("/var/cache/nst")
+
+
+def test_a_file_system_that_cannot_reserve_room_is_no_reason_to_refuse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def allocate(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, "posix_fallocate", allocate)
+    check_space(tmp_path / "out.png", 1000)
