@@ -23,6 +23,7 @@ from starlette.middleware import Middleware
 
 from nst import zerogpu
 from nst.caches import cache_folder
+from nst.console import prepare_streams
 from nst.forecast import seconds_per_pixel
 from nst.hub import HubError
 from nst.hub.gallery import Gallery, community
@@ -284,6 +285,7 @@ def is_our_business(record: logging.LogRecord) -> bool:
 
 
 if __name__ == "__main__":
+    prepare_streams()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for client in ("httpx", "httpx2"):  # their addresses may hold tokens and signatures
         logging.getLogger(client).setLevel(logging.WARNING)

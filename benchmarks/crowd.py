@@ -40,6 +40,8 @@ from typing import Any
 from benchmarks.gauge import Gauge, Sample, slope
 from benchmarks.served import running_server
 from benchmarks.visitors import PAINTINGS, PHOTOS, Order, Outcome, deal, visits, without_end
+from nst.console import run_command
+from nst.outputs import check_output
 
 CROWD, SOAKING = 30, 4  # visitors
 JOBS = 200
@@ -65,6 +67,8 @@ class Load:
 
 def main() -> None:
     options = parse()
+    if options.json:
+        check_output(options.json, (".json",))
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     with tempfile.TemporaryDirectory() as folder:
         tempfile.tempdir = folder  # where gradio_client leaves empty folders
@@ -73,7 +77,8 @@ def main() -> None:
     for name, value in figures.items():
         print(f"{name}: {in_words(value)}")
     if options.json:
-        options.json.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
+        text = json.dumps(figures, indent=2, ensure_ascii=False) + "\n"
+        options.json.write_text(text, encoding="utf-8")
     if load.log:
         print(load.log, file=sys.stderr)
     sys.exit(bool(figures["lost"] or load.quiet_after is None or load.log))
@@ -236,4 +241,4 @@ def in_words(value: object) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main, "benchmarks.crowd"))

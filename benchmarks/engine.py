@@ -10,6 +10,7 @@ import argparse
 import math
 import multiprocessing
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.memory import peak_megabytes, resident_megabytes
+from nst.console import run_command
 from nst.minimization import minimize
 from nst.objective import Objective
 from nst.optimizers import make_optimizer
@@ -140,4 +142,4 @@ def _slope(figures: Sequence[Figures]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main, "benchmarks.engine"))

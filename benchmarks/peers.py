@@ -19,6 +19,7 @@ import math
 import multiprocessing
 import platform
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,7 @@ from PIL import Image, ImageDraw
 from benchmarks.memory import peak_megabytes, resident_megabytes
 from benchmarks.methods import METHODS, Enough, Task, tensor_of
 from benchmarks.textbook import Textbook
+from nst.console import run_command
 from nst.images import fit
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -115,7 +117,7 @@ def main() -> None:
         if size == 384 or (len(options.sizes) == 1 and not options.append):
             pictures.append(row)
         write(runs, pictures, options.output)
-    print((options.output / "table.md").read_text())
+    print((options.output / "table.md").read_text(encoding="utf-8"))
 
 
 def _as_shown(method: str, delivered: Sequence[Delivery]) -> Delivery:
@@ -261,7 +263,7 @@ def load(folder: Path) -> list[Run]:
 def write(runs: Sequence[Run], pictures: Sequence[Row], folder: Path) -> None:
     """Everything that is known so far."""
     (folder / "results.json").write_text(json.dumps([asdict(run) for run in runs], indent=1))
-    (folder / "table.md").write_text(table(runs))
+    (folder / "table.md").write_text(table(runs), encoding="utf-8")
     draw_curves(runs, folder / "curves.png")
     if pictures:
         draw_sheet(pictures).save(folder / "pictures.jpg", quality=88)
@@ -392,4 +394,4 @@ def draw_sheet(rows: Sequence[Row]) -> Image.Image:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main, "benchmarks.peers"))

@@ -14,6 +14,7 @@ import os
 import secrets
 import shutil
 import statistics
+import sys
 import tempfile
 import time
 from collections import deque
@@ -27,6 +28,7 @@ from playwright.sync_api import Page, sync_playwright
 import nst
 from app import build_demo, launch_options
 from nst import TransferSettings, load_image, transfer_style
+from nst.console import run_command
 from nst.forecast import seconds_per_pixel
 from nst.jobs import Job
 from nst.sheet import paint_sheet, plan_sheet
@@ -184,4 +186,4 @@ def report(name: str, values: list[float]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main, "benchmarks.studio"))

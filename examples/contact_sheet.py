@@ -18,7 +18,10 @@ FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER.parent))  # runs from a clone, nothing installed
 
 from nst import TransferSettings, load_image, stylize  # noqa: E402
+from nst.console import run_command  # noqa: E402
 from nst.hub.collection import Picture, read_collection  # noqa: E402
+from nst.images import jpeg_bytes, whole_file  # noqa: E402
+from nst.outputs import check_output  # noqa: E402
 
 TILE = (300, 220)
 INSET = (84, 84)
@@ -34,10 +37,14 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=defaults.iterations)
     parser.add_argument("--output", type=Path, default=FOLDER / "results.jpg")
     options = parser.parse_args()
+    pictures = read_collection(FOLDER)
+    check_output(options.output, (".jpg", ".jpeg"), [FOLDER / each.file_name for each in pictures])
     changes = {"size": options.size, "iterations": options.iterations}
-    results = [picture for picture in read_collection(FOLDER) if picture.role == "result"]
+    results = [picture for picture in pictures if picture.role == "result"]
     tiles = [tile(wanted, TransferSettings.of_look(wanted.look), changes) for wanted in results]
-    layout(tiles).save(options.output, quality=88)
+    data = jpeg_bytes(layout(tiles), quality=88)
+    with whole_file(options.output) as temporary:
+        temporary.write_bytes(data)
 
 
 def tile(wanted: Picture, settings: TransferSettings, changes: dict[str, Any]) -> Image.Image:
@@ -65,4 +72,4 @@ def layout(tiles: list[Image.Image]) -> Image.Image:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main, "contact_sheet"))

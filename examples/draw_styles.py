@@ -14,6 +14,7 @@ Compositions are written in "units", where the picture is 1.0 high and ``aspect`
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,12 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # runs from a clone, nothing installed
+
+from nst.console import run_command
+from nst.images import whole_file
+from nst.outputs import check_output
 
 Array = NDArray[np.floating[Any]]
 Points = NDArray[np.floating[Any]]  # rows of x, y
@@ -1965,9 +1972,12 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     for name in options.only or PICTURES:
         target = options.output / f"{name}.jpg"
-        draw_picture(name).save(target, quality=90, optimize=True)
+        check_output(target, (".jpg",))
+        picture = draw_picture(name)
+        with whole_file(target) as temporary:
+            picture.save(temporary, "JPEG", quality=90, optimize=True)
         print(target)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main, "draw_styles"))

@@ -8,16 +8,20 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from nst.settings import LAYER_CHANNELS, TransferSettings, parse_layer_weights
+from nst.console import StopRequest, run_command
+from nst.outputs import check_output, check_space
+from nst.settings import LAYER_CHANNELS, MOST_STYLES, TransferSettings, parse_layer_weights
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from nst import TransferStep
+    from nst.recipe import Recipe
 
 BAR_WIDTH = 30
 REPORTED = ("iteration", "total", "width", "height", "J", "content", "style", "layers", "elapsed")
@@ -26,19 +30,27 @@ Loaded = TypeVar("Loaded")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one transfer; the exit status is 0, or 1 after a one-line reason on stderr."""
-    parser = build_parser()
-    options = parser.parse_args(arguments)
-    try:
-        run(options)
-    except KeyboardInterrupt:
-        print("\nnst: stopped, nothing was written", file=sys.stderr)
-        return 130
-    except (ValueError, OSError, RuntimeError, ArithmeticError, MemoryError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        print(f"nst: {reason}", file=sys.stderr)
-        return 1
-    return 0
+    """Run one transfer and return the exit status.
+
+    0 when the picture is written; 1 after a one-line reason on stderr; 130 after Ctrl-C (143 after
+    SIGTERM). Once there is a picture, the first of these signals lets the present iteration end and
+    writes the picture so far, whole, with the number of iterations done in its recipe. A second
+    one, or one before there is a picture, ends at once, and nothing is written.
+    """
+    options = build_parser().parse_args(arguments)
+    with StopRequest() as stop:
+        try:
+            run(options, stop)
+        except KeyboardInterrupt:
+            print("\nnst: stopped, nothing was written", file=sys.stderr)
+            return stop.status
+        except BrokenPipeError:
+            raise
+        except (ValueError, OSError, RuntimeError, ArithmeticError, MemoryError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            print(f"nst: {reason}", file=sys.stderr)
+            return 1
+        return stop.status if stop.is_made else 0
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -46,10 +58,23 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m nst",
         description="Paint a photo in the manner of a painting, by optimising its pixels.",
+        epilog="Ctrl-C once writes the picture so far and exits with 130; twice, nothing is"
+        " written.",
     )
     parser.add_argument("content", metavar="CONTENT", help="the photo")
-    parser.add_argument("styles", metavar="STYLE", nargs="+", help="the painting, or several")
-    parser.add_argument("-o", "--output", metavar="OUT.png", required=True, help="PNG to write")
+    parser.add_argument(
+        "styles",
+        metavar="STYLE",
+        nargs="+",
+        help=f"the painting, or several (at most {MOST_STYLES})",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT.png",
+        required=True,
+        help="PNG to write; a link is followed, none of the pictures read may be overwritten",
+    )
     parser.add_argument(
         "--recipe",
         metavar="RESULT.png",
@@ -70,15 +95,14 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run(options: argparse.Namespace) -> None:
-    """Stylise as asked. Errors of the engine pass through; no partial file is left."""
+def run(options: argparse.Namespace, stop: StopRequest) -> None:
+    """Stylise as asked, or until the stop request. Errors of the engine pass through; no partial
+    file is left."""
     output = Path(options.output)
-    if output.suffix.lower() != ".png":
-        raise ValueError(f"the output must be a .png file, not {output.name!r}")
-    if not output.parent.is_dir():
-        raise ValueError(f"there is no folder {str(output.parent)!r} to write to")
-    if output.is_dir() or not os.access(output.parent, os.W_OK):
-        raise ValueError(f"{str(output)!r} cannot be written")
+    recipes = [] if options.recipe is None else [options.recipe]
+    check_output(options.output, (".png",), [options.content, *options.styles, *recipes])
+    if len(options.styles) > MOST_STYLES:
+        raise ValueError(f"at most {MOST_STYLES} paintings can be used, not {len(options.styles)}")
     names = {spec.name for spec in dataclasses.fields(TransferSettings)}
     given = {name: value for name, value in vars(options).items() if name in names}
     if options.recipe is not None and given:
@@ -87,9 +111,7 @@ def run(options: argparse.Namespace) -> None:
     settings = TransferSettings(**given)
 
     from nst import load_image  # after --help: torch takes seconds
-    from nst.color import dial_colors
-    from nst.images import whole_file
-    from nst.recipe import new_recipe, read_recipe, repaint, signed_png
+    from nst.recipe import new_recipe, read_recipe, repaint
     from nst.transfer import load_network, pick_device
 
     content, *styles = (_load(load_image, path) for path in (options.content, *options.styles))
@@ -99,21 +121,76 @@ def run(options: argparse.Namespace) -> None:
     steps = repaint(recipe, content, styles, device=device)
     for difference in recipe.differences(fresh):
         print(f"nst: {difference}; the result may differ", file=sys.stderr)
+    check_space(output, _largest_png(content, recipe))
     load_network(recipe.settings, device)
+    passages, step = _paint(steps, options, stop)
+    done = recipe.painted_until(passages, step.iteration)
+    used = dataclasses.replace(
+        done, content=fresh.content, styles=fresh.styles, device=device, software=fresh.software
+    )
+    _write(output, step, used, content, styles, stop)
+    if stop.is_made:
+        print(
+            f"nst: stopped after {step.iteration} of {step.total} iterations;"
+            f" the picture so far is in {output}",
+            file=sys.stderr,
+        )
+
+
+def _paint(
+    steps: Iterable[TransferStep], options: argparse.Namespace, stop: StopRequest
+) -> tuple[int, TransferStep]:
+    """Report the steps until they end or a stop is requested. Return the number of passages begun
+    and the last step."""
     show_bar = not options.json or sys.stderr.isatty()
+    passages, last = 1, None
     for step in steps:
+        stop.defer()
+        if (
+            last is not None and step.iteration <= last.iteration
+        ):  # a passage begins where one ended
+            passages += 1
+        last = step
         if options.json:
             print(json.dumps({name: getattr(step, name) for name in REPORTED}), flush=True)
         if show_bar:
             print_bar(step, sys.stderr)
+        if stop.is_made:
+            break
     if show_bar:
         print(file=sys.stderr)
+    assert last is not None
+    return passages, last
+
+
+def _write(
+    output: Path,
+    step: TransferStep,
+    recipe: Recipe,
+    content: Image.Image,
+    styles: Sequence[Image.Image],
+    stop: StopRequest,
+) -> None:
+    """Write the picture of a step with its recipe, whole or not at all."""
+    from nst.color import dial_colors
+    from nst.images import whole_file
+    from nst.recipe import signed_png
+
     picture = dial_colors(step.image, content, recipe.last_of(styles), recipe.colors)
-    used = dataclasses.replace(
-        recipe, content=fresh.content, styles=fresh.styles, device=device, software=fresh.software
-    )
+    data = signed_png(picture, recipe)
     with whole_file(output) as temporary:
-        temporary.write_bytes(signed_png(picture, used))
+        temporary.write_bytes(data)
+        stop.ignore()  # from here on it is written, and what is said must be true
+
+
+def _largest_png(content: Image.Image, recipe: Recipe) -> int:
+    """Return an upper limit of the output's size in bytes: its pixels as they are, its recipe, and
+    one part in a thousand for the format."""
+    from nst.images import fitted_size
+
+    sizes = [passage.settings.size for passage in recipe.passages]
+    width, height = fitted_size(content.size, max(sizes))
+    return round(3 * width * height * 1.001) + len(recipe.to_text()) + 10_000
 
 
 def print_bar(step: TransferStep, stream: TextIO) -> None:
@@ -162,4 +239,4 @@ def _layer_weights(text: str) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main, "nst"))

@@ -12,6 +12,7 @@ import hashlib
 import io
 import os
 import secrets
+import stat
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -28,12 +29,13 @@ from PIL import (  # those in `FORMATS`, so that Pillow need not look among all 
     ImageChops,
     ImageCms,
     ImageFile,
-    JpegImagePlugin,  # noqa: F401
+    JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
     WebPImagePlugin,  # noqa: F401
 )
 
+from nst.colorspaces import color_profile
 from nst.decoder import DEFEATED, Decoder, ImageError
 
 if TYPE_CHECKING:
@@ -43,8 +45,15 @@ __all__ = ["ImageError", "decode", "fit", "load_image", "save_png", "to_image", 
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 NAMES = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
-MAX_BYTES = 25_000_000
-MAX_PIXELS = 50_000_000
+MAX_BYTES = 64_000_000  # a telephone's JPEG of 200 million pixels
+MAX_PIXELS = 8192 * 6144
+"""Pixels that are kept: the picture of a sensor of 50 megapixels, which takes 0.55 GB of the
+decoder's 1.15 GB while it is turned upright. Far more than a run uses (its longest side is at most
+2048 pixels); files of more pixels are refused, but for JPEGs."""
+MAX_JPEG_PIXELS = 4 * MAX_PIXELS
+"""The same of a JPEG, which is decoded at half its width and height, or a quarter, until it has no
+more than `MAX_PIXELS`: a sensor of 200 megapixels. No other format can be decoded smaller."""
+MAX_COEFFICIENTS = 700_000_000  # bytes; a progressive JPEG has them in memory, all at once
 MIN_SIDE = 16
 MAX_RATIO = 20  # of the longer side to the shorter
 SEVERAL = "The file holds several pictures; only the first is used."
@@ -86,7 +95,8 @@ def load_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
     `info["note"]` is a sentence that says so. Raises `ImageError`, one plain sentence, for anything
     that is not a whole picture in one of `FORMATS`, by content and whatever its name, of at most
     `MAX_BYTES` and `MAX_PIXELS`, with sides of at least `MIN_SIDE` pixels, none more than
-    `MAX_RATIO` times the other.
+    `MAX_RATIO` times the other. A JPEG may have `MAX_JPEG_PIXELS`; where it has more than
+    `MAX_PIXELS` it is read at half its width and height, or a quarter.
 
     Always opened in another process (`nst.decoder`), whoever it comes from: that costs 0.2 s once
     and milliseconds after, and there is one way in.
@@ -158,7 +168,9 @@ def decode(data: bytes) -> Opened:
             if format == "WEBP":  # Pillow takes memory for all its pixels before it tells the size
                 check_size(*_webp_size(data))
             with _open(data, format) as image:
-                check_size(*image.size)
+                check_size(*image.size, MAX_JPEG_PIXELS if format == "JPEG" else MAX_PIXELS)
+                if isinstance(image, JpegImagePlugin.JpegImageFile):
+                    _reduce(image)
                 frame = image.tile[0].extents if format == "GIF" else None
                 image.load()
                 if format == "WEBP":  # and keeps three times as much again
@@ -170,7 +182,7 @@ def decode(data: bytes) -> Opened:
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageError(_too_large()) from None
+        raise ImageError(_too_large(MAX_PIXELS)) from None
     except MemoryError:
         raise ImageError(DEFEATED) from None
     except Exception:  # Pillow's decoders raise nearly anything on damaged data
@@ -179,10 +191,10 @@ def decode(data: bytes) -> Opened:
         ) from None
 
 
-def check_size(width: int, height: int) -> None:
+def check_size(width: int, height: int, most: int = MAX_PIXELS) -> None:
     """Raise `ImageError` for a size in pixels that cannot be used."""
-    if width * height > MAX_PIXELS:
-        raise ImageError(_too_large())
+    if width * height > most:
+        raise ImageError(_too_large(most))
     if min(width, height) < MIN_SIDE:
         raise ImageError(
             f"The picture is {width}×{height} pixels; each side must have at least {MIN_SIDE}."
@@ -266,12 +278,17 @@ def save_png(
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A file in the same folder to write to, which takes its place at `path` when the block has
-    ended well, and is deleted when it has not."""
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    """Yield a temporary file in the same folder, which takes its place at `path` when the block has
+    ended well, and is deleted when it has not.
+
+    A link at `path` stays, and the file that it names is replaced. An existing file's mode stays.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".nst-{secrets.token_hex(4)}")  # short: names have a limit
     try:
         yield temporary
+        with contextlib.suppress(FileNotFoundError):
+            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -294,8 +311,29 @@ def _read(path: Path) -> bytes:
         raise ImageError(f"The picture cannot be read: {error.strerror or error}.") from None
 
 
-def _too_large() -> str:
-    return f"The picture has more than {MAX_PIXELS // 1_000_000} million pixels."
+def _too_large(most: int) -> str:
+    said = f"The picture has more than {most // 1_000_000} million pixels"
+    if most == MAX_JPEG_PIXELS:
+        return f"{said}."
+    return f"{said}; only a JPEG may have more, up to {MAX_JPEG_PIXELS // 1_000_000} million."
+
+
+def _reduce(image: JpegImagePlugin.JpegImageFile) -> None:
+    """Have a JPEG decoded at half its size, or a quarter, if it has more than `MAX_PIXELS`."""
+    width, height = image.size
+    if image.info.get("progressive"):
+        sampling = [(across, down) for _, across, down, _ in image.layer]
+        widest, tallest = (max(factors) for factors in zip(*sampling, strict=True))
+        samples = sum(across * down for across, down in sampling) / (widest * tallest)
+        if 2 * samples * width * height > MAX_COEFFICIENTS:
+            raise ImageError(
+                "A progressive JPEG of so many pixels takes too much memory; save it as a"
+                " baseline JPEG or smaller."
+            )
+    for scale in (1, 2, 4):
+        if -(-width // scale) * -(-height // scale) <= MAX_PIXELS:
+            image.draft(None, (width // scale, height // scale))
+            return
 
 
 def _open(data: bytes, format: str) -> ImageFile.ImageFile:
@@ -303,6 +341,8 @@ def _open(data: bytes, format: str) -> ImageFile.ImageFile:
         import pillow_heif  # 26 MB that few pictures need
 
         pillow_heif.register_heif_opener(DECODE_THREADS=1, THUMBNAILS=False, DEPTH_IMAGES=False)
+    if format == "JPEG":  # without the limit that Pillow has for all formats
+        return JpegImagePlugin.jpeg_factory(io.BytesIO(data), "")
     return Image.open(io.BytesIO(data), formats=(format,))
 
 
@@ -332,7 +372,10 @@ def _is_one_of_several(image: Image.Image) -> bool:
 def _to_srgb(image: Image.Image, data: bytes) -> Image.Image:
     """Upright 8-bit sRGB on white from what Pillow has loaded."""
     colors, alpha = _colors_and_alpha(image, data)
-    colors = _apply_profile(colors, image.info.get("icc_profile"))
+    profile = _profile_of(image, data)
+    if profile is not image.info.get("icc_profile") and colors.mode == "L":
+        colors = colors.convert("RGB")  # a profile made here is of RGB
+    colors = _apply_profile(colors, profile)
     if colors.mode != "RGB":
         colors = colors.convert("RGB")
     if alpha is not None:
@@ -422,6 +465,14 @@ def _keyed_exactly(image: Image.Image, data: bytes, key: tuple[int, int, int]) -
                 differs = channel.point([255 * (level != wanted) for level in range(256)])
                 opaque = ImageChops.lighter(opaque, differs)
     return opaque
+
+
+def _profile_of(image: Image.Image, data: bytes) -> bytes | None:
+    """The ICC profile of a file's colours; None for sRGB."""
+    exif = None
+    with contextlib.suppress(Exception):  # damaged EXIF
+        exif = image.getexif()
+    return color_profile(image.info, image.format, data, exif)
 
 
 def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:

@@ -24,7 +24,7 @@ import os
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,13 @@ from PIL import Image
 
 from nst import __version__
 from nst.images import hash_of, png_bytes
+from nst.settings import MOST_STYLES as MOST_STYLES
 from nst.settings import SettingsError, TransferSettings
 from nst.transfer import Moment, TransferStep, transfer_style
 
 KEYWORD = "nst-recipe"
 VERSION = 1
 MOST_PASSAGES = 1000
-MOST_STYLES = 100
 MOST_ITERATIONS = 1_000_000
 MAX_BYTES = 50_000_000  # of a PNG that is read for its recipe
 MAX_TEXT = 2_000_000  # characters
@@ -117,6 +117,11 @@ class Recipe:
     def painting(self) -> Ingredient:
         """The (first) painting in force at the end."""
         return self.styles[self.passages[-1].styles[0]]
+
+    def painted_until(self, passages: int, iterations: int) -> Recipe:
+        """Return the recipe of the picture that was reached after `iterations`, in the last of the
+        first `passages`."""
+        return replace(self, passages=self.passages[:passages], iterations=iterations)
 
     def last_of(self, styles: Sequence[Image.Image]) -> list[Image.Image]:
         """The paintings in force at the end, of those that `styles` lists in the recipe's order."""

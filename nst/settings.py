@@ -23,6 +23,7 @@ LAYER_CHANNELS: dict[str, int] = {
 
 GATYS_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 MAX_LAYER_WEIGHT = 10.0
+MOST_STYLES = 100  # paintings of one picture, its recipe included
 
 
 def gatys_layer_weight(layer: str) -> float:

@@ -24,7 +24,7 @@ from nst.images import fit, to_image, to_tensor
 from nst.minimization import Point, RunState, minimize
 from nst.objective import Objective
 from nst.optimizers import Optimizer, long_history, make_optimizer
-from nst.settings import DEFAULTS, TransferSettings
+from nst.settings import DEFAULTS, MOST_STYLES, TransferSettings
 from nst.style import EASED, FULL, SLIGHT, Guidance
 from nst.vgg import VGG
 from nst.weights import load_weights
@@ -127,12 +127,14 @@ def transfer_style(
     pictures are the very same objects and the size has not changed; where weights were changed, it
     keeps the curvature that still holds.
 
-    Raises `ValueError` for an unknown device or no style, `WeightsError` when the network's
-    parameters cannot be had.
+    Raises `ValueError` for an unknown device, no style or more than `MOST_STYLES`, `WeightsError`
+    when the network's parameters cannot be had.
     """
     paintings = [styles] if isinstance(styles, Image.Image) else list(styles)
     if not paintings:
         raise ValueError("at least one style picture is needed")
+    if len(paintings) > MOST_STYLES:
+        raise ValueError(f"at most {MOST_STYLES} style pictures can be used, not {len(paintings)}")
     network = network or load_network(settings, device)
     originals = (content, *paintings)
     if begin and begin.state and not begin.state.fits(originals, settings):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nst.caches import cache_folder
+from nst.console import INTERRUPTED, run_command
 
 if TYPE_CHECKING:
     from nst.hub.client import Published
@@ -31,7 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         published = COMMANDS[options.command](options)
     except KeyboardInterrupt:
         print("\nnst.hub: stopped; the same command goes on from here", file=sys.stderr)
-        return 130
+        return INTERRUPTED
+    except BrokenPipeError:
+        raise
     except (ValueError, OSError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         print(f"nst.hub: {reason}", file=sys.stderr)
@@ -99,4 +102,4 @@ COMMANDS = {"push-examples": push_examples, "push-weights": push_weights, "deplo
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main, "nst.hub"))

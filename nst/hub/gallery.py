@@ -36,6 +36,7 @@ from nst.hub.publications import (
     DAY,
     ID,
     LONGEST_TITLE,
+    MAX_BYTES,
     METADATA,
     MOST_METADATA,
     PHOTO,
@@ -55,7 +56,7 @@ from nst.hub.publications import (
     write_metadata,
 )
 from nst.hub.turns import Turns
-from nst.images import MAX_BYTES, ImageError, hash_of, load_image
+from nst.images import ImageError, hash_of, load_image
 from nst.memory import Latest
 from nst.recipe import Recipe, RecipeError, signed_png
 

@@ -30,7 +30,7 @@ from PIL import Image
 
 from nst.hub.client import HubError
 from nst.hub.collection import one_line
-from nst.images import MAX_BYTES, fit, jpeg_bytes
+from nst.images import fit, jpeg_bytes
 from nst.recipe import Recipe, parse_recipe
 
 LICENCE = "CC BY 4.0"  # of what is published, the photo included
@@ -43,6 +43,7 @@ PHOTO_SIDE = 2048  # pixels at most
 THUMBNAIL_SIDE = 320
 LONGEST_TITLE = 80  # characters
 MOST_METADATA = 1_000_000  # bytes
+MAX_BYTES = 25_000_000  # of a published picture, which no run makes as large
 
 CARD = f"""---
 license: cc-by-4.0
