@@ -89,17 +89,20 @@ def run(options: argparse.Namespace) -> None:
     from nst import load_image  # after --help: torch takes seconds
     from nst.color import dial_colors
     from nst.images import whole_file
+    from nst.provenance import provenance_of
     from nst.recipe import new_recipe, read_recipe, repaint, signed_png
     from nst.transfer import load_network, pick_device
 
     content, *styles = (_load(load_image, path) for path in (options.content, *options.styles))
     device = str(pick_device(options.device))
-    fresh = new_recipe(content, styles, settings, device)
-    recipe = fresh if options.recipe is None else _load(read_recipe, options.recipe)
+    known = None if options.recipe is None else _load(read_recipe, options.recipe)
+    network = load_network(known.settings if known else settings, device)
+    here = provenance_of(network.device, network.dtype)
+    fresh = new_recipe(content, styles, settings, here)
+    recipe = known or fresh
     steps = repaint(recipe, content, styles, device=device)
     for difference in recipe.differences(fresh):
         print(f"nst: {difference}; the result may differ", file=sys.stderr)
-    load_network(recipe.settings, device)
     show_bar = not options.json or sys.stderr.isatty()
     for step in steps:
         if options.json:
@@ -109,9 +112,7 @@ def run(options: argparse.Namespace) -> None:
     if show_bar:
         print(file=sys.stderr)
     picture = dial_colors(step.image, content, recipe.last_of(styles), recipe.colors)
-    used = dataclasses.replace(
-        recipe, content=fresh.content, styles=fresh.styles, device=device, software=fresh.software
-    )
+    used = recipe.painted_again(fresh)
     with whole_file(output) as temporary:
         temporary.write_bytes(signed_png(picture, used))
 

@@ -23,6 +23,7 @@ from nst.color import all_colors, dial_colors, match_colors
 from nst.images import fit, to_image, to_tensor
 from nst.objective import Costs, Objective
 from nst.optimizers import Optimizer, make_optimizer
+from nst.provenance import Provenance, provenance_of
 from nst.settings import DEFAULTS, TransferSettings
 from nst.vgg import VGG
 from nst.weights import load_weights
@@ -64,6 +65,7 @@ class TransferStep:
     elapsed: float
     remaining: float  # estimated seconds until the end
     pixels: Tensor = field(repr=False, compare=False)  # (1, 3, H, W) RGB in [0, 1]
+    provenance: Provenance | None = field(default=None, repr=False, compare=False)  # what painted
 
     @property
     def image(self) -> Image.Image:
@@ -120,6 +122,7 @@ def transfer_style(
     network = network or load_network(settings, device)
     scales = plan_scales(settings, begin)
     progress = _Progress(scales, begin.iteration if begin else 0)
+    provenance = provenance_of(network.device, network.dtype)
     change: Tensor | None = None  # what was made so far of the picture that a run starts from
     for scale in scales:
         photo = to_tensor(fit(content, scale.size)).to(network.device)
@@ -144,7 +147,7 @@ def transfer_style(
                     costs = exact.costs(best.image)
                     best = replace(best, costs=costs) if math.isfinite(costs.J) else best
                 if is_news:
-                    yield progress.report(best)
+                    yield replace(progress.report(best), provenance=provenance)
                 image = best.image
         change = image - base
 
@@ -315,11 +318,6 @@ def pick_device(name: str = "auto") -> torch.device:
     if not available[name]:
         raise ValueError(f"this machine has no {name} device")
     return torch.device(name)
-
-
-def run_device() -> str:
-    """The name of the device that runs are painted on: the best there is, or a borrowed one."""
-    return borrowed or pick_device().type
 
 
 def load_network(settings: TransferSettings = DEFAULTS, device: str = "auto") -> VGG:

@@ -126,7 +126,8 @@ class Exhibits:
             recipe = read_recipe(path)
         except Exception as error:
             return self.easel.refusal(error)
-        text = f"The settings of that picture are back. {self._missing(recipe)}"
+        notes = [each.engine_note for each in recipe.provenance[-1:] if each.engine_note]
+        text = " ".join(["The settings of that picture are back.", *notes, self._missing(recipe)])
         return {**self._settings_of(recipe), self.easel.status: charts.message(text)}
 
     def _settings_of(self, recipe: Recipe, photo: Image.Image | None = None) -> Updates:
