@@ -71,7 +71,7 @@ class Exhibits:
         async def show(
             current: str, event: gr.EventData, request: gr.Request
         ) -> AsyncIterator[Updates]:
-            if self.is_live(current):
+            if await asyncio.to_thread(self.is_live, current):
                 gr.Warning(STOP_FIRST)
                 yield {self.easel.status: gr.update()}
                 return
