@@ -22,7 +22,6 @@ from PIL import Image
 from nst import ImageError, SettingsError, TransferSettings, zerogpu
 from nst.archive import is_id
 from nst.forecast import admit
-from nst.images import hash_of
 from nst.jobs import Job, Sheet, State, owner_of, picture_bytes, share_id
 from nst.recipe import Ingredient
 from nst.settings import options
@@ -366,7 +365,7 @@ class Studio:
         """Say that another photo is another picture."""
         job = self.live_job(id)
         try:
-            if job and photo and hash_of(load_named(photo, "photo")) != hash_of(job.content):
+            if job and photo and Ingredient.of(load_named(photo, "photo")) != job.ingredients[0]:
                 gr.Info(NEXT_PHOTO)
         except ValueError:
             return  # it is refused when it is to be painted

@@ -214,8 +214,7 @@ def test_killed_and_started_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("count", range(3))
-def test_ended_while_previews_are_written(tmp_path: Path, count: int) -> None:
+def test_ended_while_previews_are_written(tmp_path: Path) -> None:
     """A program watches a picture being painted, so previews are written without pause."""
     with page(tmp_path) as server:
         client = Client(server.url, verbose=False)
@@ -227,4 +226,3 @@ def test_ended_while_previews_are_written(tmp_path: Path, count: int) -> None:
         assert server.process.wait(60) == 0
     assert uploads(tmp_path) == []
     assert "not empty" not in server.log()
-    running.cancel()
