@@ -158,7 +158,7 @@ def test_looks_do_not_wait_for_a_sweep(
     sweep = threading.Thread(target=workshop.sweep, daemon=True)
     sweep.start()
     stalled.wait()
-    workshop.save(kept)
+    promptly(lambda: workshop.save(kept))
     assert promptly(lambda: workshop.find_job(kept.id))
     job = make_job()
     promptly(lambda: workshop.submit(job))
@@ -184,7 +184,7 @@ def test_looks_do_not_wait_for_a_hash(
     assert promptly(job.recipe) == expected
     assert promptly(lambda: Card.of(job)).id == job.id
     assert promptly(lambda: workshop.find_job(job.id)) is job
-    assert promptly(lambda: job.copy("another")).recipe() == expected
+    assert promptly(lambda: job.copy("another").recipe()) == expected
     promptly(lambda: job.steer(SMALL.replace(beta=2.0)))
     assert promptly(lambda: job.settings).beta == 2.0
     assert swap.is_alive()
