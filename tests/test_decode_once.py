@@ -9,21 +9,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import gradio as gr
 import pytest
 from conftest import MakePicture
 from PIL import Image
 
 import nst.images
 import page.inputs
-from app import build_demo
 from nst import ImageError, load_image
 from nst.images import hash_of
 from nst.jobs import Job
 from nst.limits import Limits
 from nst.settings import GATYS_STYLE_LAYERS
 from nst.workshop import Workshop
-from page.examples import Shelf
 from page.picture_cache import PictureCache
 from page.studio import Studio
 from page.textures import Textures
@@ -166,22 +163,12 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.fixture
-def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
-    """A page that is not served, whose pictures wait and are never painted."""
-    studios: list[Studio] = []
-    wire = Studio.wire
-
-    def remembered(self: Studio, demo: gr.Blocks) -> Any:
-        studios.append(self)
-        return wire(self, demo)
-
-    monkeypatch.setattr(Studio, "wire", remembered)
+def studio(unserved_studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Studio:
+    """A page whose pictures wait and are never painted."""
     monkeypatch.setattr("page.entrance.load_network", lambda *_: None)
     monkeypatch.setattr(Workshop, "_wake", lambda _: None)
     monkeypatch.setattr("page.entrance.Entrance.expected", lambda *_, **__: EXPECTED)
-    (tmp_path / "metadata.jsonl").write_text("")
-    build_demo(Workshop(tmp_path / "jobs"), Shelf(tmp_path))  # of no examples
-    return studios[0]
+    return unserved_studio
 
 
 EXPECTED = SimpleNamespace(seconds=1.0, bytes=1, borrowed=0)

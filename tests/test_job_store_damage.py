@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import math
@@ -9,6 +10,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,10 +34,12 @@ from page.easel import takeaway_markup, timelapse_markup
 from page.examples import Shelf
 from page.files import file_routes
 from page.gallery import DAMAGED, gallery_markup
+from page.studio import Studio
 
 TOKEN = "jane"
 SMALL = TransferSettings(size=64, iterations=3)
 NAMES = ("job.json", "picture.png", "content.png", "style-0.png")
+DAMAGED_MARKUP = html.escape(DAMAGED)
 FRAMES = ("000000.jpg", "000001.jpg", "000002.jpg", "000003.jpg")
 
 
@@ -86,7 +90,7 @@ def open_everything(folder: Path, id: str) -> tuple[str, Job | None]:
 def is_damaged(folder: Path, id: str) -> bool:
     """Opened, it is no job but one card that says so."""
     markup, job = open_everything(folder, id)
-    assert (DAMAGED.replace("'", "&#x27;") in markup) == (job is None)
+    assert (DAMAGED_MARKUP in markup) == (job is None)
     assert markup.count('<div class="card ') == 1
     return job is None
 
@@ -244,6 +248,54 @@ def test_a_card_is_read_again_when_its_file_was_written(
     archive.save(job)
     assert [card.state for card in archive.cards(owner_of(TOKEN))] == [State.STOPPED]
     assert reads == ["job.json"] * 2
+
+
+# The page
+
+REQUEST: Any = SimpleNamespace(session_hash="tab", query_params={})
+
+
+@pytest.mark.parametrize("value", [1e300, math.nan])
+def test_the_owner_s_page_opens_and_the_card_can_be_deleted(
+    unserved_studio: Studio, tmp_path: Path, make_picture: MakePicture, value: float
+) -> None:
+    studio, home = unserved_studio, tmp_path / "jobs"
+    job = kept_job(home, make_picture)
+    change_record(home, job.id, created=value)
+    click: Any = SimpleNamespace(job=job.id)
+    assert DAMAGED_MARKUP in studio.arrive(TOKEN, REQUEST)[studio.gallery]
+    opened = studio.open_card(TOKEN, click, REQUEST)
+    assert "it can only be deleted" in opened[studio.easel.status]
+    assert opened[studio.to_follow] == ""
+    left = studio.delete_card("another", "", click, REQUEST)
+    assert (home / job.id).exists(), "only its owner can"
+    left = studio.delete_card(TOKEN, "", click, REQUEST)
+    assert 'class="card ' not in left[studio.gallery]
+    assert not (home / job.id).exists()
+
+
+@pytest.mark.parametrize("id", ["", "..", "../jobs", "jane", f"{owner_of(TOKEN)}-", "a\0b"])
+def test_what_is_no_job_is_not_deleted(unserved_studio: Studio, tmp_path: Path, id: str) -> None:
+    click: Any = SimpleNamespace(job=id)
+    unserved_studio.delete_card(TOKEN, "", click, REQUEST)
+    assert (tmp_path / "metadata.jsonl").exists()
+
+
+def test_a_job_that_was_never_painted_can_be_begun_again(
+    unserved_studio: Studio, tmp_path: Path, make_picture: MakePicture
+) -> None:
+    """The server was killed before the first picture: settings and pictures are in their places."""
+    studio = unserved_studio
+    job = Job(make_picture(80, 60), [make_picture(50, 70)], SMALL, visitor=TOKEN)
+    Archive(tmp_path / "jobs").save(job)
+    arrived = studio.arrive(TOKEN, REQUEST)
+    assert arrived[studio.current] == job.id
+    assert Path(arrived[studio.photo]).is_file()
+    found = studio.own_job(job.id, TOKEN)
+    assert found
+    ended = studio._see_the_end(found, TOKEN)
+    assert "press Stylize to paint it" in ended[studio.easel.status]
+    assert 'class="card ' in ended[studio.gallery], "it is still there"
 
 
 # Frames
