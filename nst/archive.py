@@ -141,10 +141,10 @@ class Archive:
         ]
         return job
 
-    def cards(self, owner: str) -> list[Card]:
-        """The jobs whose ids begin with `owner`, from their records alone; only those that have
-        changed are read again."""
-        ids = [id for id in self.ids() if id.startswith(f"{owner}-")]
+    def cards(self, owner: str, but: Set[str] = frozenset()) -> list[Card]:
+        """The jobs whose ids begin with `owner`, `but` for some, from their records alone; only
+        those that have changed are read again."""
+        ids = [id for id in self.ids() if id.startswith(f"{owner}-") and id not in but]
         return [card for id in ids if (card := self.card(id))]
 
     def card(self, id: str) -> Card | None:
@@ -160,7 +160,8 @@ class Archive:
     def _read_card(self, id: str) -> Card:
         home = self._home(id)
         try:
-            record = parse_record(read_file(home / "job.json", MOST_JSON))
+            data = read_file(home / "job.json", MOST_JSON)
+            record = parse_record(data, with_steps=False)
         except (DamagedError, OSError):
             return self._damaged_card(id)
         is_whole = is_file(home / "content.png") and is_file(home / "style-0.png")

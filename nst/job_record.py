@@ -111,8 +111,9 @@ def read_picture(data: bytes, name: str, format: str = "PNG") -> Image.Image:
         raise DamagedError(f"{name} is damaged") from None
 
 
-def parse_record(data: bytes) -> JobRecord:
-    """Return the record in the bytes of a `job.json`. Raises `DamagedError`."""
+def parse_record(data: bytes, *, with_steps: bool = True) -> JobRecord:
+    """Return the record in the bytes of a `job.json`; a card needs no steps. Raises
+    `DamagedError`."""
     try:
         fields = json.loads(data)
     except (ValueError, RecursionError):
@@ -120,7 +121,7 @@ def parse_record(data: bytes) -> JobRecord:
     if not isinstance(fields, dict):
         raise DamagedError("job.json is not an object")
     names = _field(fields, "figures", _names) if "figures" in fields else list(FIGURES)
-    steps = [_step(values, names) for values in _field(fields, "steps", _list_of(MOST_STEPS))]
+    steps = _field(fields, "steps", _list_of(MOST_STEPS))
     frames = _field(fields, "frames", _list_of(MOST_STEPS))
     return JobRecord(
         created=_field(fields, "created", _number(LATEST)),
@@ -131,7 +132,7 @@ def parse_record(data: bytes) -> JobRecord:
         total=_field(fields, "total", _whole),
         seconds=_field(fields, "seconds", _number(LATEST)),
         frames=sorted({_checked("frames", index, _whole) for index in frames}),
-        steps=steps,
+        steps=[_step(values, names) for values in steps] if with_steps else [],
         recipe=_field(fields, "recipe", _text(MOST_JSON)),
     )
 

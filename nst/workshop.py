@@ -175,10 +175,11 @@ class Workshop:
         """The visitor's jobs, the latest first."""
         owner = owner_of(visitor)
         with self._news:
-            present = [task for task in self._tasks.values() if isinstance(task, Job)]
-        cards = {card.id: card for card in (self.archive.cards(owner) if self.archive else [])}
-        cards |= {job.id: Card.of(job) for job in present if job.id.startswith(owner)}
-        return sorted(cards.values(), key=lambda card: card.created, reverse=True)
+            jobs = [task for task in self._tasks.values() if isinstance(task, Job)]
+        cards = [Card.of(job) for job in jobs if job.id.startswith(owner)]
+        if self.archive:
+            cards += self.archive.cards(owner, {card.id for card in cards})
+        return sorted(cards, key=lambda card: card.created, reverse=True)
 
     def card_of(self, id: str) -> Card | None:
         """The card of a job, also of one that is damaged."""
