@@ -10,7 +10,6 @@ import contextlib
 import logging
 import os
 import signal
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -47,6 +46,7 @@ from page.publishing import SignInGuard, add_publishing
 from page.scratch import Scratch
 from page.sheets import add_sheet
 from page.studio import Studio
+from page.upload_folder import upload_folder
 from page.watching import AT_ONCE, Tabs
 
 MAX_WAITING = 500  # events in Gradio's queue; pictures wait in the workshop's own line
@@ -269,12 +269,12 @@ def launch_options(
     }
 
 
-def uploads_folder() -> contextlib.AbstractContextManager[str]:
+def uploads_folder() -> contextlib.AbstractContextManager[str | Path]:
     """Where uploads and previews are: a folder of this page's own, gone at the end, unless the
     environment names one. Gradio's usual one is for all its programs."""
     if chosen := os.environ.get("GRADIO_TEMP_DIR"):
         return contextlib.nullcontext(chosen)
-    return tempfile.TemporaryDirectory(prefix="nst-")
+    return upload_folder()
 
 
 def is_our_business(record: logging.LogRecord) -> bool:
@@ -297,11 +297,15 @@ if __name__ == "__main__":
     else:
         seconds_per_pixel(load_network())  # before the first visitor waits for it
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite end, like Ctrl+C
-    with uploads_folder() as os.environ["GRADIO_TEMP_DIR"]:
+    with uploads_folder() as folder:
+        os.environ["GRADIO_TEMP_DIR"] = str(folder)
         workshop, shelf, gallery = open_workshop(), open_shelf(), open_gallery()
         try:
             demo = build_demo(workshop, shelf, gallery)
-            demo.launch(**launch_options(demo, workshop, shelf, gallery))
+            try:
+                demo.launch(**launch_options(demo, workshop, shelf, gallery))
+            finally:
+                demo.close(verbose=False)  # streams too: nothing is written for them any more
         finally:
             workshop.close()
     if not shelf.is_settled.is_set():

@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from PIL import Image
 
 from nst import TransferSettings, TransferStep, load_image, transfer_style
 from nst.transfer import Moment
+
+Pictures = tuple[Image.Image, Image.Image]  # the photo and the painting
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PAIRS = (
@@ -56,7 +58,7 @@ def main() -> None:
             measure(f"{content}, {style}", pictures, settings)
 
 
-def measure(pair: str, pictures: Sequence[Image.Image], settings: TransferSettings) -> None:
+def measure(pair: str, pictures: Pictures, settings: TransferSettings) -> None:
     """Print all rows of a pair and an optimiser."""
 
     def row(run: str, J: float, beside: float) -> None:
@@ -77,7 +79,7 @@ def measure(pair: str, pictures: Sequence[Image.Image], settings: TransferSettin
 
 
 def in_portions(
-    pictures: Sequence[Image.Image],
+    pictures: Pictures,
     settings: TransferSettings,
     first: int,
     each: int,
@@ -94,9 +96,7 @@ def in_portions(
         count = min(settings.iterations, count + each)
 
 
-def edited(
-    pictures: Sequence[Image.Image], settings: TransferSettings, *, edits: int = EDITS
-) -> float:
+def edited(pictures: Pictures, settings: TransferSettings, *, edits: int = EDITS) -> float:
     """Return J, under the last β, of a run whose β goes from 1 to 4 in so many equal factors."""
     begin, at = None, EDITS_BEGIN
     for number in range(edits + 1):

@@ -111,6 +111,7 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     settings = TransferSettings(**given)
 
     from nst import load_image  # after --help: torch takes seconds
+    from nst.provenance import provenance_of
     from nst.recipe import new_recipe, read_recipe, repaint
     from nst.transfer import load_network, pick_device
 
@@ -119,15 +120,14 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     fresh = new_recipe(content, styles, settings, device)
     recipe = fresh if options.recipe is None else _load(read_recipe, options.recipe)
     steps = repaint(recipe, content, styles, device=device)
-    for difference in recipe.differences(fresh):
-        print(f"nst: {difference}; the result may differ", file=sys.stderr)
     check_space(output, _largest_png(content, recipe))
-    load_network(recipe.settings, device)
+    network = load_network(recipe.settings, device)
+    here = provenance_of(network.device, network.dtype)
+    fresh = dataclasses.replace(fresh, provenance=(here,))
+    for difference in recipe.differences(fresh) if options.recipe is not None else ():
+        print(f"nst: {difference}; the result may differ", file=sys.stderr)
     passages, step = _paint(steps, options, stop)
-    done = recipe.painted_until(passages, step.iteration)
-    used = dataclasses.replace(
-        done, content=fresh.content, styles=fresh.styles, device=device, software=fresh.software
-    )
+    used = recipe.painted_until(passages, step.iteration).painted_again(fresh)
     _write(output, step, used, content, styles, stop)
     if stop.is_made:
         print(

@@ -6,31 +6,45 @@
     frames/        small pictures of the way, for the timelapse
     thumbnail.jpg
 
-Every file is written whole or not at all; folders are private to the server's user. Knows files;
-nothing of lines or pages.
+Every file is written whole or not at all; folders are private to the server's user. What is read is
+checked by `nst.job_record`: a damaged job is a card that says so, and never an exception. Knows
+files; nothing of lines or pages.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import logging
 import re
 import shutil
-from collections.abc import Set
+import stat
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 
 from nst.clock import now
 from nst.images import fit, jpeg_bytes, save_png, whole_file
+from nst.job_record import (
+    MOST_JPEG,
+    MOST_JSON,
+    MOST_PNG,
+    STEP_FIGURES,
+    DamagedError,
+    JobRecord,
+    figures_of,
+    is_file,
+    parse_record,
+    read_file,
+    read_picture,
+)
 from nst.jobs import Job, State
-from nst.recipe import KEYWORD, Recipe, parse_recipe, read_recipe
-from nst.transfer import Moment, TransferStep
+from nst.memory import Latest
+from nst.recipe import KEYWORD, Ingredient, Recipe, RecipeError, parse_recipe, read_recipe
+from nst.transfer import Moment
 
 log = logging.getLogger("nst.archive")
 
@@ -39,7 +53,7 @@ QUICK = 1  # PNG compression of what the server alone reads
 THUMBNAIL_SIDE = 320  # pixels
 FRAME_SIDE = 720
 MOST_FRAMES = 120  # beyond, every other one is dropped and half as many are added
-STEP_FIGURES = tuple(name for name in TransferStep.__dataclass_fields__ if name != "pixels")
+MOST_CARDS = 5000  # remembered, so that a gallery need not read what has not changed
 
 
 @dataclass(frozen=True)
@@ -52,6 +66,7 @@ class Card:
     iteration: int
     total: int
     changed: float = field(default=0.0, compare=False)  # when the state did, last
+    is_damaged: bool = False  # its files cannot be read; it can only be deleted
 
     @staticmethod
     def of(job: Job) -> Card:
@@ -66,13 +81,17 @@ class Archive:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._cards: Latest[str, tuple[object, Card]] = Latest(MOST_CARDS)  # by id, with a mark
 
     def save(self, job: Job) -> None:
         """Write what has changed since the last time."""
         with job.lock:
-            recipe, moment, record = job.recipe().to_text(), job.moment, _record(job)
+            written, moment, record = job.recipe(), job.moment, _record(job)
             inputs = {"content": job.content}
             inputs |= {f"style-{index}": style for index, style in enumerate(job.styles)}
+            steps = list(job.steps)
+        recipe = written.to_text()
+        record |= {"figures": STEP_FIGURES, "steps": list(map(figures_of, steps))}
         home = self._make_home(job.id)
         for name, image in inputs.items():
             if not (home / f"{name}.png").exists():
@@ -86,49 +105,97 @@ class Archive:
         _write(text, home / "job.json")
 
     def load(self, id: str) -> Job | None:
-        """The job as it was saved last; one that was live then was interrupted since."""
+        """The job as it was saved last; one that was live then was interrupted since. None where
+        there is none, or it is damaged, which its card says from then on."""
         if not ID.fullmatch(id) or not self._home(id).is_dir():
             return None
+        mark = self._mark(id)
         try:
             return self._load(id)
-        except Exception as error:  # Pillow raises nearly anything on damaged data
-            log.warning("a job on disk cannot be read: %s", type(error).__name__)
+        except (DamagedError, RecipeError, OSError) as error:
+            log.warning("a job on disk cannot be read: %s", error_text(error))
+            self._cards.keep(id, (mark, self._damaged_card(id)))
             return None
 
     def _load(self, id: str) -> Job:
         home = self._home(id)
-        record = json.loads((home / "job.json").read_bytes())
+        record = parse_record(read_file(home / "job.json", MOST_JSON))
         recipe, moment = _latest(home, record)
-        styles = [_open(home / f"style-{index}.png") for index in range(len(recipe.styles))]
-        job = Job(_open(home / "content.png"), styles, recipe.settings, id=id)
+        content, *styles = [
+            _input(home / f"{name}.png", ingredient)
+            for name, ingredient in [
+                ("content", recipe.content),
+                *((f"style-{index}", style) for index, style in enumerate(recipe.styles)),
+            ]
+        ]
+        known = [recipe.content, *recipe.styles]
+        job = Job(content, styles, recipe.settings, id=id, ingredients=known)
         job.passages, job.moment = list(recipe.passages), moment
-        _restore(job, record)
-        job.frames = [index for index in job.frames if self.frame_file(id, index).is_file()]
+        job.provenance = list(recipe.provenance)
+        job.created, job.changed, job.seconds = record.created, record.changed, record.seconds
+        job.state, job.note, job.steps = record.state_after_restart, record.note, record.steps
+        job.frames = [
+            index
+            for index in record.frames
+            if index < len(job.steps) and is_file(self.frame_file(id, index))
+        ]
         return job
 
-    def cards(self, owner: str) -> list[Card]:
-        """The jobs whose ids begin with `owner`, from their records alone."""
-        cards = []
-        for record_file in self.folder.glob(f"{owner}-*/job.json"):
-            try:
-                record = json.loads(record_file.read_bytes())
-                cards.append(
-                    Card(
-                        id=record_file.parent.name,
-                        created=float(record["created"]),
-                        changed=float(record["changed"]),
-                        state=_state_after_restart(record),
-                        iteration=int(record["iteration"]),
-                        total=int(record["total"]),
-                    )
-                )
-            except Exception:  # damaged; the log has a line when somebody opens it
-                continue
-        return cards
+    def cards(self, owner: str, but: Set[str] = frozenset()) -> list[Card]:
+        """The jobs whose ids begin with `owner`, `but` for some, from their records alone; only
+        those that have changed are read again."""
+        ids = [id for id in self.ids() if id.startswith(f"{owner}-") and id not in but]
+        return [card for id in ids if (card := self.card(id))]
 
-    def forget(self, id: str) -> None:
-        """Delete all of a job."""
+    def card(self, id: str) -> Card | None:
+        """The card of a job; None where there is none, or it was only begun to be written."""
+        mark = self._mark(id)
+        if mark is None:
+            return None
+        known = self._cards.get(id)
+        if known is None or known[0] != mark:
+            known = self._cards.keep(id, (mark, self._read_card(id)))
+        return known[1]
+
+    def _read_card(self, id: str) -> Card:
+        home = self._home(id)
+        try:
+            data = read_file(home / "job.json", MOST_JSON)
+            record = parse_record(data, with_steps=False)
+        except (DamagedError, OSError):
+            return self._damaged_card(id)
+        is_whole = is_file(home / "content.png") and is_file(home / "style-0.png")
+        return Card(
+            id=id,
+            created=record.created,
+            changed=record.changed,
+            state=record.state_after_restart,
+            iteration=record.iteration,
+            total=record.total,
+            is_damaged=not is_whole,
+        )
+
+    def _damaged_card(self, id: str) -> Card:
+        when = min(max(_changed(self._home(id)), 0.0), now())
+        return Card(id, when, State.FAILED, 0, 0, when, is_damaged=True)
+
+    def _mark(self, id: str) -> object | None:
+        """What differs when a job's record, or a picture beside it, was written anew; None without
+        either."""
+        marks: list[tuple[int, int, int] | None] = []
+        for name in ("job.json", "picture.png", "content.png", "style-0.png"):
+            try:
+                found = (self._home(id) / name).lstat()
+            except OSError:
+                marks.append(None)
+                continue
+            marks.append((found.st_mtime_ns, found.st_size, found.st_ino))
+        return tuple(marks) if marks[0] or marks[1] else None
+
+    def forget(self, id: str) -> bool:
+        """Delete all of a job, as far as the disk lets us. Returns whether it is gone."""
         shutil.rmtree(self._home(id), ignore_errors=True)
+        return not self._home(id).exists()
 
     def file(self, id: str, name: str) -> Path:
         """Where a job's file is, or would be."""
@@ -136,7 +203,9 @@ class Archive:
 
     def ids(self) -> list[str]:
         """All jobs there are."""
-        return [path.name for path in self.folder.glob("*-*") if ID.fullmatch(path.name)]
+        with contextlib.suppress(OSError):
+            return [path.name for path in self.folder.iterdir() if ID.fullmatch(path.name)]
+        return []
 
     def add_frame(
         self, id: str, frames: list[int], index: int, picture: Image.Image, *, is_last: bool = False
@@ -157,6 +226,14 @@ class Archive:
     def frame_file(self, id: str, index: int) -> Path:
         return self._home(id) / "frames" / f"{index:06d}.jpg"
 
+    def read_frame(self, id: str, index: int) -> Image.Image | None:
+        """One of the kept moments as it was painted; None where it is gone or damaged."""
+        path = self.frame_file(id, index)
+        try:
+            return read_picture(read_file(path, MOST_JPEG), path.name, "JPEG")
+        except (DamagedError, OSError):
+            return None
+
     def copy_frames(self, source: str, target: str) -> None:
         """Give a copy of a job the frames of the original."""
         if (self._home(source) / "frames").is_dir():
@@ -164,17 +241,23 @@ class Archive:
                 self._home(source) / "frames", self._home(target) / "frames", dirs_exist_ok=True
             )
 
-    def sweep(self, kept: float, most_bytes: int, spare: Set[str]) -> list[str]:
+    def sweep(
+        self,
+        kept: float,
+        most_bytes: int,
+        spare: Set[str],
+        delete: Callable[[str], bool] | None = None,
+    ) -> list[str]:
         """Delete jobs not changed for `kept` seconds, and beyond `most_bytes` the oldest first; but
-        none of `spare`. Returns the ids that are gone."""
-        total, gone = 0, []
+        none of `spare`. `delete` stands for `forget`, and tells whether the job is gone. Returns
+        the ids that are."""
+        total, old = 0, []
         for home in sorted(map(self._home, self.ids()), key=_changed, reverse=True):
             total += _size(home)
             is_old = now() - _changed(home) > kept
             if (is_old or total > most_bytes) and home.name not in spare:
-                shutil.rmtree(home, ignore_errors=True)
-                gone.append(home.name)
-        return gone
+                old.append(home.name)
+        return [id for id in old if (delete or self.forget)(id)]
 
     def _make_home(self, id: str) -> Path:
         home = self._home(id)
@@ -199,39 +282,36 @@ def _record(job: Job) -> dict[str, Any]:
         "total": card.total,
         "seconds": job.seconds,
         "frames": job.frames,
-        "steps": [[getattr(step, name) for name in STEP_FIGURES] for step in job.steps],
     }
 
 
-def _restore(job: Job, record: dict[str, Any]) -> None:
-    """The reverse of `_record`."""
-    job.created, job.changed = float(record["created"]), float(record["changed"])
-    job.seconds = float(record["seconds"])
-    job.state, job.note = _state_after_restart(record), str(record["note"])
-    job.frames = [int(index) for index in record["frames"]]
-    job.steps = [
-        TransferStep(**dict(zip(STEP_FIGURES, values, strict=True)), pixels=torch.empty(0))
-        for values in record["steps"]
-    ]
+def is_id(text: str) -> bool:
+    """Whether a job can be called so."""
+    return ID.fullmatch(text) is not None
 
 
-def _state_after_restart(record: dict[str, Any]) -> State:
-    state = State(record["state"])
-    return State.INTERRUPTED if state.is_live else state
+def error_text(error: Exception) -> str:
+    """What a log may tell of an error: no path."""
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return str(error)
 
 
-def _latest(home: Path, record: dict[str, Any]) -> tuple[Recipe, Moment | None]:
+def _latest(home: Path, record: JobRecord) -> tuple[Recipe, Moment | None]:
     """The picture's own recipe tells how far it is, whatever else was written since."""
-    if not (home / "picture.png").exists():
-        return parse_recipe(record["recipe"]), None
-    data = (home / "picture.png").read_bytes()  # once: another one may take its place
+    try:
+        data = read_file(home / "picture.png", MOST_PNG)  # once: another one may take its place
+    except FileNotFoundError:
+        return parse_recipe(record.recipe), None
     recipe = read_recipe(data)
-    return recipe, Moment(_open(io.BytesIO(data)), recipe.iterations)
+    return recipe, Moment(read_picture(data, "picture.png"), recipe.iterations)
 
 
-def _open(source: Path | io.BytesIO) -> Image.Image:
-    with Image.open(source, formats=("PNG",)) as image:
-        return image.convert("RGB")
+def _input(path: Path, ingredient: Ingredient) -> Image.Image:
+    image = read_picture(read_file(path, MOST_PNG), path.name)
+    if image.size != (ingredient.width, ingredient.height):
+        raise DamagedError(f"{path.name} is not the picture that the recipe names")
+    return image
 
 
 def _save_quickly(image: Image.Image, path: Path, recipe: str | None = None) -> None:
@@ -258,4 +338,10 @@ def _changed(home: Path) -> float:
 
 
 def _size(home: Path) -> int:
-    return sum(path.stat().st_size for path in home.rglob("*") if path.is_file())
+    """Bytes on disk of a job's files, but for those that are just going."""
+    total = 0
+    for path in home.rglob("*"):
+        with contextlib.suppress(OSError):
+            found = path.lstat()
+            total += found.st_size if stat.S_ISREG(found.st_mode) else 0
+    return total

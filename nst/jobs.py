@@ -23,10 +23,11 @@ from PIL import Image
 from nst.color import dial_colors
 from nst.memory import has_run_out
 from nst.objective import targets
-from nst.recipe import MOST_PASSAGES, MOST_STYLES, Ingredient, Passage, Recipe, software
+from nst.provenance import UNKNOWN, Provenance
+from nst.recipe import MOST_PASSAGES, MOST_STYLES, Ingredient, Passage, Recipe
 from nst.settings import SettingsError, TransferSettings, options
 from nst.sheet import Grid, paint_sheet
-from nst.transfer import Engine, Moment, TransferStep, run_device, transfer_style
+from nst.transfer import Engine, Moment, TransferStep, transfer_style
 from nst.weights import WeightsError
 from nst.zerogpu import GPUError
 
@@ -163,7 +164,10 @@ class Job(Task):
 
     `content` and `styles` are RGB pictures; `styles` grows when the painting is swapped, and each
     passage says which of them it uses. `moment` is the latest picture, `steps` the figures of every
-    iteration without pixels; both are replaced or appended to, never changed.
+    iteration without pixels; both are replaced or appended to, never changed. `provenance` holds
+    what painted the passages, which name them by index. The pictures are hashed when the job is
+    made, which takes a while for large ones; `ingredients`, of the content and then of each style,
+    spare that where they are known.
     """
 
     def __init__(
@@ -175,6 +179,7 @@ class Job(Task):
         visitor: str = "",
         id: str | None = None,
         engine: Engine = transfer_style,
+        ingredients: Sequence[Ingredient] = (),
     ) -> None:
         super().__init__(visitor, id)
         self.content = content
@@ -189,7 +194,9 @@ class Job(Task):
         self._wish: Wish | None = None
         self._is_bare = False  # nothing was painted under the last passage yet
         self._is_lightened = False  # memory ran out, and what is remembered was thrown away
-        self._ingredients: dict[int, Ingredient] = {}
+        self.provenance: list[Provenance] = []
+        known = list(ingredients) or [Ingredient.of(image) for image in (content, *styles)]
+        self._content_ingredient, self._style_ingredients = known[0], known[1:]
 
     @property
     def bytes(self) -> int:
@@ -215,6 +222,12 @@ class Job(Task):
         return [self.styles[index] for index in self.passages[-1].styles]
 
     @property
+    def ingredients(self) -> list[Ingredient]:
+        """Those of the content and then of each style."""
+        with self.lock:
+            return [self._content_ingredient, *self._style_ingredients]
+
+    @property
     def course(self) -> tuple[Passage, ...]:
         """The passages that led to the present picture; the latest may not have begun yet."""
         with self.lock:
@@ -235,7 +248,7 @@ class Job(Task):
         present = self.passages[-1]
         if wish.painting is None and self._wish:
             wish = replace(self._wish, settings=wish.settings)
-        in_force = [self._ingredient(painting) for painting in self.paintings]
+        in_force = [self._style_ingredients[index] for index in present.styles]
         if wish.ingredient and [wish.ingredient] == in_force:
             wish = Wish(wish.settings)
         self.dial(wish.settings.colors)
@@ -269,10 +282,17 @@ class Job(Task):
     def copy(self, visitor: str) -> Job:
         """An ended twin with an id of its own, to be taken elsewhere from here."""
         with self.lock:
-            twin = Job(self.content, self.styles, self.settings, visitor=visitor)
+            twin = Job(
+                self.content,
+                self.styles,
+                self.settings,
+                visitor=visitor,
+                ingredients=self.ingredients,
+            )
             twin.engine = self.engine
             twin.passages, twin.steps = list(self.passages), list(self.steps)
             twin.moment, twin.colors = self.moment, self.colors
+            twin.provenance = list(self.provenance)
             twin.frames, twin.seconds = list(self.frames), self.seconds
             twin._is_bare = self._is_bare
             twin.state = State.STOPPED
@@ -289,13 +309,12 @@ class Job(Task):
         """How the present picture came about."""
         with self.lock:
             return Recipe(
-                content=self._ingredient(self.content),
-                styles=tuple(self._ingredient(style) for style in self.styles),
+                content=self._content_ingredient,
+                styles=tuple(self._style_ingredients),
                 passages=self.course,
                 iterations=self.moment.iteration if self.moment else 0,
                 colors=self.colors,
-                device=run_device(),
-                software=software(),
+                provenance=tuple(self.provenance),
             )
 
     def _pieces(self) -> Iterator[TransferStep]:
@@ -381,11 +400,19 @@ class Job(Task):
             moment = step.moment
             with self.lock:
                 self.moment, self._is_bare = moment, False
+                self._note_provenance(step.provenance or UNKNOWN)
                 self.seconds = elapsed
                 self.steps += figures
                 self.version += 1
             yield figures[-1]
             figures = []
+
+    def _note_provenance(self, provenance: Provenance) -> None:
+        """Record what paints the present passage."""
+        if provenance not in self.provenance:
+            self.provenance.append(provenance)
+        index = self.provenance.index(provenance)
+        self.passages[-1] = replace(self.passages[-1], painted_by=index)
 
     def _check_progress(self) -> None:
         """An engine may end early, and the next passage goes on from there; but not for ever."""
@@ -409,17 +436,12 @@ class Job(Task):
     def _index_of(self, wish: Wish) -> int:
         """Where the wish's painting is among the job's, which it joins when it is new."""
         assert wish.painting is not None
-        for index, style in enumerate(self.styles):
-            if self._ingredient(style) == wish.ingredient:
-                return index
+        assert wish.ingredient is not None
+        if wish.ingredient in self._style_ingredients:
+            return self._style_ingredients.index(wish.ingredient)
         self.styles.append(wish.painting)
+        self._style_ingredients.append(wish.ingredient)
         return len(self.styles) - 1
-
-    def _ingredient(self, image: Image.Image) -> Ingredient:
-        """Worked out once for each of the job's pictures; a large one takes a while."""
-        if id(image) not in self._ingredients:
-            self._ingredients[id(image)] = Ingredient.of(image)
-        return self._ingredients[id(image)]
 
 
 class Sheet(Task):
@@ -458,6 +480,7 @@ class Sheet(Task):
         job = Job(self.content, self.styles, small, visitor=visitor)
         job.moment = Moment(tile.image, tile.iteration)
         job.steps = [tile.without_pixels()]
+        job.provenance = [tile.provenance or UNKNOWN]
         job.state = State.STOPPED
         _, most = options()["iterations"].range
         total = min(tile.iteration + settings.iterations, int(most))

@@ -16,7 +16,8 @@ class Limits:
     waiting_of_source: int = 12  # the same, from one network
     wait: float = 1800.0  # seconds that the last in line may expect to wait
     deference: float = 600.0  # seconds by which a visitor's further pictures give way, at most
-    pictures: int = 2_000_000_000  # bytes in memory, of all tasks; those that have ended give way
+    pictures: int = 1_700_000_000  # bytes in memory, of all tasks; those that have ended give way
+    opened: int = 300_000_000  # the same, of uploads opened last: two of the largest there are
     chores: int = 8  # to be done while nobody waits
     grace: float = 300.0  # seconds that a job goes on with nobody watching
     grace_in_line: float = 30.0  # the same while others wait

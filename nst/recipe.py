@@ -3,18 +3,24 @@
 Knows settings, hashes and JSON; nothing of jobs or pages. The text chunk `nst-recipe` holds one
 object:
 
-    version     1
-    software    {"nst": "0.1.0", "torch": "2.14.1"}
-    device      "cpu", "cuda" or "mps"
+    version     2
     content     {"sha256": of `hash_of`, "width": px, "height": px}
     styles      the same of every painting that was used
     passages    [{"iteration": where it begins, "settings": {name: value}, "styles": [index, …],
-                "continues": whether with what the optimiser had learned}, …]
+                "continues": whether with what the optimiser had learned,
+                "painted_by": index}, …]
     iterations  done in all
     colors      the colour dial, −1 … 1
+    provenance  [{"device": "cpu", "cuda" or "mps", "processor": "AVX512" or a GPU's name,
+                "precision": "float32" or "bfloat16", "threads": on a CPU,
+                "software": {"nst": "0.2.0", "torch": "2.14.1"}}, …], one for each way in which
+                passages were painted
 
 Each passage goes on from the 8-bit picture of the one before, or, where it continues, from where
 the optimiser stood. No names, paths or dates.
+
+Version 1 is read as well: it has `device` and `software` in place of `provenance`, those of the
+process that wrote the recipe, and no passage of it continues.
 """
 
 from __future__ import annotations
@@ -23,24 +29,24 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 
-from nst import __version__
 from nst.images import hash_of, png_bytes
+from nst.provenance import Provenance
 from nst.settings import MOST_STYLES as MOST_STYLES
 from nst.settings import SettingsError, TransferSettings
 from nst.transfer import Moment, TransferStep, transfer_style
 
 KEYWORD = "nst-recipe"
-VERSION = 1
+VERSION = 2
 MOST_PASSAGES = 1000
 MOST_ITERATIONS = 1_000_000
+MOST_THREADS = 100_000
 MAX_BYTES = 50_000_000  # of a PNG that is read for its recipe
 MAX_TEXT = 2_000_000  # characters
 MOST_CHUNKS = 10_000  # before the pixels
@@ -61,6 +67,7 @@ class Passage:
     settings: TransferSettings
     styles: tuple[int, ...] = (0,)  # which of the paintings
     continues: bool = False  # with what the optimiser had learned, not from the picture alone
+    painted_by: int = 0  # which of the recipe's provenances
 
 
 @dataclass(frozen=True)
@@ -85,8 +92,7 @@ class Recipe:
     passages: tuple[Passage, ...]
     iterations: int
     colors: float
-    device: str
-    software: Mapping[str, str]
+    provenance: tuple[Provenance, ...] = ()  # none before anything is painted
 
     def __post_init__(self) -> None:
         begins = [passage.iteration for passage in self.passages]
@@ -102,6 +108,9 @@ class Recipe:
             range(len(self.styles))
         ):
             raise RecipeError("The recipe names a painting that it does not have.")
+        painters = {passage.painted_by for passage in self.passages}
+        if (self.provenance or self.iterations) and max(painters) >= len(self.provenance):
+            raise RecipeError("The recipe does not tell what painted each of its passages.")
 
     @property
     def ends(self) -> list[int]:
@@ -134,17 +143,29 @@ class Recipe:
             differ.append("the photo is not the recipe's")
         if self.styles != present.styles:
             differ.append("the paintings are not the recipe's")
-        if (self.device, self.software) != (present.device, present.software):
-            differ.append("the recipe was written by other software or on another device")
-        return differ
+        used = {passage.painted_by for passage in self.passages}
+        subject = "the recipe" if len(used) == 1 else "a part of the recipe"
+        for here in present.provenance[:1]:
+            for index in sorted(used):
+                differ += self.provenance[index].differences(here, subject)
+        return list(dict.fromkeys(differ))
+
+    def painted_again(self, present: Recipe) -> Recipe:
+        """Return the recipe of the picture that following this one gave: with the pictures of
+        `present`, and all of it painted by what that names."""
+        return replace(
+            self,
+            content=present.content,
+            styles=present.styles,
+            passages=tuple(replace(passage, painted_by=0) for passage in self.passages),
+            provenance=present.provenance,
+        )
 
     def to_text(self) -> str:
         """The chunk's text, ASCII."""
         return json.dumps(
             {
                 "version": VERSION,
-                "software": dict(self.software),
-                "device": self.device,
                 "content": vars(self.content),
                 "styles": [vars(style) for style in self.styles],
                 "passages": [
@@ -153,11 +174,15 @@ class Recipe:
                         "settings": passage.settings.to_json(),
                         "styles": list(passage.styles),
                         "continues": passage.continues,
+                        "painted_by": passage.painted_by,
                     }
                     for passage in self.passages
                 ],
                 "iterations": self.iterations,
                 "colors": self.colors,
+                "provenance": [
+                    {**vars(each), "software": dict(each.software)} for each in self.provenance
+                ],
             },
             separators=(",", ":"),
         )
@@ -166,11 +191,6 @@ class Recipe:
 def signed_png(picture: Image.Image, recipe: Recipe) -> bytes:
     """The picture as it is delivered: a PNG with its recipe, and nothing else, in its text."""
     return png_bytes(picture, {KEYWORD: recipe.to_text()})
-
-
-def software() -> dict[str, str]:
-    """The versions that a recipe records."""
-    return {"nst": __version__, "torch": str(torch.__version__).partition("+")[0]}
 
 
 def read_recipe(source: str | os.PathLike[str] | bytes) -> Recipe:
@@ -200,17 +220,21 @@ def parse_recipe(text: str) -> Recipe:
 
 
 def new_recipe(
-    content: Image.Image, styles: Sequence[Image.Image], settings: TransferSettings, device: str
+    content: Image.Image,
+    styles: Sequence[Image.Image],
+    settings: TransferSettings,
+    provenance: Provenance | str,
 ) -> Recipe:
-    """The recipe of a run in one go, to its end."""
+    """The recipe of a run in one go, to its end. The name of a device stands for a provenance of
+    which nothing else is known."""
+    known = Provenance(provenance) if isinstance(provenance, str) else provenance
     return Recipe(
         content=Ingredient.of(content),
         styles=tuple(map(Ingredient.of, styles)),
         passages=(Passage(0, settings, tuple(range(len(styles)))),),
         iterations=settings.iterations,
         colors=settings.colors,
-        device=device,
-        software=software(),
+        provenance=(known,),
     )
 
 
@@ -320,16 +344,17 @@ def _read(path: Path) -> bytes:
 
 
 def _recipe(data: Any) -> Recipe:
-    if _whole(data["version"], VERSION) != VERSION:
+    version = _whole(data["version"], VERSION)
+    if version < 1:
         raise KeyError("version")
+    painters = _list(data["provenance"], MOST_PASSAGES) if version > 1 else [data]
     return Recipe(
         content=_ingredient(data["content"]),
         styles=tuple(_ingredient(style) for style in _list(data["styles"], MOST_STYLES)),
         passages=tuple(_passage(each) for each in _list(data["passages"], MOST_PASSAGES)),
         iterations=_whole(data["iterations"], MOST_ITERATIONS),
         colors=TransferSettings.from_json({"colors": data["colors"]}).colors,
-        device=_word(data["device"]),
-        software={_word(name): _word(version) for name, version in data["software"].items()},
+        provenance=tuple(map(_provenance, painters)),
     )
 
 
@@ -339,6 +364,19 @@ def _passage(data: Any) -> Passage:
         settings=TransferSettings.from_json(data["settings"]),
         styles=tuple(_whole(index, MOST_STYLES) for index in _list(data["styles"], MOST_STYLES)),
         continues=_flag(data.get("continues", False)),
+        painted_by=_whole(data.get("painted_by", 0), MOST_PASSAGES),
+    )
+
+
+def _provenance(data: Any) -> Provenance:
+    """From its own object, or from that of a whole recipe of version 1."""
+    software = data["software"].items()
+    return Provenance(
+        device=_word(data["device"]),
+        processor=_word_or_nothing(data.get("processor", "")),
+        precision=_word_or_nothing(data.get("precision", "")),
+        threads=_whole(data.get("threads", 0), MOST_THREADS),
+        software={_word(name): _word(version) for name, version in software},
     )
 
 
@@ -375,6 +413,10 @@ def _word(value: Any) -> str:
     if not isinstance(value, str) or not WORD.fullmatch(value):
         raise TypeError("a word")
     return value
+
+
+def _word_or_nothing(value: Any) -> str:
+    return "" if value == "" else _word(value)
 
 
 def _is_number(value: Any) -> bool:

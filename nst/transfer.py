@@ -24,6 +24,7 @@ from nst.images import fit, to_image, to_tensor
 from nst.minimization import Point, RunState, minimize
 from nst.objective import Objective
 from nst.optimizers import Optimizer, long_history, make_optimizer
+from nst.provenance import Provenance, provenance_of
 from nst.settings import DEFAULTS, MOST_STYLES, TransferSettings
 from nst.style import EASED, FULL, SLIGHT, Guidance
 from nst.vgg import VGG
@@ -66,6 +67,7 @@ class TransferStep:
     elapsed: float
     remaining: float  # estimated seconds until the end
     pixels: Tensor = field(repr=False, compare=False)  # (1, 3, H, W) RGB in [0, 1]
+    provenance: Provenance | None = field(default=None, repr=False, compare=False)  # what painted
     state: RunState | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -141,6 +143,7 @@ def transfer_style(
         begin = replace(begin, state=None)
     scales = plan_scales(settings, begin)
     progress = _Progress(scales, begin.iteration if begin else 0)
+    provenance = provenance_of(network.device, network.dtype)
     change: Tensor | None = None  # what was made so far of the picture that a run starts from
     state, is_first = begin.state if begin else None, True  # of all phases
     for scale in scales:
@@ -178,7 +181,7 @@ def transfer_style(
                     reached = RunState(
                         originals, settings, guidance, optimizer.copy(), iterate.point, shown
                     )
-                    yield progress.report(best, reached)
+                    yield replace(progress.report(best, reached), provenance=provenance)
                 image = iterate.best.image
         change = image - base
 
@@ -353,11 +356,6 @@ def pick_device(name: str = "auto") -> torch.device:
     if not available[name]:
         raise ValueError(f"this machine has no {name} device")
     return torch.device(name)
-
-
-def run_device() -> str:
-    """The name of the device that runs are painted on: the best there is, or a borrowed one."""
-    return borrowed or pick_device().type
 
 
 def load_network(settings: TransferSettings = DEFAULTS, device: str = "auto") -> VGG:

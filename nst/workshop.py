@@ -12,10 +12,10 @@ import logging
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from nst.archive import Archive, Card
+from nst.archive import Archive, Card, error_text, is_id
 from nst.jobs import Job, Sheet, State, Task, owner_of, share_id
 from nst.limits import Limits
 from nst.line import BusyError, Line
@@ -45,8 +45,10 @@ class Workshop:
         self._chores: OrderedDict[str, Iterator[object]] = OrderedDict()
         self._swept = float("-inf")  # when, on the monotonic clock
         self._tasks: OrderedDict[str, Task] = OrderedDict()
-        self._disk = threading.RLock()  # before `_news`, which is before a task's lock
+        self._disk = KeyedLocks()  # one for each job; before `_news`, which is before a task's lock
         self._news = threading.Condition()
+        self._unsaved: deque[Job] = deque()  # with `_news`: admitted, and nowhere on disk yet
+        self._keeper: threading.Thread | None = None
         self._painters: list[threading.Thread] = []
         self._is_closing = threading.Event()
 
@@ -64,17 +66,16 @@ class Workshop:
                 return
             if task.state is not State.WAITING:
                 return
-            must_wait = len(self._line) >= self.limits.painters
             try:
                 self._line.join(task, seconds, source)
             except BusyError as error:
                 task.stop(str(error))
                 raise
+            finally:
+                self._save_soon(left)
             self._remember(task)
             self._wake()
-        for job in [*left, *([task] if must_wait else [])]:
-            if isinstance(job, Job):
-                self.save(job)
+            self._save_soon([task])
 
     def check_room(self, owner: str, source: str = "", size: int = 0) -> None:
         """Raises `BusyError` when there is no room in line for a task with so many bytes of
@@ -143,12 +144,15 @@ class Workshop:
                 return self._tasks[id]
         if not self.archive:
             return None
-        with self._disk:
-            task = self._tasks.get(id) or self.archive.load(id)
-            if task:
+        with self._disk.held(id):
+            with self._news:
+                if id in self._tasks:
+                    return self._tasks[id]
+            job = self.archive.load(id)
+            if job:
                 with self._news:
-                    self._remember(task)
-            return task
+                    self._remember(job)
+            return job
 
     def find_job(self, id: str) -> Job | None:
         task = self.find(id)
@@ -171,18 +175,27 @@ class Workshop:
         """The visitor's jobs, the latest first."""
         owner = owner_of(visitor)
         with self._news:
-            present = [task for task in self._tasks.values() if isinstance(task, Job)]
-        cards = {card.id: card for card in (self.archive.cards(owner) if self.archive else [])}
-        cards |= {job.id: Card.of(job) for job in present if job.id.startswith(owner)}
-        return sorted(cards.values(), key=lambda card: card.created, reverse=True)
+            jobs = [task for task in self._tasks.values() if isinstance(task, Job)]
+        cards = [Card.of(job) for job in jobs if job.id.startswith(owner)]
+        if self.archive:
+            cards += self.archive.cards(owner, {card.id for card in cards})
+        return sorted(cards, key=lambda card: card.created, reverse=True)
+
+    def card_of(self, id: str) -> Card | None:
+        """The card of a job, also of one that is damaged."""
+        with self._news:
+            task = self._tasks.get(id)
+        if isinstance(task, Job):
+            return Card.of(task)
+        return self.archive.card(id) if self.archive and is_id(id) else None
 
     def branch(self, job: Job, visitor: str) -> Job:
         """A copy of an ended job for a visitor, to be taken elsewhere."""
-        with self._disk:  # no frame comes or goes meanwhile
+        with self._disk.held(job.id):  # no frame comes or goes meanwhile
             twin = job.copy(visitor)
             self.save(twin)
             if self.archive:
-                with self._on_disk():
+                with self._on_disk(twin.id):
                     self.archive.copy_frames(job.id, twin.id)
         with self._news:
             self._remember(twin)
@@ -190,12 +203,14 @@ class Workshop:
 
     def forget(self, id: str) -> None:
         """End a job and delete all of it."""
-        with self._disk:
+        with self._news:
+            task = self._tasks.pop(id, None)
+        if task:
+            task.is_kept = False
+            task.stop()
+        with self._disk.held(id):
             with self._news:
-                task = self._tasks.pop(id, None)
-            if task:
-                task.is_kept = False
-                task.stop()
+                self._tasks.pop(id, None)  # it may have been looked at meanwhile
             if self.archive:
                 self.archive.forget(id)
 
@@ -205,8 +220,8 @@ class Workshop:
             self._is_closing.set()
             self._news.notify_all()
         end = time.monotonic() + seconds
-        for painter in self._painters:
-            painter.join(max(0.0, end - time.monotonic()))
+        for thread in [*self._painters, *([self._keeper] if self._keeper else [])]:
+            thread.join(max(0.0, end - time.monotonic()))
 
     def greet(self, owner: str) -> None:
         """A visitor is there: none of their tasks is abandoned."""
@@ -224,6 +239,38 @@ class Workshop:
         """Seconds until it is painted, as expected."""
         with self._news:
             return self._line.wait_of(task)
+
+    def wait_until_saved(self, seconds: float = 20.0) -> bool:
+        """Wait until every job that was admitted has a record on disk; false after so long."""
+        with self._news:
+            return self._news.wait_for(lambda: not self._unsaved, seconds)
+
+    def _save_soon(self, tasks: Sequence[Task]) -> None:
+        """Save jobs in a thread of their own: whoever asks for one need not wait for the disk.
+        With `_news` held."""
+        jobs = [task for task in tasks if isinstance(task, Job) and task.is_kept]
+        if not self.archive or not jobs:
+            return
+        self._unsaved.extend(jobs)
+        if self._keeper is None:
+            self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
+            self._keeper.start()
+
+    def _keep(self) -> None:
+        """Save what is unsaved, until there is nothing."""
+        while True:
+            with self._news:
+                if not self._unsaved:
+                    self._keeper = None
+                    return
+                job = self._unsaved[0]
+            try:
+                self.save(job)
+            except Exception:
+                log.exception("a job could not be saved")
+            with self._news:
+                self._unsaved.popleft()
+                self._news.notify_all()
 
     def _wake(self) -> None:
         self._news.notify_all()
@@ -300,7 +347,7 @@ class Workshop:
 
     def _add_frame(self, job: Job, *, is_last: bool = False) -> None:
         if self.archive and job.moment:
-            with self._on_disk():
+            with self._on_disk(job.id):
                 if job.is_kept:
                     index, picture = len(job.steps) - 1, job.moment.picture
                     job.frames = self.archive.add_frame(
@@ -310,7 +357,7 @@ class Workshop:
     def save(self, job: Job) -> None:
         """Write a job to disk as it is now; a disk that cannot take it is only logged."""
         if self.archive:
-            with self._on_disk():
+            with self._on_disk(job.id):
                 if job.is_kept:
                     self.archive.save(job)
 
@@ -319,25 +366,56 @@ class Workshop:
         if not self.archive or time.monotonic() - self._swept < SWEEP_AT_MOST_EVERY:
             return
         self._swept = time.monotonic()
-        with self._on_disk():
+        with self._news:
+            live = {task.id for task in self._tasks.values() if task.state.is_live}
+        self.archive.sweep(self.limits.kept, self.limits.bytes, live, self._delete_ended)
+
+    def _delete_ended(self, id: str) -> bool:
+        """Delete a job from disk and from memory, unless it is painted on by now."""
+        assert self.archive
+        with self._disk.held(id):
             with self._news:
-                live = {task.id for task in self._tasks.values() if task.state.is_live}
-            gone = self.archive.sweep(self.limits.kept, self.limits.bytes, spare=live)
-            with self._news:
-                for id in gone:
-                    self._tasks.pop(id, None)
+                task = self._tasks.get(id)
+                if task and task.state.is_live:
+                    return False
+                self._tasks.pop(id, None)
+            return self.archive.forget(id)
 
     def _tidy(self) -> Iterator[None]:
         self.sweep()
         yield
 
     @contextlib.contextmanager
-    def _on_disk(self) -> Iterator[None]:
-        """Alone with the disk, so that an older state never takes the place of a newer one. A disk
-        that is full or read-only must not end a run."""
-        with self._disk:
+    def _on_disk(self, id: str) -> Iterator[None]:
+        """Alone with a job's files, so that an older state never takes the place of a newer one;
+        other jobs, and whoever only looks, wait for nothing. A disk that is full or read-only must
+        not end a run."""
+        with self._disk.held(id):
             try:
                 yield
             except OSError as error:
-                reason = error.strerror or type(error).__name__
-                log.warning("a job could not be kept on disk: %s", reason)
+                log.warning("a job could not be kept on disk: %s", error_text(error))
+
+
+class KeyedLocks:
+    """A reentrant lock for each key in use."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._locks: dict[str, tuple[threading.RLock, int]] = {}  # and how many hold or want it
+
+    @contextlib.contextmanager
+    def held(self, key: str) -> Iterator[None]:
+        """Alone with `key` while the block lasts."""
+        with self._guard:
+            lock, users = self._locks.get(key) or (threading.RLock(), 0)
+            self._locks[key] = lock, users + 1
+        try:
+            with lock:
+                yield
+        finally:
+            with self._guard:
+                lock, users = self._locks[key]
+                self._locks[key] = lock, users - 1
+                if users == 1:
+                    del self._locks[key]

@@ -278,7 +278,7 @@ def _duration(*arguments: Any) -> int:
 
 
 def _figures(step: TransferStep) -> dict[str, Any]:
-    return {name: value for name, value in vars(step).items() if name != "pixels"}
+    return {name: value for name, value in vars(step).items() if name not in ("pixels", "state")}
 
 
 def _pixels(image: Image.Image) -> Pixels:

@@ -28,6 +28,7 @@ MORE = 30  # iterations
 GETTING_READY = "Waiting for a GPU…" if zerogpu.is_here() else "Getting ready…"
 READY = "Choose a photo and a painting, then press Stylize."
 NO_PICTURE = "Stopped before the first picture."
+NOT_YET_PAINTED = "The server was restarted before the first picture; press Stylize to paint it."
 SHARED = "A picture from a link, with its settings. Press Stylize to paint your own."
 INTERRUPTED = "The server was restarted meanwhile; this is the last state that was kept."
 
@@ -213,6 +214,8 @@ class Easel:
         """A job has ended: before and after, what can be done with it, and the figures."""
         if job.moment is None or not job.steps:
             text = job.note if job.state is State.FAILED else NO_PICTURE
+            if job.state is State.INTERRUPTED:
+                text = NOT_YET_PAINTED
             return {**self.idle(text), **self.empty()}
         steps = list(job.steps)
         return {

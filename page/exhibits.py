@@ -17,7 +17,7 @@ from gradio.components import Component
 from gradio.processing_utils import save_pil_to_cache
 from PIL import Image
 
-from nst import SettingsError, load_image
+from nst import SettingsError
 from nst.hub.gallery import Gallery
 from nst.recipe import Recipe, read_recipe
 from nst.settings import options
@@ -25,6 +25,7 @@ from page import charts
 from page.controls import Controls
 from page.easel import Easel
 from page.examples import Example, Shelf
+from page.inputs import pictures
 from page.watching import AT_ONCE, Tabs, tab_of
 
 STOP_FIRST = "A picture is being painted; stop it first, then look at another."
@@ -71,7 +72,7 @@ class Exhibits:
         async def show(
             current: str, event: gr.EventData, request: gr.Request
         ) -> AsyncIterator[Updates]:
-            if self.is_live(current):
+            if await asyncio.to_thread(self.is_live, current):
                 gr.Warning(STOP_FIRST)
                 yield {self.easel.status: gr.update()}
                 return
@@ -94,11 +95,11 @@ class Exhibits:
         if example is None or recipe is None:
             raise SettingsError(GONE)
         photo = self.shelf.example_of(recipe.content)
-        before = load_image(photo.path) if photo else None
+        before = pictures.open(str(photo.path)) if photo else None
         text = f"{example.title}. {self._missing(recipe)}"
         return {
             **self._settings_of(recipe),
-            **self.easel.exhibit(load_image(example.path), text, before),
+            **self.easel.exhibit(pictures.open(str(example.path)), text, before),
         }
 
     def _publication(self, id: str) -> Updates:
@@ -126,7 +127,8 @@ class Exhibits:
             recipe = read_recipe(path)
         except Exception as error:
             return self.easel.refusal(error)
-        text = f"The settings of that picture are back. {self._missing(recipe)}"
+        notes = [each.engine_note for each in recipe.provenance[-1:] if each.engine_note]
+        text = " ".join(["The settings of that picture are back.", *notes, self._missing(recipe)])
         return {**self._settings_of(recipe), self.easel.status: charts.message(text)}
 
     def _settings_of(self, recipe: Recipe, photo: Image.Image | None = None) -> Updates:

@@ -157,13 +157,9 @@ def film_frames(job: Job, workshop: Workshop) -> list[Image.Image]:
 
 
 def frame_picture(job: Job, index: int, workshop: Workshop) -> Image.Image | None:
-    """One of the kept moments, as it was painted."""
+    """One of the kept moments, as it was painted; None where it is gone or damaged."""
     assert workshop.archive
-    try:
-        with Image.open(workshop.archive.frame_file(job.id, index)) as frame:
-            return frame.convert("RGB")
-    except FileNotFoundError:
-        return None
+    return workshop.archive.read_frame(job.id, index)
 
 
 def missing() -> Response:

@@ -27,6 +27,7 @@ WORDS = {
     State.INTERRUPTED: "interrupted",
     State.FAILED: "failed",
 }
+DAMAGED = "damaged on the server's disk; it can only be deleted"
 
 ON_LOAD = """
 element.addEventListener("click", (event) => {
@@ -56,11 +57,13 @@ def gallery_markup(cards: Sequence[Card], kept: float) -> str:
 def _card(card: Card) -> str:
     when = time.strftime("%H:%M", time.gmtime(card.created))
     label = f"{WORDS[card.state]}, {card.iteration} of {card.total}"
-    name = html.escape(f"Picture of {when} UTC, {label}")
+    if card.is_damaged:
+        label = DAMAGED
+    name, label = html.escape(f"Picture of {when} UTC, {label}"), html.escape(label)
     address = f"studio/{card.id}/thumbnail.jpg?v={card.state.value}-{card.iteration}"
     image = (
         f'<img loading="lazy" alt="" src="{address}">'
-        if card.iteration
+        if card.iteration and not card.is_damaged
         else '<div class="blank"></div>'
     )
     return (

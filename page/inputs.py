@@ -12,10 +12,14 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from nst import ImageError, load_image
+from nst import ImageError
 from page.components import untouched_image
 from page.examples import Shelf, picker, row_markup
+from page.picture_cache import PictureCache
 from page.watching import LATEST
+
+pictures = PictureCache()
+"""Those that visitors chose, and the examples beside them."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,6 @@ def load_named(path: str | None, name: str) -> Image.Image:
     if not path:
         raise ImageError(f"Please choose a {name} first.")
     try:
-        return load_image(path)
+        return pictures.open(path)
     except ImageError as error:
         raise ImageError(f"The {name} cannot be used. {error}") from error

@@ -20,8 +20,8 @@ from gradio.processing_utils import save_file_to_cache, save_pil_to_cache
 from PIL import Image
 
 from nst import ImageError, SettingsError, TransferSettings, zerogpu
+from nst.archive import is_id
 from nst.forecast import admit
-from nst.images import hash_of
 from nst.jobs import Job, Sheet, State, owner_of, picture_bytes, share_id
 from nst.recipe import Ingredient
 from nst.settings import options
@@ -44,6 +44,7 @@ from page.watching import AT_ONCE, LATEST, Tabs, changes, is_read, tab_of
 
 NOT_SIGNED_IN = "You were not signed in with Hugging Face. Everything else works without it."
 NEXT_PHOTO = "The new photo is for the next picture: press Stylize when this one is done."
+DAMAGED = "This picture is damaged on the server's disk; it can only be deleted."
 NOTHING_TO_BRANCH = "There is no finished picture to branch from."
 PREVIEW_EVERY = 0.7  # seconds between two previews, at the least
 GALLERY_EVERY = 5.0  # seconds, while a picture is painted
@@ -295,7 +296,7 @@ class Studio:
         yield ended if is_current else {self.gallery: ended[self.gallery]}
 
     def _see_the_end(self, job: Job, visitor: str) -> Updates:
-        if job.moment is None:
+        if job.moment is None and job.state is not State.INTERRUPTED:
             self.workshop.forget(job.id)  # there is nothing to go on from
         try:
             ended = self.easel.ended(job)
@@ -364,7 +365,7 @@ class Studio:
         """Say that another photo is another picture."""
         job = self.live_job(id)
         try:
-            if job and photo and hash_of(load_named(photo, "photo")) != hash_of(job.content):
+            if job and photo and Ingredient.of(load_named(photo, "photo")) != job.ingredients[0]:
                 gr.Info(NEXT_PHOTO)
         except ValueError:
             return  # it is refused when it is to be painted
@@ -473,7 +474,7 @@ class Studio:
 
     async def follow_sheet(self, id: str, request: gr.Request) -> AsyncIterator[Any]:
         """Show a contact sheet until it is done."""
-        sheet = self.workshop.find(id) if id else None
+        sheet = await asyncio.to_thread(self.workshop.find, id) if id else None
         if not isinstance(sheet, Sheet):
             yield gr.update()
             return
@@ -523,7 +524,8 @@ class Studio:
         visitor = self._visitor(visitor, request)
         job = self.own_job(str(event.job), visitor)
         if job is None:
-            missing = self.easel.idle("This picture is no longer kept.")
+            is_there = self.workshop.card_of(str(event.job)) is not None
+            missing = self.easel.idle(DAMAGED if is_there else "This picture is no longer kept.")
             return {self.to_follow: "", **missing, self.gallery: self._gallery(visitor)}
         return self._on_easel(job)
 
@@ -537,8 +539,8 @@ class Studio:
         if job and job.id == current:
             self.tabs.turn(tab_of(request), "job")  # nobody follows it any more
             updates = {self.current: "", **self.easel.idle("Deleted."), **self.easel.empty()}
-        if job:
-            self.workshop.forget(job.id)
+        if is_owned(str(event.job), visitor):
+            self.workshop.forget(str(event.job))  # also one that is damaged
         return {**updates, self.gallery: self._gallery(visitor)}
 
     def link_now(self, values: dict[Component, Any]) -> Any:
@@ -564,8 +566,7 @@ class Studio:
             return None
 
     def own_job(self, id: str, visitor: str) -> Job | None:
-        is_own = bool(visitor) and id.startswith(owner_of(visitor))
-        return self.workshop.find_job(id) if is_own else None
+        return self.workshop.find_job(id) if is_owned(id, visitor) else None
 
     def _gallery(self, visitor: str) -> str:
         return gallery_markup(self.workshop.cards(visitor), self.workshop.limits.kept)
@@ -606,6 +607,11 @@ class Studio:
     def _refuse(self, error: Exception) -> Updates:
         """A sentence in the status and as a toast; nothing else moves."""
         return {self.to_follow: "", **self.easel.refusal(error)}
+
+
+def is_owned(id: str, visitor: str) -> bool:
+    """Whether a job of this id would be the visitor's."""
+    return bool(visitor) and is_id(id) and id.startswith(f"{owner_of(visitor)}-")
 
 
 def by_hand(*parts: Component) -> list[Any]:

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -31,6 +32,11 @@ from nst.settings import LAYER_CHANNELS, TransferSettings
 from nst.transfer import load_network
 from nst.vgg import VGG
 from nst.weights import VGGWeights
+
+if TYPE_CHECKING:
+    from gradio import Blocks
+
+    from page.studio import Studio
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
@@ -183,3 +189,25 @@ def visit(server: Server, browser: Browser) -> Iterator[Visit]:
     for context in contexts:
         context.close()
     assert errors == []
+
+
+@pytest.fixture
+def unserved_studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
+    """The page's handlers without a server: jobs are kept in `tmp_path / "jobs"`, and there are no
+    examples."""
+    from app import build_demo
+    from nst.workshop import Workshop
+    from page.examples import Shelf
+    from page.studio import Studio
+
+    studios: list[Studio] = []
+    wire = Studio.wire
+
+    def remembered(self: Studio, demo: Blocks) -> object:
+        studios.append(self)
+        return wire(self, demo)
+
+    monkeypatch.setattr(Studio, "wire", remembered)
+    (tmp_path / "metadata.jsonl").write_text("")
+    build_demo(Workshop(tmp_path / "jobs"), Shelf(tmp_path))
+    return studios[0]

@@ -16,6 +16,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
@@ -37,9 +38,11 @@ from starlette.datastructures import Headers
 import nst.recipe
 import nst.transfer
 import nst.zerogpu
-from nst.jobs import Job, State
+from nst.jobs import Job, Sheet, State
+from nst.provenance import Provenance
 from nst.recipe import Passage, parse_recipe, repaint
 from nst.settings import DEFAULTS, TransferSettings
+from nst.sheet import plan_sheet
 from nst.texture import paint_texture
 from nst.transfer import TransferStep, load_network, pick_device, transfer_style
 from nst.vgg import VGG
@@ -227,7 +230,6 @@ def test_what_is_painted_here_is_painted_on_the_cpu(painting: Image.Image) -> No
     assert nst.zerogpu.is_here()
     assert torch.cuda.is_available()  # so it seems
     assert pick_device() == torch.device("cpu")
-    assert nst.transfer.run_device() == "cuda"
     step = in_thread(lambda: next(paint_texture(painting, "relu1_1")))
     assert step.pixels.device == torch.device("cpu")
 
@@ -292,8 +294,34 @@ def test_a_job_in_one_stretch(platform: Platform, bench: Bench, job: Job) -> Non
     assert end_of(job) == (State.FINISHED, "")
     assert [step.iteration for step in job.steps] == list(range(7))
     assert job.passages == [Passage(0, SMALL)]
-    assert job.recipe().device == "cuda"
     assert_replays(job)
+
+
+def test_the_worker_tells_what_it_painted_on(platform: Platform, bench: Bench, job: Job) -> None:
+    """A GPU that this process never sees, and software that may be newer."""
+    lent = Provenance("cuda", "NVIDIA-H200", "bfloat16", 0, {"nst": "0.9.9", "torch": "2.20"})
+    engine = bench.engine
+
+    def on_a_gpu(*args: Any, **options: Any) -> Iterator[TransferStep]:
+        return (replace(step, provenance=lent) for step in engine(*args, **options))
+
+    bench.engine = on_a_gpu  # type: ignore[assignment]
+    paint(job)
+    assert end_of(job) == (State.FINISHED, "")
+    assert job.recipe().provenance == (lent,)
+    assert job.recipe().passages[0].painted_by == 0
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_contact_sheet_is_painted_on_this_processor(
+    photo: Image.Image, painting: Image.Image
+) -> None:
+    grid = plan_sheet(SMALL, "beta", "style_scale")
+    small = [[settings.replace(size=64, iterations=1) for settings in row] for row in grid]
+    sheet = Sheet(photo, [painting], small, visitor="v")
+    in_thread(lambda: list(sheet.run()))
+    (provenance,) = sheet.job_of(1, 2, SMALL, "v").recipe().provenance
+    assert (provenance.device, provenance.threads) == ("cpu", torch.get_num_threads())
 
 
 def test_pictures_come_one_by_one_when_they_are_slow(

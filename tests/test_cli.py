@@ -19,7 +19,8 @@ from PIL.PngImagePlugin import PngInfo
 from nst import TransferSettings, load_image, save_png, stylize, transfer_style
 from nst.__main__ import build_parser, main, print_bar
 from nst.color import dial_colors
-from nst.recipe import KEYWORD, Passage, Recipe, new_recipe, read_recipe, software
+from nst.provenance import Provenance
+from nst.recipe import KEYWORD, Passage, Recipe, new_recipe, read_recipe
 from nst.settings import LAYER_CHANNELS, options
 from nst.transfer import Moment
 from nst.vgg import VGG
@@ -403,8 +404,9 @@ def test_a_recipe_of_a_job_with_edits_and_two_paintings(
     *_, step = transfer_style(content, styles[:1], small)
     begin = Moment(step.image, step.iteration)
     *_, step = transfer_style(content, styles[1:], large, begin=begin)
+    assert step.provenance
     recipe = dataclasses.replace(
-        new_recipe(content, styles, large, "cpu"),
+        new_recipe(content, styles, large, step.provenance),
         passages=(Passage(0, small, (0,)), Passage(3, large, (1,))),
         colors=0.8,
     )
@@ -448,7 +450,7 @@ def test_nothing_private_is_in_the_picture(
     assert keyword == b"nst-recipe"
     assert value.isascii()
     assert set(json.loads(value)) == {
-        *("version", "software", "device", "content", "styles"),
+        *("version", "provenance", "content", "styles"),
         *("passages", "iterations", "colors"),
     }
 
@@ -484,12 +486,14 @@ def test_other_pictures_are_told_of_and_painted(
 @pytest.mark.usefixtures("tiny")
 def test_other_software_is_told_of(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments(folder)) == 0
-    recipe = dataclasses.replace(read_recipe(folder / "out.png"), software={"nst": "0.0.1"})
+    made = read_recipe(folder / "out.png")
+    old = Provenance("cpu", software={"nst": "0.0.1"})
+    recipe = dataclasses.replace(made, provenance=(old,))
     save_png(load_image(folder / "out.png"), folder / "out.png", {KEYWORD: recipe.to_text()})
     capsys.readouterr()
     assert main(again(folder, "--json")) == 0
-    assert "other software" in capsys.readouterr().err
-    assert read_recipe(folder / "again.png") == dataclasses.replace(recipe, software=software())
+    assert "written by version 0.0.1" in capsys.readouterr().err
+    assert read_recipe(folder / "again.png") == made
 
 
 @pytest.mark.usefixtures("tiny")
@@ -522,7 +526,7 @@ def test_what_cannot_be_followed_is_one_line_on_stderr(
     photo = load_image("photo.png")
     photo.save("photo.jpg")
     text = read_recipe("out.png").to_text()
-    save_png(photo, "newer.png", {KEYWORD: text.replace('"version":1', '"version":2')})
+    save_png(photo, "newer.png", {KEYWORD: text.replace('"version":2', '"version":3')})
     save_png(photo, "hostile.png", {KEYWORD: text.replace('"size":64', '"size":"<b>\\n"')})
     before = sorted(os.listdir())
     capsys.readouterr()

@@ -256,6 +256,7 @@ def paint_on_a_full_disk(folder: Path, disk: Disk, full: range) -> None:
     tiny, photo = partial(transfer_style, network=VGG(tiny_weights())), grain(80, 60)
 
     def paint(*args: Any, **options: Any) -> Iterator[TransferStep]:
+        assert workshop.wait_until_saved()  # as it was admitted
         for step in tiny(*args, **options):
             if step.iteration in full:
                 disk.fill()
@@ -272,10 +273,10 @@ def paint_on_a_full_disk(folder: Path, disk: Disk, full: range) -> None:
     assert signed_png(*job.delivered()), "it can be taken home"
     kept = Workshop(folder / "jobs").find_job(job.id)
     is_full_at_the_end, is_full_at_first = 6 in full, 0 in full
-    assert (kept is None) == (is_full_at_the_end and is_full_at_first)
-    if kept:
-        assert kept.state is (State.INTERRUPTED if is_full_at_the_end else State.FINISHED)
-        assert kept.moment
+    assert kept, "it was kept when it was admitted"
+    assert kept.state is (State.INTERRUPTED if is_full_at_the_end else State.FINISHED)
+    assert (kept.moment is None) == (is_full_at_the_end and is_full_at_first)
+    if kept.moment:
         assert kept.moment.iteration == (full.start - 1 if is_full_at_the_end else 6)
         assert kept.moment.iteration == kept.recipe().iterations
     assert not list(folder.rglob(".*")), "nothing half-written is left"

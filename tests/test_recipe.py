@@ -21,6 +21,7 @@ import nst.recipe
 from nst import TransferSettings, load_image, transfer_style
 from nst.images import hash_of, save_png
 from nst.jobs import Job
+from nst.provenance import Provenance, software
 from nst.recipe import (
     KEYWORD,
     MAX_TEXT,
@@ -34,7 +35,6 @@ from nst.recipe import (
     parse_recipe,
     read_recipe,
     repaint,
-    software,
 )
 from nst.settings import DEFAULTS, LAYER_CHANNELS
 from nst.transfer import Moment
@@ -62,11 +62,13 @@ UNUSUAL = TransferSettings(
 RECIPE = Recipe(
     content=Ingredient("0" * 64, 80, 60),
     styles=(Ingredient("1f" * 32, 50, 70), Ingredient("2e" * 32, 64, 40)),
-    passages=(Passage(0, SMALL, (0, 1)), Passage(3, UNUSUAL, (1,))),
+    passages=(Passage(0, SMALL, (0, 1)), Passage(3, UNUSUAL, (1,), painted_by=1)),
     iterations=6,
     colors=0.25,
-    device="cpu",
-    software={"nst": "0.1.0", "torch": "2.14.1"},
+    provenance=(
+        Provenance("cpu", "AVX512", "bfloat16", 2, {"nst": "0.1.0", "torch": "2.14.1"}),
+        Provenance("cuda", "NVIDIA-H100", "bfloat16", 0, {"nst": "0.1.0", "torch": "2.14.1"}),
+    ),
 )
 Pictures = Sequence[Image.Image]
 
@@ -176,7 +178,7 @@ def test_settings_of_an_older_version_have_the_usual_values() -> None:
 def test_the_chunk_is_documented_and_versioned() -> None:
     documented = re.findall(r"^    (\w+) {2,}", str(nst.recipe.__doc__), re.MULTILINE)
     assert documented == list(json.loads(RECIPE.to_text()))
-    assert json.loads(RECIPE.to_text())["version"] == 1
+    assert json.loads(RECIPE.to_text())["version"] == 2
     assert set(software()) == {"nst", "torch"}
 
 
@@ -220,12 +222,13 @@ def test_a_hash_is_that_of_the_pixels(tmp_path: Path, photo: Image.Image) -> Non
         ({}, None),
         ({"content": Ingredient("3" * 64, 80, 60)}, "the photo"),
         ({"styles": RECIPE.styles[::-1]}, "the paintings"),
-        ({"device": "cuda"}, "device"),
-        ({"software": {"nst": "0.1.0", "torch": "2.15"}}, "software"),
     ],
 )
 def test_differences_are_named(changes: dict[str, Any], reason: str | None) -> None:
-    differences = RECIPE.differences(replace(RECIPE, **changes))
+    one = replace(
+        RECIPE, passages=RECIPE.passages[:1], provenance=RECIPE.provenance[:1], iterations=3
+    )
+    differences = one.differences(replace(one, **changes))
     assert len(differences) == (reason is not None)
     assert all(str(reason) in difference for difference in differences)
 
@@ -393,7 +396,15 @@ NEVER_RIGHT: list[Any] = [
 def test_a_wrong_value_anywhere_is_refused(value: Any) -> None:
     accepted = {path for path in PLACES if assert_recipe_or_sentence(changed(path, value))}
     if value == "1":
-        assert accepted == {("device",), ("software", "nst"), ("software", "torch")}
+        words = ("device", "processor", "precision")
+        versions = (("software", "nst"), ("software", "torch"))
+        parts = {*((word,) for word in words), *versions}
+        assert accepted == {("provenance", index, *part) for index in (0, 1) for part in parts}
+    elif value == "":
+        assert {path[0] for path in accepted} == {"provenance"}
+        assert {path[-1] for path in accepted} == {"processor", "precision"}
+    elif isinstance(value, bool):
+        assert {path[-1] for path in accepted} == {"continues"}
     else:
         assert not accepted
 
@@ -403,6 +414,9 @@ def test_a_missing_part_is_refused() -> None:
         data = json.loads(RECIPE.to_text())
         del holder(data, path)[path[-1]]
         is_optional = "settings" in path[:-1] or "software" in path[:-1]
+        is_optional |= path[-1] in (
+            *("continues", "painted_by", "processor", "precision", "threads"),
+        )
         is_one_of_two = path[:3] == ("passages", 0, "styles") and len(path) == 4
         assert assert_recipe_or_sentence(json.dumps(data)) == (is_optional or is_one_of_two)
 
@@ -413,8 +427,8 @@ PASSAGE = json.loads(RECIPE.to_text())["passages"][0]
 @pytest.mark.parametrize(
     ("path", "value", "reason"),
     [
-        (["version"], 2, "newer version"),
-        (["version"], 1.5, "newer version"),
+        (["version"], 3, "newer version"),
+        (["version"], 2.5, "newer version"),
         (["version"], float("inf"), "newer version"),
         (["version"], 10**4000, "newer version"),
         (["version"], 0, "not one that is known"),
@@ -453,8 +467,12 @@ PASSAGE = json.loads(RECIPE.to_text())["passages"][0]
         (["styles", 0, "sha256"], "a" * 64 + "\n", "not one that is known"),
         (["content", "width"], -1, "not one that is known"),
         (["colors"], 1.01, "colors must be from -1 to 1"),
-        (["device"], "cpu\n", "not one that is known"),
-        (["software", "<b>"], "1", "not one that is known"),
+        (["provenance", 0, "device"], "cpu\n", "not one that is known"),
+        (["provenance", 1, "software", "<b>"], "1", "not one that is known"),
+        (["provenance", 1, "threads"], -1, "not one that is known"),
+        (["provenance"], [], "does not tell what painted"),
+        (["passages", 1, "painted_by"], 2, "does not tell what painted"),
+        (["passages", 1, "painted_by"], 10**9, "not one that is known"),
     ],
     ids=lambda value: ascii(value)[:30],
 )
@@ -498,7 +516,7 @@ def test_what_a_newer_minor_version_adds_is_passed_over() -> None:
         RECIPE.to_text().replace("cpu", "c\npu"),
         RECIPE.to_text().replace("cpu", "\\ud800"),
         RECIPE.to_text().replace("cpu", "\\u0000"),
-        RECIPE.to_text().replace('"version":1', '"version":1,"version":0'),
+        RECIPE.to_text().replace('"version":2', '"version":2,"version":0'),
     ],
     ids=lambda text: ascii(text[:16]),
 )

@@ -46,6 +46,7 @@ from starlette.types import Message, Receive, Scope, Send
 from app import build_demo
 from nst import TransferSettings, load_image
 from nst.hub.publications import Publication
+from nst.provenance import Provenance
 from nst.recipe import new_recipe, signed_png
 from nst.workshop import Workshop
 from page import charts
@@ -521,12 +522,13 @@ def test_hostile_names_links_and_recipes_are_shown_as_text(
     visit: Visit, browser: Browser, server: Server, tmp_path: Path
 ) -> None:
     """`visit` also finds that nothing was tried: the policy would have stopped it, and said so."""
-    recipe = new_recipe(load_image(PHOTO), [load_image(PAINTING)], TransferSettings(), HOSTILE)
-    recipe = replace(recipe, software={HOSTILE: HOSTILE})
+    recipe = new_recipe(load_image(PHOTO), [load_image(PAINTING)], TransferSettings(), "cpu")
+    hostile = Provenance(HOSTILE, software={HOSTILE: HOSTILE})
+    recipe = replace(recipe, provenance=(hostile,))
     picture = tmp_path / f"{HOSTILE}.png"
     picture.write_bytes(signed_png(load_image(PHOTO), recipe))
-    hostile = quote(HOSTILE)
-    page = visit(path=f"/?content={hostile}&beta={hostile}&result={hostile}&deep_link=../{hostile}")
+    quoted = quote(HOSTILE)
+    page = visit(path=f"/?content={quoted}&beta={quoted}&result={quoted}&deep_link=../{quoted}")
     expect(page.locator("#status")).to_contain_text(HOSTILE)
     upload(page, "content", picture)
     page.locator("#bring-back").locator("xpath=..").locator("input[type=file]").set_input_files(

@@ -546,6 +546,7 @@ def test_a_job_in_line_outlives_the_process(tmp_path: Path, make_job: MakeJob, g
     workshop.submit(make_job(gate))
     gate.wait()
     workshop.submit(job)
+    assert workshop.wait_until_saved(PATIENCE)
     again = Workshop(tmp_path).find_job(job.id)
     assert again
     assert (again.state, again.moment) == (State.INTERRUPTED, None)
@@ -627,7 +628,7 @@ def test_cards_are_one_visitor_s_and_the_latest_first(tmp_path: Path, make_job: 
 
 
 def test_memory_is_bounded(tmp_path: Path, make_job: MakeJob, gate: Gate) -> None:
-    workshop = Workshop(tmp_path, Limits(remembered=2))
+    workshop = Workshop(tmp_path, Limits(remembered=2, waiting_of_one=5))
     jobs = [make_job(settings=SMALL.replace(iterations=1)) for _ in range(5)]
     for job in jobs:
         workshop.submit(job)

@@ -24,9 +24,10 @@ from nst.hub.client import (
 )
 from nst.hub.collection import METADATA, SUFFIXES, Picture, read_collection, write_metadata
 from nst.images import load_image, whole_file
+from nst.provenance import provenance_of
 from nst.recipe import Ingredient, Recipe, RecipeError, new_recipe, read_recipe, signed_png
 from nst.settings import TransferSettings
-from nst.transfer import pick_device, stylize
+from nst.transfer import load_network, stylize
 
 WANTED = [METADATA, *(f"*{suffix}" for suffix in SUFFIXES)]
 MOST_FILES = 400
@@ -229,7 +230,9 @@ def _result(wanted: Picture, folder: Path, work: Path, report: Report) -> tuple[
 def _paint(wanted: Picture, folder: Path, path: Path) -> tuple[Path, Recipe]:
     content, style = (load_image(folder / name) for name in (wanted.content, wanted.style))
     settings = TransferSettings.of_look(wanted.look)
-    recipe = new_recipe(content, [style], settings, str(pick_device()))
+    network = load_network(settings)
+    here = provenance_of(network.device, network.dtype)
+    recipe = new_recipe(content, [style], settings, here)
     picture = stylize(content, style, settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as temporary:
