@@ -3,7 +3,7 @@
 Knows settings, hashes and JSON; nothing of jobs or pages. The text chunk `nst-recipe` holds one
 object:
 
-    version     1
+    version     2; in 1 the smoothness had another unit (see `TransferSettings.from_json`)
     software    {"nst": "0.1.0", "torch": "2.14.1"}
     device      "cpu", "cuda" or "mps"
     content     {"sha256": of `hash_of`, "width": px, "height": px}
@@ -35,7 +35,7 @@ from nst.settings import SettingsError, TransferSettings
 from nst.transfer import Moment, TransferStep, transfer_style
 
 KEYWORD = "nst-recipe"
-VERSION = 1
+VERSION = 2
 MOST_PASSAGES = 1000
 MOST_STYLES = 100
 MOST_ITERATIONS = 1_000_000
@@ -309,12 +309,13 @@ def _read(path: Path) -> bytes:
 
 
 def _recipe(data: Any) -> Recipe:
-    if _whole(data["version"], VERSION) != VERSION:
+    version = _whole(data["version"], VERSION)
+    if version < 1:
         raise KeyError("version")
     return Recipe(
         content=_ingredient(data["content"]),
         styles=tuple(_ingredient(style) for style in _list(data["styles"], MOST_STYLES)),
-        passages=tuple(_passage(each) for each in _list(data["passages"], MOST_PASSAGES)),
+        passages=tuple(_passage(each, version) for each in _list(data["passages"], MOST_PASSAGES)),
         iterations=_whole(data["iterations"], MOST_ITERATIONS),
         colors=TransferSettings.from_json({"colors": data["colors"]}).colors,
         device=_word(data["device"]),
@@ -322,10 +323,10 @@ def _recipe(data: Any) -> Recipe:
     )
 
 
-def _passage(data: Any) -> Passage:
+def _passage(data: Any, version: int) -> Passage:
     return Passage(
         iteration=_whole(data["iteration"], MOST_ITERATIONS),
-        settings=TransferSettings.from_json(data["settings"]),
+        settings=TransferSettings.from_json(data["settings"], version=version),
         styles=tuple(_whole(index, MOST_STYLES) for index in _list(data["styles"], MOST_STYLES)),
     )
 

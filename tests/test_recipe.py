@@ -176,7 +176,7 @@ def test_settings_of_an_older_version_have_the_usual_values() -> None:
 def test_the_chunk_is_documented_and_versioned() -> None:
     documented = re.findall(r"^    (\w+) {2,}", str(nst.recipe.__doc__), re.MULTILINE)
     assert documented == list(json.loads(RECIPE.to_text()))
-    assert json.loads(RECIPE.to_text())["version"] == 1
+    assert json.loads(RECIPE.to_text())["version"] == 2
     assert set(software()) == {"nst", "torch"}
 
 
@@ -413,8 +413,8 @@ PASSAGE = json.loads(RECIPE.to_text())["passages"][0]
 @pytest.mark.parametrize(
     ("path", "value", "reason"),
     [
-        (["version"], 2, "newer version"),
-        (["version"], 1.5, "newer version"),
+        (["version"], 3, "newer version"),
+        (["version"], 2.5, "newer version"),
         (["version"], float("inf"), "newer version"),
         (["version"], 10**4000, "newer version"),
         (["version"], 0, "not one that is known"),
@@ -498,7 +498,7 @@ def test_what_a_newer_minor_version_adds_is_passed_over() -> None:
         RECIPE.to_text().replace("cpu", "c\npu"),
         RECIPE.to_text().replace("cpu", "\\ud800"),
         RECIPE.to_text().replace("cpu", "\\u0000"),
-        RECIPE.to_text().replace('"version":1', '"version":1,"version":0'),
+        RECIPE.to_text().replace('"version":2', '"version":2,"version":0'),
     ],
     ids=lambda text: ascii(text[:16]),
 )
