@@ -122,7 +122,7 @@ def test_one_picture_with_colour_is_enough_for_colour(
 
 def test_the_gradient_of_grey_pictures_is_the_projected_one(network: VGG) -> None:
     pictures = torch.rand(3, 1, 32, 48, generator=torch.Generator().manual_seed(1))
-    content, style, image = pictures.repeat(1, 3, 1, 1).split(1)
+    content, style, image = pictures.repeat(1, 3, 1, 1).unsqueeze(1)
     settings = TransferSettings(total_variation=1.0)
     objective = Objective(network, content, [style], settings)
     costs, gradient = objective.evaluate(image)
@@ -137,8 +137,7 @@ def test_the_gradient_of_grey_pictures_is_the_projected_one(network: VGG) -> Non
         rtol=0.05,
         atol=plain.abs().max().item() / 50,
     )
-    J = float(objective.cost(image))
-    assert costs.J == pytest.approx(J, rel=1e-4)
+    assert float(objective.cost(image)) == pytest.approx(costs.J, rel=1e-4)
     leaf = image.clone().requires_grad_()
     (specified,) = torch.autograd.grad(objective.cost(leaf), leaf)
     torch.testing.assert_close(
