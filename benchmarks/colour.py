@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from nst import Moment, TransferSettings, load_image, transfer_style
+from nst import TransferSettings, load_image, transfer_style
 from nst.color import dial_colors
 from nst.images import fit
-from nst.transfer import plan_scales, style_side
+from nst.transfer import Moment, plan_scales, style_side
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PAIRS = (("castle", "night_impasto"), ("coffee", "mosaic_koi"), ("moose", "woodblock_waves"))
