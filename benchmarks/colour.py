@@ -1,7 +1,7 @@
 """Colour and smoothness: grey inputs, colour noise, smoothness, the painting's scale, noise starts.
 
 python -m benchmarks.colour                      every figure, as lines of text
-python -m benchmarks.colour --only smoothness --strip examples/smoothness.jpg
+python -m benchmarks.colour --only --strip examples/smoothness.jpg
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main() -> None:
         "start": measure_start,
     }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--only", nargs="+", choices=sections, default=list(sections))
+    parser.add_argument("--only", nargs="*", choices=sections, default=list(sections))
     parser.add_argument("--strip", type=Path, metavar="FILE", help="where to draw the smoothness")
     options = parser.parse_args()
     for name in options.only:
@@ -146,13 +146,13 @@ def measure_start() -> None:
 
 def draw_strip(path: Path) -> None:
     """Draw a part of pictures from noise and from the recoloured photo, less smooth to smoother."""
-    side, box = 300, (40, 0, 190, 150)
+    side, box = 225, (40, 0, 190, 150)
     strip = Image.new("RGB", (4 * side + 18, 2 * side + 6), "white")
     for row, start in enumerate(("noise", "recolored")):
         for column, weight in enumerate((0.0, 1.0, 5.0, 10.0)):
             settings = TransferSettings(size=256, start=start, total_variation=weight)
             part = paint(*_pair("castle", "night_impasto"), settings).crop(box)
-            tile = part.resize((side, side), Image.Resampling.NEAREST)
+            tile = part.resize((side, side), Image.Resampling.BICUBIC)
             strip.paste(tile, (column * (side + 6), row * (side + 6)))
     strip.save(path, quality=80)
 

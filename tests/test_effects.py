@@ -157,7 +157,16 @@ EFFECTS: dict[str, list[Effect]] = {
         effect(0.1, 1.0, lambda r: r.style, 0.97),
     ],
     "content_layer": [
-        effect("relu5_4", "relu2_2", likeness_to_photo, 2, alpha=100.0, beta=0.01, start="noise")
+        effect(
+            "relu5_4",
+            "relu2_2",
+            likeness_to_photo,
+            2,
+            alpha=100.0,
+            beta=0.01,
+            start="noise",
+            iterations=15,
+        )
     ],
     "optimizer": [effect("adam", "lbfgs", lambda r: r.J, 0.8)],
     "start": [
@@ -165,7 +174,7 @@ EFFECTS: dict[str, list[Effect]] = {
         effect("recolored", "noise", high_frequency, 1.2),
         effect("content", "recolored", from_painting, 0.5, iterations=1),
     ],
-    "restructure": [effect("little", "much", lambda r: r.content, 1.08, size=320, iterations=16)],
+    "restructure": [effect("little", "much", lambda r: r.content, 1.02, size=192, iterations=8)],
     "pooling": [effect("max", "average", high_frequency, 0.97)],
     "style_scale": [effect(0.25, 3.0, mean_frequency, 0.8)],
     "total_variation": [
