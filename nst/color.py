@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 from torch import Tensor
 
-from nst.images import fit, to_image, to_tensor
+from nst.images import fit, fitted_size, to_image, to_tensor
 
 LUMA = (0.299, 0.587, 0.114)  # of R, G and B; ITU-R BT.601
 STATISTICS_SIDE = 512  # pixels; a larger painting has the same mean and covariance
+COLOR_NOISE = 3  # levels between the channels of a pixel that is grey all the same
+NOISE_FLOOR = 1.5 / 255  # standard deviation; a colour direction below it is noise
+MOST_GAIN = 7.0  # of a colour direction; ordinary photos seldom need more
 
 
 def dial_colors(
@@ -25,6 +28,7 @@ def dial_colors(
     0 leaves it as it is, 1 is the mean and covariance of the paintings' colours."""
     if amount == 0:
         return painted
+    photo, *paintings = map(without_color_noise, [photo, *paintings])
     image = to_tensor(painted)
     if amount < 0:
         target = with_luminance(to_tensor(photo.resize(painted.size)), image)
@@ -32,6 +36,48 @@ def dial_colors(
         small = [to_tensor(fit(painting, STATISTICS_SIDE)) for painting in paintings]
         target = match_colors(image, all_colors(small))
     return to_image(image.lerp(target, abs(amount)))
+
+
+def has_color(picture: Image.Image) -> bool:
+    """Return whether a picture shows colour, and not only colour noise.
+
+    A picture is grey where the channels of a pixel differ by `COLOR_NOISE` levels on average, and
+    nowhere by more once noise is averaged away over 4 x 4 pixels: a black-and-white print as
+    cameras and JPEG files have it, and no picture with one small coloured thing in it.
+    """
+    picture = picture if picture.mode == "RGB" else picture.convert("RGB")
+    sample = picture.resize(
+        fitted_size(picture.size, min(max(picture.size), STATISTICS_SIDE)), Image.Resampling.NEAREST
+    )
+    if ImageStat.Stat(_spread(sample)).mean[0] > 2 * COLOR_NOISE:
+        return True  # at a glance: large photos would take a tenth of a second
+    fine = picture.reduce(max(1, max(picture.size) // STATISTICS_SIDE))
+    mean = ImageStat.Stat(_spread(fine)).mean[0]
+    most = ImageStat.Stat(_spread(fine.reduce(4))).extrema[0][1]
+    return mean > COLOR_NOISE or most > COLOR_NOISE
+
+
+def to_grey(picture: Image.Image) -> Image.Image:
+    """Return an RGB picture whose three channels are the luminance; a grey one stays as it is."""
+    return picture.convert("RGB").convert("L").convert("RGB")
+
+
+def without_color_noise(picture: Image.Image) -> Image.Image:
+    """Return the picture itself, or pure grey where it only has colour noise."""
+    return picture if has_color(picture) else to_grey(picture)
+
+
+def _spread(picture: Image.Image) -> Image.Image:
+    """Return the difference between the largest and the smallest channel of each pixel."""
+    red, green, blue = picture.split()
+    largest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    smallest = ImageChops.darker(ImageChops.darker(red, green), blue)
+    return ImageChops.subtract(largest, smallest)
+
+
+def is_grey(image: Tensor) -> bool:
+    """Return whether the three channels of (1, 3, H, W) are equal."""
+    return bool((image[:, :1] == image[:, 1:]).all())
 
 
 def with_luminance(photo: Tensor, image: Tensor) -> Tensor:
@@ -50,7 +96,8 @@ def match_colors(image: Tensor, reference: Tensor) -> Tensor:
     """`image` with the mean and the full RGB covariance of `reference`, kept inside [0, 1].
 
     The optimal transport between two Gaussians (Monge's linear map): with covariances A and B,
-    T = A^−½ (A^½ B A^½)^½ A^−½, the smallest change of colours that does it.
+    T = A^−½ (A^½ B A^½)^½ A^−½, the smallest change of colours that does it. A departure: no
+    direction of `image`'s colours is amplified without limit, see `_limited`.
     """
     mean, covariance = _color_statistics(image)
     target_mean, target_covariance = _color_statistics(reference)
@@ -58,8 +105,29 @@ def match_colors(image: Tensor, reference: Tensor) -> Tensor:
     inverse_root = _matrix_power(covariance, -0.5)
     transport = inverse_root @ _matrix_power(root @ target_covariance @ root, 0.5) @ inverse_root
     pixels = _pixels(image)
-    moved = transport @ (pixels - mean) + target_mean
+    moved = _limited(transport, covariance) @ (pixels - mean) + target_mean
     return moved.view_as(image[0]).clamp(0, 1).unsqueeze(0).to(image)
+
+
+def _limited(transport: Tensor, covariance: Tensor) -> Tensor:
+    """Limit how much `transport` amplifies any direction of the colours with this covariance.
+
+    A nearly grey photo would get its colour noise and the blocks of its JPEG file blown up to the
+    full colours of the painting. So the two weaker principal directions are dropped below
+    `NOISE_FLOOR` and gradually let in up to twice that, and no gain is above `MOST_GAIN`. The
+    strongest direction, mostly the luminance, keeps the colour that it gets. Where nothing is above
+    these limits, the transport is returned as it is.
+    """
+    variances, directions = torch.linalg.eigh(covariance)  # ascending; (3,), columns of (3, 3)
+    shares = (variances[:2].clamp_min(0).sqrt() / NOISE_FLOOR - 1).clamp(0, 1)
+    weak, strong = transport @ directions[:, :2], transport @ directions[:, 2:]
+    left, gains, right = torch.linalg.svd(weak, full_matrices=False)
+    excess = strong.norm() / MOST_GAIN
+    if bool((shares == 1).all() and gains.max() <= MOST_GAIN and excess <= 1):
+        return transport
+    weak = (left * gains.clamp_max(MOST_GAIN)) @ right * shares
+    limited: Tensor = torch.cat([weak, strong / excess.clamp_min(1)], dim=1) @ directions.mT
+    return limited
 
 
 def _color_statistics(image: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,7 @@ import torch
 from nst.images import fitted_size
 from nst.objective import Objective
 from nst.settings import TransferSettings, options
+from nst.tiles import AT_ONCE
 from nst.transfer import Moment, load_network, plan_scales, style_side
 from nst.vgg import VGG
 
@@ -27,6 +28,7 @@ FORWARD = 0.5  # of an evaluation's time: a target, or the costs of the finished
 # Measured: the most that a run holds above the idle process, by pixels of its largest picture.
 BYTES_PER_PIXEL = {torch.float32: 2400, torch.bfloat16: 1850}
 BYTES_AT_LEAST = 60 * 2**20
+BYTES_HELD = 40  # by pixel of a painting as it is made ready
 
 LIMIT_AND_USE = ("memory.max", "memory.current")
 
@@ -46,10 +48,12 @@ class Forecast:
 @dataclass(frozen=True)
 class Work:
     """What a run evaluates of J with its gradient, wherever that is: pixels in all, those of what
-    costs less in proportion, and pixels of the largest picture."""
+    costs less in proportion, pixels of the largest picture that the network sees at once, and
+    those of all paintings at their largest."""
 
     pixels: float
     largest: int
+    held: int = 0
 
 
 def work_of(
@@ -63,18 +67,19 @@ def work_of(
     """The work of `transfer_style` on pictures of these sizes (width, height) in pixels; no picture
     counts for fewer than `least`."""
     evaluated = seen = last = 0
-    largest = 0
+    largest = held = 0
     for scale in plan_scales(settings, begin):
         picture = _area(photo, scale.size)
         side = style_side(scale, settings)
         styles = [_area(painting, side) for painting in paintings]
-        largest = max(largest, picture, *styles)
+        largest = max(largest, picture, *(min(style, AT_ONCE) for style in styles))
+        held = max(held, sum(styles))
         picture, styles = max(picture, least), [max(style, least) for style in styles]
         evaluated += picture * (scale.iterations + len(scale.phases))
         last = picture + sum(styles)
         seen += last
     seen += last + picture  # the finished picture in float32, and its targets
-    return Work(evaluated + FORWARD * seen, largest)
+    return Work(evaluated + FORWARD * seen, largest, held)
 
 
 def forecast(
@@ -93,7 +98,7 @@ def bytes_for(work: Work, dtype: torch.dtype) -> int:
     """The most that a run holds, with a network of this dtype."""
     narrow = dtype == torch.bfloat16
     per_pixel = BYTES_PER_PIXEL[torch.bfloat16 if narrow else torch.float32]
-    return BYTES_AT_LEAST + round(work.largest * per_pixel)
+    return BYTES_AT_LEAST + round(work.largest * per_pixel) + work.held * BYTES_HELD
 
 
 class TooLargeError(ValueError):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nst.color import is_grey
 from nst.losses import content_cost, gram_style_cost, normalized_gram_matrix, total_variation
 from nst.memory import Memory, bytes_of, fingerprint
 from nst.settings import LAYER_CHANNELS, TransferSettings, gatys_layer_weight
@@ -38,6 +39,7 @@ targets = Memory(limit=256 * 2**20)  # shared by all runs of the process
 
 DEEP_EVERY = 10  # evaluations
 DEEP_SHARE = 0.03  # of J
+SMOOTHNESS_UNIT = 1000.0  # of β; what a total variation weight of 1 stands for
 
 
 class Objective:
@@ -49,9 +51,13 @@ class Objective:
     means as well. With several styles, S is the mean of their Gram matrices.
 
     `content` is (1, 3, H, W) and each of `styles` (1, 3, H', W'), float32 RGB in [0, 1], on the
-    network's device. While `guidance` is set, `evaluate` returns the gradient of a surrogate that
-    is easier to descend, with the differences of Gram matrices seen through `Guide` and a larger α;
-    the costs that it reports stay those of J.
+    network's device. Where all of them are grey, with three equal channels, J is a function of the
+    mean of a picture's channels alone, so that its gradient has no colour: the network's filters
+    would bring in colours that no input has.
+
+    While `guidance` is set, `evaluate` returns the gradient of a surrogate that is easier to
+    descend, with the differences of Gram matrices seen through `Guide` and a larger α; the costs
+    that it reports stay those of J.
     """
 
     def __init__(
@@ -60,6 +66,7 @@ class Objective:
         self.network = network
         self.settings = settings
         self.guidance: Guidance | None = None
+        self.is_grey = all(map(is_grey, [content, *styles]))
         self.forget()
         self.content = self._content_target(content)
         self.style = self._style_target(styles)
@@ -98,7 +105,7 @@ class Objective:
         Differentiable, plain and slow; `evaluate` is held to it by the tests.
         """
         settings, content, layers = self.settings, torch.zeros(()), {}
-        for layer, activation in self.network.walk(image, self._layers):
+        for layer, activation in self.network.walk(self._spanned(image), self._layers):
             if layer == settings.content_layer:
                 generated = activation.float()
                 content = content_cost(self.content, generated) * (2 / generated.numel())
@@ -132,7 +139,7 @@ class Objective:
         Layers beyond the content layer take a fifth of the time and move little. While they own
         little of J as well, their part is taken from an earlier evaluation, see `Echo`.
         """
-        settings = self.settings
+        settings, image = self.settings, self._spanned(image)
         echo = self._echo if self._echo and self._echo.serves(self.guidance) else None
         trace = self.network.observe(image, self._layers - self._deep if echo else self._layers)
         terms = {
@@ -156,7 +163,11 @@ class Objective:
             self._echo = Echo(deep_gradient, terms, self.guidance, costs.J) if small else None
         elif echo and costs.J < echo.J / 2:
             self._echo = None  # the rest has shrunk beside what it keeps
-        return costs, gradient + its_gradient
+        return costs, self._spanned(gradient + its_gradient)
+
+    def _spanned(self, image: Tensor) -> Tensor:
+        """Project (1, 3, H, W) on the colours that the inputs span: all, or the grey axis."""
+        return image.mean(1, keepdim=True).repeat(1, 3, 1, 1) if self.is_grey else image
 
     def _term(self, layer: str, trace: Trace) -> Term:
         """J_style[l] = unit · ‖G − G_S‖² with G = AᵀA / n, so dJ/dA = A · 4 unit (G − G_S) / n."""
@@ -223,7 +234,10 @@ class Objective:
         return cost.detach(), gradient
 
     def _smoothness_cost(self, image: Tensor) -> Tensor:
-        return self.settings.total_variation * total_variation(255 * image)
+        """β · 1000 · weight · total variation, in levels of 255: a weight does the same whatever β
+        is."""
+        weight = self.settings.beta * SMOOTHNESS_UNIT * self.settings.total_variation
+        return weight * total_variation(255 * self._spanned(image))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 Knows settings, hashes and JSON; nothing of jobs or pages. The text chunk `nst-recipe` holds one
 object:
 
-    version     2
+    version     2; in 1 the smoothness had another unit (see `TransferSettings.from_json`)
     content     {"sha256": of `hash_of`, "width": px, "height": px}
     styles      the same of every painting that was used
     passages    [{"iteration": where it begins, "settings": {name: value}, "styles": [index, …],
@@ -351,17 +351,17 @@ def _recipe(data: Any) -> Recipe:
     return Recipe(
         content=_ingredient(data["content"]),
         styles=tuple(_ingredient(style) for style in _list(data["styles"], MOST_STYLES)),
-        passages=tuple(_passage(each) for each in _list(data["passages"], MOST_PASSAGES)),
+        passages=tuple(_passage(each, version) for each in _list(data["passages"], MOST_PASSAGES)),
         iterations=_whole(data["iterations"], MOST_ITERATIONS),
         colors=TransferSettings.from_json({"colors": data["colors"]}).colors,
         provenance=tuple(map(_provenance, painters)),
     )
 
 
-def _passage(data: Any) -> Passage:
+def _passage(data: Any, version: int) -> Passage:
     return Passage(
         iteration=_whole(data["iteration"], MOST_ITERATIONS),
-        settings=TransferSettings.from_json(data["settings"]),
+        settings=TransferSettings.from_json(data["settings"], version=version),
         styles=tuple(_whole(index, MOST_STYLES) for index in _list(data["styles"], MOST_STYLES)),
         continues=_flag(data.get("continues", False)),
         painted_by=_whole(data.get("painted_by", 0), MOST_PASSAGES),

@@ -21,6 +21,8 @@ LAYER_CHANNELS: dict[str, int] = {
 }
 """The 16 convolution layers of VGG-19, shallow to deep, with their numbers of channels n_C."""
 
+VERSION = 2  # of what the values mean; recipes and links name it, see `_of_version_1`
+
 GATYS_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 MAX_LAYER_WEIGHT = 10.0
 MOST_STYLES = 100  # paintings of one picture, its recipe included
@@ -136,7 +138,8 @@ class TransferSettings:
     start: str = setting(
         "recolored",
         "Start from",
-        "The picture that the first iteration sees.",
+        "The picture that the first iteration sees. From random pixels α = 1 gives texture without"
+        " the scene; α from 5 to 10 shows it.",
         choices={
             "recolored": "the photo in the painting's colours",
             "content": "the photo",
@@ -161,7 +164,8 @@ class TransferSettings:
     style_scale: float = setting(
         1.0,
         "Style scale",
-        "Size of the painting relative to the photo. Larger makes larger brush strokes.",
+        "Size of the painting relative to the photo. Larger makes larger brush strokes; a painting"
+        " with fewer pixels than that is enlarged.",
         low=0.25,
         high=3.0,
         step=0.05,
@@ -170,7 +174,7 @@ class TransferSettings:
     total_variation: float = setting(
         0.0,
         "Smoothness",
-        "Total variation weight: suppresses speckle between neighbouring pixels. 0 is off.",
+        "Total variation weight: takes speckle off, and at the far end fine strokes. 0 is off.",
         low=0.0,
         high=10.0,
         step=0.1,
@@ -236,7 +240,7 @@ class TransferSettings:
         return mine == others and self.style_layers == other.style_layers
 
     @staticmethod
-    def from_json(values: Any) -> TransferSettings:
+    def from_json(values: Any, *, version: int = VERSION) -> TransferSettings:
         """Settings from `to_json`, of this version or an older one: what is missing is as usual.
         Raises `SettingsError` for anything else."""
         if not isinstance(values, dict):
@@ -245,7 +249,8 @@ class TransferSettings:
         for name in values:
             if name not in names:
                 raise SettingsError(f"there is no setting {name!r}")
-        return TransferSettings(**values)
+        settings = TransferSettings(**values)
+        return _of_version_1(settings) if version == 1 else settings
 
     def to_json(self) -> dict[str, Any]:
         """Every setting by name, as plain numbers, texts and one dict of layer weights."""
@@ -292,6 +297,14 @@ LOOKS: dict[str, dict[str, Any]] = {
     "Texture only": {"alpha": 0.01, "beta": 10.0, "start": "noise"},
 }
 """Named looks: changes to the defaults that go together."""
+
+
+def _of_version_1(settings: TransferSettings) -> TransferSettings:
+    """Translate settings that were written as version 1.
+
+    A total variation weight of 1 was a thousandth of today's unit, and did not grow with β.
+    """
+    return settings.replace(total_variation=settings.total_variation / (1000 * settings.beta))
 
 
 def _check(name: str, value: Any, option: Option, *, whole: bool) -> None:

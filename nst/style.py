@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nst.losses import normalized_gram_matrix
 from nst.memory import bytes_of
+from nst.tiles import gram_matrices
 from nst.vgg import VGG
 
 GUIDE_RANK = 5  # the eigenvalues of a Gram matrix above this one are held back
@@ -38,9 +38,9 @@ class Style:
     def __init__(self, network: VGG, pictures: Sequence[Tensor], layers: Sequence[str]) -> None:
         self.grams: dict[str, Tensor] = {}
         for picture in pictures:
-            for layer, activation in network.walk(picture, layers):
-                gram = normalized_gram_matrix(activation) / len(pictures)
-                self.grams[layer] = self.grams[layer] + gram if layer in self.grams else gram
+            for layer, gram in gram_matrices(network, picture, layers):
+                share = gram / len(pictures)
+                self.grams[layer] = self.grams[layer] + share if layer in self.grams else share
 
     @functools.cached_property
     def guides(self) -> dict[str, Guide]:

@@ -22,7 +22,7 @@ SIDE = 96  # pixels of the texture
 STYLE_SCALE = 3.0  # the painting beside it: as large as for a picture of 288 px
 ITERATIONS = 50
 MOST_TEXTURES = 2000  # of about 6 kB, in the folder
-CALM = {"5": {"beta": 1.0, "total_variation": 10.0}}
+CALM = {"5": {"beta": 1.0, "total_variation": 0.01}}
 """By block: the deepest layers leave the finest grain to chance, and it would hide the shapes."""
 
 

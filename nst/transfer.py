@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from nst.color import all_colors, dial_colors, match_colors
+from nst.color import all_colors, dial_colors, has_color, is_grey, match_colors, to_grey
 from nst.images import fit, to_image, to_tensor
 from nst.minimization import Point, RunState, minimize
 from nst.objective import Objective
@@ -37,7 +37,7 @@ GUIDED_FROM = 20  # iterations
 GUIDED_AGAIN_FROM = 40  # the same for a picture to go on from: it has more to lose by the detour
 EASED_FROM = 20  # the same for a picture alone, to be eased and not just slightly guided
 EXACT = 0.2  # of those at full size
-LARGEST_STYLE = 2048  # pixels; a larger painting would need many gigabytes for little more detail
+COLORS_OF = 2**22  # pixels; of a larger painting every other one, and so on, tells its colours
 
 borrowed = ""
 """A device that runs have in other processes only (`nst.zerogpu` knows), or none."""
@@ -137,8 +137,9 @@ def transfer_style(
         raise ValueError("at least one style picture is needed")
     if len(paintings) > MOST_STYLES:
         raise ValueError(f"at most {MOST_STYLES} style pictures can be used, not {len(paintings)}")
-    network = network or load_network(settings, device)
     originals = (content, *paintings)
+    content, paintings, begin = _without_color_noise(content, paintings, begin)
+    network = network or load_network(settings, device)
     if begin and begin.state and not begin.state.fits(originals, settings):
         begin = replace(begin, state=None)
     scales = plan_scales(settings, begin)
@@ -257,7 +258,7 @@ class Scale:
 
 def style_side(scale: Scale, settings: TransferSettings) -> int:
     """The longest side of the paintings at `scale`, in pixels."""
-    return min(round(scale.size * settings.style_scale), LARGEST_STYLE)
+    return round(scale.size * settings.style_scale)
 
 
 def plan_scales(settings: TransferSettings, begin: Moment | None = None) -> list[Scale]:
@@ -306,9 +307,34 @@ def starting_picture(
     if settings.start == "content":
         return photo
     if settings.start == "recolored":
-        return match_colors(photo, all_colors(paintings))
+        return match_colors(photo, all_colors(list(map(_thinned, paintings))))
     generator = torch.Generator().manual_seed(settings.seed)  # on the CPU: alike on all devices
-    return torch.rand(photo.shape, generator=generator).to(photo.device)
+    noise = torch.rand(photo.shape, generator=generator).to(photo.device)
+    if all(map(is_grey, [photo, *paintings])):
+        return noise[:, :1].repeat(1, 3, 1, 1)
+    return noise
+
+
+def _thinned(painting: Tensor) -> Tensor:
+    """Return every n-th row and column, for the colours of a picture that is very large."""
+    every = math.ceil(math.sqrt(painting[0, 0].numel() / COLORS_OF))
+    return painting[..., ::every, ::every]
+
+
+def _without_color_noise(
+    content: Image.Image, paintings: Sequence[Image.Image], begin: Moment | None
+) -> tuple[Image.Image, list[Image.Image], Moment | None]:
+    """Return what a run works on: pictures with nothing but colour noise in pure grey, and where
+    all are grey, the picture to go on from as well. `Objective` then has no gradient in colour."""
+    pictures = [content, *paintings]
+    colored = [has_color(picture) for picture in pictures]
+    content, *paintings = (
+        picture if color else to_grey(picture)
+        for picture, color in zip(pictures, colored, strict=True)
+    )
+    if begin and not any(colored):
+        begin = replace(begin, picture=to_grey(begin.picture))
+    return content, paintings, begin
 
 
 def _keeps_detail(settings: TransferSettings) -> bool:

@@ -1,8 +1,9 @@
 """Links: the page's choices as an address, and back.
 
 `/?content=castle&style=night_impasto&beta=5&result=…`: settings that differ from the defaults by
-name, example pictures by theirs, and a stored result by an id that lets it be seen and nothing
-more. Knows addresses; nothing of components.
+name (and where the smoothness is among them, the version of what it means), example pictures by
+theirs, and a stored result by an id that lets it be seen and nothing more. Knows addresses; nothing
+of components.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from urllib.parse import urlencode
 
 from nst.settings import (
     DEFAULTS,
+    VERSION,
     SettingsError,
     TransferSettings,
     options,
@@ -44,6 +46,8 @@ def link_to(settings: TransferSettings, examples: Mapping[str, Example], result:
                 query[name] = ",".join(f"{layer}={weight:g}" for layer, weight in weights)
         elif value != getattr(DEFAULTS, name):
             query[name] = value
+    if "total_variation" in query:  # the one whose meaning has changed
+        query["version"] = VERSION
     if result:
         query["result"] = result
     return "?" + urlencode(query, safe=",=")
@@ -58,7 +62,10 @@ def read_link(query: Mapping[str, str], shelf: Shelf) -> Shared | None:
     found = {role: shelf.find(wanted[role]) for role in ROLES if role in wanted}
     chosen = {role: example for role, example in found.items() if example}
     values = {name: _value(name, wanted[name]) for name in options() if name in wanted}
-    return Shared(TransferSettings(**values), chosen, wanted.get("result", ""))
+    version = VERSION if query.get("version") == str(VERSION) else 1
+    return Shared(
+        TransferSettings.from_json(values, version=version), chosen, wanted.get("result", "")
+    )
 
 
 def _value(name: str, text: str) -> Any:

@@ -75,10 +75,10 @@ def test_layer_weights_are_relative_to_gatys(network: VGG) -> None:
 
 
 def test_total_variation_is_added_on_the_scale_of_pixels(network: VGG) -> None:
-    settings = TransferSettings(total_variation=2.0)
+    settings = TransferSettings(total_variation=0.02, beta=0.5)
     costs, _ = Objective(network, CONTENT, [STYLE], settings).evaluate(IMAGE)
-    smoothness = costs.J - costs.content - costs.style
-    expected = 2 * 255**2 * total_variation(IMAGE).item()
+    smoothness = costs.J - costs.content - 0.5 * costs.style
+    expected = 0.5 * 1000 * 0.02 * 255**2 * total_variation(IMAGE).item()
     assert smoothness == pytest.approx(expected, rel=1e-4)
 
 

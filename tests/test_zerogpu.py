@@ -186,7 +186,11 @@ def test_an_engine_that_ends_early_is_asked_again(job: Job, network: VGG) -> Non
     list(job.run())
     assert job.state is State.FINISHED
     settings = job.settings
-    assert job.passages == [Passage(0, settings), Passage(5, settings, continues=True), Passage(10, settings)]
+    assert job.passages == [
+        Passage(0, settings),
+        Passage(5, settings, continues=True),
+        Passage(10, settings, continues=True),
+    ]
     assert_replays(job)
 
 
