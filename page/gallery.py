@@ -57,7 +57,8 @@ def _card(card: Card) -> str:
     when = time.strftime("%H:%M", time.gmtime(card.created))
     label = f"{WORDS[card.state]}, {card.iteration} of {card.total}"
     name = html.escape(f"Picture of {when} UTC, {label}")
-    address = f"studio/{card.id}/thumbnail.jpg?v={card.state.value}-{card.iteration}"
+    fresh = f"{card.changed:.3f}-{card.iteration}"  # when its state changed last
+    address = f"studio/{card.id}/thumbnail.jpg?v={fresh}"
     image = (
         f'<img loading="lazy" alt="" src="{address}">'
         if card.iteration
