@@ -15,6 +15,7 @@ import io
 import os
 import tempfile
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -63,6 +64,7 @@ class Rendering:
         self.tag = tag
         self.size = file.seek(0, os.SEEK_END)
         self._file = file
+        weakref.finalize(self, file.close)
         self._position = threading.Lock()
 
     @classmethod

@@ -222,7 +222,11 @@ class Studio:
         job = self.workshop.find_shared(share)
         if job is None or job.moment is None:
             return self.easel.idle("The picture of this link is no longer kept; its settings are.")
-        return self.easel.shared(job, share)
+        try:
+            return self.easel.shared(job, share)
+        except OSError as error:
+            busy = isinstance(error, RenderingBusyError)
+            return self.easel.idle(sentence_of(error) if busy else NO_DISK)
 
     # ------------------------------------------------------------------ painting
 
