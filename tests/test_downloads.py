@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -21,6 +22,8 @@ from PIL import Image
 from server import Server, running_server
 from starlette.applications import Starlette
 from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 from starlette.types import Message
 
 from benchmarks.gauge import family, resident_bytes
@@ -31,7 +34,7 @@ from nst.recipe import read_recipe
 from nst.settings import TransferSettings
 from nst.transfer import Moment, TransferStep
 from nst.workshop import Workshop
-from page import files, rendering
+from page import files
 from page.easel import takeaway_markup, timelapse_markup
 from page.examples import THUMBNAIL, Shelf, thumbnail_of
 from page.files import byte_range, file_routes
@@ -45,7 +48,7 @@ from page.rendering import (
     worker_count,
 )
 
-SETTINGS = TransferSettings(size=64, iterations=4)
+SETTINGS = TransferSettings(size=64, iterations=8)
 LONG = 60.0  # seconds after which a test has failed
 
 Get = Callable[..., Awaitable[httpx.Response]]
@@ -92,7 +95,9 @@ class Site:
 
     def __post_init__(self) -> None:
         routes = file_routes(self.workshop, Shelf(), renderings=self.renderings)
-        self.app = Starlette(routes=routes)
+        # As Gradio's are: answered in a thread of the pool that all of the server shares.
+        page = Route("/page", lambda _: PlainTextResponse("The page."))
+        self.app = Starlette(routes=[*routes, page])
 
     def client(self) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(self.app)
@@ -192,6 +197,8 @@ def test_who_waits_for_a_film_holds_up_nothing_else(site: Site, held_film: Held)
             flights = site.renderings._flights
             await until(lambda: [f.waiting for f in flights.values()] == [80])
             threads = threading.active_count()
+            page = await client.get("/page")
+            assert page.text == "The page."
             picture = await client.get(f"/studio/{site.job.id}/thumbnail.jpg")
             assert not any(film.done() for film in films)
             assert threads < 40  # nobody waits in a thread
@@ -296,7 +303,7 @@ def test_a_full_disk_keeps_nobody_from_a_picture(
     def full() -> io.BytesIO:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(rendering.tempfile, "TemporaryFile", full)
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
     assert site.of_job("picture.png").status_code == 200
     monkeypatch.setattr(files, "encode_timelapse", lambda *_: full())
     answer = site.of_job("timelapse.mp4")
