@@ -181,11 +181,11 @@ class Renderings:
         with self._lock:
             return len(self._flights)
 
-    def waiting_for(self, key: Hashable) -> int:
-        """Return how many callers wait for `key`."""
+    @property
+    def waiting(self) -> int:
+        """How many callers wait for them."""
         with self._lock:
-            flight = self._flights.get(key)
-            return flight.waiting if flight else 0
+            return sum(flight.waiting for flight in self._flights.values())
 
     def close(self) -> None:
         """Drop what has not begun and wait for the rest."""

@@ -176,8 +176,7 @@ def test_simultaneous_callers_share_one_computation(
             asked = [
                 asyncio.create_task(client.get(f"/studio/{site.job.id}/{name}")) for _ in range(40)
             ]
-            flights = site.renderings._flights
-            await until(lambda: [f.waiting for f in flights.values()] == [40])
+            await until(lambda: site.renderings.waiting == 40)
             held.go.set()
             return await asyncio.gather(*asked)
 
@@ -194,8 +193,8 @@ def test_who_waits_for_a_film_holds_up_nothing_else(site: Site, held_film: Held)
         async with site.client() as client:
             address = f"/studio/{site.job.id}/timelapse.mp4"
             films = [asyncio.create_task(client.get(address)) for _ in range(80)]
-            flights = site.renderings._flights
-            await until(lambda: [f.waiting for f in flights.values()] == [80])
+            await until(lambda: site.renderings.waiting == 80)
+            assert site.renderings.pending == 1
             threads = threading.active_count()
             page = await client.get("/page")
             assert page.text == "The page."
@@ -256,7 +255,7 @@ def test_what_nobody_waits_for_any_more_is_not_made() -> None:
         await until(held.begun.is_set)
         request = Request({"type": "http"}, receive)
         second = asyncio.create_task(renderings.fetch("second", make_second, request))
-        await until(lambda: renderings.waiting_for("second") == 1)
+        await until(lambda: renderings.waiting == 2)
         gone.set()
         with pytest.raises(HungUpError):
             await second

@@ -105,10 +105,10 @@ def test_a_webp_holds_the_picture(tmp_path: Path) -> None:
 
 
 def test_a_gif_holds_the_picture_in_colors_of_its_own(tmp_path: Path) -> None:
-    """256 colours, dithered: compared as the eye does, a few pixels at a time."""
+    """256 colours for it alone are closer than those of the whole film, which are 6.5 off."""
     picture = strokes()
     with Image.open(film_of(picture, "gif", tmp_path)) as film:
         film.seek(getattr(film, "n_frames", 1) - 1)
         shown = film.convert("RGB")
-    difference = abs(np.asarray(shown.reduce(4), float) - np.asarray(picture.reduce(4), float))
-    assert difference.mean() <= 2
+    difference = abs(np.asarray(shown, float) - np.asarray(picture, float))
+    assert difference.mean() <= 4
