@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -265,6 +265,30 @@ def test_what_nobody_waits_for_any_more_is_not_made() -> None:
 
     asyncio.run(ask())
     renderings.close()
+    assert made == []
+
+
+def test_the_end_of_the_server_waits_only_for_what_has_begun() -> None:
+    renderings = Renderings(workers=1)
+    held, made = Held(lambda: b""), list[str]()
+
+    def make_second() -> bytes:
+        made.append("second")
+        return b""
+
+    with ThreadPoolExecutor(2) as callers:
+        first = callers.submit(renderings.fetch_now, "first", held)
+        assert held.begun.wait(LONG)
+        second = callers.submit(renderings.fetch_now, "second", make_second)
+        while renderings.waiting < 2:
+            time.sleep(0.001)
+        closing = threading.Thread(target=renderings.close)
+        closing.start()
+        with pytest.raises(CancelledError):
+            second.result(LONG)
+        held.go.set()
+        closing.join(LONG)
+        assert first.result(LONG).read() == b""
     assert made == []
 
 
