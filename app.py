@@ -43,6 +43,7 @@ from page.gallery import add_gallery
 from page.guard import MAX_UPLOAD, Guard, GuardedBlocks
 from page.inputs import Input, picture_input
 from page.publishing import SignInGuard, add_publishing
+from page.rendering import shared_renderings
 from page.scratch import Scratch
 from page.sheets import add_sheet
 from page.studio import Studio
@@ -308,5 +309,6 @@ if __name__ == "__main__":
                 demo.close(verbose=False)  # streams too: nothing is written for them any more
         finally:
             workshop.close()
+            shared_renderings().close()
     if not shelf.is_settled.is_set():
         os._exit(0)  # the library's own threads would wait for the Hub

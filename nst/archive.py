@@ -27,7 +27,7 @@ from typing import Any
 from PIL import Image
 
 from nst.clock import now
-from nst.images import fit, jpeg_bytes, save_png, whole_file
+from nst.images import jpeg_bytes, save_png, shrink, whole_file
 from nst.job_record import (
     MOST_JPEG,
     MOST_JSON,
@@ -101,7 +101,7 @@ class Archive:
             _write(text, home / "job.json")  # from the first picture on there is a job to it
         if moment:
             _save_quickly(moment.picture, home / "picture.png", recipe)
-            _save_jpeg(fit(moment.picture, THUMBNAIL_SIDE), home / "thumbnail.jpg")
+            _save_jpeg(shrink(moment.picture, THUMBNAIL_SIDE), home / "thumbnail.jpg")
         _write(text, home / "job.json")
 
     def load(self, id: str) -> Job | None:
@@ -218,7 +218,7 @@ class Archive:
         if index in frames or (index % stride and not is_last):
             return frames
         (self._make_home(id) / "frames").mkdir(mode=0o700, exist_ok=True)
-        _save_jpeg(fit(picture, min(FRAME_SIDE, max(picture.size))), self.frame_file(id, index))
+        _save_jpeg(shrink(picture, FRAME_SIDE), self.frame_file(id, index))
         for extra in (frame for frame in frames if frame % stride):
             self.frame_file(id, extra).unlink(missing_ok=True)
         return [frame for frame in frames if frame % stride == 0] + [index]

@@ -220,6 +220,11 @@ def available_memory(network: VGG) -> int | None:
             network.device
         )
         return int(free + kept)
+    return host_memory()
+
+
+def host_memory() -> int | None:
+    """Return the bytes of main memory that this process may still take, where that can be told."""
     kibibytes = _number(Path("/proc/meminfo"), "MemAvailable:")
     grants = [kibibytes * 1024 if kibibytes else None, _left_in_container(), _left_to_process()]
     return min((amount for amount in grants if amount is not None), default=None)

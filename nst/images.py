@@ -228,6 +228,11 @@ def fit(image: Image.Image, longest_side: int) -> Image.Image:
     return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
 
 
+def shrink(image: Image.Image, longest_side: int) -> Image.Image:
+    """Scale the picture down to a longest side in pixels; a smaller one is never enlarged."""
+    return fit(image, min(longest_side, max(image.size)))
+
+
 def fitted_size(size: tuple[int, int], longest_side: int) -> tuple[int, int]:
     """The width and height in pixels of such a picture after `fit`."""
     factor = longest_side / max(size)

@@ -66,12 +66,18 @@ class Task:
         self.state = State.WAITING
         self.note = ""  # why it failed or was ended, one sentence
         self.version = 0  # grows with every change that can be seen
+        self.stamp = secrets.token_hex(8)  # of this object, which a restart makes anew
         self.lock = threading.RLock()
         self.is_kept = True  # or else nothing of it may be written (any more)
         self._stopped = threading.Event()
         self._end = State.STOPPED  # what it will be when it has stopped
         self._watchers = 0
         self._last_seen = time.monotonic()
+
+    @property
+    def revision(self) -> str:
+        """What addresses carry: it never repeats, not even after a restart of the server."""
+        return f"{self.stamp}-{self.version}"
 
     @property
     def owner(self) -> str:

@@ -6,6 +6,7 @@ Knows components and how a job looks on them; what a click does is `studio`'s bu
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +17,11 @@ from PIL import Image
 from nst import zerogpu
 from nst.color import dial_colors
 from nst.forecast import Forecast
-from nst.images import fit
+from nst.images import shrink
 from nst.jobs import Job, State
 from page import charts
 from page.controls import Controls
-from page.pictures import cached_webp
+from page.pictures import cached_webp, rendered_webp
 from page.sentences import sentence_of
 
 PREVIEW_SIDE = 768  # pixels; larger previews would only slow the connection down
@@ -200,11 +201,10 @@ class Easel:
         """The picture of a job under way."""
         if job.moment is None:
             return {}
-        painted = job.moment.picture
-        small = fit(painted, min(PREVIEW_SIDE, max(painted.size)))
-        shown = dial_colors(small, job.content, job.paintings, job.colors)
+        key = ("preview", job.id, job.revision)
+        path = rendered_webp(key, dialled(job, PREVIEW_SIDE), self.preview)
         return {
-            self.preview: gr.update(value=cached_webp(shown, self.preview), visible=True),
+            self.preview: gr.update(value=path, visible=True),
             self.comparison: gr.update(visible=False),
             self.finish: gr.update(visible=False),
             self.film: gr.update(visible=False),
@@ -232,10 +232,10 @@ class Easel:
     def before_and_after(self, job: Job) -> dict[Component, Any]:
         """The photo and the picture as its colours are dialled."""
         assert job.moment is not None
-        painted = job.moment.picture
-        before = cached_webp(job.content.resize(painted.size), self.comparison)
-        dialled = dial_colors(painted, job.content, job.paintings, job.colors)
-        after = cached_webp(dialled, self.comparison)
+        content, size = job.content, job.moment.picture.size
+        key = ("before", job.id, job.stamp, size)
+        before = rendered_webp(key, lambda: content.resize(size), self.comparison)
+        after = result_webp(job, self.comparison)
         return {
             self.comparison: gr.update(value=(before, after), visible=True),
             self.takeaway: takeaway_markup(job),
@@ -248,7 +248,8 @@ class Easel:
         """A finished picture that is nobody's job here, beside the photo where that is known."""
         updates = {**self._buttons(live=False), **self.empty(), self.status: charts.message(text)}
         if photo is None:
-            return {**updates, self.preview: gr.update(value=picture, visible=True)}
+            path = cached_webp(picture, self.preview)
+            return {**updates, self.preview: gr.update(value=path, visible=True)}
         before = cached_webp(photo.resize(picture.size), self.comparison)
         after = cached_webp(picture, self.comparison)
         return {
@@ -260,11 +261,10 @@ class Easel:
     def shared(self, job: Job, share: str) -> dict[Component, Any]:
         """Somebody else's finished picture, to be looked at."""
         assert job.moment is not None
-        picture = dial_colors(job.moment.picture, job.content, job.paintings, job.colors)
         address = f"studio/shared/{share}/picture.png"
         return {
             **self._buttons(live=False),
-            self.preview: gr.update(value=picture, visible=True),
+            self.preview: gr.update(value=result_webp(job, self.preview), visible=True),
             self.status: charts.message(SHARED)
             + f'<p class="takeaway"><a class="button quiet" href="{address}"'
             ' download="stylized.png">Download PNG</a></p>',
@@ -282,6 +282,20 @@ class Easel:
             self.go: gr.update(interactive=not live),
             self.stop: gr.update(interactive=live),
         }
+
+
+def dialled(job: Job, longest_side: int | None = None) -> Callable[[], Image.Image]:
+    """Return a function that makes the present picture in the colours dialled now, scaled down to
+    a longest side in pixels."""
+    assert job.moment is not None
+    picture, content, paintings = job.moment.picture, job.content, job.paintings
+    colors, side = job.colors, longest_side or max(picture.size)
+    return lambda: dial_colors(shrink(picture, side), content, paintings, colors)
+
+
+def result_webp(job: Job, component: Component) -> str:
+    """Return the path of a job's result, in its dialled colours, in the component's cache."""
+    return rendered_webp(("result", job.id, job.revision), dialled(job), component)
 
 
 def expectation(expected: Forecast) -> str:
@@ -348,9 +362,9 @@ def add_easel(controls: Controls) -> Easel:
 
 
 def takeaway_markup(job: Job) -> str:
-    """Links to the files; their addresses carry the version, so that nothing stale is shown."""
+    """Links to the files; their addresses carry the revision, so that nothing stale is shown."""
     home = f"studio/{job.id}"
-    fresh = f"?v={job.version}"
+    fresh = f"?v={job.revision}"
     films = " ".join(
         f'<a class="button quiet" href="{home}/timelapse.{kind}{fresh}"'
         f' download="timelapse.{kind}">{label}</a>'
@@ -375,7 +389,7 @@ def timelapse_markup(job: Job) -> str:
     iterations = ",".join(str(job.steps[index].iteration) for index in job.frames)
     last = len(frames) - 1
     folder = f"studio/{job.id}/frames/"
-    fresh = f".jpg?v={job.version}"
+    fresh = f".jpg?v={job.revision}"
     listed = html.escape("[" + ",".join(f'"{frame}"' for frame in frames) + "]")
     return (
         f'<div class="timelapse" data-folder="{folder}" data-end="{fresh}" data-frames="{listed}"'

@@ -27,11 +27,13 @@ from page.entrance import Entrance
 from page.files import delivered_png
 from page.inputs import load_named
 from page.pictures import cached, cached_webp
+from page.rendering import RenderingBusyError, shared_renderings
 from page.sentences import NO_DISK, sentence_of
 from page.watching import changes, is_read
 
 PREVIEW_EVERY = 1.4  # seconds between two pictures on the way
 OPENERS = 2  # threads
+LAST_PATIENCE = 300.0  # seconds; a finished picture that is not delivered is lost
 
 Look = tuple[str | None, dict[str, float]]  # a picture's file, and its costs
 
@@ -153,7 +155,11 @@ def add_endpoint(entrance: Entrance) -> None:
         if job.moment is None or job.state is State.FAILED:
             raise gr.Error(job.note or UNEXPECTED, print_exception=False)
         try:
-            picture = cached(delivered_png(job), "stylized.png", outputs[0])
+            key = ("picture", job.id, job.revision)
+            made = shared_renderings().fetch_now(key, lambda: delivered_png(job), LAST_PATIENCE)
+            picture = cached(made.read(), "stylized.png", outputs[0])
+        except RenderingBusyError as error:
+            raise gr.Error(sentence_of(error), print_exception=False) from error
         except OSError as error:
             raise gr.Error(NO_DISK, print_exception=False) from error
         return picture, figures(job.steps[-1])

@@ -151,8 +151,16 @@ def open_example(picture: Picture, folder: Path) -> Example | None:
     except ImageError as error:
         log.warning("the example %s cannot be used: %s", picture.file_name, error)
         return None
-    small = ImageOps.fit(image, THUMBNAIL[picture.role], Image.Resampling.LANCZOS)
-    return Example(picture, path, picture.name, Ingredient.of(image), jpeg_bytes(small))
+    small = jpeg_bytes(thumbnail_of(image, picture.role))
+    return Example(picture, path, picture.name, Ingredient.of(image), small)
+
+
+def thumbnail_of(image: Image.Image, role: str) -> Image.Image:
+    """Crop a picture to the aspect ratio of its row, scaled down to the row's size at most."""
+    width, height = THUMBNAIL[role]
+    factor = min(1.0, image.width / width, image.height / height)
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return ImageOps.fit(image, size, Image.Resampling.LANCZOS)
 
 
 def picker(elem_id: str) -> gr.HTML:

@@ -60,7 +60,8 @@ def _card(card: Card) -> str:
     if card.is_damaged:
         label = DAMAGED
     name, label = html.escape(f"Picture of {when} UTC, {label}"), html.escape(label)
-    address = f"studio/{card.id}/thumbnail.jpg?v={card.state.value}-{card.iteration}"
+    fresh = f"{card.changed:.3f}-{card.iteration}"  # when its state changed last
+    address = f"studio/{card.id}/thumbnail.jpg?v={fresh}"
     image = (
         f'<img loading="lazy" alt="" src="{address}">'
         if card.iteration and not card.is_damaged

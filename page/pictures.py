@@ -8,20 +8,34 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+from collections.abc import Callable, Hashable
 from pathlib import Path
 
 from gradio.components import Component
 from PIL import Image
 
-from nst.images import jpeg_bytes, whole_file
+from nst.images import hash_of, jpeg_bytes, whole_file
+from page.rendering import shared_renderings
 
 
 def cached_webp(image: Image.Image, component: Component) -> str:
-    """The path of `image` in the component's cache, as WebP of high quality: Gradio's own is either
-    slow (PNG) or smears brush strokes (WebP at its usual quality)."""
+    """Return the path of `image` in the component's cache; see `rendered_webp`."""
+    return rendered_webp(("pixels", hash_of(image)), lambda: image, component)
+
+
+def rendered_webp(key: Hashable, make: Callable[[], Image.Image], component: Component) -> str:
+    """Return the path, in the component's cache, of the picture that `make` returns, as WebP of
+    high quality: Gradio's own is either slow (PNG) or smears brush strokes (WebP at its usual
+    quality). It is made in the pool of renderings, once for all who ask for the same `key`.
+    Raises `OSError` on a full disk and `RenderingBusyError`."""
+    rendering = shared_renderings().fetch_now(("webp", key), lambda: webp_bytes(make()))
+    return cached(rendering.read(), "picture.webp", component)
+
+
+def webp_bytes(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format="WEBP", quality=92, method=2)
-    return cached(buffer.getvalue(), "picture.webp", component)
+    return buffer.getvalue()
 
 
 def cached(data: bytes, name: str, component: Component) -> str:

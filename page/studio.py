@@ -37,6 +37,7 @@ from page.gallery import gallery_markup
 from page.inputs import load_named
 from page.links import link_to, read_link
 from page.publishing import SIGN_IN_FAILED
+from page.rendering import RenderingBusyError
 from page.sentences import NO_DISK, sentence_of
 from page.sheets import SheetPanel, sheet_markup
 from page.textures import Textures
@@ -222,7 +223,11 @@ class Studio:
         job = self.workshop.find_shared(share)
         if job is None or job.moment is None:
             return self.easel.idle("The picture of this link is no longer kept; its settings are.")
-        return self.easel.shared(job, share)
+        try:
+            return self.easel.shared(job, share)
+        except OSError as error:
+            busy = isinstance(error, RenderingBusyError)
+            return self.easel.idle(sentence_of(error) if busy else NO_DISK)
 
     # ------------------------------------------------------------------ painting
 
@@ -300,6 +305,8 @@ class Studio:
             self.workshop.forget(job.id)  # there is nothing to go on from
         try:
             ended = self.easel.ended(job)
+        except RenderingBusyError as error:
+            ended = self.easel.idle(sentence_of(error))
         except OSError:
             ended = self.easel.idle(NO_DISK)
         return {**ended, self.gallery: self._gallery(visitor)}
@@ -379,9 +386,12 @@ class Studio:
         if job.moment is None:
             return {self.easel.status: gr.update()}
         if job.state.is_live:
-            return {self.easel.preview: self.easel.picture(job)[self.easel.preview]}
+            return {self.easel.preview: self._look_at(job).get(self.easel.preview, gr.update())}
         self.workshop.save(job)
-        return self.easel.before_and_after(job)
+        try:
+            return self.easel.before_and_after(job)
+        except RenderingBusyError as error:
+            return self.easel.refusal(error)
 
     def live_job(self, id: str) -> Job | None:
         job = self._job(id)

@@ -378,7 +378,7 @@ def test_the_picture_alone_carries_the_recipe(archive: Archive, mock: Job) -> No
         assert image.tobytes() == picture_of(mock).tobytes()
         assert parse_recipe(image.info[KEYWORD]).passages == (Passage(0, SMALL),)
     with Image.open(archive.file(mock.id, "thumbnail.jpg")) as image:
-        assert image.size == (320, 240)
+        assert image.size == (64, 48)
 
 
 def test_folders_are_private_whatever_comes_first(archive: Archive, mock: Job) -> None:

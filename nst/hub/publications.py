@@ -30,7 +30,7 @@ from PIL import Image
 
 from nst.hub.client import HubError
 from nst.hub.collection import one_line
-from nst.images import fit, jpeg_bytes
+from nst.images import jpeg_bytes, shrink
 from nst.recipe import Recipe, parse_recipe
 
 LICENCE = "CC BY 4.0"  # of what is published, the photo included
@@ -201,16 +201,11 @@ def read_metadata(data: bytes) -> tuple[str, Recipe]:
 
 def photo_bytes(photo: Image.Image) -> bytes:
     """The pixels of a photo, and nothing else that came in its file."""
-    return jpeg_bytes(at_most(photo.convert("RGB"), PHOTO_SIDE), 90)
+    return jpeg_bytes(shrink(photo.convert("RGB"), PHOTO_SIDE), 90)
 
 
 def thumbnail_bytes(picture: Image.Image) -> bytes:
-    return jpeg_bytes(at_most(picture, THUMBNAIL_SIDE))
-
-
-def at_most(image: Image.Image, side: int) -> Image.Image:
-    """The picture, made smaller where its longest side is longer."""
-    return fit(image, side) if max(image.size) > side else image
+    return jpeg_bytes(shrink(picture, THUMBNAIL_SIDE))
 
 
 def path_word(name: str) -> str:
