@@ -14,9 +14,9 @@ from nst.losses import gram_matrix, normalized_gram_matrix
 from nst.vgg import VGG
 
 AT_ONCE = 2048 * 2048  # pixels; a larger picture goes in tiles
-TILE = 1024  # pixels; a multiple of `GRID`
 GRID = 16  # pixels from one position of block 5 to the next
 HALO = 144  # pixels; a multiple of `GRID` above the reach of relu5_4, 126
+TILE = 2048 - 2 * HALO  # pixels; a multiple of `GRID`
 
 
 def gram_matrices(
