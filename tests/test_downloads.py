@@ -30,6 +30,7 @@ from benchmarks.gauge import family, resident_bytes
 from nst.archive import THUMBNAIL_SIDE, Archive, Card
 from nst.images import shrink
 from nst.jobs import Job, State, share_id
+from nst.provenance import UNKNOWN
 from nst.recipe import read_recipe
 from nst.settings import TransferSettings
 from nst.transfer import Moment, TransferStep
@@ -79,6 +80,7 @@ def finished_job(
         job.steps.append(figures(index, picture))
         job.moment = Moment(picture, index)
         job.frames = archive.add_frame(job.id, job.frames, index, picture, is_last=True)
+    job.provenance = [UNKNOWN]
     job.state = State.FINISHED
     archive.save(job)
     return job
