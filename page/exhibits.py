@@ -25,7 +25,7 @@ from page import charts
 from page.controls import Controls
 from page.easel import Easel
 from page.examples import Example, Shelf
-from page.watching import AT_ONCE, Tabs, tab_of
+from page.watching import AT_ONCE, Tabs, event_value, tab_of
 
 STOP_FIRST = "A picture is being painted; stop it first, then look at another."
 GONE = "This picture is not there any more."
@@ -71,6 +71,7 @@ class Exhibits:
         async def show(
             current: str, event: gr.EventData, request: gr.Request
         ) -> AsyncIterator[Updates]:
+            name = event_value(event, "name")
             if self.is_live(current):
                 gr.Warning(STOP_FIRST)
                 yield {self.easel.status: gr.update()}
@@ -79,7 +80,10 @@ class Exhibits:
             mark = self.tabs.turn(tab, "job")
             yield {self.easel.status: charts.message("Fetching the picture…")}
             try:
-                updates = {self.current: "", **await asyncio.to_thread(prepare, str(event.name))}
+                updates = {
+                    self.current: "",
+                    **await asyncio.to_thread(prepare, name),
+                }
             except Exception as error:
                 updates = self.easel.refusal(error)
             is_current = self.tabs.is_current(tab, "job", mark)

@@ -15,7 +15,7 @@ from PIL import Image
 from nst import ImageError, load_image
 from page.components import untouched_image
 from page.examples import Shelf, picker, row_markup
-from page.watching import LATEST
+from page.watching import LATEST, event_value
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def picture_input(label: str, role: str, sources: list[Any], shelf: Shelf) -> In
         row = picker(f"{role}-examples")
 
     def choose(event: gr.EventData) -> Any:
-        example = shelf.find(str(event.name))
+        example = shelf.find(event_value(event, "name"))
         return example.as_value(image.GRADIO_CACHE) if example else gr.update()
 
     row.select(
