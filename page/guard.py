@@ -388,7 +388,11 @@ class GuardedBlocks(gr.Blocks):  # type: ignore[misc]  # Gradio is untyped here
         checked = traverse([*named_as_files, *inputs[len(named_as_files) :]], checked_file, is_file)
         try:
             return await super().preprocess_data(event, checked, *more, **named)
+        except gr.Error:
+            raise
         except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+            if isinstance(error.__cause__, OSError):  # of the disk
+                raise
             log.debug("arguments that do not fit: %s", type(error).__name__)
             raise gr.Error(WRONG_ARGUMENTS, print_exception=False) from error
 

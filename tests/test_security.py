@@ -260,8 +260,9 @@ def test_a_body_that_is_announced_too_large_is_not_read(
 def test_a_body_of_unknown_length_is_read_up_to_the_limit(
     server: Server, path: str, limit: int
 ) -> None:
-    start = b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n'
-    body = start + b" " * (limit + 1 - len(start))
+    start = b'--b\r\nContent-Disposition: form-data; name="files"; filename="x"\r\n\r\n'
+    half = start + b" " * (limit // 2) + b"\r\n"  # of an upload each is a file that may be
+    body = half + half + b" " * (limit + 1 - 2 * len(half))
     with connected(server) as connection:
         connection.sendall(head_of(path, "Transfer-Encoding: chunked"))
         connection.sendall(b"%x\r\n" % len(body) + body + b"\r\n")  # and more would follow
