@@ -14,6 +14,7 @@ from collections import deque
 from typing import Any
 
 from gradio.caching import clear_session_caches
+from gradio.components import State
 from gradio.queueing import Event, Queue
 from gradio.state_holder import SessionState, StateHolder
 from gradio.utils import run_coro_in_background
@@ -81,7 +82,16 @@ class EventIds(dict[str, set[str]]):
         return set()  # the session was dropped
 
 
-class SessionStates(StateHolder):  # type: ignore[misc]  # Gradio is untyped here
+class SlimState(SessionState):  # type: ignore[misc]  # Gradio is untyped here
+    """The values of a session's states alone. Gradio would also keep a copy of each component that
+    was updated, 150 kB in all; no update here changes what a component accepts."""
+
+    def __setitem__(self, key: int, value: Any) -> None:
+        if isinstance(self.blocks_config.blocks.get(key), State):
+            super().__setitem__(key, value)
+
+
+class SessionStates(StateHolder):  # type: ignore[misc]
     """The states of components, for sessions in the table alone: what is dropped does not return
     with an event that is still under way."""
 
@@ -90,10 +100,11 @@ class SessionStates(StateHolder):  # type: ignore[misc]  # Gradio is untyped her
         self._sessions = sessions
 
     def __getitem__(self, name: str) -> SessionState:
-        return super().__getitem__(name) if name in self._sessions else SessionState(self.blocks)
-
-    def update(self, name: str) -> None:
-        """Evict nothing: the table does."""
+        if name not in self._sessions:
+            return SlimState(self.blocks)
+        if name not in self.session_data:
+            self.session_data[name] = SlimState(self.blocks)
+        return self.session_data[name]
 
 
 class BoundedQueue(Queue):  # type: ignore[misc]
