@@ -305,8 +305,6 @@ def test_a_state_keeps_no_copies_of_components() -> None:
         assert list(state.state_data.values()) == ["it"]
         parts = state.blocks_config.blocks
         assert all(page.demo.blocks[key] is part for key, part in parts.items())
-            page.demo.blocks[key] is part for key, part in state.blocks_config.blocks.items()
-        )
 
     on_a_page(visit)
 
