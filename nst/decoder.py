@@ -102,6 +102,11 @@ class Decoder:
         )  # sentences, until when
         self._owner = os.getpid()
 
+    @property
+    def waiting(self) -> int:
+        """The number of threads that wait for the worker."""
+        return self._turn.waiting
+
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
         """Alone with the worker, to read a file only when it can be opened: those who wait should

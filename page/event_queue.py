@@ -17,7 +17,7 @@ from gradio.caching import clear_session_caches
 from gradio.components import State
 from gradio.queueing import Event, Queue
 from gradio.state_holder import SessionState, StateHolder
-from gradio.utils import run_coro_in_background
+from gradio.utils import run_coro_in_background, safe_aclose_iterator
 
 from nst.line import BusyError
 from page.rate_limit import network_of
@@ -117,6 +117,7 @@ class BoundedQueue(Queue):  # type: ignore[misc]
         self.pending_event_ids_session = EventIds()
         self.ANALYTICS_MAX_EVENTS = 0  # for the monitoring page, which is shut
         self._sizes: dict[str, int] = {}  # of the arguments, by event
+        self._begun: set[str] = set()  # events that are being processed
 
     def start(self) -> None:
         super().start()
@@ -196,11 +197,23 @@ class BoundedQueue(Queue):  # type: ignore[misc]
             await asyncio.sleep(SWEEP_EVERY)
 
     def sweep(self) -> None:
-        """Drop the sessions that do not take their answers."""
+        """Drop the sessions that do not take their answers, and take back what Gradio lost."""
+        self._take_places_back()
         boxes = list(self.pending_messages_per_session.items())
         for name in [name for name, box in boxes if self._is_late(name, box)]:
             self.sessions.drop(name)
             self.forget(name)
+
+    def _take_places_back(self) -> None:
+        """Free the places of events whose task was cancelled before it began, as `/cancel` can."""
+        running = {task.get_name().rpartition("<gradio-sep>")[2] for task in self._asyncio_tasks}
+        for place, events in enumerate(self.active_jobs):
+            if not events or any(event._id in running for event in events):
+                continue
+            self.active_jobs[place] = None
+            self.event_queue_per_concurrency_id[events[0].concurrency_id].current_concurrency -= 1
+            for event in events:
+                self._let_go(event)
 
     def forget(self, name: str) -> None:
         """End the events of a session, and drop all that is kept for it."""
@@ -210,8 +223,9 @@ class BoundedQueue(Queue):  # type: ignore[misc]
             if event in waiting:
                 waiting.remove(event)
                 self.event_ids_to_events.pop(event._id, None)
-            for task in [t for t in self._asyncio_tasks if t.get_name().endswith(event._id)]:
-                task.cancel()
+            if event._id in self._begun:  # cancelled before, it would never give its place back
+                for task in [t for t in self._asyncio_tasks if t.get_name().endswith(event._id)]:
+                    task.cancel()
         self.pending_messages_per_session.pop(name, None)
         self.pending_event_ids_session.pop(name, None)
         self.blocks.pending_streams.pop(name, None)
@@ -222,13 +236,22 @@ class BoundedQueue(Queue):  # type: ignore[misc]
             self.server_app.state_holder.time_last_used.pop(name, None)
 
     async def process_events(self, events: list[Event], *more: Any) -> None:
+        self._begun.update(event._id for event in events)
         try:
             await super().process_events(events, *more)
         finally:
             for event in events:
-                self._sizes.pop(event._id, None)
-                if self.server_app:
-                    self.server_app.iterators_to_reset.discard(event._id)
+                self._let_go(event)
+
+    def _let_go(self, event: Event) -> None:
+        """Drop what is kept for an event that has ended, be it by a second cancellation."""
+        self._begun.discard(event._id)
+        self._sizes.pop(event._id, None)
+        self.event_ids_to_events.pop(event._id, None)
+        if self.server_app:
+            self.server_app.iterators_to_reset.discard(event._id)
+            if iterator := self.server_app.iterators.pop(event._id, None):
+                run_coro_in_background(safe_aclose_iterator, iterator)
 
     def compute_analytics_summary(self, records: Any) -> Any:
         """Nothing: nobody can see it."""

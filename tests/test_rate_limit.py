@@ -63,7 +63,7 @@ def test_what_is_no_public_address_names_no_network(host: object) -> None:
     assert network_of(host) == ""
 
 
-def app_of(limit: RateLimit) -> RequestLimits:
+def app_of(limit: RateLimit) -> Any:
     async def join(request: Request) -> PlainTextResponse:
         return PlainTextResponse(str(len(await request.body())))
 

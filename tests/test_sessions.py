@@ -221,6 +221,27 @@ def test_a_session_that_is_dropped_ends_its_events_for_good() -> None:
     on_a_page(visit)
 
 
+def test_a_place_that_was_lost_is_taken_back() -> None:
+    """An event that is cancelled before it begins never ends; 500 of them would stop the page."""
+
+    async def visit(page: Page) -> None:
+        await page.join("one", 1, "it")
+        while not page.queue._asyncio_tasks:
+            await asyncio.sleep(0)
+        for task in page.queue._asyncio_tasks:
+            task.cancel()
+        await asyncio.sleep(0.05)
+        page.queue.sweep()
+        await page.until(lambda: not page.queue.event_ids_to_events)
+        assert page.queue.get_active_worker_count() == 0
+        assert all(
+            each.current_concurrency == 0
+            for each in page.queue.event_queue_per_concurrency_id.values()
+        )
+
+    on_a_page(visit)
+
+
 def test_who_does_not_listen_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether the event goes on or has ended, was joined or called, as soon as it is too late."""
 

@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.types import Message, Scope
 
+import page.guard
 import page.uploads
 from page.guard import MAX_TOOL_CALL, TOO_LARGE, Guard
 from page.identifiers import RequestError
@@ -149,6 +150,12 @@ def test_progress_is_kept_for_so_many_and_for_nobody_who_never_came() -> None:
 # --- Their pace, and the room that they take ------------------------------------------------------
 
 
+@pytest.fixture
+def no_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a client that never ends still sends is not read after a refusal."""
+    monkeypatch.setattr(page.guard, "LINGER_SECONDS", 0.0)
+
+
 def test_who_sends_more_may_take_longer_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.monotonic", lambda: 0.0)
     pace = Pace()
@@ -232,6 +239,7 @@ def test_stalled_uploads_are_given_up_and_keep_nobody_out(
     assert [path.is_dir() for path in tmp_path.iterdir()] == [True]  # the whole one
 
 
+@pytest.mark.usefixtures("no_lingering")
 def test_an_upload_that_finds_no_room_on_its_way_leaves_nothing(tmp_path: Path) -> None:
     guard = Guard(gradio_at(tmp_path), scratch=Scratch(tmp_path, most=300_000))
 
@@ -244,6 +252,7 @@ def test_an_upload_that_finds_no_room_on_its_way_leaves_nothing(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("no_lingering")
 def test_many_small_files_are_refused_and_leave_nothing(tmp_path: Path) -> None:
     guard = Guard(gradio_at(tmp_path), scratch=Scratch(tmp_path))
 
@@ -252,9 +261,9 @@ def test_many_small_files_are_refused_and_leave_nothing(tmp_path: Path) -> None:
         chunks = [data[start : start + 5000] for start in range(0, len(data), 5000)]
         return await sent_to(guard, Sender(*chunks), len(data))
 
-    monkeypatched = asyncio.run(asyncio.wait_for(attack(), PATIENCE))
-    assert monkeypatched[0]["status"] == 413
-    assert monkeypatched[1]["body"] == TOO_MANY_FILES.encode()
+    answers = asyncio.run(asyncio.wait_for(attack(), PATIENCE))
+    assert answers[0]["status"] == 413
+    assert answers[1]["body"] == TOO_MANY_FILES.encode()
     assert list(tmp_path.iterdir()) == []
 
 
