@@ -123,7 +123,8 @@ class Decoder:
 
     def open(self, data: bytes) -> Pixels:
         """The picture in `data`. Raises `ImageError` with the worker's sentence, or where the
-        worker was lost over it; for a while again without asking the worker."""
+        worker was lost over it; for a while again without asking the worker, unless it was lost
+        over it only once."""
         with self.turn():
             digest = hashlib.sha256(data).digest()
             self._check_refused(digest)
@@ -131,7 +132,11 @@ class Decoder:
             try:
                 return self._ask(worker, data)
             except ImageError as error:
-                self._refused[digest] = str(error), time.monotonic() + REMEMBERED_FOR
+                # The worker may have been lost over it by chance: that counts the second time.
+                is_sure = str(error) != DEFEATED or digest in self._refused
+                sentence = str(error) if is_sure else ""
+                self._refused.pop(digest, None)
+                self._refused[digest] = sentence, time.monotonic() + REMEMBERED_FOR
                 raise
 
     def _check_refused(self, digest: bytes) -> None:
@@ -142,8 +147,9 @@ class Decoder:
             if until > now and len(self._refused) <= REMEMBERED:
                 break
             del self._refused[oldest]
-        if digest in self._refused:
-            raise ImageError(self._refused[digest][0])
+        sentence, _ = self._refused.get(digest, ("", 0.0))
+        if sentence:
+            raise ImageError(sentence)
 
     def close(self) -> None:
         """End the worker; a picture that is being opened is refused."""

@@ -36,6 +36,7 @@ def work(data):
     if word == "wait":  # for a file to be there
         while not os.path.exists(rest): time.sleep(0.005)
     if word == "exit": os._exit(0)
+    if word == "exit-unless" and not os.path.exists(rest): os._exit(0)
     if word == "refuse": raise ImageError(f"Not this one, {os.getpid()}.")
     return Grey((len(data), 1))
 
@@ -111,9 +112,20 @@ def refusal(decoder: Decoder, data: bytes) -> str:
     return str(caught.value)
 
 
+def test_a_file_over_which_the_worker_was_lost_once_is_tried_again(
+    decoder: Decoder, tmp_path: Path
+) -> None:
+    """It may have been ended by something else."""
+    data = f"exit-unless {tmp_path / 'go'}".encode()
+    assert refusal(decoder, data) == DEFEATED
+    (tmp_path / "go").touch()
+    assert decoder.open(data).width == len(data)
+
+
 @pytest.mark.parametrize("request_", [b"exit", b"refuse"])
 def test_a_refused_file_is_not_tried_again(decoder: Decoder, request_: bytes) -> None:
     first = refusal(decoder, request_)
+    refusal(decoder, request_)  # a worker that was lost counts the second time
     decoder.open(b"another")
     assert decoder.worker is not None
     pid = decoder.worker.pid
