@@ -19,6 +19,7 @@ from gradio.components import Component
 from gradio.utils import get_upload_folder
 from huggingface_hub.utils import disable_progress_bars
 from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from nst import zerogpu
 from nst.caches import cache_folder
@@ -44,6 +45,7 @@ from page.guard import MAX_UPLOAD, Guard, GuardedBlocks
 from page.inputs import Input, picture_input
 from page.publishing import SignInGuard, add_publishing
 from page.rendering import shared_renderings
+from page.request_limits import RequestLimits
 from page.scratch import Scratch
 from page.sheets import add_sheet
 from page.studio import Studio
@@ -52,7 +54,6 @@ from page.watching import AT_ONCE, Tabs
 
 MAX_WAITING = 500  # events in Gradio's queue; pictures wait in the workshop's own line
 MAX_EVENTS = 500  # at once; every tab that looks at a picture holds one or two
-MAX_SESSIONS = 2000  # tabs and programs that are remembered, with less than 30 kB each
 PAINTERS = 4  # where each borrows a GPU of its visitor's
 TEMPORARY_FILES = (3600, 6 * 3600)  # looked at every hour, deleted after six
 HERE = Path(__file__).parent
@@ -66,7 +67,7 @@ Drop in a photo and a painting, and watch them become one picture.
 FINISHED = "Painted beforehand: click one to see it before and after, with its settings."
 
 
-def build_demo(workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None) -> gr.Blocks:
+def build_demo(workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None) -> GuardedBlocks:
     """The page, not yet served; its pictures are painted in `workshop`, its examples those of
     `shelf`, and `gallery` is what visitors publish to, if there is one."""
     with GuardedBlocks(
@@ -76,7 +77,7 @@ def build_demo(workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None)
         finished = picker("finished-examples")
         visitor = gr.BrowserState("", storage_key="nst-visitor", secret="nst")
         current, to_follow, sheet = gr.State(""), gr.State(""), gr.State("")
-        controls, tabs = Controls(), Tabs()
+        controls, tabs = Controls(), Tabs(demo.sessions)
         with gr.Row(elem_id="studio"):
             with gr.Column(elem_classes="inputs"):
                 with gr.Row():
@@ -144,6 +145,7 @@ def build_demo(workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None)
     for event in demo.fns.values():
         if event.name == "_check_login_status":  # of the sign-in button; nobody's to call
             event.api_visibility = "private"
+    assert isinstance(demo, GuardedBlocks)
     return demo.queue(max_size=MAX_WAITING)
 
 
@@ -241,11 +243,11 @@ def theme() -> gr.themes.Base:
 
 
 def launch_options(
-    demo: gr.Blocks, workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None
+    demo: GuardedBlocks, workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None
 ) -> Mapping[str, Any]:
     """How the page is served; tests use the same."""
     built_in = (path for part in demo.blocks.values() for path in part.keep_in_cache)
-    scratch = Scratch(Path(get_upload_folder()), built_in)
+    scratch = Scratch(Path(get_upload_folder()), built_in, deleted=demo.forget_files)
     return {
         "theme": theme(),
         "css_paths": [HERE / "page" / "style.css"],
@@ -254,11 +256,12 @@ def launch_options(
             "routes": file_routes(workshop, shelf, gallery),
             "middleware": [
                 Middleware(Guard, heads=[HEAD], scratch=scratch),
+                *allowed_hosts(),
+                Middleware(RequestLimits, blocks=demo, sessions=demo.sessions),
                 Middleware(SignInGuard),
             ],
         },
         "max_threads": MAX_EVENTS,
-        "state_session_capacity": MAX_SESSIONS,
         "max_file_size": MAX_UPLOAD,
         "enable_monitoring": False,
         "show_error": False,
@@ -268,6 +271,18 @@ def launch_options(
         # What a click shows; started from another folder, Gradio would refuse it otherwise.
         "allowed_paths": [str(e.path) for e in shelf.examples if e.path.is_relative_to(HERE)],
     }
+
+
+def allowed_hosts() -> list[Middleware]:
+    """The names under which the page is served, where `NST_ALLOWED_HOSTS` lists them, and those of
+    this machine: Gradio calls itself."""
+    names = os.environ.get("NST_ALLOWED_HOSTS", "").replace(",", " ").split()
+    own = os.environ.get("GRADIO_SERVER_NAME", "")
+    local = ["127.0.0.1", "localhost", *([own] if own else [])]
+    middleware = Middleware(
+        TrustedHostMiddleware, allowed_hosts=[*names, *local], www_redirect=False
+    )
+    return [middleware] if names else []
 
 
 def uploads_folder() -> contextlib.AbstractContextManager[str | Path]:
@@ -291,6 +306,7 @@ if __name__ == "__main__":
     for client in ("httpx", "httpx2"):  # their addresses may hold tokens and signatures
         logging.getLogger(client).setLevel(logging.WARNING)
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # and those of each new try
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a line for each broken form
     logging.getLogger("uvicorn.error").addFilter(is_our_business)
     disable_progress_bars()  # of the Hub; the log is for lines
     if zerogpu.is_here():

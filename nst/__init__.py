@@ -26,7 +26,7 @@ __all__ = [
     "transfer_style",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "images": ("ImageError", "load_image", "save_png"),

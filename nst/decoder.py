@@ -17,6 +17,7 @@ and neither is ever pickled or trusted.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import os
 import signal
@@ -24,10 +25,15 @@ import struct
 import subprocess
 import sys
 import threading
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
+
+from nst.fair_lock import FairLock
 
 log = logging.getLogger("nst.decoder")
 
@@ -37,6 +43,8 @@ START_SECONDS = 30.0  # until the worker waits
 PATIENCE = 60.0  # seconds in line for the worker
 MEMORY = 1_150_000_000  # bytes of address space; 90 MB of the libraries are never in memory
 OPEN_FILES = 64
+REMEMBERED = 512  # refused files
+REMEMBERED_FOR = 120.0  # seconds; the machine may have been busy
 LONGEST_SENTENCE = 300  # bytes
 KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")  # what an interpreter may need to start
 
@@ -47,6 +55,9 @@ READY = b"W"
 DEFEATED = "This picture needs more time or memory than there is for one; it may be damaged."
 BUSY = "Too many pictures are being opened at this moment; please try again."
 UNAVAILABLE = "Pictures cannot be opened here at this moment."
+
+client: ContextVar[str] = ContextVar("client", default="")
+"""On whose behalf pictures are opened: clients take turns. "" is whoever cannot be told apart."""
 
 
 class ImageError(ValueError):
@@ -85,16 +96,25 @@ class Decoder:
 
     def _begin(self) -> None:
         self.worker: subprocess.Popen[bytes] | None = None
-        self._turn = threading.RLock()
+        self._turn = FairLock()
+        self._refused: OrderedDict[bytes, tuple[str, float]] = (
+            OrderedDict()
+        )  # sentences, until when
         self._owner = os.getpid()
+
+    @property
+    def waiting(self) -> int:
+        """The number of threads that wait for the worker."""
+        return self._turn.waiting
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
         """Alone with the worker, to read a file only when it can be opened: those who wait should
-        hold nothing. Raises `ImageError` after a long wait."""
+        hold nothing. Clients take turns. Raises `ImageError` after a long wait, and at once where
+        the client waits for many pictures already."""
         if self._owner != os.getpid():  # after a fork: the worker is the parent's, and its turn
             self._begin()
-        if not self._turn.acquire(timeout=PATIENCE):
+        if not self._turn.acquire(client.get(), timeout=PATIENCE):
             raise ImageError(BUSY)
         try:
             yield
@@ -103,9 +123,33 @@ class Decoder:
 
     def open(self, data: bytes) -> Pixels:
         """The picture in `data`. Raises `ImageError` with the worker's sentence, or where the
-        worker was lost over it."""
+        worker was lost over it; for a while again without asking the worker, unless it was lost
+        over it only once."""
         with self.turn():
-            return self._ask(self._waiting(), data)
+            digest = hashlib.sha256(data).digest()
+            self._check_refused(digest)
+            worker = self._waiting()
+            try:
+                return self._ask(worker, data)
+            except ImageError as error:
+                # The worker may have been lost over it by chance: that counts the second time.
+                is_sure = str(error) != DEFEATED or digest in self._refused
+                sentence = str(error) if is_sure else ""
+                self._refused.pop(digest, None)
+                self._refused[digest] = sentence, time.monotonic() + REMEMBERED_FOR
+                raise
+
+    def _check_refused(self, digest: bytes) -> None:
+        """Raise `ImageError` for a file that was refused lately."""
+        now = time.monotonic()
+        while self._refused:
+            oldest, (_, until) = next(iter(self._refused.items()))
+            if until > now and len(self._refused) <= REMEMBERED:
+                break
+            del self._refused[oldest]
+        sentence, _ = self._refused.get(digest, ("", 0.0))
+        if sentence:
+            raise ImageError(sentence)
 
     def close(self) -> None:
         """End the worker; a picture that is being opened is refused."""

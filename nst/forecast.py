@@ -127,14 +127,17 @@ def admit(
     begin: Moment | None = None,
     *,
     seconds: float = math.inf,
+    held: int = 0,
 ) -> Forecast:
     """What a run will need here. Raises `TooLargeError` when this machine has not enough memory, or
-    it would take more than so many seconds."""
+    it would take more than so many seconds. Bytes that are `held` by what the run takes the place
+    of count as free."""
     network = load_network(settings)
+    free = available_memory(network)
     return admitted(
         lambda tried: forecast(network, photo, paintings, tried, begin),
         settings,
-        Room(available_memory(network), seconds),
+        Room(None if free is None else free + held, seconds),
         begin,
     )
 

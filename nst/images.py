@@ -37,6 +37,7 @@ from PIL import (  # those in `FORMATS`, so that Pillow need not look among all 
 
 from nst.colorspaces import color_profile
 from nst.decoder import DEFEATED, Decoder, ImageError
+from nst.jpeg_scans import MOST_SCANS, count_scans
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,6 +58,7 @@ MAX_COEFFICIENTS = 700_000_000  # bytes; a progressive JPEG has them in memory, 
 MIN_SIDE = 16
 MAX_RATIO = 20  # of the longer side to the shorter
 SEVERAL = "The file holds several pictures; only the first is used."
+MANY_SCANS = f"The JPEG file has more than {MOST_SCANS} scans; please save it once more."
 
 Values = npt.NDArray[Any]  # (H, W)
 
@@ -105,8 +107,11 @@ def load_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
         data = source if isinstance(source, bytes) else _read(Path(source))
         if len(data) > MAX_BYTES:
             raise ImageError(f"The file is larger than {MAX_BYTES // 1_000_000} MB.")
-        if format_of(data) is None:
+        format = format_of(data)
+        if format is None:
             raise ImageError(f"This is not a picture that can be read; use a {NAMES} file.")
+        if format == "JPEG" and count_scans(data) > MOST_SCANS:
+            raise ImageError(MANY_SCANS)
         pixels = _decoder.open(data)
     rows = np.frombuffer(pixels.rgb, np.uint8).reshape(pixels.height, pixels.width, 3)
     image = Image.fromarray(rows)

@@ -234,6 +234,13 @@ class Job(Task):
             return [self._content_ingredient, *self._style_ingredients]
 
     @property
+    def wanted_paintings(self) -> list[Image.Image]:
+        """The paintings of the latest choice, whether it is in force yet or not."""
+        with self.lock:
+            wished = self._wish.painting if self._wish else None
+            return [wished] if wished else self.paintings
+
+    @property
     def course(self) -> tuple[Passage, ...]:
         """The passages that led to the present picture; the latest may not have begun yet."""
         with self.lock:

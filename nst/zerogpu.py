@@ -132,20 +132,40 @@ def admit(
     begin: Moment | None = None,
     *,
     seconds: float = math.inf,
+    held: int = 0,
 ) -> Forecast:
     """`nst.forecast.admit` for where runs are painted, be that a GPU borrowed for one stretch or
     several."""
     if not is_here():
-        return nst.forecast.admit(photo, paintings, settings, begin, seconds=seconds)
+        return nst.forecast.admit(photo, paintings, settings, begin, seconds=seconds, held=held)
 
     def cost(tried: TransferSettings) -> Forecast:
-        work = work_of(photo, paintings, tried, begin, least=SMALLEST)
-        dtype = torch.float32 if tried.precision == "float32" else torch.bfloat16
-        full, rest = divmod(SAFETY * _seconds_for(work), MOST - SETUP)
-        borrowed = int(full) * MOST + _ask_for(rest)
-        return Forecast(SETUP + _seconds_for(work), bytes_for(work, dtype), borrowed)
+        return _forecast(photo, paintings, tried, begin)
 
     return admitted(cost, settings, Room(MEMORY, seconds), begin)
+
+
+def forecast(
+    photo: Size,
+    paintings: Sequence[Size],
+    settings: TransferSettings,
+    begin: Moment | None = None,
+) -> Forecast:
+    """`nst.forecast.forecast` for where runs are painted."""
+    if not is_here():
+        network = load_network(settings)
+        return nst.forecast.forecast(network, photo, paintings, settings, begin)
+    return _forecast(photo, paintings, settings, begin)
+
+
+def _forecast(
+    photo: Size, paintings: Sequence[Size], settings: TransferSettings, begin: Moment | None
+) -> Forecast:
+    work = work_of(photo, paintings, settings, begin, least=SMALLEST)
+    dtype = torch.float32 if settings.precision == "float32" else torch.bfloat16
+    full, rest = divmod(SAFETY * _seconds_for(work), MOST - SETUP)
+    borrowed = int(full) * MOST + _ask_for(rest)
+    return Forecast(SETUP + _seconds_for(work), bytes_for(work, dtype), borrowed)
 
 
 def _seconds_for(work: Work) -> float:

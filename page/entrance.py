@@ -7,7 +7,6 @@ Knows requests and the workshop's limits; nothing of components.
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,10 +17,11 @@ from PIL import Image
 from nst import TransferSettings, zerogpu
 from nst.decoder import BUSY, PATIENCE
 from nst.forecast import Forecast
-from nst.jobs import Task
+from nst.jobs import Job, State, Task
 from nst.line import BusyError
 from nst.transfer import Moment, load_network
 from nst.workshop import Workshop
+from page.rate_limit import network_of
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,26 @@ class Entrance:
         most = self.workshop.limits.seconds
         return zerogpu.admit(photo.size, sizes, settings, begin, seconds=most)
 
+    def check_change(
+        self, job: Job, settings: TransferSettings, painting: Image.Image | None = None
+    ) -> Forecast:
+        """What a job that is painted will need under other settings, or with another painting. It
+        is asked as for a new one, but for the memory that it holds already; what needs no more than
+        was promised always passes. Raises `TooLargeError`."""
+        moment, present = job.moment, job.settings
+        photo, paintings = job.content.size, [each.size for each in job.wanted_paintings]
+        wanted = [painting.size] if painting else paintings
+        promised = zerogpu.forecast(photo, paintings, present, moment)
+        expected = zerogpu.forecast(photo, wanted, settings, moment)
+        if expected.bytes <= promised.bytes and expected.seconds <= promised.seconds:
+            return expected
+        held = 0
+        if moment and job.state is State.RUNNING:
+            now = present.replace(size=max(moment.picture.size))
+            held = zerogpu.forecast(photo, paintings, now, moment).bytes
+        most = self.workshop.limits.seconds
+        return zerogpu.admit(photo, wanted, settings, moment, seconds=most, held=held)
+
     def submit(self, task: Task, seconds: float, request: gr.Request) -> None:
         """Put a task in line. Raises `BusyError`."""
         self.workshop.submit(task, seconds, source_of(request))
@@ -64,12 +84,5 @@ class Entrance:
 
 def source_of(request: gr.Request) -> str:
     """The network that a request comes from, or "" where the address tells nothing: that of a proxy
-    in front of the page is everybody's. IPv6 gives each customer a whole /64."""
-    try:
-        address = ipaddress.ip_address(request.client.host)
-        address = getattr(address, "ipv4_mapped", None) or address
-    except (AttributeError, ValueError):
-        return ""
-    if not address.is_global:
-        return ""
-    return str(ipaddress.ip_network((address, 64 if address.version == 6 else 32), strict=False))
+    in front of the page is everybody's."""
+    return network_of(getattr(request.client, "host", ""))

@@ -26,7 +26,7 @@ from page.controls import Controls
 from page.easel import Easel
 from page.examples import Example, Shelf
 from page.inputs import pictures
-from page.watching import AT_ONCE, Tabs, tab_of
+from page.watching import AT_ONCE, Tabs, event_value, tab_of
 
 STOP_FIRST = "A picture is being painted; stop it first, then look at another."
 GONE = "This picture is not there any more."
@@ -72,6 +72,7 @@ class Exhibits:
         async def show(
             current: str, event: gr.EventData, request: gr.Request
         ) -> AsyncIterator[Updates]:
+            name = event_value(event, "name")
             if await asyncio.to_thread(self.is_live, current):
                 gr.Warning(STOP_FIRST)
                 yield {self.easel.status: gr.update()}
@@ -80,7 +81,10 @@ class Exhibits:
             mark = self.tabs.turn(tab, "job")
             yield {self.easel.status: charts.message("Fetching the picture…")}
             try:
-                updates = {self.current: "", **await asyncio.to_thread(prepare, str(event.name))}
+                updates = {
+                    self.current: "",
+                    **await asyncio.to_thread(prepare, name),
+                }
             except Exception as error:
                 updates = self.easel.refusal(error)
             is_current = self.tabs.is_current(tab, "job", mark)

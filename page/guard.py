@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import errno
 import hashlib
 import logging
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import unquote
 
 import gradio as gr
+import gradio.routes
 from gradio.blocks import BlocksConfig
 from gradio.processing_utils import save_base64_to_cache
 from gradio.utils import get_space, get_upload_folder
@@ -27,17 +29,34 @@ from starlette.formparsers import MultiPartException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from nst import decoder
+from nst.images import MAX_BYTES
 from nst.line import minutes
+from page.event_queue import BoundedQueue
+from page.identifiers import RequestError
+from page.rate_limit import network_of, network_of_scope
+from page.request_limits import WRONG_ARGUMENTS
 from page.scratch import Scratch
 from page.sentences import NO_DISK
+from page.sessions import Sessions
+from page.uploads import (
+    NO_ROOM,
+    TOO_SLOW,
+    BoundedUploadProgress,
+    Pace,
+    Upload,
+    UploadsUnderWay,
+)
 
 log = logging.getLogger("page.guard")
 
 MEGABYTE = 1024 * 1024
-MAX_UPLOAD = 25 * MEGABYTE  # one picture
+MAX_UPLOAD = MAX_BYTES  # one picture
 MULTIPART = MEGABYTE  # what a form adds to it
 MAX_TOOL_CALL = 4 * MEGABYTE  # with pictures inside, in base64; the MCP server reads no more
 MAX_CALL = MEGABYTE  # any other request: numbers, and names of uploads
+LINGER_BYTES = 64 * MEGABYTE  # that are thrown away of a request which was refused
+LINGER_SECONDS = 5.0
 
 # Gradio's, but not the page's: to fetch from elsewhere, to keep states, to develop, to watch.
 SHUT = re.compile(
@@ -61,8 +80,10 @@ HEADERS = {
     "Content-Security-Policy": NO_PAGE,
 }
 
-TOO_LARGE = "That is too large: 25 MB for a picture, 4 MB for a tool call, 1 MB for anything else."
-NO_ROOM = "Too many pictures were uploaded lately. Please try again in about {}."
+TOO_LARGE = (
+    f"That is too large: {MAX_UPLOAD // 1_000_000} MB for a picture, 4 MB for a tool call, 1 MB for"
+    " anything else."
+)
 NOT_UPLOADED = "Pictures are uploaded, or sent as data: URLs; no other path or address is opened."
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -83,6 +104,7 @@ class Guard:
     ) -> None:
         self.app = app
         self.scratch = scratch
+        self.uploads = UploadsUnderWay()
         self.scripts = [name for head in heads for name in scripts_in(head.read_bytes())]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,27 +113,34 @@ class Guard:
             return
         if "session" in scope and is_of_another_site(scope):
             scope = {**scope, "session": {}}  # who is signed in here did not ask for this
-        answer = Answer(scope, send, self.scripts)
-        body = Body(scope, receive, answer)
-        if SHUT.search(scope["path"]):
-            await answer.say("Not found.", 404)
-        elif body.announced > body.limit:
-            await answer.say(TOO_LARGE, 413)
-        elif self.scratch and body.is_upload:
-            await self._take(scope, body, answer, self.scratch)
-        else:
-            await self._ask(scope, body, answer)
+        answer = Answer(scope, receive, send, self.scripts)
+        try:
+            body = Body(scope, receive, answer)
+            if SHUT.search(scope["path"]):
+                await answer.say("Not found.", 404)
+            elif body.announced > body.limit:
+                await answer.say(TOO_LARGE, 413)
+            elif self.scratch and body.is_upload:
+                await self._take(scope, body, answer, self.scratch)
+            else:
+                await self._ask(scope, body, answer)
+        except RequestError as error:
+            await answer.say(str(error), error.status)
 
     async def _take(self, scope: Scope, body: Body, answer: Answer, scratch: Scratch) -> None:
         """An upload, if there is room for it."""
-        size = body.announced or body.limit
-        if wait := await asyncio.to_thread(scratch.wait_for, size):
-            await answer.say(NO_ROOM.format(minutes(wait)), 503)
-            return
-        try:
-            await self._ask(scope, body, answer)
-        finally:
-            scratch.used(body.received, of=size)
+        network = network_of_scope(scope)
+        with self.uploads.another(network):
+            size = body.announced or body.limit
+            if wait := await asyncio.to_thread(scratch.wait_for, size, network):
+                await answer.say(NO_ROOM.format(minutes(wait)), 503)
+                return
+            content_type = Headers(scope=scope).get("content-type", "")
+            body.upload = Upload(content_type, scratch, network)
+            try:
+                await self._ask(scope, body, answer)
+            finally:
+                body.upload.end(is_kept=answer.status == 200)
 
     async def _ask(self, scope: Scope, body: Body, answer: Answer) -> None:
         try:
@@ -135,9 +164,10 @@ class Answer:
     """What is sent, with its headers. Those of a page name its own inline scripts, by their
     hashes, so that markup which got in somehow runs nothing."""
 
-    def __init__(self, scope: Scope, send: Send, scripts: Iterable[str]) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, scripts: Iterable[str]) -> None:
         self.has_begun = self.is_final = False
-        self._scope, self._send = scope, send
+        self.status = 0
+        self._scope, self._receive, self._send = scope, receive, send
         self._scripts = list(scripts)
         self._start: Message | None = None  # of a page, until its scripts are known
         self._page = b""
@@ -146,7 +176,7 @@ class Answer:
         if self.is_final:
             return
         if message["type"] == "http.response.start":
-            self.has_begun = True
+            self.has_begun, self.status = True, message["status"]
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
@@ -158,11 +188,19 @@ class Answer:
             return
         await self._send(message)
 
-    async def say(self, text: str, status: int) -> None:
-        """A sentence instead of all else; what the client has yet to send is not awaited."""
+    async def say(self, text: str, status: int, *, lingers: bool = True) -> None:
+        """A sentence instead of all else. What the client has yet to send is thrown away, for a
+        while: closed at once, the connection would often end before the sentence was read."""
         response = PlainTextResponse(text, status, headers={"Connection": "close"})
-        await response(self._scope, nothing_more, self.send)
+        start = {"type": "http.response.start", "status": status, "headers": response.raw_headers}
+        await self.send(start)
+        await self.send({"type": "http.response.body", "body": response.body, "more_body": True})
         self.is_final = True
+        headers = Headers(scope=self._scope)
+        # Who waits to be told to go on has nothing on the way.
+        if lingers and "expect" not in headers and has_body(headers):
+            await throw_away(self._receive)
+        await self._send({"type": "http.response.body", "body": b""})
 
     async def _send_page(self, message: Message) -> None:
         self._page += message.get("body", b"")
@@ -175,30 +213,80 @@ class Answer:
 
 
 class Body:
-    """What a request sends, up to its limit, announced or not."""
+    """What a request sends, up to its limit, announced or not, and no slower than it may be."""
 
     def __init__(self, scope: Scope, receive: Receive, answer: Answer) -> None:
         path = scope["path"]
         self.limit = limit_of(path)
-        self.announced = int(Headers(scope=scope).get("content-length") or 0)
+        self.announced = announced(Headers(scope=scope))
         self.is_upload = path.rstrip("/") == "/gradio_api/upload" and scope["method"] == "POST"
+        self.upload: Upload | None = None
         self._receive, self._answer = receive, answer
-        self.received = 0
+        self._pace: Pace | None = None  # from the first look on
+        self._received = 0
         self._is_whole = False
 
     async def receive(self) -> Message:
-        message = await self._receive()
+        message = await (self._receive() if self._is_whole else self._in_time())
         if message["type"] == "http.request":
-            self.received += len(message.get("body", b""))
+            data = message.get("body", b"")
+            self._received += len(data)
             self._is_whole = not message.get("more_body")
-        if self.received > self.limit:
-            if not self._answer.has_begun:
-                await self._answer.say(TOO_LARGE, 413)
-            raise MultiPartException(TOO_LARGE)
-        if message["type"] == "http.disconnect" and self.is_upload and not self._is_whole:
+            if self._received > self.limit:
+                await self._refuse(TOO_LARGE, 413)
+            if self.upload:
+                try:
+                    self.upload.take(data)
+                except RequestError as error:
+                    await self._refuse(str(error), error.status)
+        elif self.is_upload and not self._is_whole:
             # On this error alone Gradio deletes what it has of an upload.
             raise MultiPartException("The upload broke off.")
         return message
+
+    async def _in_time(self) -> Message:
+        """The next message, unless it takes too long."""
+        self._pace = self._pace or Pace()
+        try:
+            return await asyncio.wait_for(self._receive(), self._pace.left(self._received))
+        except asyncio.TimeoutError:
+            await self._refuse(TOO_SLOW, 408, lingers=False)
+            raise
+
+    async def _refuse(self, sentence: str, status: int, *, lingers: bool = True) -> NoReturn:
+        if not self._answer.has_begun:
+            lingers = lingers and not self._is_whole
+            await self._answer.say(sentence, status, lingers=lingers)
+        raise MultiPartException(sentence)
+
+
+def announced(headers: Headers) -> int:
+    """Return how many bytes a request says that it sends; 0 where it does not say. Raises
+    `RequestError`."""
+    length = headers.get("content-length", "0")
+    if not re.fullmatch("[0-9]{1,18}", length):
+        raise RequestError("The Content-Length of this request is no number.")
+    return int(length)
+
+
+def has_body(headers: Headers) -> bool:
+    """Return whether a request sends more than its head."""
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
+async def throw_away(receive: Receive) -> None:
+    """Read what a client still sends, up to a number of bytes and for a few seconds."""
+
+    async def read() -> None:
+        left = LINGER_BYTES
+        while left > 0:
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if message["type"] != "http.request" or not message.get("more_body"):
+                return
+
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(read(), LINGER_SECONDS)
 
 
 def is_of_another_site(scope: Scope) -> bool:
@@ -249,11 +337,6 @@ def page_policy(scripts: Iterable[str]) -> str:
     return "; ".join(f"{name} {sources}" for name, sources in policy.items()) + "; " + FRAMES
 
 
-async def nothing_more() -> Message:
-    """The rest of a request that nobody reads."""
-    return {"type": "http.disconnect"}
-
-
 class SlimConfig(BlocksConfig):  # type: ignore[misc]
     """What Gradio knows of the page, copied for every session. For its deep links, which are shut,
     each copy would also hold what every component looks like: 300 kB, and anybody may begin as many
@@ -267,11 +350,39 @@ class SlimConfig(BlocksConfig):  # type: ignore[misc]
 
 class GuardedBlocks(gr.Blocks):  # type: ignore[misc]  # Gradio is untyped here
     """Blocks whose callers can name no file but their uploads. Gradio checks only what calls itself
-    a file (`meta`), and fetches addresses."""
+    a file (`meta`), and fetches addresses. Sessions and events are bounded."""
+
+    _queue: BoundedQueue
 
     def __init__(self, **options: Any) -> None:
+        self.sessions = Sessions()
         super().__init__(**options)
         self.default_config = SlimConfig(self)
+        self.sessions.when_dropped(lambda name: self._queue.forget(name))
+        gradio.routes.file_upload_statuses = BoundedUploadProgress()
+
+    def queue(self, *args: Any, **named: Any) -> GuardedBlocks:
+        super().queue(*args, **named)
+        made: Any = self._queue
+        self._queue = BoundedQueue(
+            self.sessions,
+            live_updates=made.live_updates,
+            concurrency_count=made.max_thread_count,
+            update_intervals=made.update_intervals,
+            max_size=made.max_size,
+            blocks=self,
+            default_concurrency_limit=made.default_concurrency_limit,
+        )
+        return self
+
+    def forget_files(self, paths: Iterable[str]) -> None:
+        """Drop files that were deleted from the sets in which Gradio would keep their names."""
+        for files in self.temp_file_sets:
+            files.difference_update(paths)
+
+    async def process_api(self, *args: Any, **named: Any) -> Any:
+        decoder.client.set(client_of(named.get("request")))
+        return await super().process_api(*args, **named)
 
     async def preprocess_data(self, event: Any, inputs: Any, *more: Any, **named: Any) -> Any:
         named_as_files = [
@@ -279,7 +390,24 @@ class GuardedBlocks(gr.Blocks):  # type: ignore[misc]  # Gradio is untyped here
             for part, value in zip(event.inputs, inputs, strict=False)
         ]
         checked = traverse([*named_as_files, *inputs[len(named_as_files) :]], checked_file, is_file)
-        return await super().preprocess_data(event, checked, *more, **named)
+        try:
+            return await super().preprocess_data(event, checked, *more, **named)
+        except gr.Error:
+            raise
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+            if isinstance(error.__cause__, OSError):  # of the disk
+                raise
+            log.debug("arguments that do not fit: %s", type(error).__name__)
+            raise gr.Error(WRONG_ARGUMENTS, print_exception=False) from error
+
+
+def client_of(request: Any) -> str:
+    """Return whom pictures are opened for: the network of a request, or its session where the
+    address tells nothing."""
+    client = getattr(request, "client", None)
+    return network_of(getattr(client, "host", "")) or str(
+        getattr(request, "session_hash", None) or ""
+    )
 
 
 def is_file(value: object) -> bool:

@@ -16,7 +16,7 @@ from nst import ImageError
 from page.components import untouched_image
 from page.examples import Shelf, picker, row_markup
 from page.picture_cache import PictureCache
-from page.watching import LATEST
+from page.watching import LATEST, event_value
 
 pictures = PictureCache()
 """Those that visitors chose, and the examples beside them."""
@@ -50,7 +50,7 @@ def picture_input(label: str, role: str, sources: list[Any], shelf: Shelf) -> In
         row = picker(f"{role}-examples")
 
     def choose(event: gr.EventData) -> Any:
-        example = shelf.find(str(event.name))
+        example = shelf.find(event_value(event, "name"))
         return example.as_value(image.GRADIO_CACHE) if example else gr.update()
 
     row.select(

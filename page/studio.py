@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -34,6 +34,7 @@ from page.easel import GETTING_READY, MORE, Easel, price
 from page.entrance import Entrance, source_of
 from page.examples import Example, Shelf
 from page.gallery import gallery_markup
+from page.identifiers import IDENTIFIER
 from page.inputs import load_named
 from page.links import link_to, read_link
 from page.publishing import SIGN_IN_FAILED
@@ -41,7 +42,7 @@ from page.rendering import RenderingBusyError
 from page.sentences import NO_DISK, sentence_of
 from page.sheets import SheetPanel, sheet_markup
 from page.textures import Textures
-from page.watching import AT_ONCE, LATEST, Tabs, changes, is_read, tab_of
+from page.watching import AT_ONCE, LATEST, Tabs, changes, event_value, is_read, tab_of
 
 NOT_SIGNED_IN = "You were not signed in with Hugging Face. Everything else works without it."
 NEXT_PHOTO = "The new photo is for the next picture: press Stylize when this one is done."
@@ -91,7 +92,6 @@ class Studio:
     copy_link: gr.Button
     link: gr.Textbox
     tabs: Tabs
-    _new_visitors: dict[str, str] = field(default_factory=dict)  # tokens by tab
 
     @property
     def workshop(self) -> Workshop:
@@ -206,12 +206,14 @@ class Studio:
 
     def _visitor(self, token: str, request: gr.Request) -> str:
         """The visitor's token; a new visitor's first click may come before it has reached them."""
-        return token or self._new_visitors.setdefault(tab_of(request), secrets.token_urlsafe(24))
+        if isinstance(token, str) and IDENTIFIER.fullmatch(token):
+            return token
+        values = self.tabs.sessions.values(tab_of(request))
+        return str(values.setdefault("visitor", secrets.token_urlsafe(24)))
 
     def leave(self, request: gr.Request) -> None:
         """A closed tab looks at nothing; its jobs have their grace."""
         self.tabs.forget(tab_of(request))
-        self._new_visitors.pop(tab_of(request), None)
 
     def _sheet_of(self, visitor: str) -> Updates:
         sheet = self.workshop.latest_sheet(visitor)
@@ -343,15 +345,10 @@ class Studio:
         if job is None:
             return
         try:
-            present = job.settings
-            settings = self.controls.settings(values).replace(**of(present, keeping))
-            if of(settings, TYPED) != of(present, TYPED):
-                expected = self.entrance.expected(job.content, job.paintings, settings, job.moment)
-                self.workshop.expect(job, expected.seconds)
-            job.engine = zerogpu.engine()
-            job.steer(settings)
+            settings = self.controls.settings(values).replace(**of(job.settings, keeping))
+            self._change(job, settings)
         except Exception as error:
-            gr.Warning(sentence_of(error))
+            gr.Warning(refused(error))
 
     def swap(self, painting: str | None, id: str) -> None:
         """Go on with another painting."""
@@ -361,12 +358,20 @@ class Studio:
                 with self.entrance.opened(job.settings):
                     other = load_named(painting, "painting")
                     self.workshop.check_pictures(picture_bytes(other))
-                    job.engine = zerogpu.engine()
-                    job.steer(job.settings, other)
+                    self._change(job, job.settings, other)
             except ImageError:
                 return  # it was said when it was chosen
             except Exception as error:
-                gr.Warning(sentence_of(error))
+                gr.Warning(refused(error))
+
+    def _change(
+        self, job: Job, settings: TransferSettings, painting: Image.Image | None = None
+    ) -> None:
+        """Change a job that is painted, if there is room for that. Raises `TooLargeError`."""
+        expected = self.entrance.check_change(job, settings, painting)
+        job.engine = zerogpu.engine()
+        job.steer(settings, painting)
+        self.workshop.expect(job, expected.seconds)
 
     def notice_photo(self, photo: str | None, id: str) -> None:
         """Say that another photo is another picture."""
@@ -465,9 +470,10 @@ class Studio:
             with self.entrance.opened(grid[0][0]):
                 photo = load_named(values[self.photo], "photo")
                 painting = load_named(values[self.painting], "painting")
-                expected = admit(photo.size, [painting.size], grid[0][0])  # on this processor
+                tiles = [tile for row in grid for tile in row]  # all on this processor
+                seconds = sum(admit(photo.size, [painting.size], tile).seconds for tile in tiles)
                 sheet = Sheet(photo, [painting], grid, visitor=visitor)
-                self.entrance.submit(sheet, expected.seconds * sheet.count, request)
+                self.entrance.submit(sheet, seconds, request)
                 self._stop_sheet(values[self.sheet])
         except Exception as error:
             gr.Warning(sentence_of(error))
@@ -532,9 +538,9 @@ class Studio:
     def open_card(self, visitor: str, event: gr.EventData, request: gr.Request) -> Updates:
         """Put a job of the visitor's on the easel."""
         visitor = self._visitor(visitor, request)
-        job = self.own_job(str(event.job), visitor)
+        job = self.own_job(event_value(event, "job"), visitor)
         if job is None:
-            is_there = self.workshop.card_of(str(event.job)) is not None
+            is_there = self.workshop.card_of(event_value(event, "job")) is not None
             missing = self.easel.idle(DAMAGED if is_there else "This picture is no longer kept.")
             return {self.to_follow: "", **missing, self.gallery: self._gallery(visitor)}
         return self._on_easel(job)
@@ -544,7 +550,7 @@ class Studio:
     ) -> Updates:
         """Delete a job of the visitor's."""
         visitor = self._visitor(visitor, request)
-        job = self.own_job(str(event.job), visitor)
+        job = self.own_job(event_value(event, "job"), visitor)
         updates: Updates = {}
         if job and job.id == current:
             self.tabs.turn(tab_of(request), "job")  # nobody follows it any more
@@ -621,7 +627,12 @@ class Studio:
 
 def is_owned(id: str, visitor: str) -> bool:
     """Whether a job of this id would be the visitor's."""
-    return bool(visitor) and is_id(id) and id.startswith(f"{owner_of(visitor)}-")
+    return (
+        isinstance(visitor, str)
+        and bool(visitor)
+        and is_id(id)
+        and id.startswith(f"{owner_of(visitor)}-")
+    )
 
 
 def by_hand(*parts: Component) -> list[Any]:
@@ -629,6 +640,11 @@ def by_hand(*parts: Component) -> list[Any]:
     reset is a release."""
     events = [part.input for part in parts]
     return events + [part.release for part in parts if isinstance(part, gr.Slider)]
+
+
+def refused(error: Exception) -> str:
+    """What to tell the visitor of a change that is not made."""
+    return f"{sentence_of(error)} The picture goes on as it was."
 
 
 def of(settings: TransferSettings, names: tuple[str, ...]) -> dict[str, Any]:

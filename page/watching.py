@@ -14,10 +14,11 @@ import gradio as gr
 from gradio.context import LocalContext
 
 from nst.jobs import Task
+from page.event_queue import MOST_UNREAD, BoundedQueue
+from page.sessions import Sessions
 
 LOOK_EVERY = 0.1  # seconds
 AT_LEAST_EVERY = 1.0  # a closed tab is only noticed when something is sent to it
-MOST_UNREAD = 300  # messages: minutes, in which a phone may find its network again
 
 AT_ONCE: dict[str, Any] = {
     # No handler waits for another: painting is the workshop's business.
@@ -48,30 +49,38 @@ def is_read(request: gr.Request, most: int = MOST_UNREAD) -> bool:
     """Whether the caller takes what is sent. Gradio sends on to one who asked and never opened the
     stream of answers, and notices only streams that break."""
     queue = getattr(LocalContext.blocks.get(None), "_queue", None)
-    unread = getattr(queue, "pending_messages_per_session", {}).get(request.session_hash)
-    return unread is None or unread.qsize() < most
+    return not isinstance(queue, BoundedQueue) or queue.is_read(request.session_hash, most)
 
 
 class Tabs:
     """What each tab looks at now: a tab that turns to something else drops what it had."""
 
-    def __init__(self) -> None:
-        self._looking: dict[str, dict[str, object]] = {}
+    def __init__(self, sessions: Sessions) -> None:
+        self.sessions = sessions
 
     def turn(self, tab: str, kind: str) -> object:
         """A tab looks at another thing of this kind from now on; returns a mark of it."""
         mark = object()
-        self._looking.setdefault(tab, {})[kind] = mark
+        self.sessions.values(tab)[kind] = mark
         return mark
 
     def is_current(self, tab: str, kind: str, mark: object) -> bool:
-        return self._looking.get(tab, {}).get(kind) is mark
+        return self.sessions.values(tab).get(kind) is mark
 
     def forget(self, tab: str) -> None:
         """The tab was closed."""
-        self._looking.pop(tab, None)
+        self.sessions.values(tab).clear()
 
 
 def tab_of(request: gr.Request) -> str:
     """An id that tells tabs apart."""
     return str(request.session_hash)
+
+
+def event_value(event: gr.EventData, name: str) -> str:
+    """Return what the browser says of an event, as text. Raises `gr.Error` where it says nothing:
+    programs may leave it out."""
+    try:
+        return str(getattr(event, name))
+    except (AttributeError, TypeError) as error:
+        raise gr.Error(f"This event needs a {name}.", print_exception=False) from error

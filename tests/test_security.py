@@ -261,8 +261,9 @@ def test_a_body_that_is_announced_too_large_is_not_read(
 def test_a_body_of_unknown_length_is_read_up_to_the_limit(
     server: Server, path: str, limit: int
 ) -> None:
-    start = b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n'
-    body = start + b" " * (limit + 1 - len(start))
+    start = b'--b\r\nContent-Disposition: form-data; name="files"; filename="x"\r\n\r\n'
+    half = start + b" " * (limit // 2) + b"\r\n"  # of an upload each is a file that may be
+    body = half + half + b" " * (limit + 1 - 2 * len(half))
     with connected(server) as connection:
         connection.sendall(head_of(path, "Transfer-Encoding: chunked"))
         connection.sendall(b"%x\r\n" % len(body) + body + b"\r\n")  # and more would follow
@@ -273,7 +274,7 @@ def test_what_is_allowed_passes(web: httpx.Client) -> None:
     assert sent(web, "large.bin", bytes(MAX_UPLOAD))
     files = {"files": ("large.bin", bytes(MAX_UPLOAD + 1))}
     assert web.post("/gradio_api/upload", files=files).status_code == 413
-    wordy = {"session_hash": "x" * (MAX_CALL - 100), "fn_index": 0, "event_id": ""}
+    wordy = {"session_hash": "x", "fn_index": 0, "event_id": "", "more": "x" * (MAX_CALL - 100)}
     assert web.post("/gradio_api/cancel", json=wordy).status_code == 200
 
 
@@ -308,7 +309,9 @@ def test_an_upload_that_breaks_off_leaves_no_file(tmp_path: Path, is_too_large: 
     }
     asyncio.run(Guard(gradio)(scope, receive, send))
     assert list(tmp_path.iterdir()) == []
-    assert [answer.get("status") for answer in answers] == ([413, None] if is_too_large else [])
+    assert [answer.get("status") for answer in answers] == (
+        [413, None, None] if is_too_large else []
+    )
 
 
 # --- Files and addresses that are nobody's business -----------------------------------------------
