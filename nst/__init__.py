@@ -9,16 +9,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nst.errors import NumericalError, UserError
     from nst.images import ImageError, load_image, save_png
     from nst.settings import SettingsError, TransferSettings
-    from nst.transfer import TransferStep, stylize, transfer_style
+    from nst.transfer import Moment, TransferStep, stylize, transfer_style
     from nst.weights import WeightsError
 
 __all__ = [
     "ImageError",
+    "Moment",
+    "NumericalError",
     "SettingsError",
     "TransferSettings",
     "TransferStep",
+    "UserError",
     "WeightsError",
     "load_image",
     "save_png",
@@ -29,9 +33,10 @@ __all__ = [
 __version__ = "0.2.0"
 
 _HOMES = {
+    "errors": ("NumericalError", "UserError"),
     "images": ("ImageError", "load_image", "save_png"),
     "settings": ("SettingsError", "TransferSettings"),
-    "transfer": ("TransferStep", "stylize", "transfer_style"),
+    "transfer": ("Moment", "TransferStep", "stylize", "transfer_style"),
     "weights": ("WeightsError",),
 }
 

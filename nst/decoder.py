@@ -33,6 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
+from nst.errors import UserError
 from nst.fair_lock import FairLock
 
 log = logging.getLogger("nst.decoder")
@@ -60,7 +61,7 @@ client: ContextVar[str] = ContextVar("client", default="")
 """On whose behalf pictures are opened: clients take turns. "" is whoever cannot be told apart."""
 
 
-class ImageError(ValueError):
+class ImageError(UserError, ValueError):
     """A picture that cannot be used; the message is one plain sentence for the user."""
 
 

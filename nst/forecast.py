@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 
+from nst.errors import UserError
 from nst.images import fitted_size
 from nst.objective import Objective
 from nst.settings import TransferSettings, options
@@ -101,7 +102,7 @@ def bytes_for(work: Work, dtype: torch.dtype) -> int:
     return BYTES_AT_LEAST + round(work.largest * per_pixel) + work.held * BYTES_HELD
 
 
-class TooLargeError(ValueError):
+class TooLargeError(UserError, ValueError):
     """A run that there is no room for; the message is one sentence for the user, which says what
     there would be room for."""
 

@@ -21,6 +21,7 @@ import torch
 from PIL import Image
 
 from nst.color import dial_colors
+from nst.errors import UserError
 from nst.memory import has_run_out
 from nst.objective import targets
 from nst.provenance import UNKNOWN, Provenance
@@ -28,7 +29,6 @@ from nst.recipe import MOST_PASSAGES, MOST_STYLES, Ingredient, Passage, Recipe
 from nst.settings import SettingsError, TransferSettings, options
 from nst.sheet import Grid, paint_sheet
 from nst.transfer import Engine, Moment, TransferStep, transfer_style
-from nst.weights import WeightsError
 from nst.zerogpu import GPUError
 
 log = logging.getLogger("nst.jobs")
@@ -528,7 +528,7 @@ def owner_of(visitor: str) -> str:
 
 def sentence_of(error: Exception) -> str:
     """What to tell the visitor; what only we can mend goes to the log instead."""
-    if isinstance(error, (SettingsError, WeightsError, FloatingPointError, GPUError)):
+    if isinstance(error, UserError):
         return str(error)
     if has_run_out(error):
         return NO_MEMORY

@@ -13,6 +13,7 @@ import math
 import time
 from dataclasses import dataclass, field
 
+from nst.errors import UserError
 from nst.jobs import State, Task
 from nst.limits import Limits
 
@@ -24,7 +25,7 @@ ENOUGH_FROM_THERE = (
 )
 
 
-class BusyError(RuntimeError):
+class BusyError(UserError, RuntimeError):
     """No room for another task now; the message is one sentence for the visitor."""
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from PIL import Image
 from torch import Tensor
 
+from nst.errors import NumericalError
 from nst.memory import bytes_of
 from nst.objective import Costs, Objective
 from nst.optimizers import Optimizer
@@ -69,11 +70,11 @@ def minimize(
     forgets its curvature and goes on from the best point with half the step. With `backtracking`
     the same holds for every first step that raises the goal at all, until one does not.
 
-    Raises `FloatingPointError` when the cost of the start is not a finite number.
+    Raises `NumericalError` when the cost of the start is not a finite number.
     """
     best = point = start if isinstance(start, Point) else Point.at(start, objective)
     if not best.is_finite:
-        raise FloatingPointError("The cost of the starting picture is not a finite number.")
+        raise NumericalError("The cost of the starting picture is not a finite number.")
     yield Iterate(point, best)
     bound = 1.0 if backtracking else BLOW_UP
     for _ in range(iterations):

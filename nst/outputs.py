@@ -10,10 +10,12 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from nst.errors import UserError
+
 NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
-class OutputError(ValueError):
+class OutputError(UserError, ValueError):
     """A path that cannot be written to; the message is one sentence for the user."""
 
 

@@ -36,6 +36,7 @@ from typing import Any
 
 from PIL import Image
 
+from nst.errors import UserError
 from nst.images import hash_of, png_bytes
 from nst.provenance import Provenance
 from nst.settings import MOST_STYLES as MOST_STYLES
@@ -55,7 +56,7 @@ NOT_A_PNG = "This is not a PNG that can be read."
 WORD = re.compile(r"[\w.+-]{1,40}", re.ASCII)  # a name or a version
 
 
-class RecipeError(ValueError):
+class RecipeError(UserError, ValueError):
     """A recipe that cannot be used; the message is one sentence for the user."""
 
 

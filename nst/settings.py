@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from nst.errors import UserError
+
 LAYER_CHANNELS: dict[str, int] = {
     f"relu{block}_{conv}": channels
     for block, (convs, channels) in enumerate(
@@ -37,7 +39,7 @@ def gatys_layer_weight(layer: str) -> float:
     return 4000.0 / LAYER_CHANNELS[layer] ** 2
 
 
-class SettingsError(ValueError):
+class SettingsError(UserError, ValueError):
     """A value that a setting does not take; the message is one sentence for the user."""
 
 

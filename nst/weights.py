@@ -24,6 +24,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from nst.errors import UserError
+
 ORIGINAL_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 ORIGINAL_SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
 ORIGINAL_MEAN_BGR = (103.939, 116.779, 123.68)  # of the training pictures, on a 0–255 scale
@@ -34,7 +36,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB in [0, 1]
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-class WeightsError(RuntimeError):
+class WeightsError(UserError, RuntimeError):
     """The network's parameters cannot be had; the message is one sentence for the user."""
 
 

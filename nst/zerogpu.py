@@ -32,6 +32,7 @@ from PIL import Image
 
 import nst.forecast
 import nst.transfer
+from nst.errors import NumericalError, UserError
 from nst.forecast import Forecast, Room, Size, Work, admitted, bytes_for, work_of
 from nst.images import to_tensor
 from nst.settings import DEFAULTS, TransferSettings
@@ -71,7 +72,7 @@ REASONS = {  # by the title of the platform's error, and a part of its message
 }
 
 
-class GPUError(RuntimeError):
+class GPUError(UserError, RuntimeError):
     """A GPU could not be borrowed any longer; the message is one sentence for the visitor."""
 
 
@@ -286,7 +287,7 @@ def _stretch(
                 figures, shown = [], time.monotonic()
             if is_out:
                 return
-    except (FloatingPointError, WeightsError) as error:
+    except (NumericalError, WeightsError) as error:
         yield error  # raised, no more than its name would arrive
     except torch.OutOfMemoryError:
         yield GPUError(NO_MEMORY)

@@ -26,6 +26,7 @@ from typing import IO, TypeVar
 
 from starlette.requests import Request
 
+from nst.errors import UserError
 from nst.forecast import host_memory
 from nst.memory import give_back
 
@@ -43,7 +44,7 @@ BUSY = "Too many pictures and films are being prepared; please try again in a fe
 Value = TypeVar("Value")
 
 
-class RenderingBusyError(TimeoutError):
+class RenderingBusyError(UserError, TimeoutError):
     """No thread became free in time; the message is one sentence for the user."""
 
     def __init__(self) -> None:

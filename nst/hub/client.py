@@ -38,6 +38,8 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
+from nst.errors import UserError
+
 T = TypeVar("T")
 
 log = logging.getLogger("nst.hub")
@@ -52,7 +54,7 @@ CONFLICTS = (409, 412)  # another commit came first
 PASSING = (408, 429, 500, 502, 503, 504)
 
 
-class HubError(RuntimeError):
+class HubError(UserError, RuntimeError):
     """Something on the Hub did not work; the message is one sentence for the user."""
 
 
