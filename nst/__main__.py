@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from nst.recipe import Recipe
 
 BAR_WIDTH = 30
-REPORTED = ("iteration", "total", "width", "height", "J", "content", "style", "layers", "elapsed")
+REPORTED = (
+    *("iteration", "total", "width", "height"),
+    *("J", "content", "style", "smoothness", "layers", "elapsed"),
+)
 
 Loaded = TypeVar("Loaded")
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from nst.color import is_grey
+from nst.errors import NumericalError
 from nst.losses import content_cost, gram_style_cost, normalized_gram_matrix, total_variation
 from nst.memory import Memory, bytes_of, fingerprint
 from nst.settings import LAYER_CHANNELS, TransferSettings, gatys_layer_weight
@@ -22,16 +23,18 @@ from nst.vgg import VGG, Trace
 
 @dataclass(frozen=True)
 class Costs:
-    """J and its parts at one picture: J = α · content + β · style (+ smoothness).
+    """J and its parts at one picture: J = α · content + β · style + smoothness.
 
     `content` is 2 J_content / N, the mean squared difference of N activations; `layers` holds
-    λ[l] · J_style[l], and `style` is their sum.
+    λ[l] · J_style[l], and `style` is their sum; `smoothness` is the term of total variation, with
+    all its factors.
     """
 
     J: float
     content: float
     style: float
     layers: dict[str, float]
+    smoothness: float
     goal: float  # what the gradient descends: J, or the surrogate of a guided objective
 
 
@@ -126,8 +129,9 @@ class Objective:
     def costs(self, image: Tensor) -> Costs:
         """The costs alone, by the specification."""
         content, layers = self.parts(image)
-        J = self._total(self.settings.alpha, content, layers.values(), self._smoothness_cost(image))
-        return _costs(J, J, content, layers)
+        smoothness = self._smoothness_cost(image)
+        J = self._total(self.settings.alpha, content, layers.values(), smoothness)
+        return _costs(J, J, content, layers, smoothness)
 
     @torch.no_grad()
     def evaluate(self, image: Tensor) -> tuple[Costs, Tensor]:
@@ -156,7 +160,7 @@ class Objective:
         layers = {layer: term.cost for layer, term in terms.items()}
         J = self._total(settings.alpha, content, layers.values(), smoothness)
         goal = self._total(alpha, content, [term.goal for term in terms.values()], smoothness)
-        costs = _costs(J, goal, content, layers)
+        costs = _costs(J, goal, content, layers, smoothness)
         if echo is None and deep_gradient is not None:
             share = settings.beta * sum(costs.layers[layer] for layer in self._deep)
             small = share < DEEP_SHARE * costs.J
@@ -218,15 +222,15 @@ class Objective:
         return set(names[names.index(self.settings.content_layer) + 1 :]) & self._layers
 
     def _total(
-        self, alpha: float, content: Tensor, style: Iterable[Tensor], smoothness: Tensor | float
+        self, alpha: float, content: Tensor, style: Iterable[Tensor], smoothness: Tensor
     ) -> Tensor:
         style_cost = sum(style, torch.zeros_like(content))
         return alpha * content + self.settings.beta * style_cost + smoothness
 
-    def _smoothness(self, image: Tensor) -> tuple[Tensor | float, Tensor | float]:
+    def _smoothness(self, image: Tensor) -> tuple[Tensor, Tensor | float]:
         """The smoothness term, and its gradient."""
         if self.settings.total_variation == 0:
-            return 0.0, 0.0
+            return image.new_zeros(()), 0.0
         with torch.enable_grad():
             image = image.detach().requires_grad_()
             cost = self._smoothness_cost(image)
@@ -274,16 +278,19 @@ class Echo:
 
 
 def finite(values: Tensor, problem: str) -> Tensor:
-    """The same tensor. Raises `FloatingPointError` where one of its values is not a number."""
+    """The same tensor. Raises `NumericalError` where one of its values is not a number."""
     if not bool(values.isfinite().all()):
-        raise FloatingPointError(problem)
+        raise NumericalError(problem)
     return values
 
 
-def _costs(J: Tensor, goal: Tensor, content: Tensor, layers: dict[str, Tensor]) -> Costs:
-    values = torch.stack([J, goal, content, *layers.values()]).tolist()  # one wait for the device
-    by_layer = dict(zip(layers, values[3:], strict=True))
-    return Costs(values[0], values[2], sum(by_layer.values()), by_layer, goal=values[1])
+def _costs(
+    J: Tensor, goal: Tensor, content: Tensor, layers: dict[str, Tensor], smoothness: Tensor
+) -> Costs:
+    tensors = [J, goal, content, smoothness, *layers.values()]
+    J_, goal_, content_, smoothness_, *style = torch.stack(tensors).tolist()  # one wait
+    by_layer = dict(zip(layers, style, strict=True))
+    return Costs(J_, content_, sum(by_layer.values()), by_layer, smoothness_, goal_)
 
 
 def _add_product(gradient: Tensor | None, activation: Tensor, matrix: Tensor) -> Tensor:

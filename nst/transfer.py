@@ -48,7 +48,7 @@ class TransferStep:
     """One reported moment of a run. All costs are those of `image`, the picture with the lowest J
     so far at its size.
 
-    J = α · content + β · style (+ smoothness), in the units of Gatys' published weights; `layers`
+    J = α · content + β · style + smoothness, in the units of Gatys' published weights; `layers`
     holds λ[l] · J_style[l]. The last step's costs are worked out afresh in float32; before, they
     are a by-product of the gradient, in the network's precision, and those of layers deeper than
     the content layer may be some iterations old: a few percent off. Costs at different picture
@@ -67,6 +67,7 @@ class TransferStep:
     elapsed: float
     remaining: float  # estimated seconds until the end
     pixels: Tensor = field(repr=False, compare=False)  # (1, 3, H, W) RGB in [0, 1]
+    smoothness: float = 0.0
     provenance: Provenance | None = field(default=None, repr=False, compare=False)  # what painted
     state: RunState | None = field(default=None, repr=False, compare=False)
 
@@ -129,8 +130,11 @@ def transfer_style(
     pictures are the very same objects and the size has not changed; where weights were changed, it
     keeps the curvature that still holds.
 
-    Raises `ValueError` for an unknown device, no style or more than `MOST_STYLES`, `WeightsError`
-    when the network's parameters cannot be had.
+    Raises:
+        ValueError: for an unknown device, no style or more than `MOST_STYLES`.
+        WeightsError: when the network's parameters cannot be had.
+        NumericalError: when a target or the cost of the starting picture is not a finite number.
+        MemoryError, torch.OutOfMemoryError, RuntimeError: when memory runs out, as torch says it.
     """
     paintings = [styles] if isinstance(styles, Image.Image) else list(styles)
     if not paintings:
@@ -217,7 +221,10 @@ def stylize(
     *,
     device: str = "auto",
 ) -> Image.Image:
-    """Run `transfer_style` to its end and return the finished RGB picture, its colours dialled."""
+    """Run `transfer_style` to its end and return the finished RGB picture, its colours dialled.
+
+    Raises what `transfer_style` does.
+    """
     for step in transfer_style(content, styles, settings, device=device):
         last = step  # only one step's pixels are kept at a time
     paintings = [styles] if isinstance(styles, Image.Image) else list(styles)
@@ -470,6 +477,7 @@ class _Progress:
             content=best.costs.content,
             style=best.costs.style,
             layers=best.costs.layers,
+            smoothness=best.costs.smoothness,
             elapsed=elapsed,
             remaining=elapsed * (self.all_work / self.work - 1),
             pixels=best.image,

@@ -172,9 +172,8 @@ def _plain(value: object) -> str:
 
 
 def explanation(step: TransferStep, settings: TransferSettings) -> str:
-    """The share of J that the content and each style layer have, as bars."""
-    parts = {f"content, {settings.content_layer}": settings.alpha * step.content}
-    parts |= {f"style, {layer}": settings.beta * cost for layer, cost in step.layers.items()}
+    """The share of J that each of its terms has, as bars; `settings` are those of the step."""
+    parts = parts_of(step, settings)
     whole = max(step.J, 1e-9)
     rows = "".join(
         f"<tr class=\"{name.split(',')[0]}\"><th scope='row'>{name}</th>"
@@ -189,6 +188,13 @@ def explanation(step: TransferStep, settings: TransferSettings) -> str:
         "<th scope='col'>Cost</th><th scope='col'>of J</th></tr></thead>"
         f"<tbody>{rows}</tbody></table>"
     )
+
+
+def parts_of(step: TransferStep, settings: TransferSettings) -> dict[str, float]:
+    """Return the terms of a step's J by name, weights included: they add up to J."""
+    content = {f"content, {settings.content_layer}": settings.alpha * step.content}
+    style = {f"style, {layer}": settings.beta * cost for layer, cost in step.layers.items()}
+    return content | style | ({"smoothness": step.smoothness} if step.smoothness else {})
 
 
 def _grid(

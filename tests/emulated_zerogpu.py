@@ -38,6 +38,7 @@ from starlette.datastructures import Headers
 import nst.recipe
 import nst.transfer
 import nst.zerogpu
+from nst.errors import NumericalError
 from nst.jobs import Job, Sheet, State
 from nst.provenance import Provenance
 from nst.recipe import Passage, parse_recipe, repaint
@@ -483,7 +484,7 @@ def test_the_platform_cannot_be_reached(
 @pytest.mark.parametrize(
     ("error", "sentence", "state"),
     [
-        (FloatingPointError("Not a number."), "Not a number.", State.FAILED),
+        (NumericalError("Not a number."), "Not a number.", State.FAILED),
         (WeightsError("No parameters."), "No parameters.", State.FAILED),
         (torch.OutOfMemoryError("1 GiB"), nst.zerogpu.NO_MEMORY, State.STOPPED),
         (ValueError("a secret"), nst.zerogpu.BROKEN, State.STOPPED),

@@ -19,6 +19,7 @@ from PIL.PngImagePlugin import PngInfo
 from nst import TransferSettings, load_image, save_png, stylize, transfer_style
 from nst.__main__ import build_parser, main, print_bar
 from nst.color import dial_colors
+from nst.errors import NumericalError
 from nst.provenance import Provenance
 from nst.recipe import KEYWORD, Passage, Recipe, new_recipe, read_recipe
 from nst.settings import LAYER_CHANNELS, options
@@ -303,7 +304,7 @@ def test_an_unwritable_folder_is_one_line(folder: Path, capsys: pytest.CaptureFi
     [
         (KeyboardInterrupt(), 130, "nst: stopped, nothing was written"),
         (RuntimeError("out of memory\nand a long story"), 1, "nst: out of memory"),
-        (FloatingPointError("not a number"), 1, "nst: not a number"),
+        (NumericalError("not a number"), 1, "nst: not a number"),
         (MemoryError(), 1, "nst: "),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",

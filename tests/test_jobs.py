@@ -18,6 +18,7 @@ import nst.objective
 import nst.recipe
 import nst.sheet
 from nst.archive import ID
+from nst.errors import NumericalError
 from nst.images import fitted_size
 from nst.jobs import UNEXPECTED, Job, Sheet, State, Task, new_id, owner_of
 from nst.memory import Memory
@@ -411,7 +412,7 @@ def test_a_live_job_cannot_be_resumed(mock: Job) -> None:
     [
         (SettingsError("alpha is odd"), "alpha is odd"),
         (WeightsError("The weights are not there."), "The weights are not there."),
-        (FloatingPointError("Not a finite number."), "Not a finite number."),
+        (NumericalError("Not a finite number."), "Not a finite number."),
         (RuntimeError("/secret/path"), UNEXPECTED),
         (ZeroDivisionError(), UNEXPECTED),
     ],
@@ -655,7 +656,7 @@ def test_a_sheet_is_stopped_and_fails_like_a_job(
     assert state_of(closed) is State.STOPPED
 
     def failing(*_: object) -> Iterator[list[list[TransferStep]]]:
-        raise FloatingPointError("Not a finite number.")
+        raise NumericalError("Not a finite number.")
 
     monkeypatch.setattr(nst.jobs, "paint_sheet", failing)
     failed = Sheet(sheet.content, sheet.styles, sheet.grid)

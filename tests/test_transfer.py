@@ -20,6 +20,7 @@ from torch import Tensor
 
 import nst.transfer
 from nst import TransferSettings, TransferStep, load_image, stylize, transfer_style
+from nst.errors import NumericalError
 from nst.images import fit, to_tensor
 from nst.objective import Costs, Objective
 from nst.settings import DEFAULTS
@@ -324,7 +325,7 @@ def test_a_start_that_is_no_number_is_refused(
     network: VGG, photo: Image.Image, painting: Image.Image, call: int
 ) -> None:
     steps = transfer_style(photo, painting, SMALL, network=Saboteur(network, [call], math.nan))
-    with pytest.raises(FloatingPointError, match="is not a finite number"):
+    with pytest.raises(NumericalError, match="is not a finite number"):
         next(steps)
 
 
