@@ -10,7 +10,6 @@ import functools
 import math
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -24,6 +23,7 @@ from nst.images import fit, to_image, to_tensor
 from nst.minimization import Point, RunState, minimize
 from nst.objective import Objective
 from nst.optimizers import Optimizer, long_history, make_optimizer
+from nst.progress import FINISH, FINISH_IN_FLOAT32, Progress
 from nst.provenance import Provenance, provenance_of
 from nst.settings import DEFAULTS, MOST_STYLES, TransferSettings
 from nst.style import EASED, FULL, SLIGHT, Guidance
@@ -147,7 +147,12 @@ def transfer_style(
     if begin and begin.state and not begin.state.fits(originals, settings):
         begin = replace(begin, state=None)
     scales = plan_scales(settings, begin)
-    progress = _Progress(scales, begin.iteration if begin else 0)
+    is_fast = network.dtype != torch.float32
+    progress = Progress(
+        scales,
+        begin.iteration if begin else 0,
+        finish=FINISH_IN_FLOAT32 if is_fast else FINISH,
+    )
     provenance = provenance_of(network.device, network.dtype)
     change: Tensor | None = None  # what was made so far of the picture that a run starts from
     state, is_first = begin.state if begin else None, True  # of all phases
@@ -164,6 +169,7 @@ def transfer_style(
         if state and state.point.image.shape != image.shape:
             state = None
         shown: Point | None = None
+        progress.begin(scale)
         for guidance, iterations in scale.phases:
             objective.guidance = guidance
             start, optimizer, backtracking = _set_out(objective, image, begin, state, is_first)
@@ -186,7 +192,7 @@ def transfer_style(
                     reached = RunState(
                         originals, settings, guidance, optimizer.copy(), iterate.point, shown
                     )
-                    yield replace(progress.report(best, reached), provenance=provenance)
+                    yield _report(progress, best, reached, provenance)
                 image = iterate.best.image
         change = image - base
 
@@ -442,44 +448,22 @@ def _cpu_has_bfloat16() -> bool:
     return any(getattr(torch.cpu, name, bool)() for name in names)
 
 
-class _Progress:
-    """Counts iterations and the work behind them, and knows what is left of both."""
-
-    def __init__(self, scales: Sequence[Scale], done: int) -> None:
-        self.started = time.monotonic()
-        self.done = done
-        self.iteration = done - 1
-        self.total = done + sum(scale.iterations for scale in scales)
-        self.work = 0
-        self.all_work = sum(scale.work for scale in scales)
-
-    def count(self, scale: Scale, *, reported: bool) -> None:
-        self.work += scale.size**2
-        self.iteration += reported
-
-    @property
-    def is_fresh(self) -> bool:
-        """Whether nothing was reported yet."""
-        return self.iteration < self.done
-
-    @property
-    def is_over(self) -> bool:
-        return self.iteration == self.total
-
-    def report(self, best: Point, state: RunState) -> TransferStep:
-        elapsed = time.monotonic() - self.started
-        return TransferStep(
-            iteration=self.iteration,
-            total=self.total,
-            width=best.image.shape[-1],
-            height=best.image.shape[-2],
-            J=best.costs.J,
-            content=best.costs.content,
-            style=best.costs.style,
-            layers=best.costs.layers,
-            smoothness=best.costs.smoothness,
-            elapsed=elapsed,
-            remaining=elapsed * (self.all_work / self.work - 1),
-            pixels=best.image,
-            state=state,
-        )
+def _report(
+    progress: Progress, best: Point, state: RunState, provenance: Provenance
+) -> TransferStep:
+    return TransferStep(
+        iteration=progress.iteration,
+        total=progress.total,
+        width=best.image.shape[-1],
+        height=best.image.shape[-2],
+        J=best.costs.J,
+        content=best.costs.content,
+        style=best.costs.style,
+        layers=best.costs.layers,
+        smoothness=best.costs.smoothness,
+        elapsed=progress.elapsed,
+        remaining=progress.remaining,
+        pixels=best.image,
+        provenance=provenance,
+        state=state,
+    )
