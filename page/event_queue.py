@@ -100,6 +100,12 @@ class SlimState(SessionState):  # type: ignore[misc]  # Gradio is untyped here
         latest, value = self._latest
         return value if key == latest else super().__getitem__(key)
 
+    def _update_config(self, key: int) -> None:
+        """Nothing: only deep links, which are shut, would read it."""
+
+    def _update_value_in_config(self, key: int, value: Any) -> None:
+        """Nothing, as above."""
+
 
 class SessionStates(StateHolder):  # type: ignore[misc]
     """The states of components, for sessions in the table alone: what is dropped does not return
