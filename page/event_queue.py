@@ -83,12 +83,28 @@ class EventIds(dict[str, set[str]]):
 
 
 class SlimState(SessionState):  # type: ignore[misc]  # Gradio is untyped here
-    """The values of a session's states alone. Gradio would also keep a copy of each component that
-    was updated, 150 kB in all; no update here changes what a component accepts."""
+    """The values of a session's states, and the component that was updated last. Gradio would keep
+    a copy of each, 150 kB in all; no update here changes what a component accepts."""
+
+    def __init__(self, blocks: Any) -> None:
+        super().__init__(blocks)
+        self._latest: tuple[int, Any] = (-1, None)  # Gradio reads it again at once
 
     def __setitem__(self, key: int, value: Any) -> None:
         if isinstance(self.blocks_config.blocks.get(key), State):
             super().__setitem__(key, value)
+        else:
+            self._latest = key, value
+
+    def __getitem__(self, key: int) -> Any:
+        latest, value = self._latest
+        return value if key == latest else super().__getitem__(key)
+
+    def _update_config(self, key: int) -> None:
+        """Nothing: only deep links, which are shut, would read it."""
+
+    def _update_value_in_config(self, key: int, value: Any) -> None:
+        """Nothing, as above."""
 
 
 class SessionStates(StateHolder):  # type: ignore[misc]

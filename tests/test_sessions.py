@@ -321,6 +321,9 @@ def test_a_state_keeps_no_copies_of_components() -> None:
     async def visit(page: Page) -> None:
         await page.join("one", 0, "it")
         await page.until(lambda: not page.queue.event_ids_to_events)
+        box = page.queue.pending_messages_per_session["one"]
+        messages = [box.get_nowait() for _ in range(box.qsize())]
+        assert messages[-1].output["data"][0]["label"] == "answered"  # the update arrives
         state = page.app.state_holder.session_data["one"]
         assert isinstance(state, SlimState)
         assert list(state.state_data.values()) == ["it"]
