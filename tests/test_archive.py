@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from conftest import MakePicture
+from painting import SMALL, assert_replays, engine, iterations, paint, picture_of, tone, tone_of
 from PIL import Image
-from test_jobs import SMALL, assert_replays, engine, iterations, paint, picture_of, tone, tone_of
 
 from nst.archive import MOST_FRAMES, Archive, Card
 from nst.jobs import Job, State, owner_of

@@ -6,18 +6,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import MakePicture
+from painting import colors
 from PIL import Image
-from torch import Tensor
 
 from nst.color import LUMA, dial_colors, match_colors
 from nst.images import fit, to_tensor
 from nst.settings import SettingsError, TransferSettings
-
-
-def colors(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and covariance of the colours of (1, 3, H, W)."""
-    pixels = image[0].flatten(1).double()
-    return pixels.mean(1), torch.cov(pixels, correction=0)
 
 
 def test_match_colors_takes_mean_and_covariance(make_picture: MakePicture) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import MakePicture
+from painting import Recorder, evaluated, final
 from PIL import Image
-from test_transfer import Recorder, evaluated, final
 from torch import Tensor
 
 import nst.forecast

@@ -21,10 +21,9 @@ from typing import Any
 import pytest
 import torch
 from conftest import tiny_weights
+from painting import SMALL, Recorder, Saboteur, iterations, lacking, picture_of, tone
 from PIL import Image
-from test_jobs import SMALL, iterations, lacking, picture_of, tone
-from test_transfer import Recorder, Saboteur
-from test_workshop import ALWAYS, Gate, MakeJob, assert_ends, make_job, settle
+from working import ALWAYS, Gate, MakeJob, assert_ends, make_job, settle
 
 import nst.workshop
 from nst.jobs import NO_MEMORY, NOT_ENOUGH, UNEXPECTED, Job, State

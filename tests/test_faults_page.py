@@ -39,8 +39,8 @@ from browsing import (
     wait_for_iteration,
 )
 from playwright.sync_api import Page, Request, expect
+from requesting import arguments, call, connected, head_of, web
 from server import Server, running_server
-from test_security import arguments, call, connected, head_of, web
 
 from nst.decoder import DEFEATED
 from nst.jobs import UNEXPECTED

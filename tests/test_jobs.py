@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Hashable, Iterator
 from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
 from conftest import MakePicture
+from painting import (
+    SMALL,
+    assert_replays,
+    iterations,
+    lacking,
+    paint,
+    picture_of,
+    tone,
+    tone_of,
+)
 from PIL import Image
 
 import nst.jobs
@@ -19,52 +28,16 @@ import nst.recipe
 import nst.sheet
 from nst.archive import ID
 from nst.errors import NumericalError
-from nst.images import fitted_size
 from nst.jobs import UNEXPECTED, Job, Sheet, State, Task, new_id, owner_of
 from nst.memory import Memory
-from nst.recipe import Passage, parse_recipe, repaint
+from nst.recipe import Passage
 from nst.settings import SettingsError, TransferSettings
 from nst.sheet import plan_sheet
-from nst.transfer import Engine, Moment, TransferStep, transfer_style
-from nst.vgg import VGG
+from nst.transfer import Engine, TransferStep
 from nst.weights import WeightsError
 
-SMALL = TransferSettings(size=64, iterations=6)  # one scale
 TWO_SCALES = TransferSettings(size=160, iterations=24, restructure="much")  # 80 and 160 pixels
 ENDS = (State.FINISHED, State.STOPPED, State.FAILED)
-
-
-def tone(
-    content: Image.Image,
-    styles: Sequence[Image.Image],
-    settings: TransferSettings,
-    *,
-    begin: Moment | None = None,
-) -> Iterator[TransferStep]:
-    """An engine without a network: each iteration makes a grey picture one level lighter."""
-    done = begin.iteration if begin else 0
-    level = tone_of(begin.picture) if begin else 0
-    width, height = fitted_size(content.size, settings.size)
-    total = max(done, settings.iterations)
-    for iteration in range(done, total + 1):
-        yield TransferStep(
-            iteration=iteration,
-            total=total,
-            width=width,
-            height=height,
-            J=float(total - iteration),
-            content=0.5,
-            style=0.25,
-            layers={"relu1_1": 0.25},
-            elapsed=float(iteration - done),
-            remaining=0.0,
-            pixels=torch.full((1, 3, height, width), (level + iteration - done) / 255),
-        )
-
-
-def tone_of(picture: Image.Image) -> int:
-    red, _, _ = picture.getpixel((0, 0))  # type: ignore[misc]
-    return int(red)
 
 
 def change(job: Job, settings: TransferSettings) -> None:
@@ -76,48 +49,9 @@ def change(job: Job, settings: TransferSettings) -> None:
             job.resume(settings)
 
 
-def paint(job: Job, until: int | None = None) -> Job:
-    for _ in job.run():
-        if job.steps[-1].iteration == until:
-            job.stop()
-    return job
-
-
 def state_of(task: Task) -> State:
     """The state now: the type checker takes an attribute for what it was a line before."""
     return task.state
-
-
-def iterations(job: Job) -> list[int]:
-    return [step.iteration for step in job.steps]
-
-
-def picture_of(job: Job) -> Image.Image:
-    assert job.moment
-    return job.moment.picture
-
-
-def assert_replays(job: Job) -> None:
-    """The recipe, as text and back, leads to the same picture bit for bit."""
-    recipe = parse_recipe(job.recipe().to_text())
-    *_, last = repaint(recipe, job.content, job.styles)
-    assert last.iteration == recipe.iterations
-    assert last.image.size == picture_of(job).size
-    assert last.image.tobytes() == picture_of(job).tobytes()
-
-
-@pytest.fixture
-def engine(network: VGG, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    """The real engine on a tiny network; recipes and sheets are painted with it too."""
-    tiny = partial(transfer_style, network=network)
-    monkeypatch.setattr(nst.recipe, "transfer_style", tiny)
-    monkeypatch.setattr(nst.sheet, "transfer_style", tiny)
-    return tiny
-
-
-@pytest.fixture
-def job(photo: Image.Image, painting: Image.Image, engine: Engine) -> Job:
-    return Job(photo, [painting], SMALL, visitor="v", engine=engine)
 
 
 @pytest.fixture
@@ -694,19 +628,6 @@ def test_a_recipe_does_not_grow_beyond_its_bounds(
 
 
 # Memory
-
-
-def lacking(error: Exception, *, above: int, after: int = 0) -> Engine:
-    """An engine that runs out of memory for pictures larger than `above` pixels, `after` so many
-    iterations."""
-
-    def paint(*args: Any, **options: Any) -> Iterator[TransferStep]:
-        for step in tone(*args, **options):
-            if step.width > above and step.iteration >= after:
-                raise error
-            yield step
-
-    return paint
 
 
 OUT_OF_MEMORY = (

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from painting import Recorder
 from PIL import Image
-from test_transfer import Recorder
 
 import nst.sheet
 from nst.settings import DEFAULTS, SettingsError, TransferSettings, options

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import EXAMPLES, MakePicture
+from painting import Recorder
 from PIL import Image
-from test_transfer import Recorder
 from torch import Tensor
 
 import nst.texture

@@ -6,7 +6,7 @@ import itertools
 import math
 import random
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,15 +14,14 @@ import numpy as np
 import pytest
 import torch
 from conftest import EXAMPLES, MakeNetwork, MakePicture
+from painting import Recorder, Saboteur, colors, evaluated, final
 from PIL import Image
-from test_color import colors
 from torch import Tensor
 
 import nst.transfer
-from nst import TransferSettings, TransferStep, load_image, stylize, transfer_style
+from nst import TransferSettings, load_image, stylize, transfer_style
 from nst.errors import NumericalError
 from nst.images import fit, to_tensor
-from nst.objective import Costs, Objective
 from nst.settings import DEFAULTS
 from nst.style import FULL
 from nst.transfer import enlarge, pick_device, pick_dtype, plan_scales, starting_picture
@@ -30,68 +29,6 @@ from nst.vgg import VGG, AddTerm, Trace
 
 SMALL = TransferSettings(size=64, iterations=6)  # one scale
 COARSE_TO_FINE = TransferSettings(size=330, iterations=9)  # two
-
-
-class Recorder(VGG):
-    """A network that remembers the (height, width) of every picture it was shown."""
-
-    def __init__(self, network: VGG) -> None:
-        self.__dict__.update(network.__dict__)
-        self.identity = object()  # nothing is remembered of the original's pictures
-        self.seen: list[tuple[int, int]] = []
-
-    def walk(self, image: Tensor, layers: Any) -> Iterator[tuple[str, Tensor]]:
-        self.seen.append((image.shape[2], image.shape[3]))
-        return super().walk(image, layers)
-
-    def observe(self, image: Tensor, layers: Any) -> Trace:
-        self.seen.append((image.shape[2], image.shape[3]))
-        return super().observe(image, layers)
-
-
-class Saboteur(Recorder):
-    """A network whose activations are multiplied by `factor` in some of its calls.
-
-    With one style and one scale, call 0 sees the photo, 1 the painting, 2 the starting picture,
-    and 2 + k the k-th iteration.
-    """
-
-    def __init__(self, network: VGG, calls: Sequence[int], factor: float) -> None:
-        super().__init__(network)
-        self.calls = calls
-        self.factor = factor
-
-    def walk(self, image: Tensor, layers: Any) -> Iterator[tuple[str, Tensor]]:
-        return iter(self.spoil(dict(super().walk(image, layers))).items())
-
-    def observe(self, image: Tensor, layers: Any) -> Trace:
-        trace = super().observe(image, layers)
-        return replace(trace, activations=self.spoil(trace.activations))
-
-    def spoil(self, activations: dict[str, Tensor]) -> dict[str, Tensor]:
-        if len(self.seen) - 1 in self.calls:
-            return {name: self.factor * a for name, a in activations.items()}
-        return activations
-
-
-def evaluated(
-    step: TransferStep,
-    photo: Image.Image,
-    styles: Sequence[Image.Image],
-    settings: TransferSettings,
-    network: VGG,
-    pixels: Tensor | None = None,
-) -> Costs:
-    """The costs of a step's picture (or of other pixels of that size), judged afresh."""
-    side = max(step.width, step.height)
-    paintings = [to_tensor(fit(style, round(side * settings.style_scale))) for style in styles]
-    objective = Objective(network, to_tensor(fit(photo, side)), paintings, settings)
-    return objective.evaluate(step.pixels if pixels is None else pixels)[0]
-
-
-def final(steps: Iterator[TransferStep]) -> Tensor:
-    *_, last = steps
-    return last.pixels
 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
@@ -171,20 +108,6 @@ def test_time_passes_and_runs_out(network: VGG, photo: Image.Image, painting: Im
     assert elapsed == sorted(set(elapsed))
     assert all(step.remaining > 0 for step in steps[:-1])
     assert steps[-1].remaining == pytest.approx(0, abs=1e-9)
-
-
-def test_remaining_time_is_in_proportion_to_the_pixels_left(
-    network: VGG, photo: Image.Image, painting: Image.Image
-) -> None:
-    recorder = Recorder(network)
-    steps = transfer_style(photo, painting, COARSE_TO_FINE, network=recorder)
-    first = next(steps)
-    shown = len(recorder.seen)
-    list(steps)
-    sides = [max(size) for size in recorder.seen]
-    targets = sides.index(330)  # the photo at full size; the painting comes next
-    left = sides[shown:targets] + sides[targets + 2 : -1]  # and last the finished picture's costs
-    assert first.remaining == pytest.approx(first.elapsed * sum((n / 165) ** 2 for n in left))
 
 
 def test_nothing_is_computed_ahead_or_after_closing(
