@@ -14,7 +14,7 @@ import torch
 from nst import __version__
 
 ENGINE_CHANGES = {
-    "0.2.0": "borders, grey pictures, colour noise, smoothness and continued runs",
+    "0.2.0": "grey pictures, colour noise, smoothness and continued runs",
 }
 """What the engine paints differently from each version on."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import select
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -174,13 +174,9 @@ def test_many_threads_are_served_in_turn(decoder: Decoder) -> None:
 
 def test_waiting_in_line_has_an_end(decoder: Decoder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nst.decoder, "PATIENCE", 0.1)
-    pid_of(decoder)
-    decoder.seconds = 1.5
-    first = threading.Thread(target=refusal, args=(decoder, "hang"), daemon=True)
-    first.start()
-    time.sleep(0.3)
-    assert refusal(decoder, "any") == BUSY
-    first.join()
+    with decoder.turn(), ThreadPoolExecutor(1) as another:
+        assert another.submit(refusal, decoder, "any").result() == BUSY
+    assert decoder.open(b"any").width == 3
 
 
 @pytest.mark.parametrize(
@@ -266,13 +262,14 @@ def test_the_worker_ends_with_its_parent(tmp_path: Path, photo: Image.Image, how
     ) as parent:
         assert parent.stdout is not None
         worker = int(parent.stdout.readline())
+        ended = os.pidfd_open(worker) if is_alive(worker) else None
         if how == "kill":
             parent.kill()
         _, errors = parent.communicate(timeout=20)
     assert errors == ""
-    deadline = time.monotonic() + 10
-    while is_alive(worker) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    if ended is not None:
+        with os.fdopen(ended) as process:
+            select.select([process], [], [], 60)
     assert not is_alive(worker)
 
 

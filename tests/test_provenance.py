@@ -164,8 +164,8 @@ def test_each_difference_is_one_sentence(
 @pytest.mark.parametrize(
     ("written", "present", "ending"),
     [
-        ("0.1.0", "0.2.0", "version 0.1.0, whose engine paints borders,"),
-        ("0.1.0", "0.10.0", "version 0.1.0, whose engine paints borders,"),
+        ("0.1.0", "0.2.0", "version 0.1.0, whose engine paints grey"),
+        ("0.1.0", "0.10.0", "version 0.1.0, whose engine paints grey"),
         ("0.2.0", "0.2.1", "version 0.2.0, this is 0.2.1"),
         ("0.3.0", "0.2.0", "version 0.3.0, this is 0.2.0"),
         ("0.2.0", "0.2.0", ""),
@@ -238,4 +238,5 @@ def test_the_command_line_warns_of_another_number_of_threads(
     ]
     assert read_recipe(again).provenance[0].threads == 1, "what painted it now"
     save_png(load_image(out), out, {KEYWORD: version_1(read_recipe(out))})
-    assert told(again, "--recipe", out) == [], "version 1 does not tell its threads"
+    (only,) = told(again, "--recipe", out)  # version 1 does not tell its threads
+    assert only.startswith("nst: the recipe was written by version 0.1.0, whose engine paints ")
