@@ -20,6 +20,7 @@ from nst.optimizers import Optimizer
 from nst.settings import TransferSettings
 from nst.style import Guidance
 
+HALVINGS = 3  # of a first step
 BLOW_UP = 2.0  # a step that raises the goal beyond this multiple of the best is taken back
 
 # What a state is bound to. Every other setting may change: weights by an edit, the rest freely.
@@ -68,7 +69,7 @@ def minimize(
 
     A step to something that is not a number, or far above the best, is taken back: the optimiser
     forgets its curvature and goes on from the best point with half the step. With `backtracking`
-    the same holds for every first step that raises the goal at all, until one does not.
+    a first step that raises the goal at all is halved, up to `HALVINGS` times, and then taken back.
 
     Raises `NumericalError` when the cost of the start is not a finite number.
     """
@@ -76,17 +77,20 @@ def minimize(
     if not best.is_finite:
         raise NumericalError("The cost of the starting picture is not a finite number.")
     yield Iterate(point, best)
-    bound = 1.0 if backtracking else BLOW_UP
+    halvings = HALVINGS if backtracking else 0
     for _ in range(iterations):
-        point = Point.at(optimizer.step(point.image, point.gradient), objective)
-        if not point.is_finite or point.costs.goal > bound * best.costs.goal:
+        tried = Point.at(optimizer.step(point.image, point.gradient), objective)
+        if halvings and tried.is_finite and tried.costs.goal > point.costs.goal:
+            halvings -= 1
+            optimizer.shorten()
+        elif not tried.is_finite or tried.costs.goal > BLOW_UP * best.costs.goal:
             optimizer.restart()
             objective.forget()
             point = best
         else:
-            if bound < BLOW_UP:  # what was tried too far says nothing about the way ahead
+            if backtracking:  # what was tried too far says nothing about the way ahead
                 optimizer.recover()
-            bound = BLOW_UP
+            halvings, backtracking, point = 0, False, tried
             if point.costs.goal < best.costs.goal:
                 best = point
         yield Iterate(point, best)
@@ -132,7 +136,8 @@ class RunState:
         same_guidance = self.guidance == objective.guidance
         origin = self.point if same_guidance else self.best
         point = Point.at(origin.image, objective)
-        optimizer.rescale(origin.gradient if same_guidance else None, point.gradient)
+        old = origin.gradient if same_guidance else None
+        optimizer.rescale(origin.image, old, point.gradient)
         return point, True
 
     @property

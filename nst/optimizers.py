@@ -17,6 +17,7 @@ from torch import Tensor
 
 FIRST_STEP = 5 / 255  # root mean square change of the pixels
 GENTLE_STEP = 1 / 255  # the same, of a picture that is nearly finished
+SMALLEST_STEP = 0.2 / 255  # the same, where nothing may be lost: the next step knows the curvature
 LARGEST_STEP = 24 / 255
 LOWEST_FREQUENCY = 0.01  # cycles per pixel; below it the preconditioner is flat
 
@@ -39,12 +40,15 @@ class Optimizer(Protocol):
     def restart(self) -> None:
         """Forget what was learned and go on more carefully, after a step that went wrong."""
 
+    def shorten(self) -> None:
+        """Take half the step next, in the same direction."""
+
     def recover(self) -> None:
         """Take steps of the usual length again."""
 
-    def rescale(self, previous: Tensor | None, gradient: Tensor) -> None:
-        """Go on under another function, whose gradient at the same picture is `gradient` where it
-        was `previous`; None where that is not known."""
+    def rescale(self, image: Tensor, previous: Tensor | None, gradient: Tensor) -> None:
+        """Go on under another function, whose gradient at `image` is `gradient` where it was
+        `previous`; None where that is not known."""
 
     def copy(self: Kind, history: int | None = None) -> Kind:
         """Return an optimiser that would take the same next step."""
@@ -83,16 +87,21 @@ class BoxLBFGS:
         self.previous = None
         self.caution = max(self.caution / 2, 1 / 64)
 
+    def shorten(self) -> None:
+        self.caution /= 2
+
     def recover(self) -> None:
         self.caution = 1.0
 
-    def rescale(self, previous: Tensor | None, gradient: Tensor) -> None:
+    def rescale(self, image: Tensor, previous: Tensor | None, gradient: Tensor) -> None:
         """Multiply every y by the factor that turns the old gradient into the new one, in the sense
         of least squares: a weight that doubles doubles the curvature of its term. Without an old
         gradient the pairs are kept as they are, with an unrelated one they are dropped."""
-        self.previous = None
         if previous is None:
+            self.previous = None
             return
+        self._learn(image, previous)  # what the last step has shown still counts
+        self.previous = None
         product, old, new = torch.stack(
             [_dot(previous, gradient), _dot(previous, previous), _dot(gradient, gradient)]
         ).tolist()
@@ -168,10 +177,13 @@ class BoxAdam:
         self.rate = max(self.rate / 2, 1e-4)
         self.restart_moments()
 
-    def recover(self) -> None:
+    def shorten(self) -> None:
         """Its rate is its own business."""
 
-    def rescale(self, previous: Tensor | None, gradient: Tensor) -> None:
+    def recover(self) -> None:
+        """The same."""
+
+    def rescale(self, image: Tensor, previous: Tensor | None, gradient: Tensor) -> None:
         """The moments fade by themselves, and their ratio has no unit."""
 
     def copy(self, history: int | None = None) -> BoxAdam:
@@ -181,11 +193,12 @@ class BoxAdam:
         return [tensor for tensor in (self.mean, self.square) if tensor is not None]
 
 
-def make_optimizer(name: str, *, gentle: bool = False) -> Optimizer:
-    """`lbfgs` or `adam`; `gentle` begins with a small step, for a picture that is nearly done."""
+def make_optimizer(name: str, *, first_step: float = FIRST_STEP) -> Optimizer:
+    """`lbfgs` or `adam`, for a picture whose pixels may change by `first_step` at first, as the
+    root of the mean square; a small one is for a picture that is nearly done."""
     if name == "adam":
-        return BoxAdam(warm_up=ADAM_WARM_UP if gentle else 0)
-    return BoxLBFGS(first_step=GENTLE_STEP if gentle else FIRST_STEP)
+        return BoxAdam(warm_up=ADAM_WARM_UP if first_step < FIRST_STEP else 0)
+    return BoxLBFGS(first_step=first_step)
 
 
 def long_history(image: Tensor) -> int:

@@ -22,7 +22,14 @@ from nst.color import all_colors, dial_colors, has_color, is_grey, match_colors,
 from nst.images import fit, to_image, to_tensor
 from nst.minimization import Point, RunState, minimize
 from nst.objective import Objective
-from nst.optimizers import Optimizer, long_history, make_optimizer
+from nst.optimizers import (
+    FIRST_STEP,
+    GENTLE_STEP,
+    SMALLEST_STEP,
+    Optimizer,
+    long_history,
+    make_optimizer,
+)
 from nst.progress import FINISH, FINISH_IN_FLOAT32, Progress
 from nst.provenance import Provenance, provenance_of
 from nst.settings import DEFAULTS, MOST_STYLES, TransferSettings
@@ -211,9 +218,13 @@ def _set_out(
         start, is_changed = state.resume(objective, optimizer)
         return start, optimizer, is_changed and is_monotone
     # What an optimiser has learned holds for one objective only.
+    goes_on = is_first and begin is not None
     is_finish = objective.guidance is None and not is_first
-    optimizer = make_optimizer(objective.settings.optimizer, gentle=is_finish or begin is not None)
-    return image, optimizer, is_monotone and is_first and begin is not None
+    first_step = GENTLE_STEP if is_finish or begin else FIRST_STEP
+    optimizer = make_optimizer(
+        objective.settings.optimizer, first_step=SMALLEST_STEP if goes_on else first_step
+    )
+    return image, optimizer, is_monotone and goes_on
 
 
 def _cost_or_infinity(point: Point) -> float:
@@ -294,7 +305,10 @@ def plan_scales(settings: TransferSettings, begin: Moment | None = None) -> list
         return [*(Scale(size, ((None, each),)) for size in coarser),
                 Scale(settings.size, ((None, finest),))]  # fmt: skip
     first = _guidance(left, begin)
-    exact = max(1, round(finest * EXACT)) if first == FULL else 0
+    exact = 0
+    if first == FULL:  # of a run that was interrupted, the share of the whole
+        whole = settings.iterations if begin and begin.state else finest
+        exact = min(max(1, round(whole * EXACT)), finest)
     phases: list[Phase] = [(first, finest - exact), (None, exact)]
     return [
         *(Scale(size, ((first, each),)) for size in coarser),

@@ -13,7 +13,9 @@ from conftest import MakePicture
 from painting import (
     SMALL,
     assert_replays,
+    engine,
     iterations,
+    job,
     lacking,
     paint,
     picture_of,
@@ -35,6 +37,8 @@ from nst.settings import SettingsError, TransferSettings
 from nst.sheet import plan_sheet
 from nst.transfer import Engine, TransferStep
 from nst.weights import WeightsError
+
+__all__ = ["engine", "job"]  # fixtures
 
 TWO_SCALES = TransferSettings(size=160, iterations=24, restructure="much")  # 80 and 160 pixels
 ENDS = (State.FINISHED, State.STOPPED, State.FAILED)

@@ -10,6 +10,8 @@ from conftest import EXAMPLES, MakePicture
 from PIL import Image
 
 from nst import TransferSettings, TransferStep, load_image, transfer_style
+from nst.minimization import minimize
+from nst.objective import Costs
 from nst.optimizers import BoxAdam, BoxLBFGS, long_history
 from nst.style import EASED, FULL, SLIGHT
 from nst.transfer import Moment, plan_scales
@@ -127,7 +129,7 @@ def test_curvature_is_scaled_with_the_gradient() -> None:
         for _ in range(2):
             image = optimizer.step(image, curvature * (image - 0.5))
         gradient = curvature * (image - 0.5)
-        optimizer.rescale(gradient, factor * gradient)
+        optimizer.rescale(image, gradient, factor * gradient)
         return optimizer.step(image, factor * gradient)
 
     torch.testing.assert_close(stepped(1.0), stepped(50.0))
@@ -137,7 +139,7 @@ def test_unrelated_curvature_is_dropped() -> None:
     optimizer, image = BoxLBFGS(), torch.full((1, 3, 4, 4), 0.6)
     for _ in range(2):
         image = optimizer.step(image, image - 0.5)
-    optimizer.rescale(image - 0.5, 0.5 - image)
+    optimizer.rescale(image, image - 0.5, 0.5 - image)
     assert optimizer.tensors() == []
 
 
@@ -166,3 +168,47 @@ def test_passages_get_as_far_as_one_go(real_network: VGG, optimizer: str) -> Non
     whole = run(photo, painting, settings.replace(iterations=120), real_network)
     cut = in_passages(photo, painting, settings, real_network, range(10, 121, 10))
     assert cut.J < 1.05 * whole.J
+
+
+@pytest.mark.real
+def test_edits_in_quick_succession_cost_little(real_network: VGG) -> None:
+    photo = load_image(EXAMPLES / "content" / "astronaut.jpg")
+    painting = load_image(EXAMPLES / "style" / "mosaic_koi.jpg")
+    settings = TransferSettings(size=128, iterations=60)
+
+    def edited(betas: Sequence[float]) -> float:
+        """J under the last β, which is 1 at first and then one of `betas` every third iteration."""
+        begin = None
+        for count, beta in zip(range(9, 9 + 3 * len(betas), 3), [1.0, *betas], strict=False):
+            steps = transfer_style(
+                photo, painting, settings.replace(beta=beta), begin=begin, network=real_network
+            )
+            begin = next(step for step in steps if step.iteration == count).moment
+        return run(photo, painting, settings.replace(beta=betas[-1]), real_network, begin).J
+
+    assert edited([4 ** (n / 10) for n in range(1, 11)]) < 1.05 * edited([4.0] * 10)
+
+
+def test_a_step_that_raises_the_goal_is_halved_before_it_is_given_up() -> None:
+    """On x² from 0.9 with a step that is six times too long; halved twice it is right."""
+
+    class Bowl:
+        """The objective ½‖x − 0.5‖², as `minimize` knows objectives."""
+
+        def evaluate(self, image: torch.Tensor) -> tuple[Costs, torch.Tensor]:
+            cost = float((image - 0.5).square().sum()) / 2
+            return Costs(cost, cost, 0.0, {}, 0.0, goal=cost), image - 0.5
+
+        def forget(self) -> None:
+            raise AssertionError("nothing was given up")
+
+    class Long(BoxLBFGS):
+        """Steps of `length` times the distance to the minimum, and nothing learned."""
+
+        def step(self, image: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+            return image - self.caution * 6 * gradient
+
+    start = torch.full((1, 3, 2, 2), 0.52)
+    points = minimize(Bowl(), start, Long(), 3, backtracking=True)  # type: ignore[arg-type]
+    distances = [float((iterate.point.image - 0.5).abs().max()) for iterate in points]
+    assert distances == pytest.approx([0.02, 0.02, 0.02, 0.01], abs=1e-6)

@@ -32,7 +32,7 @@ from gradio_client.exceptions import AppError
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from playwright.sync_api import Browser, expect
-from requesting import META, SECRETS, arguments, call, connected, head_of, sent
+from requesting import META, SECRETS, arguments, call, connected, head_of, jobs, sent, server, web
 from server import Server
 from starlette.applications import Starlette
 from starlette.formparsers import MultiPartException
@@ -61,6 +61,8 @@ from page.guard import (
     TOO_LARGE,
     Guard,
 )
+
+__all__ = ["jobs", "server", "web"]  # fixtures
 
 pytestmark = pytest.mark.real
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import MakePicture
 from painting import SMALL, assert_replays, engine, iterations, picture_of, tone, tone_of
 from PIL import Image
-from working import ALWAYS, PATIENCE, Gate, MakeJob, assert_ends, settle
+from working import ALWAYS, PATIENCE, Gate, MakeJob, assert_ends, make_job, settle
 
 import nst.sheet
 import nst.workshop
@@ -24,7 +24,7 @@ from nst.sheet import plan_sheet
 from nst.transfer import Engine, TransferStep
 from nst.workshop import CLOSED, TOO_LONG, UNWATCHED, Workshop
 
-__all__ = ["engine"]  # a fixture
+__all__ = ["engine", "make_job"]  # fixtures
 
 
 class Idling(Task):
