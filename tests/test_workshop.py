@@ -639,6 +639,7 @@ def test_forgotten_is_gone_for_good(tmp_path: Path, make_job: MakeJob, gate: Gat
     workshop.submit(waiting)
     workshop.submit(kept)
     gate.step()
+    assert workshop.wait_until_saved()
     assert {path.name for path in tmp_path.iterdir()} == {
         old.id, running.id, waiting.id, kept.id,
     }  # fmt: skip
