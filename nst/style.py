@@ -64,7 +64,8 @@ class Guide:
     """
 
     def __init__(self, gram: Tensor) -> None:
-        values, vectors = torch.linalg.eigh(gram.cpu())  # ascending; not every device can
+        # Not every device can; in float32 it fails where a tiny painting leaves most values at 0.
+        values, vectors = torch.linalg.eigh(gram.cpu().double())  # ascending
         rank = min(GUIDE_RANK, len(gram) // 12)  # the narrowest of VGG-19's layers has 64 channels
         great = values[len(gram) - rank :].clamp_min(1e-9)
         self.strengths = (great[:1] / great).to(gram)

@@ -38,11 +38,13 @@ from browsing import (
     upload,
     wait_for_iteration,
 )
+from PIL import Image
 from playwright.sync_api import Page, Request, expect
-from requesting import arguments, call, connected, head_of, web
+from requesting import META, arguments, call, connected, head_of, sent, web
 from server import Server, running_server
 
 from nst.decoder import DEFEATED
+from nst.images import png_bytes
 from nst.jobs import UNEXPECTED
 from page.guard import NOT_UPLOADED
 
@@ -114,8 +116,14 @@ def until(is_so: Callable[[], object], what: str) -> None:
 
 def assert_serves(web: httpx.Client) -> None:
     """The next two uploads become a picture."""
-    answer = call(web, arguments(web))
+    answer = call(web, arguments(web, content=unseen(web)))
     assert "event: complete" in answer, answer[-300:]
+
+
+def unseen(web: httpx.Client) -> dict[str, Any]:
+    """An upload that nobody has opened: what was opened is remembered."""
+    picture = Image.frombytes("RGB", (24, 24), secrets.token_bytes(3 * 24 * 24))
+    return {"path": sent(web, "unseen.png", png_bytes(picture)), "meta": META}
 
 
 def assert_says(answer: str, sentence: str) -> None:
@@ -221,7 +229,8 @@ def test_a_decoder_killed_while_it_waits_costs_nothing(server: Server, web: http
 def test_a_decoder_killed_over_a_picture_costs_that_picture(
     server: Server, web: httpx.Client
 ) -> None:
-    data, answers = arguments(web), list[str]()
+    assert_serves(web)
+    data, answers = arguments(web, content=unseen(web)), list[str]()
     pid = decoder_of(server)
     os.kill(pid, signal.SIGSTOP)  # it will be in the middle of it for as long as it takes
     caller = threading.Thread(target=lambda: answers.append(call(web, data)))

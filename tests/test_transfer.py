@@ -339,6 +339,17 @@ def test_the_gradient_is_guided_first_and_exact_at_the_end() -> None:
 
 
 @pytest.mark.real
+@pytest.mark.parametrize("style", ["night_impasto", "mosaic_koi"])
+def test_a_tiny_painting_guides_as_well(real_network: VGG, style: str) -> None:
+    """Of few positions: most eigenvalues of its Gram matrices are 0."""
+    photo = load_image(EXAMPLES / "content" / "castle.jpg")
+    painting = load_image(EXAMPLES / "style" / f"{style}.jpg")
+    settings = TransferSettings(size=128, iterations=24, style_scale=0.3)
+    *_, last = transfer_style(photo, painting, settings, network=real_network)
+    assert math.isfinite(last.J)
+
+
+@pytest.mark.real
 def test_a_guided_run_ends_lower_than_an_exact_one(
     monkeypatch: pytest.MonkeyPatch, real_network: VGG
 ) -> None:
