@@ -5,6 +5,7 @@ Knows pictures of the style; nothing of the picture that is painted.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,8 +65,7 @@ class Guide:
     """
 
     def __init__(self, gram: Tensor) -> None:
-        # Not every device can; in float32 it fails where a tiny painting leaves most values at 0.
-        values, vectors = torch.linalg.eigh(gram.cpu().double())  # ascending
+        values, vectors = _eigen(gram.cpu())  # ascending; not every device can
         rank = min(GUIDE_RANK, len(gram) // 12)  # the narrowest of VGG-19's layers has 64 channels
         great = values[len(gram) - rank :].clamp_min(1e-9)
         self.strengths = (great[:1] / great).to(gram)
@@ -82,3 +82,14 @@ class Guide:
         twice_taken = U @ ((1 - torch.maximum(s[:, None], s)) * (rows @ U)) @ U.T
         guided: Tensor = difference - taken - taken.T + twice_taken
         return guided
+
+
+def _eigen(gram: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues and eigenvectors; in float64 where float32 fails, since a tiny painting leaves
+    most of the values at 0."""
+    with contextlib.suppress(torch.linalg.LinAlgError):
+        values, vectors = torch.linalg.eigh(gram)
+        if bool(values.isfinite().all() and vectors.isfinite().all()):
+            return values, vectors
+    values, vectors = torch.linalg.eigh(gram.double())
+    return values, vectors
