@@ -87,7 +87,7 @@ class Guide:
 def _eigen(gram: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues and eigenvectors; in float64 where float32 fails, since a tiny painting leaves
     most of the values at 0."""
-    with contextlib.suppress(torch.linalg.LinAlgError):
+    with contextlib.suppress(RuntimeError):  # LinAlgError is one
         values, vectors = torch.linalg.eigh(gram)
         if bool(values.isfinite().all() and vectors.isfinite().all()):
             return values, vectors
