@@ -143,7 +143,7 @@ def transfer_style(
         NumericalError: when a target or the cost of the starting picture is not a finite number.
         MemoryError, torch.OutOfMemoryError, RuntimeError: when memory runs out, as torch says it.
     """
-    paintings = [styles] if isinstance(styles, Image.Image) else list(styles)
+    paintings = _as_list(styles)
     if not paintings:
         raise ValueError("at least one style picture is needed")
     if len(paintings) > MOST_STYLES:
@@ -154,15 +154,13 @@ def transfer_style(
     if begin and begin.state and not begin.state.fits(originals, settings):
         begin = replace(begin, state=None)
     scales = plan_scales(settings, begin)
-    is_fast = network.dtype != torch.float32
     progress = Progress(
         scales,
         begin.iteration if begin else 0,
-        finish=FINISH_IN_FLOAT32 if is_fast else FINISH,
+        finish=FINISH if network.dtype == torch.float32 else FINISH_IN_FLOAT32,
     )
     provenance = provenance_of(network.device, network.dtype)
     change: Tensor | None = None  # what was made so far of the picture that a run starts from
-    state, is_first = begin.state if begin else None, True  # of all phases
     for scale in scales:
         photo = to_tensor(fit(content, scale.size)).to(network.device)
         side = style_side(scale, settings)
@@ -173,24 +171,21 @@ def transfer_style(
         base = fresh if _keeps_detail(settings) else torch.zeros_like(fresh)
         image = fresh if change is None else enlarge(change, onto=base)
         objective = Objective(network, photo, pictures, settings)
-        if state and state.point.image.shape != image.shape:
-            state = None
         shown: Point | None = None
         progress.begin(scale)
         for guidance, iterations in scale.phases:
             objective.guidance = guidance
-            start, optimizer, backtracking = _set_out(objective, image, begin, state, is_first)
-            if state and start is state.point:
-                shown = state.best
-            state, is_first = None, False
+            start, optimizer, backtracking = _set_out(
+                objective, image, begin, is_first=progress.is_fresh
+            )
+            if begin and begin.state and start is begin.state.point:
+                shown = begin.state.best
             steps = minimize(objective, start, optimizer, iterations, backtracking=backtracking)
             for done, iterate in enumerate(steps):
-                shown = min(
-                    filter(None, (shown, iterate.best, iterate.point)), key=_cost_or_infinity
-                )
+                seen = filter(None, (shown, iterate.best, iterate.point))
+                best = shown = min(seen, key=_cost_or_infinity)
                 is_news = done > 0 or progress.is_fresh  # a phase begins where one ended
                 progress.count(scale, reported=is_news)
-                best = shown
                 if progress.is_over:
                     exact = Objective(network.in_float32, photo, pictures, settings)
                     costs = exact.costs(best.image)
@@ -205,26 +200,30 @@ def transfer_style(
 
 
 def _set_out(
-    objective: Objective,
-    image: Tensor,
-    begin: Moment | None,
-    state: RunState | None,
-    is_first: bool,
+    objective: Objective, image: Tensor, begin: Moment | None, *, is_first: bool
 ) -> tuple[Tensor | Point, Optimizer, bool]:
-    """Return where a phase starts, its optimiser, and whether its first step needs backtracking."""
+    """Return where a phase starts, its optimiser, and whether its first step needs backtracking.
+
+    Only the first phase of a run goes on from `begin`.
+    """
     is_monotone = objective.settings.optimizer != "adam"  # Adam's steps often raise what they lower
-    if state:
+    goes_on = is_first and begin is not None
+    state = begin.state if begin and goes_on else None
+    if state and state.point.image.shape == image.shape:
         optimizer = state.optimizer.copy(long_history(image))
         start, is_changed = state.resume(objective, optimizer)
         return start, optimizer, is_changed and is_monotone
     # What an optimiser has learned holds for one objective only.
-    goes_on = is_first and begin is not None
     is_finish = objective.guidance is None and not is_first
     first_step = GENTLE_STEP if is_finish or begin else FIRST_STEP
     optimizer = make_optimizer(
         objective.settings.optimizer, first_step=SMALLEST_STEP if goes_on else first_step
     )
     return image, optimizer, is_monotone and goes_on
+
+
+def _as_list(styles: Image.Image | Sequence[Image.Image]) -> list[Image.Image]:
+    return [styles] if isinstance(styles, Image.Image) else list(styles)
 
 
 def _cost_or_infinity(point: Point) -> float:
@@ -244,8 +243,7 @@ def stylize(
     """
     for step in transfer_style(content, styles, settings, device=device):
         last = step  # only one step's pixels are kept at a time
-    paintings = [styles] if isinstance(styles, Image.Image) else list(styles)
-    return dial_colors(last.image, content, paintings, settings.colors)
+    return dial_colors(last.image, content, _as_list(styles), settings.colors)
 
 
 Phase = tuple[Guidance | None, int]  # what guides the gradient, and the iterations under it

@@ -537,10 +537,10 @@ class Studio:
 
     def open_card(self, visitor: str, event: gr.EventData, request: gr.Request) -> Updates:
         """Put a job of the visitor's on the easel."""
-        visitor = self._visitor(visitor, request)
-        job = self.own_job(event_value(event, "job"), visitor)
+        visitor, id = self._visitor(visitor, request), event_value(event, "job")
+        job = self.own_job(id, visitor)
         if job is None:
-            is_there = self.workshop.card_of(event_value(event, "job")) is not None
+            is_there = self.workshop.card_of(id) is not None
             missing = self.easel.idle(DAMAGED if is_there else "This picture is no longer kept.")
             return {self.to_follow: "", **missing, self.gallery: self._gallery(visitor)}
         return self._on_easel(job)
@@ -549,14 +549,14 @@ class Studio:
         self, visitor: str, current: str, event: gr.EventData, request: gr.Request
     ) -> Updates:
         """Delete a job of the visitor's."""
-        visitor = self._visitor(visitor, request)
-        job = self.own_job(event_value(event, "job"), visitor)
+        visitor, id = self._visitor(visitor, request), event_value(event, "job")
+        job = self.own_job(id, visitor)
         updates: Updates = {}
         if job and job.id == current:
             self.tabs.turn(tab_of(request), "job")  # nobody follows it any more
             updates = {self.current: "", **self.easel.idle("Deleted."), **self.easel.empty()}
-        if is_owned(str(event.job), visitor):
-            self.workshop.forget(str(event.job))  # also one that is damaged
+        if is_owned(id, visitor):
+            self.workshop.forget(id)  # also one that is damaged
         return {**updates, self.gallery: self._gallery(visitor)}
 
     def link_now(self, values: dict[Component, Any]) -> Any:

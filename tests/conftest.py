@@ -102,6 +102,14 @@ def painting(make_picture: MakePicture) -> Image.Image:
 
 
 @pytest.fixture
+def folder(tmp_path: Path, photo: Image.Image, painting: Image.Image) -> Path:
+    """A folder with `photo.png` (80×60) and `painting.png`."""
+    photo.save(tmp_path / "photo.png")
+    painting.save(tmp_path / "painting.png")
+    return tmp_path
+
+
+@pytest.fixture
 def hub() -> Iterator[LoopbackHub]:
     """A Hub on this machine, with nothing on it."""
     with loopback_hub() as hub:

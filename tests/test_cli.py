@@ -34,14 +34,6 @@ KEYS = {"iteration", "total", "width", "height", "J", "content", "style", "elaps
 
 
 @pytest.fixture
-def folder(tmp_path: Path, make_picture: MakePicture) -> Path:
-    """A folder with `photo.png` (80×60) and `painting.png`."""
-    make_picture(80, 60, seed=1).save(tmp_path / "photo.png")
-    make_picture(50, 70, seed=2).save(tmp_path / "painting.png")
-    return tmp_path
-
-
-@pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch, network: VGG) -> None:
     """The command line with a tiny network in place of the real one."""
     monkeypatch.setattr("nst.transfer.load_network", lambda *_: network)

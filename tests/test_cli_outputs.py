@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import EXAMPLES, MakePicture
+from conftest import EXAMPLES
 from PIL import Image
 
 from nst import load_image
@@ -28,15 +28,11 @@ sys.path.insert(0, str(EXAMPLES))
 
 
 @pytest.fixture
-def folder(
-    tmp_path: Path, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch, network: VGG
-) -> Path:
+def folder(folder: Path, monkeypatch: pytest.MonkeyPatch, network: VGG) -> Path:
     """The present folder, with `photo.png` and `painting.png`; the network is a tiny one."""
-    make_picture(80, 60, seed=1).save(tmp_path / "photo.png")
-    make_picture(50, 70, seed=2).save(tmp_path / "painting.png")
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(folder)
     monkeypatch.setattr("nst.transfer.load_network", lambda *_: network)
-    return tmp_path
+    return folder
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from conftest import MakePicture
 from PIL import Image
 
 from nst import TransferSettings, load_image
@@ -23,9 +22,9 @@ ROOT = Path(__file__).parents[1]
 ITERATIONS = 60  # of which none but the first few are waited for
 PAUSE = 3  # the iteration at which a run waits for a line on stdin
 # Runs the command with a tiny network, and waits for a line on stdin at one place: in the network's
-# loading, at an iteration, or in the final write.
+# loading, at an iteration, or in the final write. Each signal is announced when it has been noted.
 COMMAND = f"""
-import sys
+import os, signal, sys
 import nst.console, nst.images, nst.recipe, nst.transfer
 from conftest import tiny_weights
 from nst.__main__ import main
@@ -51,7 +50,17 @@ def sign(*arguments):
         wait()
     return signed_png(*arguments)
 
+def announced(handler):
+    def handle(*arguments):
+        try:
+            handler(*arguments)
+        finally:
+            os.write(1, b"noted\\n")
+    return handle if callable(handler) else handler
+
 place = sys.argv.pop(1)
+set_handler = signal.signal
+signal.signal = lambda number, handler: set_handler(number, announced(handler))
 transfer_style, signed_png = nst.transfer.transfer_style, nst.recipe.signed_png
 nst.transfer.load_network, nst.recipe.transfer_style, nst.recipe.signed_png = load, paint, sign
 sys.exit(nst.console.run_command(main, "nst"))
@@ -76,14 +85,12 @@ class Run:
         self.steps: list[dict[str, float]] = []
 
     def until_waiting(self) -> None:
-        for line in self._pipe(self.process.stdout):
-            if line == "waiting\n":
-                return
-            self.steps.append(json.loads(line))
-        raise AssertionError(self._pipe(self.process.stderr).read())
+        self._until("waiting")
 
     def send(self, number: signal.Signals) -> None:
+        """Send a signal and wait until its handler has run."""
         self.process.send_signal(number)
+        self._until("noted")
 
     def go_on(self) -> None:
         stdin = self._pipe(self.process.stdin)
@@ -102,17 +109,17 @@ class Run:
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             self._pipe(pipe).close()
 
+    def _until(self, word: str) -> None:
+        for line in self._pipe(self.process.stdout):
+            if line == f"{word}\n":
+                return
+            self.steps.append(json.loads(line))
+        raise AssertionError(self._pipe(self.process.stderr).read())
+
     @staticmethod
     def _pipe(pipe: IO[str] | None) -> IO[str]:
         assert pipe is not None
         return pipe
-
-
-@pytest.fixture
-def folder(tmp_path: Path, make_picture: MakePicture) -> Path:
-    make_picture(80, 60, seed=1).save(tmp_path / "photo.png")
-    make_picture(50, 70, seed=2).save(tmp_path / "painting.png")
-    return tmp_path
 
 
 @pytest.fixture
@@ -164,7 +171,7 @@ def test_once_writes_the_picture_so_far(
 def test_twice_writes_nothing(folder: Path, run: Run) -> None:
     run.until_waiting()
     run.send(signal.SIGINT)
-    run.send(signal.SIGTERM)  # another signal, so that the two cannot become one
+    run.send(signal.SIGTERM)
     assert run.end() == (130, ["nst: stopped, nothing was written"])
     assert_nothing_written(folder)
 
@@ -228,7 +235,7 @@ def test_a_run_that_ignores_the_signal_goes_on(folder: Path) -> None:
         signal.signal(signal.SIGINT, before)
     try:
         run.until_waiting()
-        run.send(signal.SIGINT)
+        run.process.send_signal(signal.SIGINT)  # no handler will tell
         run.go_on()
         assert run.end() == (0, [])
         assert read_recipe(folder / "out.png").iterations == 5

@@ -8,16 +8,15 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 from conftest import MakePicture
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from painting import tone
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
@@ -28,7 +27,6 @@ from nst.job_record import DamagedError, parse_record, read_file
 from nst.jobs import Job, State, owner_of
 from nst.limits import Limits
 from nst.settings import TransferSettings
-from nst.transfer import Moment, TransferStep
 from nst.workshop import Workshop
 from page.easel import takeaway_markup, timelapse_markup
 from page.examples import Shelf
@@ -43,21 +41,9 @@ DAMAGED_MARKUP = html.escape(DAMAGED)
 FRAMES = ("000000.jpg", "000001.jpg", "000002.jpg", "000003.jpg")
 
 
-def striped(
-    content: Image.Image, styles: Any, settings: TransferSettings, *, begin: Moment | None = None
-) -> Iterator[TransferStep]:
-    """An engine whose pictures differ."""
-    done = begin.iteration if begin else 0
-    for iteration in range(done, settings.iterations + 1):
-        yield TransferStep(
-            iteration, settings.iterations, 64, 48, 10.0 - iteration, 0.5, 0.5, {"relu1_1": 0.5},
-            0.1, 0.1, torch.full((1, 3, 48, 64), 0.2 + iteration / 10),
-        )  # fmt: skip
-
-
 def kept_job(folder: Path, make_picture: MakePicture) -> Job:
     """A finished job with frames, on disk."""
-    job = Job(make_picture(80, 60), [make_picture(50, 70)], SMALL, visitor=TOKEN, engine=striped)
+    job = Job(make_picture(80, 60), [make_picture(50, 70)], SMALL, visitor=TOKEN, engine=tone)
     list(Workshop(folder, Limits(checkpoint_every=-1.0)).paint(job))
     return job
 

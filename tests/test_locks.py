@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-import torch
 from conftest import MakePicture
+from painting import tone
 from PIL import Image
 
 import nst.archive
@@ -24,7 +24,6 @@ from nst.jobs import Job
 from nst.limits import Limits
 from nst.recipe import Ingredient
 from nst.settings import TransferSettings
-from nst.transfer import Moment, TransferStep
 from nst.workshop import KeyedLocks, Workshop
 from page.gallery import gallery_markup
 
@@ -33,18 +32,6 @@ PATIENCE = 20.0  # seconds until a look that never returns fails the test
 ALWAYS = Limits(checkpoint_every=-1.0)  # a checkpoint at every iteration
 
 Value = TypeVar("Value")
-
-
-def grey(
-    content: Image.Image, styles: Any, settings: TransferSettings, *, begin: Moment | None = None
-) -> Iterator[TransferStep]:
-    """An engine that paints grey pictures."""
-    done = begin.iteration if begin else 0
-    for iteration in range(done, settings.iterations + 1):
-        yield TransferStep(
-            iteration, settings.iterations, 64, 48, 1.0, 0.5, 0.5, {}, 0.1, 0.1,
-            torch.full((1, 3, 48, 64), 0.5),
-        )  # fmt: skip
 
 
 class Stall:
@@ -117,7 +104,7 @@ def facts(image: Image.Image) -> tuple[str, int, int]:
 def make_job(make_picture: MakePicture) -> Callable[..., Job]:
     def make(visitor: str = "jane") -> Job:
         return Job(
-            make_picture(80, 60), [make_picture(50, 70)], SMALL, visitor=visitor, engine=grey
+            make_picture(80, 60), [make_picture(50, 70)], SMALL, visitor=visitor, engine=tone
         )
 
     return make
