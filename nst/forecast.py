@@ -230,7 +230,7 @@ def available_memory(network: VGG) -> int | None:
 def host_memory() -> int | None:
     """Return the bytes of main memory that this process may still take, where that can be told."""
     kibibytes = _number(Path("/proc/meminfo"), "MemAvailable:")
-    grants = [kibibytes * 1024 if kibibytes else None, _left_in_container(), _left_to_process()]
+    grants = [kibibytes * 1024 if kibibytes else None, left_in_container(), _left_to_process()]
     return min((amount for amount in grants if amount is not None), default=None)
 
 
@@ -249,7 +249,7 @@ def _number(path: Path, name: str) -> int | None:
     return next((int(line.split()[1]) for line in lines if line.split()[:1] == [name]), None)
 
 
-def _left_in_container(group: Path = Path("/sys/fs/cgroup")) -> int | None:
+def left_in_container(group: Path = Path("/sys/fs/cgroup")) -> int | None:
     """What a container of control groups (version 2) still grants; caches give way."""
     try:
         limit, used = ((group / name).read_text().strip() for name in LIMIT_AND_USE)

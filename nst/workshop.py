@@ -136,6 +136,12 @@ class Workshop:
                 self.save(task)
                 self.sweep()
 
+    @property
+    def in_memory(self) -> set[str]:
+        """Return the ids of the tasks that are not on disk alone."""
+        with self._news:
+            return set(self._tasks)
+
     def find(self, id: str) -> Task | None:
         """The task of this id, from memory or from disk."""
         with self._news:
@@ -403,6 +409,9 @@ class KeyedLocks:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._locks: dict[str, tuple[threading.RLock, int]] = {}  # and how many hold or want it
+
+    def __len__(self) -> int:
+        return len(self._locks)
 
     @contextlib.contextmanager
     def held(self, key: str) -> Iterator[None]:

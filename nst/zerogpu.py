@@ -165,21 +165,21 @@ def _forecast(
     work = work_of(photo, paintings, settings, begin, least=SMALLEST)
     dtype = torch.float32 if settings.precision == "float32" else torch.bfloat16
     full, rest = divmod(SAFETY * _seconds_for(work), MOST - SETUP)
-    borrowed = int(full) * MOST + _ask_for(rest)
+    borrowed = int(full) * MOST + ask_for(rest)
     return Forecast(SETUP + _seconds_for(work), bytes_for(work, dtype), borrowed)
 
 
 def _seconds_for(work: Work) -> float:
     """Of painting on a borrowed GPU, as the slowest of the latest stretches did it."""
-    return work.pixels * max(_paces, default=GUESS)
+    return work.pixels * max(paces, default=GUESS)
 
 
-def _ask_for(seconds: float) -> int:
+def ask_for(seconds: float) -> int:
     """Whole seconds to be granted for so many of painting."""
     return min(max(math.ceil(SETUP + seconds), LEAST), MOST)
 
 
-_paces: deque[float] = deque(maxlen=5)  # seconds per pixel, of the latest stretches
+paces: deque[float] = deque(maxlen=5)  # seconds per pixel, of the latest stretches
 
 
 def _paint(
@@ -200,7 +200,7 @@ def _paint(
         [_pixels(painting) for painting in paintings],
         settings,
         (_pixels(begin.picture), begin.iteration) if begin else None,
-        _ask_for(SAFETY * _seconds_for(work)),
+        ask_for(SAFETY * _seconds_for(work)),
     )
     done = reached = begin.iteration if begin else 0
     try:
@@ -214,7 +214,7 @@ def _paint(
             raise GPUError(error.sentence) from None
     finally:
         if reached > done:
-            _paces.append((step.elapsed + step.remaining) / work.pixels)
+            paces.append((step.elapsed + step.remaining) / work.pixels)
     if reached == done < settings.iterations:
         raise GPUError(TAKEN_BACK)
 

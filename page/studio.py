@@ -247,11 +247,23 @@ class Studio:
                 self.entrance.submit(job, expected.seconds, request)
         except Exception as error:
             return self._refuse(error)
+        self._supersede(tab_of(request), job)
         return {
             **self._put_up(job),
             **self.easel.begun(expected),
             self.gallery: self._gallery(visitor),
         }
+
+    def _supersede(self, tab: str, job: Job) -> None:
+        """Turn a tab to a new job, and stop the one on its easel.
+
+        Stylize cannot be clicked while a job lives, but two quick clicks may both be on their way.
+        """
+        before = self.live_job(self.tabs.turn(tab, "job", job.id).before)
+        if before:
+            before.stop()
+            if before.moment is None:
+                self.workshop.forget(before.id)  # there is nothing to go on from
 
     def price(self, values: dict[Component, Any]) -> str:
         """What the next click would cost the visitor, where GPUs are borrowed."""
@@ -271,7 +283,7 @@ class Studio:
             yield {self.gallery: gr.update()}
             return
         visitor = self._visitor(visitor, request)
-        mark, beat = self.tabs.turn(tab_of(request), "job"), 0
+        mark, beat = self.tabs.turn(tab_of(request), "job", id), 0
         shown = hung = 0.0
         async with aclosing(changes(job)) as looks:
             async for is_news in looks:
@@ -298,11 +310,11 @@ class Studio:
                 self.workshop.greet(owner_of(visitor))
                 shown = time.monotonic()
                 yield self._beating(updates, beat)
-        ended = await asyncio.to_thread(self._see_the_end, job, visitor)
+        ended = await asyncio.to_thread(self.see_the_end, job, visitor)
         is_current = self.tabs.is_current(tab_of(request), "job", mark)
         yield ended if is_current else {self.gallery: ended[self.gallery]}
 
-    def _see_the_end(self, job: Job, visitor: str) -> Updates:
+    def see_the_end(self, job: Job, visitor: str) -> Updates:
         if job.moment is None and job.state is not State.INTERRUPTED:
             self.workshop.forget(job.id)  # there is nothing to go on from
         try:
@@ -324,8 +336,12 @@ class Studio:
         text = updates.get(self.easel.status, charts.message(GETTING_READY))
         return {**updates, self.easel.status: f'<div class="beat" data-beat="{beat}">{text}</div>'}
 
-    def halt(self, id: str) -> Updates:
+    def halt(self, id: str, request: gr.Request) -> Updates:
         """Stop; whoever follows the job shows what it reached."""
+        if self.tabs.subject(tab_of(request), "job") not in ("", id):
+            return {
+                self.easel.stop: gr.update()
+            }  # a late click: the tab looks at another job by now
         job = self._job(id)
         if job and job.state.is_live:
             job.stop()

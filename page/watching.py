@@ -6,8 +6,10 @@ Knows tasks and browser tabs; nothing of components.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -52,20 +54,36 @@ def is_read(request: gr.Request, most: int = MOST_UNREAD) -> bool:
     return not isinstance(queue, BoundedQueue) or queue.is_read(request.session_hash, most)
 
 
+@dataclass(frozen=True, eq=False)
+class Mark:
+    """One thing that a tab looks at for a while."""
+
+    subject: str  # the id of a job, or ""
+    before: str  # the subject of the mark before it
+
+
 class Tabs:
     """What each tab looks at now: a tab that turns to something else drops what it had."""
 
     def __init__(self, sessions: Sessions) -> None:
         self.sessions = sessions
+        self._turning = threading.Lock()
 
-    def turn(self, tab: str, kind: str) -> object:
-        """A tab looks at another thing of this kind from now on; returns a mark of it."""
-        mark = object()
-        self.sessions.values(tab)[kind] = mark
+    def turn(self, tab: str, kind: str, subject: str = "") -> Mark:
+        """Note that a tab looks at another thing of this kind from now on; return a mark of it."""
+        values = self.sessions.values(tab)
+        with self._turning:
+            before = values.get(kind)
+            values[kind] = mark = Mark(subject, before.subject if before else "")
         return mark
 
-    def is_current(self, tab: str, kind: str, mark: object) -> bool:
+    def is_current(self, tab: str, kind: str, mark: Mark) -> bool:
         return self.sessions.values(tab).get(kind) is mark
+
+    def subject(self, tab: str, kind: str) -> str:
+        """Return the id of what a tab looks at, or "" where that is not known."""
+        mark = self.sessions.values(tab).get(kind)
+        return mark.subject if mark else ""
 
     def forget(self, tab: str) -> None:
         """The tab was closed."""

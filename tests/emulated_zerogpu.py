@@ -139,7 +139,7 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
     monkeypatch.setattr(spaces.config.Config, "zero_device_api_url", platform.url)
     monkeypatch.setattr(spaces.zero.torch, "init", lambda _: None)
     monkeypatch.setattr(spaces.zero.torch, "move", lambda callback: None)
-    monkeypatch.setattr(nst.zerogpu, "_paces", nst.zerogpu._paces.copy())
+    monkeypatch.setattr(nst.zerogpu, "paces", nst.zerogpu.paces.copy())
     monkeypatch.setattr(nst.zerogpu, "load_weights", lambda _: None)
     yield platform
     platform.close()
@@ -285,9 +285,9 @@ def test_the_worker_paints_the_same_picture(
     assert platform.paths == ["/schedule", "/allow", "/release"]
     assert platform.workers[0] != os.getpid()
     assert platform.asked == [
-        nst.zerogpu._ask_for(0)  # so small a picture asks for the least
+        nst.zerogpu.ask_for(0)  # so small a picture asks for the least
     ]
-    assert len(nst.zerogpu._paces) == 1  # learned
+    assert len(nst.zerogpu.paces) == 1  # learned
 
 
 def test_a_job_in_one_stretch(platform: Platform, bench: Bench, job: Job) -> None:
@@ -378,7 +378,7 @@ def test_a_run_longer_than_its_seconds_goes_on_in_further_stretches(
     platform: Platform, bench: Bench, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """None are left for painting: each stretch makes the one iteration that it always makes."""
-    monkeypatch.setattr(nst.zerogpu, "_ask_for", lambda _: nst.zerogpu.SETUP)
+    monkeypatch.setattr(nst.zerogpu, "ask_for", lambda _: nst.zerogpu.SETUP)
     paint(job)
     assert end_of(job) == (State.FINISHED, "")
     assert [passage.iteration for passage in job.passages] == list(range(6))
@@ -462,7 +462,7 @@ def test_no_gpu_from_the_start(
 def test_a_quota_that_ends_on_the_way_leaves_the_picture(
     platform: Platform, bench: Bench, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nst.zerogpu, "_ask_for", lambda _: nst.zerogpu.SETUP)
+    monkeypatch.setattr(nst.zerogpu, "ask_for", lambda _: nst.zerogpu.SETUP)
     platform.refuse(429, QUOTA_REPLY, {}, request=2)
     paint(job)
     assert end_of(job) == (State.STOPPED, nst.zerogpu.QUOTA)
@@ -518,7 +518,7 @@ def test_the_visitor_s_own_quota_pays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The job is painted in another thread, when the request has long been answered."""
-    monkeypatch.setattr(nst.zerogpu, "_ask_for", lambda _: nst.zerogpu.SETUP)
+    monkeypatch.setattr(nst.zerogpu, "ask_for", lambda _: nst.zerogpu.SETUP)
     monkeypatch.setattr(spaces.zero.torch, "pack", lambda: 0)  # not every disk can be packed to
     jobs = []
 

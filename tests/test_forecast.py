@@ -58,12 +58,12 @@ def test_memory_grows_with_the_larger_picture_and_shrinks_with_the_format(
 def test_a_container_grants_what_is_left(tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("1000\n")
     (tmp_path / "memory.current").write_text("300\n")
-    assert nst.forecast._left_in_container(tmp_path) == 700
+    assert nst.forecast.left_in_container(tmp_path) == 700
     (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 200\n")
-    assert nst.forecast._left_in_container(tmp_path) == 900
+    assert nst.forecast.left_in_container(tmp_path) == 900
     (tmp_path / "memory.max").write_text("max\n")
-    assert nst.forecast._left_in_container(tmp_path) is None
-    assert nst.forecast._left_in_container(tmp_path / "none") is None
+    assert nst.forecast.left_in_container(tmp_path) is None
+    assert nst.forecast.left_in_container(tmp_path / "none") is None
 
 
 def test_this_machine_has_memory(network: VGG) -> None:

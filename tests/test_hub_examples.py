@@ -99,7 +99,7 @@ def test_bundled_results_carry_the_recipe_that_is_described() -> None:
     assert len(results) >= 4
     for picture in results:
         assert picture.recipe == read_recipe(EXAMPLES / picture.file_name)
-        assert hub_examples._is_painted_as(picture.recipe, picture, EXAMPLES)
+        assert hub_examples.is_painted_as(picture.recipe, picture, EXAMPLES)
 
 
 @pytest.mark.parametrize(

@@ -279,7 +279,7 @@ def test_a_job_that_was_never_painted_can_be_begun_again(
     assert Path(arrived[studio.photo]).is_file()
     found = studio.own_job(job.id, TOKEN)
     assert found
-    ended = studio._see_the_end(found, TOKEN)
+    ended = studio.see_the_end(found, TOKEN)
     assert "press Stylize to paint it" in ended[studio.easel.status]
     assert 'class="card ' in ended[studio.gallery], "it is still there"
 

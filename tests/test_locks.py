@@ -224,7 +224,7 @@ def test_locks_by_key_are_kept_only_while_they_are_used() -> None:
         order.append("first")
     same.join(PATIENCE)
     assert order == ["b", "first", "a"]
-    assert locks._locks == {}
+    assert len(locks) == 0
 
 
 def hold(locks: KeyedLocks, key: str, order: list[str]) -> None:

@@ -574,16 +574,16 @@ def test_memory_is_bounded(tmp_path: Path, make_job: MakeJob, gate: Gate) -> Non
     workshop.submit(live)
     gate.wait()
     workshop.submit(new)
-    assert set(workshop._tasks) == {jobs[3].id, jobs[4].id, live.id, new.id}
+    assert workshop.in_memory == {jobs[3].id, jobs[4].id, live.id, new.id}
     again = workshop.find_job(jobs[0].id)
     assert again
     assert again is not jobs[0]
     assert again.steps == jobs[0].steps
     assert workshop.find_job(jobs[0].id) is again
-    assert set(workshop._tasks) == {jobs[4].id, live.id, new.id, again.id}
+    assert workshop.in_memory == {jobs[4].id, live.id, new.id, again.id}
     assert workshop.find(jobs[4].id) is jobs[4], "and looking at it keeps it"
     workshop.find(jobs[1].id)
-    assert set(workshop._tasks) == {jobs[4].id, live.id, new.id, jobs[1].id}
+    assert workshop.in_memory == {jobs[4].id, live.id, new.id, jobs[1].id}
     gate.open()
     settle(workshop)
 
@@ -597,11 +597,11 @@ def test_what_waits_pushes_out_what_is_only_remembered(
     for job in ended:
         workshop.submit(job)
     settle(workshop)
-    assert set(workshop._tasks) == {job.id for job in ended}
+    assert workshop.in_memory == {job.id for job in ended}
     live = [make_job(gate), make_job()]
     for job in live:
         workshop.submit(job)
-    assert set(workshop._tasks) == {ended[-1].id, *(job.id for job in live)}
+    assert workshop.in_memory == {ended[-1].id, *(job.id for job in live)}
     workshop.submit(make_job())
     with pytest.raises(BusyError):
         workshop.submit(make_job())

@@ -88,7 +88,7 @@ def test_without_the_package_nothing_changes() -> None:
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """As far as the costs are concerned, this is ZeroGPU."""
     monkeypatch.setattr(nst.zerogpu, "_spaces", object())
-    nst.zerogpu._paces.clear()
+    nst.zerogpu.paces.clear()
 
 
 @pytest.mark.usefixtures("here")
@@ -113,10 +113,10 @@ def test_a_long_run_asks_for_several_stretches() -> None:
 @pytest.mark.usefixtures("here")
 def test_the_pace_is_the_slowest_of_the_latest() -> None:
     guessed = nst.zerogpu.admit(*SIZES, TransferSettings(size=1024, iterations=200)).borrowed
-    nst.zerogpu._paces.extend([1e-8, 2e-8])
+    nst.zerogpu.paces.extend([1e-8, 2e-8])
     learned = nst.zerogpu.admit(*SIZES, TransferSettings(size=1024, iterations=200)).borrowed
     assert nst.zerogpu.LEAST < learned < guessed
-    nst.zerogpu._paces.append(1e-6)
+    nst.zerogpu.paces.append(1e-6)
     assert nst.zerogpu.admit(*SIZES, TransferSettings(size=1024, iterations=200)).borrowed > guessed
 
 

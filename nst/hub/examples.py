@@ -204,10 +204,10 @@ def _published(api: HfApi, repo: str) -> Mapping[str, Picture]:
 
 def _is_result_of(wanted: Picture, found: Picture | None, folder: Path) -> bool:
     recipe = found.recipe if found else None
-    return recipe is not None and _is_painted_as(recipe, wanted, folder)
+    return recipe is not None and is_painted_as(recipe, wanted, folder)
 
 
-def _is_painted_as(recipe: Recipe, wanted: Picture, folder: Path) -> bool:
+def is_painted_as(recipe: Recipe, wanted: Picture, folder: Path) -> bool:
     """Whether a recipe is that of a wanted result: the same pictures, and its look."""
     paths = (folder / wanted.content, folder / wanted.style)
     content, style = (Ingredient.of(load_image(path)) for path in paths)
@@ -221,7 +221,7 @@ def _result(wanted: Picture, folder: Path, work: Path, report: Report) -> tuple[
     for path in (folder / wanted.file_name, work / wanted.file_name):
         with contextlib.suppress(RecipeError):  # also when it is not there
             recipe = read_recipe(path)
-            if _is_painted_as(recipe, wanted, folder):
+            if is_painted_as(recipe, wanted, folder):
                 return path, recipe
     report(f"painting {wanted.file_name}")
     return _paint(wanted, folder, work / wanted.file_name)

@@ -1,0 +1,82 @@
+"""Clicks that are on their way at the same time leave one job, which the page shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from conftest import MakePicture
+
+from nst.jobs import Job, State
+from nst.workshop import Workshop
+from page.studio import Studio
+
+TAB: Any = SimpleNamespace(session_hash="tab", client=SimpleNamespace(host="127.0.0.1"))
+OTHER_TAB: Any = SimpleNamespace(session_hash="other", client=SimpleNamespace(host="127.0.0.1"))
+Stylize = Callable[..., Job]
+
+
+@pytest.fixture
+def studio(unserved_studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Studio:
+    """A page whose pictures wait and are never painted."""
+    expected = SimpleNamespace(seconds=1.0, bytes=1, borrowed=0)
+    monkeypatch.setattr("page.entrance.Entrance.expected", lambda *_, **__: expected)
+    monkeypatch.setattr("page.entrance.load_network", lambda *_: None)
+    monkeypatch.setattr(Workshop, "_wake", lambda _: None)
+    for tab in (TAB, OTHER_TAB):
+        unserved_studio.tabs.sessions.enter(tab.session_hash, "")
+    return unserved_studio
+
+
+@pytest.fixture
+def stylize(studio: Studio, tmp_path: Path, make_picture: MakePicture) -> Stylize:
+    """Clicks Stylize and returns the job."""
+    paths = {studio.photo: tmp_path / "photo.png", studio.painting: tmp_path / "painting.png"}
+    for path in paths.values():
+        make_picture(40, 30).save(path)
+    values: dict[Any, Any] = {part: part.value for part in studio.controls.components}
+    values |= {part: str(path) for part, path in paths.items()}
+    values |= {studio.visitor: "jane", studio.current: ""}
+
+    def click(tab: Any = TAB) -> Job:
+        job = studio.workshop.find_job(studio.begin(values, tab)[studio.current])
+        assert isinstance(job, Job)
+        return job
+
+    return click
+
+
+def test_a_second_click_on_stylize_takes_the_place_of_the_first(
+    studio: Studio, stylize: Stylize
+) -> None:
+    first, second = stylize(), stylize()
+    assert studio.workshop.find_job(first.id) is None
+    assert second.state is State.WAITING
+
+
+def test_another_tab_paints_another_picture(stylize: Stylize) -> None:
+    first, second = stylize(TAB), stylize(OTHER_TAB)
+    assert first.state is second.state is State.WAITING
+
+
+def test_a_late_click_on_stop_leaves_the_new_job_and_the_buttons_alone(
+    studio: Studio, stylize: Stylize
+) -> None:
+    first = stylize()
+    studio.halt(first.id, TAB)
+    second = stylize()
+    updates = studio.halt(first.id, TAB)
+    assert second.state.is_live
+    assert studio.easel.go not in updates
+    studio.halt(second.id, TAB)
+    assert second.state is State.STOPPED
+
+
+def test_a_tab_that_is_not_known_any_more_can_stop(studio: Studio, stylize: Stylize) -> None:
+    job = stylize()
+    studio.tabs.forget("tab")
+    studio.halt(job.id, TAB)
+    assert job.state is State.STOPPED
