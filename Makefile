@@ -19,6 +19,7 @@ check: .venv/dev        ## lint and type-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
+	$(BIN)/lint-imports --no-logo
 
 fast: .venv/dev         ## the tests that need neither the real network nor a browser
 	$(BIN)/python -m pytest -m "not real and not browser"

@@ -17,9 +17,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from nst import TransferSettings, load_image, transfer_style
-from nst.color import dial_colors
-from nst.images import fit
-from nst.transfer import Moment, plan_scales, style_side
+from nst.engine.schedule import Moment, plan_scales, style_side
+from nst.images.color import dial_colors
+from nst.images.tensors import fit
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PAIRS = (("castle", "night_impasto"), ("coffee", "mosaic_koi"), ("moose", "woodblock_waves"))

@@ -19,7 +19,7 @@ from pathlib import Path
 from PIL import Image
 
 from nst import TransferSettings, TransferStep, load_image, transfer_style
-from nst.transfer import Moment
+from nst.engine.schedule import Moment
 
 Pictures = tuple[Image.Image, Image.Image]  # the photo and the painting
 

@@ -19,13 +19,13 @@ from torch import Tensor
 
 from benchmarks.memory import peak_megabytes, resident_megabytes
 from nst.console import run_command
-from nst.minimization import minimize
-from nst.objective import Objective
-from nst.optimizers import make_optimizer
+from nst.engine.devices import load_network
+from nst.engine.minimization import minimize
+from nst.engine.objective import Objective
+from nst.engine.optimizers import make_optimizer
+from nst.engine.style_target import FULL
 from nst.settings import TransferSettings
-from nst.style import FULL
-from nst.transfer import load_network
-from nst.vgg import VGG
+from nst.vgg.network import VGG
 
 SIZES = (128, 192, 256, 384, 512, 768, 1024, 1448, 2048)
 ROUNDS = 5

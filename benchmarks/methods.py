@@ -19,7 +19,7 @@ from torch import Tensor
 
 from benchmarks import textbook
 from benchmarks.textbook import Textbook
-from nst.weights import load_weights
+from nst.vgg.loading import load_weights
 
 # Called after every evaluation of J and its gradient with their number so far, counted in
 # full-size ones, and a function that makes the picture as it would be delivered now. The clock
@@ -47,7 +47,8 @@ class Task:
 def ours(task: Task, start: Callable[[], None], report: Report, *, precision: str = "auto") -> None:
     """This project, with its defaults."""
     from nst import TransferSettings, transfer_style
-    from nst.transfer import load_network, plan_scales
+    from nst.engine.devices import load_network
+    from nst.engine.schedule import plan_scales
 
     photo, painting = (Image.open(path).convert("RGB") for path in (task.content, task.style))
     settings = TransferSettings(size=max(photo.size), precision=precision)

@@ -35,7 +35,7 @@ from benchmarks.memory import peak_megabytes, resident_megabytes
 from benchmarks.methods import METHODS, Enough, Task, tensor_of
 from benchmarks.textbook import Textbook
 from nst.console import run_command
-from nst.images import fit
+from nst.images.tensors import fit
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PAIRS = (  # the engine's schedule was found with the first three, and without the others

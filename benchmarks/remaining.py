@@ -11,7 +11,7 @@ import multiprocessing
 from pathlib import Path
 
 from nst import TransferSettings, load_image, transfer_style
-from nst.transfer import load_network
+from nst.engine.devices import load_network
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 BOUNDS = {2: 1.5, 5: 1.25}  # iteration: the factor that is wanted from there on

@@ -26,15 +26,16 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 import nst
-from app import build_demo, launch_options
 from nst import TransferSettings, load_image, transfer_style
 from nst.console import run_command
-from nst.forecast import seconds_per_pixel
-from nst.jobs import Job
-from nst.sheet import paint_sheet, plan_sheet
-from nst.transfer import load_network
-from nst.workshop import Workshop
+from nst.engine.contact_sheet import paint_sheet, plan_sheet
+from nst.engine.devices import load_network
+from nst.studio.forecast import seconds_per_pixel
+from nst.studio.job import Job
+from nst.studio.workshop import Workshop
 from page.examples import Shelf
+from page.layout import build_demo
+from page.serving import launch_options
 
 EXAMPLES = Path(nst.__file__).parent.parent / "examples"
 PHOTO = EXAMPLES / "content" / "castle.jpg"

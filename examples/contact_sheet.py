@@ -19,8 +19,9 @@ sys.path.insert(0, str(FOLDER.parent))  # runs from a clone, nothing installed
 
 from nst import TransferSettings, load_image, stylize  # noqa: E402
 from nst.console import run_command  # noqa: E402
-from nst.hub.collection import Picture, read_collection  # noqa: E402
-from nst.images import jpeg_bytes, whole_file  # noqa: E402
+from nst.files import whole_file  # noqa: E402
+from nst.hub.image_folder import Picture, read_collection  # noqa: E402
+from nst.images.writing import jpeg_bytes  # noqa: E402
 from nst.outputs import check_output  # noqa: E402
 
 TILE = (300, 220)

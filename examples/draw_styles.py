@@ -29,7 +29,7 @@ from PIL import Image, ImageDraw
 sys.path.insert(0, str(Path(__file__).parents[1]))  # runs from a clone, nothing installed
 
 from nst.console import run_command
-from nst.images import whole_file
+from nst.files import whole_file
 from nst.outputs import check_output
 
 Array = NDArray[np.floating[Any]]

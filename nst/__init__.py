@@ -9,11 +9,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nst.errors import NumericalError, UserError
-    from nst.images import ImageError, load_image, save_png
-    from nst.settings import SettingsError, TransferSettings
-    from nst.transfer import Moment, TransferStep, stylize, transfer_style
-    from nst.weights import WeightsError
+    from nst.engine.schedule import Moment
+    from nst.engine.transfer import TransferStep, stylize, transfer_style
+    from nst.errors import NumericalError, SettingsError, UserError, WeightsError
+    from nst.images.reading import ImageError, load_image
+    from nst.images.writing import save_png
+    from nst.settings import TransferSettings
 
 __all__ = [
     "ImageError",
@@ -33,11 +34,12 @@ __all__ = [
 __version__ = "0.2.0"
 
 _HOMES = {
-    "errors": ("NumericalError", "UserError"),
-    "images": ("ImageError", "load_image", "save_png"),
-    "settings": ("SettingsError", "TransferSettings"),
-    "transfer": ("Moment", "TransferStep", "stylize", "transfer_style"),
-    "weights": ("WeightsError",),
+    "engine.schedule": ("Moment",),
+    "engine.transfer": ("TransferStep", "stylize", "transfer_style"),
+    "errors": ("ImageError", "NumericalError", "SettingsError", "UserError", "WeightsError"),
+    "images.reading": ("load_image",),
+    "images.writing": ("save_png",),
+    "settings": ("TransferSettings",),
 }
 
 

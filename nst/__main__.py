@@ -10,6 +10,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from nst import TransferStep
-    from nst.recipe import Recipe
+    from nst.images.recipe import Recipe
 
 BAR_WIDTH = 30
 REPORTED = (
@@ -114,9 +115,10 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     settings = TransferSettings(**given)
 
     from nst import load_image  # after --help: torch takes seconds
+    from nst.engine.devices import load_network, pick_device
+    from nst.engine.repaint import repaint
+    from nst.images.recipe import new_recipe, read_recipe
     from nst.provenance import provenance_of
-    from nst.recipe import new_recipe, read_recipe, repaint
-    from nst.transfer import load_network, pick_device
 
     content, *styles = (_load(load_image, path) for path in (options.content, *options.styles))
     device = str(pick_device(options.device))
@@ -175,9 +177,9 @@ def _write(
     stop: StopRequest,
 ) -> None:
     """Write the picture of a step with its recipe, whole or not at all."""
-    from nst.color import dial_colors
-    from nst.images import whole_file
-    from nst.recipe import signed_png
+    from nst.files import whole_file
+    from nst.images.color import dial_colors
+    from nst.images.recipe import signed_png
 
     picture = dial_colors(step.image, content, recipe.last_of(styles), recipe.colors)
     data = signed_png(picture, recipe)
@@ -189,7 +191,7 @@ def _write(
 def _largest_png(content: Image.Image, recipe: Recipe) -> int:
     """Return an upper limit of the output's size in bytes: its pixels as they are, its recipe, and
     one part in a thousand for the format."""
-    from nst.images import fitted_size
+    from nst.images.tensors import fitted_size
 
     sizes = [passage.settings.size for passage in recipe.passages]
     width, height = fitted_size(content.size, max(sizes))
@@ -241,5 +243,13 @@ def _layer_weights(text: str) -> dict[str, float]:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def command() -> int:
+    """Run `nst`: a transfer, or the page for `nst studio`; return the exit status."""
+    if sys.argv[1:] == ["studio"]:
+        import_module("page.serving").main()  # the library knows no page
+        return 0
+    return run_command(main, "nst")
+
+
 if __name__ == "__main__":
-    sys.exit(run_command(main, "nst"))
+    sys.exit(command())

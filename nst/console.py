@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Callable
 from types import FrameType, TracebackType
 
-from nst.outputs import OutputError
+from nst.errors import OutputError
 
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT, as shells count
 BROKEN_PIPE = 141  # exit status when the reader of stdout or stderr left: 128 + SIGPIPE

@@ -10,13 +10,9 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from nst.errors import UserError
+from nst.errors import OutputError
 
 NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
-
-
-class OutputError(UserError, ValueError):
-    """A path that cannot be written to; the message is one sentence for the user."""
 
 
 def check_output(

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nst.errors import UserError
+from nst.errors import SettingsError
 
 LAYER_CHANNELS: dict[str, int] = {
     f"relu{block}_{conv}": channels
@@ -37,10 +37,6 @@ def gatys_layer_weight(layer: str) -> float:
     In terms of J_style[l] = ‖G_S − G_G‖² / (2 n_H n_W n_C)² that is 4 · 1000 / n_C².
     """
     return 4000.0 / LAYER_CHANNELS[layer] ** 2
-
-
-class SettingsError(UserError, ValueError):
-    """A value that a setting does not take; the message is one sentence for the user."""
 
 
 @dataclass(frozen=True, kw_only=True)

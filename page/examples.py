@@ -17,17 +17,22 @@ import gradio as gr
 from gradio.processing_utils import save_file_to_cache
 from PIL import Image, ImageOps
 
+import nst
 from nst import ImageError, load_image
-from nst.hub import HubError
-from nst.hub.client import asked
-from nst.hub.collection import Picture, read_collection
+from nst.errors import HubError
 from nst.hub.examples import cached, fetch
-from nst.images import jpeg_bytes
-from nst.recipe import Ingredient
+from nst.hub.image_folder import Picture, read_collection
+from nst.images.recipe import Ingredient
+from nst.images.writing import jpeg_bytes
+from nst.web.hub_client import asked
 
 log = logging.getLogger("page")
 
-FOLDER = Path(__file__).parent.parent / "examples"
+CHECKOUT, INSTALLED = (
+    Path(nst.__file__).parents[1] / "examples",
+    Path(nst.__file__).parent / "example_pictures",
+)
+FOLDER = INSTALLED if INSTALLED.is_dir() else CHECKOUT
 THUMBNAIL = {"content": (160, 120), "style": (160, 120), "result": (280, 210)}
 LOOK_EVERY = 0.3  # seconds
 PATIENCE = 300.0  # seconds for the Hub; a silent server would keep the library waiting without end

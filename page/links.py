@@ -13,14 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from nst.settings import (
-    DEFAULTS,
-    VERSION,
-    SettingsError,
-    TransferSettings,
-    options,
-    parse_layer_weights,
-)
+from nst.errors import SettingsError
+from nst.settings import DEFAULTS, VERSION, TransferSettings, options, parse_layer_weights
 from page.examples import Example, Shelf
 
 ROLES = ("content", "style")

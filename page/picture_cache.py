@@ -17,9 +17,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from nst.images import ImageError, load_image
-from nst.jobs import picture_bytes
-from nst.limits import Limits
+from nst.images.reading import ImageError, load_image
+from nst.studio.job import picture_bytes
+from nst.studio.limits import Limits
 
 CHUNK = 1 << 20  # bytes
 

@@ -19,30 +19,33 @@ from gradio.components import Component
 from gradio.processing_utils import save_file_to_cache, save_pil_to_cache
 from PIL import Image
 
-from nst import ImageError, SettingsError, TransferSettings, zerogpu
-from nst.archive import is_id
-from nst.forecast import admit
-from nst.jobs import Job, Sheet, State, owner_of, picture_bytes, share_id
-from nst.recipe import Ingredient
+from nst import ImageError, SettingsError, TransferSettings
+from nst.engine.contact_sheet import plan_sheet
+from nst.engine.texture import TextureBook
+from nst.images.recipe import Ingredient
 from nst.settings import options
-from nst.sheet import plan_sheet
-from nst.texture import TextureBook
-from nst.workshop import Workshop
-from page import charts
-from page.controls import Controls
-from page.easel import GETTING_READY, MORE, Easel, price
-from page.entrance import Entrance, source_of
+from nst.studio import zerogpu
+from nst.studio.forecast import admit
+from nst.studio.job import Job, picture_bytes
+from nst.studio.job_store import is_id
+from nst.studio.sheet_job import Sheet
+from nst.studio.task import State, owner_of, share_id
+from nst.studio.workshop import Workshop
+from page.error_messages import NO_DISK, sentence_of
 from page.examples import Example, Shelf
-from page.gallery import gallery_markup
-from page.identifiers import IDENTIFIER
-from page.inputs import load_named
+from page.http.admission import Entrance, source_of
+from page.http.following import AT_ONCE, LATEST, Tabs, changes, event_value, is_read, tab_of
+from page.http.identifiers import IDENTIFIER
 from page.links import link_to, read_link
-from page.publishing import SIGN_IN_FAILED
+from page.panels import charts
+from page.panels.contact_sheet import SheetPanel, sheet_markup
+from page.panels.controls import Controls
+from page.panels.own_gallery import gallery_markup
+from page.panels.picture_inputs import load_named
+from page.panels.publishing import SIGN_IN_FAILED
+from page.panels.result_panel import GETTING_READY, MORE, Easel, price
+from page.panels.textures import Textures
 from page.rendering import RenderingBusyError
-from page.sentences import NO_DISK, sentence_of
-from page.sheets import SheetPanel, sheet_markup
-from page.textures import Textures
-from page.watching import AT_ONCE, LATEST, Tabs, changes, event_value, is_read, tab_of
 
 NOT_SIGNED_IN = "You were not signed in with Hugging Face. Everything else works without it."
 NEXT_PHOTO = "The new photo is for the next picture: press Stylize when this one is done."

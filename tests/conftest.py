@@ -28,10 +28,10 @@ from playwright.sync_api import (
 )
 from server import Server, running_server
 
+from nst.engine.devices import load_network
 from nst.settings import LAYER_CHANNELS, TransferSettings
-from nst.transfer import load_network
-from nst.vgg import VGG
-from nst.weights import VGGWeights
+from nst.vgg.network import VGG
+from nst.vgg.weights import VGGWeights
 
 if TYPE_CHECKING:
     from gradio import Blocks
@@ -203,9 +203,9 @@ def visit(server: Server, browser: Browser) -> Iterator[Visit]:
 def unserved_studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
     """The page's handlers without a server: jobs are kept in `tmp_path / "jobs"`, and there are no
     examples."""
-    from app import build_demo
-    from nst.workshop import Workshop
+    from nst.studio.workshop import Workshop
     from page.examples import Shelf
+    from page.layout import build_demo
     from page.studio import Studio
 
     studios: list[Studio] = []

@@ -12,23 +12,21 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-import nst.jobs
-import nst.objective
-import nst.recipe
-import nst.sheet
-import nst.transfer
-from nst.images import fit, fitted_size, to_tensor
-from nst.jobs import Job
-from nst.objective import Costs, Objective
-from nst.recipe import parse_recipe, repaint
+import nst.engine.contact_sheet
+import nst.engine.objective
+import nst.engine.repaint
+import nst.engine.transfer
+import nst.images.recipe
+import nst.studio.job
+from nst.engine.objective import Costs, Objective
+from nst.engine.repaint import repaint
+from nst.engine.schedule import Moment
+from nst.engine.transfer import Engine, TransferStep, transfer_style
+from nst.images.recipe import parse_recipe
+from nst.images.tensors import fit, fitted_size, to_tensor
 from nst.settings import TransferSettings
-from nst.transfer import (
-    Engine,
-    Moment,
-    TransferStep,
-    transfer_style,
-)
-from nst.vgg import VGG, Trace
+from nst.studio.job import Job
+from nst.vgg.network import VGG, Trace
 
 SMALL = TransferSettings(size=64, iterations=6)  # one scale
 
@@ -157,8 +155,8 @@ def assert_replays(job: Job) -> None:
 def engine(network: VGG, monkeypatch: pytest.MonkeyPatch) -> Engine:
     """The real engine on a tiny network; recipes and sheets are painted with it too."""
     tiny = partial(transfer_style, network=network)
-    monkeypatch.setattr(nst.recipe, "transfer_style", tiny)
-    monkeypatch.setattr(nst.sheet, "transfer_style", tiny)
+    monkeypatch.setattr(nst.engine.repaint, "transfer_style", tiny)
+    monkeypatch.setattr(nst.engine.contact_sheet, "transfer_style", tiny)
     return tiny
 
 

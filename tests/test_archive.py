@@ -16,12 +16,13 @@ from conftest import MakePicture
 from painting import SMALL, assert_replays, engine, iterations, paint, picture_of, tone, tone_of
 from PIL import Image
 
-from nst.archive import MOST_FRAMES, Archive, Card
-from nst.jobs import Job, State, owner_of
-from nst.limits import Limits
-from nst.recipe import KEYWORD, Passage, parse_recipe, read_recipe
-from nst.transfer import Engine
-from nst.workshop import Workshop
+from nst.engine.transfer import Engine
+from nst.images.recipe import KEYWORD, Passage, parse_recipe, read_recipe
+from nst.studio.job import Job
+from nst.studio.job_store import MOST_FRAMES, Archive, Card
+from nst.studio.limits import Limits
+from nst.studio.task import State, owner_of
+from nst.studio.workshop import Workshop
 
 __all__ = ["engine"]  # a fixture
 
@@ -261,7 +262,9 @@ def test_an_id_is_no_path(archive: Archive, id: str, tmp_path: Path) -> None:
 def test_frames_are_spread_evenly_from_the_first_to_the_last(
     archive: Archive, mock: Job, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nst.archive._save_jpeg", lambda image, path: path.write_bytes(b""))
+    monkeypatch.setattr(
+        "nst.studio.job_store._save_jpeg", lambda image, path: path.write_bytes(b"")
+    )
     picture = Image.new("RGB", (20, 20))
     frames: list[int] = []
     for index in range(steps):

@@ -21,12 +21,12 @@ from PIL import Image
 from server import Server, running_server
 
 from benchmarks.gauge import contents, family, resident_bytes
-from nst.images import MANY_SCANS
-from page.event_queue import ENOUGH
-from page.identifiers import NO_FUNCTION, ONE_RANGE
-from page.request_limits import NOTHING_TO_HEAR, WRONG_ARGUMENTS
-from page.sessions import ENOUGH_STREAMS, MOST_STREAMS
-from page.uploads import NOT_FILES, TOO_MANY_FILES, TOO_SLOW
+from nst.images.reading import MANY_SCANS
+from page.http.event_queue import ENOUGH
+from page.http.identifiers import NO_FUNCTION, ONE_RANGE
+from page.http.request_limits import NOTHING_TO_HEAR, WRONG_ARGUMENTS
+from page.http.sessions import ENOUGH_STREAMS, MOST_STREAMS
+from page.http.uploads import NOT_FILES, TOO_MANY_FILES, TOO_SLOW
 
 pytestmark = pytest.mark.real
 
@@ -36,11 +36,11 @@ SESSIONS = 60  # that the server remembers
 PLANT = f"""
 import os
 if os.environ.get("UNDER_ATTACK"):  # which the decoder's worker does not get to see
-    import page.sessions, page.event_queue, page.uploads
-    page.sessions.Sessions.__init__.__defaults__ = ({SESSIONS}, 30)
-    page.event_queue.LISTEN_WITHIN = 5.0
-    page.event_queue.SWEEP_EVERY = 0.5
-    page.uploads.FIRST_SECONDS = 4.0
+    import page.http.sessions, page.http.event_queue, page.http.uploads
+    page.http.sessions.Sessions.__init__.__defaults__ = ({SESSIONS}, 30)
+    page.http.event_queue.LISTEN_WITHIN = 5.0
+    page.http.event_queue.SWEEP_EVERY = 0.5
+    page.http.uploads.FIRST_SECONDS = 4.0
 """
 META = {"_type": "gradio.FileData"}
 

@@ -18,13 +18,13 @@ from PIL.PngImagePlugin import PngInfo
 
 from nst import TransferSettings, load_image, save_png, stylize, transfer_style
 from nst.__main__ import build_parser, main, print_bar
-from nst.color import dial_colors
+from nst.engine.schedule import Moment
 from nst.errors import NumericalError
+from nst.images.color import dial_colors
+from nst.images.recipe import KEYWORD, Passage, Recipe, new_recipe, read_recipe
 from nst.provenance import Provenance
-from nst.recipe import KEYWORD, Passage, Recipe, new_recipe, read_recipe
 from nst.settings import LAYER_CHANNELS, options
-from nst.transfer import Moment
-from nst.vgg import VGG
+from nst.vgg.network import VGG
 
 if TYPE_CHECKING:
     from nst import TransferStep
@@ -36,7 +36,7 @@ KEYS = {"iteration", "total", "width", "height", "J", "content", "style", "elaps
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch, network: VGG) -> None:
     """The command line with a tiny network in place of the real one."""
-    monkeypatch.setattr("nst.transfer.load_network", lambda *_: network)
+    monkeypatch.setattr("nst.engine.devices.load_network", lambda *_: network)
 
 
 def python(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -312,7 +312,7 @@ def test_a_run_that_ends_early_writes_nothing(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("nst.transfer.load_network", fail)
+    monkeypatch.setattr("nst.engine.devices.load_network", fail)
     assert main(arguments(folder)) == status
     captured = capsys.readouterr()
     assert len(captured.err.strip().splitlines()) == 1

@@ -27,12 +27,12 @@ COMMANDS = {
 # Stands for a run: what the engine yields is made up, what is printed is not.
 PAINT = """
 import sys
-import nst.transfer
+import nst.engine.devices
 from conftest import tiny_weights
 from nst.console import run_command
 from nst.__main__ import main
-from nst.vgg import VGG
-nst.transfer.load_network = lambda *_: VGG(tiny_weights())
+from nst.vgg.network import VGG
+nst.engine.devices.load_network = lambda *_: VGG(tiny_weights())
 sys.exit(run_command(main, "nst"))
 """
 

@@ -17,12 +17,13 @@ from PIL import Image
 
 from nst import load_image
 from nst.__main__ import build_parser, main
-from nst.caches import cache_folder
-from nst.images import save_png, whole_file
-from nst.outputs import OutputError, check_output, check_space
-from nst.recipe import MOST_STYLES, read_recipe
-from nst.transfer import transfer_style
-from nst.vgg import VGG
+from nst.engine.transfer import transfer_style
+from nst.errors import OutputError
+from nst.files import cache_folder, whole_file
+from nst.images.recipe import MOST_STYLES, read_recipe
+from nst.images.writing import save_png
+from nst.outputs import check_output, check_space
+from nst.vgg.network import VGG
 
 sys.path.insert(0, str(EXAMPLES))
 
@@ -31,7 +32,7 @@ sys.path.insert(0, str(EXAMPLES))
 def folder(folder: Path, monkeypatch: pytest.MonkeyPatch, network: VGG) -> Path:
     """The present folder, with `photo.png` and `painting.png`; the network is a tiny one."""
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("nst.transfer.load_network", lambda *_: network)
+    monkeypatch.setattr("nst.engine.devices.load_network", lambda *_: network)
     return folder
 
 
@@ -42,7 +43,7 @@ def unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
     def paint(*_: object, **__: object) -> Iterator[Any]:
         raise AssertionError("it was painted")
 
-    monkeypatch.setattr("nst.recipe.transfer_style", paint)
+    monkeypatch.setattr("nst.engine.repaint.transfer_style", paint)
 
 
 def paint(output: str, *more: str, style: str = "painting.png") -> int:
@@ -260,7 +261,7 @@ def test_too_many_paintings_are_told_before_anything_is_loaded(
     def load(*_: object) -> None:
         raise AssertionError("a picture was loaded")
 
-    monkeypatch.setattr("nst.images.load_image", load)
+    monkeypatch.setattr("nst.images.reading.load_image", load)
     styles = ["painting.png"] * (MOST_STYLES + 1)
     assert main(["photo.png", *styles, "-o", "out.png"]) == 1
     assert capsys.readouterr().err == "nst: at most 100 paintings can be used, not 101\n"

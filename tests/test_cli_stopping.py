@@ -15,8 +15,9 @@ import pytest
 from PIL import Image
 
 from nst import TransferSettings, load_image
-from nst.recipe import Passage, new_recipe, read_recipe, repaint, signed_png
-from nst.vgg import VGG
+from nst.engine.repaint import repaint
+from nst.images.recipe import Passage, new_recipe, read_recipe, signed_png
+from nst.vgg.network import VGG
 
 ROOT = Path(__file__).parents[1]
 ITERATIONS = 60  # of which none but the first few are waited for
@@ -25,10 +26,10 @@ PAUSE = 3  # the iteration at which a run waits for a line on stdin
 # loading, at an iteration, or in the final write. Each signal is announced when it has been noted.
 COMMAND = f"""
 import os, signal, sys
-import nst.console, nst.images, nst.recipe, nst.transfer
+import nst.console, nst.engine.devices, nst.engine.repaint, nst.engine.transfer, nst.images.recipe
 from conftest import tiny_weights
 from nst.__main__ import main
-from nst.vgg import VGG
+from nst.vgg.network import VGG
 
 def wait():
     print("waiting", flush=True)
@@ -61,8 +62,9 @@ def announced(handler):
 place = sys.argv.pop(1)
 set_handler = signal.signal
 signal.signal = lambda number, handler: set_handler(number, announced(handler))
-transfer_style, signed_png = nst.transfer.transfer_style, nst.recipe.signed_png
-nst.transfer.load_network, nst.recipe.transfer_style, nst.recipe.signed_png = load, paint, sign
+transfer_style, signed_png = nst.engine.transfer.transfer_style, nst.images.recipe.signed_png
+nst.engine.devices.load_network = load
+nst.engine.repaint.transfer_style, nst.images.recipe.signed_png = paint, sign
 sys.exit(nst.console.run_command(main, "nst"))
 """
 
@@ -161,7 +163,7 @@ def test_once_writes_the_picture_so_far(
     recipe = read_recipe(folder / "out.png")
     assert recipe.iterations == done
     assert recipe.settings.iterations == ITERATIONS
-    monkeypatch.setattr("nst.transfer.load_network", lambda *_: network)
+    monkeypatch.setattr("nst.engine.devices.load_network", lambda *_: network)
     *_, step = repaint(recipe, *pictures_of(folder), device="cpu")
     assert step.iteration == done
     assert step.image.size == load_image(folder / "out.png").size == (64, 48)

@@ -9,9 +9,10 @@ from conftest import MakePicture
 from painting import colors
 from PIL import Image
 
-from nst.color import LUMA, dial_colors, match_colors
-from nst.images import fit, to_tensor
-from nst.settings import SettingsError, TransferSettings
+from nst.errors import SettingsError
+from nst.images.color import LUMA, dial_colors, match_colors
+from nst.images.tensors import fit, to_tensor
+from nst.settings import TransferSettings
 
 
 def test_match_colors_takes_mean_and_covariance(make_picture: MakePicture) -> None:

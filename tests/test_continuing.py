@@ -13,12 +13,13 @@ from painting import Recorder, evaluated, final
 from PIL import Image
 from torch import Tensor
 
-import nst.forecast
+import nst.studio.forecast
 from nst import TransferSettings, TransferStep, load_image, transfer_style
-from nst.forecast import forecast
-from nst.images import fit, fitted_size, save_png, to_image, to_tensor
-from nst.transfer import COARSEST, GUIDED_AGAIN_FROM, Moment, plan_scales
-from nst.vgg import VGG
+from nst.engine.schedule import COARSEST, GUIDED_AGAIN_FROM, Moment, plan_scales
+from nst.images.tensors import fit, fitted_size, to_image, to_tensor
+from nst.images.writing import save_png
+from nst.studio.forecast import forecast
+from nst.vgg.network import VGG
 
 SMALL = TransferSettings(size=64, iterations=10)  # one scale
 COARSE_TO_FINE = TransferSettings(size=330, iterations=20)
@@ -376,7 +377,7 @@ def test_with_none_left_there_is_one_stage_without_iterations() -> None:
 
 @pytest.fixture
 def known_pace(monkeypatch: pytest.MonkeyPatch) -> float:
-    monkeypatch.setattr(nst.forecast, "seconds_per_pixel", lambda _: 1e-6)
+    monkeypatch.setattr(nst.studio.forecast, "seconds_per_pixel", lambda _: 1e-6)
     return 1e-6
 
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nst.convolution import Convolution, packed
+from nst.vgg.convolution import Convolution, packed
 
 CPU = torch.device("cpu")
 

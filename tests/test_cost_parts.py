@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nst import TransferSettings, transfer_style
 from nst.settings import LAYER_CHANNELS
-from page.charts import explanation, parts_of
+from page.panels.charts import explanation, parts_of
 
 CHOICES = st.fixed_dictionaries(
     {

@@ -13,17 +13,17 @@ import pytest
 from conftest import MakePicture
 from PIL import Image
 
-import nst.images
-import page.inputs
+import nst.images.reading
+import page.panels.picture_inputs
 from nst import ImageError, load_image
-from nst.images import hash_of
-from nst.jobs import Job
-from nst.limits import Limits
+from nst.images.writing import hash_of
 from nst.settings import GATYS_STYLE_LAYERS
-from nst.workshop import Workshop
+from nst.studio.job import Job
+from nst.studio.limits import Limits
+from nst.studio.workshop import Workshop
+from page.panels.textures import Textures
 from page.picture_cache import PictureCache
 from page.studio import Studio
-from page.textures import Textures
 
 PATIENCE = 20.0  # seconds until a test that hangs fails
 
@@ -151,24 +151,24 @@ def test_the_cache_and_the_jobs_stay_within_two_gigabytes() -> None:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes in bytes of what the decoder was given, one for each time."""
     sizes: list[int] = []
-    real = nst.images._decoder.open
+    real = nst.images.reading._decoder.open
 
     def counted(data: bytes) -> Any:
         sizes.append(len(data))
         return real(data)
 
-    monkeypatch.setattr(nst.images._decoder, "open", counted)
-    monkeypatch.setattr(page.inputs, "pictures", PictureCache())
-    monkeypatch.setattr("page.exhibits.pictures", page.inputs.pictures)
+    monkeypatch.setattr(nst.images.reading._decoder, "open", counted)
+    monkeypatch.setattr(page.panels.picture_inputs, "pictures", PictureCache())
+    monkeypatch.setattr("page.panels.showcase.pictures", page.panels.picture_inputs.pictures)
     return sizes
 
 
 @pytest.fixture
 def studio(unserved_studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Studio:
     """A page whose pictures wait and are never painted."""
-    monkeypatch.setattr("page.entrance.load_network", lambda *_: None)
+    monkeypatch.setattr("page.http.admission.load_network", lambda *_: None)
     monkeypatch.setattr(Workshop, "_wake", lambda _: None)
-    monkeypatch.setattr("page.entrance.Entrance.expected", lambda *_, **__: EXPECTED)
+    monkeypatch.setattr("page.http.admission.Entrance.expected", lambda *_, **__: EXPECTED)
     return unserved_studio
 
 
@@ -186,8 +186,8 @@ def test_from_the_upload_to_the_next_slider_it_is_opened_once(
     values |= {studio.visitor: "jane", studio.current: ""}
     values |= {studio.photo: photo, studio.painting: painting}
 
-    page.inputs.comment("photo", photo)
-    page.inputs.comment("painting", painting)
+    page.panels.picture_inputs.comment("photo", photo)
+    page.panels.picture_inputs.comment("painting", painting)
     asyncio.run(first_look(studio, painting, request))
     decoded.pop()  # the test's own look
     studio.price(values)
@@ -225,5 +225,5 @@ def test_a_file_in_memory_is_the_same_picture(photo: Image.Image, tmp_path: Path
     path = tmp_path / "film.gif"
     path.write_bytes(buffer.getvalue())
     cache = PictureCache()
-    assert cache.open(str(path)).info["note"] == nst.images.SEVERAL
-    assert cache.open(str(path)).info["note"] == nst.images.SEVERAL
+    assert cache.open(str(path)).info["note"] == nst.images.reading.SEVERAL
+    assert cache.open(str(path)).info["note"] == nst.images.reading.SEVERAL

@@ -17,10 +17,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import nst.decoder
-import nst.images
-from nst.decoder import BUSY, DEFEATED, UNAVAILABLE, Decoder, ImageError
-from nst.images import load_image
+import nst.images.reading
+import nst.images.sandbox
+from nst.errors import ImageError
+from nst.images.reading import load_image
+from nst.images.sandbox import BUSY, DEFEATED, UNAVAILABLE, Decoder
 
 ROOT = Path(__file__).parents[1]
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="limits and /proc of Linux")
@@ -28,7 +29,8 @@ ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="limits and /proc 
 WORKER = """
 import os, resource, signal, sys, time
 from dataclasses import dataclass
-from nst.decoder import ImageError, serve
+from nst.errors import ImageError
+from nst.images.sandbox import serve
 
 @dataclass
 class Grey:
@@ -146,7 +148,7 @@ def test_computing_is_limited_for_each_picture(decoder: Decoder) -> None:
     pid_of(decoder)
     before = os.times().children_user
     assert refusal(decoder, "spin") == DEFEATED
-    assert nst.decoder.CPU_SECONDS - 1 < os.times().children_user - before < 5
+    assert nst.images.sandbox.CPU_SECONDS - 1 < os.times().children_user - before < 5
     assert decoder.open(b"any").width == 3
 
 
@@ -173,7 +175,7 @@ def test_many_threads_are_served_in_turn(decoder: Decoder) -> None:
 
 
 def test_waiting_in_line_has_an_end(decoder: Decoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nst.decoder, "PATIENCE", 0.1)
+    monkeypatch.setattr(nst.images.sandbox, "PATIENCE", 0.1)
     with decoder.turn(), ThreadPoolExecutor(1) as another:
         assert another.submit(refusal, decoder, "any").result() == BUSY
     assert decoder.open(b"any").width == 3
@@ -228,7 +230,7 @@ def test_a_forked_process_has_a_worker_of_its_own(decoder: Decoder) -> None:
 
 PARENT = """
 import os, sys, threading
-from nst.images import _decoder, load_image
+from nst.images.reading import _decoder, load_image
 def load():
     load_image(sys.argv[1])
     print(_decoder.worker.pid, flush=True)
@@ -278,14 +280,14 @@ def test_the_worker_is_small_and_without_torch(photo: Image.Image) -> None:
     buffer = io.BytesIO()
     photo.save(buffer, "PNG")
     load_image(buffer.getvalue())
-    assert nst.images._decoder.worker is not None
-    home = Path(f"/proc/{nst.images._decoder.worker.pid}")
+    assert nst.images.reading._decoder.worker is not None
+    home = Path(f"/proc/{nst.images.reading._decoder.worker.pid}")
     assert "torch" not in (home / "maps").read_text()
     status = dict(line.split(":", 1) for line in (home / "status").read_text().splitlines())
     assert int(status["VmHWM"].split()[0]) < 1 << 20  # KiB
 
 
 def test_importing_pictures_does_not_import_torch() -> None:
-    code = "import sys, nst.images; print('torch' in sys.modules)"
+    code = "import sys, nst.images.reading; print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert result.stdout.strip() == "False"

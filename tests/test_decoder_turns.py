@@ -11,18 +11,20 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import nst.decoder
-from nst.decoder import BUSY, DEFEATED, Decoder, ImageError, client
+import nst.images.sandbox
+from nst.errors import ImageError
 from nst.fair_lock import MOST_OF_ONE
-from nst.images import MANY_SCANS, load_image
-from nst.jpeg_scans import MOST_MARKERS, MOST_SCANS, count_scans
+from nst.images.jpeg_scans import MOST_MARKERS, MOST_SCANS, count_scans
+from nst.images.reading import MANY_SCANS, load_image
+from nst.images.sandbox import BUSY, DEFEATED, Decoder, client
 
 PATIENCE = 30.0  # seconds until a test that hangs fails
 
 WORKER = """
 import os, sys, time
 from dataclasses import dataclass
-from nst.decoder import ImageError, serve
+from nst.errors import ImageError
+from nst.images.sandbox import serve
 
 @dataclass
 class Grey:
@@ -137,14 +139,14 @@ def test_a_refusal_is_forgotten_after_a_while(
     decoder: Decoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The machine may have been too busy."""
-    monkeypatch.setattr(nst.decoder, "REMEMBERED_FOR", 0.0)
+    monkeypatch.setattr(nst.images.sandbox, "REMEMBERED_FOR", 0.0)
     first = refusal(decoder, b"refuse")
     assert refusal(decoder, b"exit") == DEFEATED
     assert refusal(decoder, b"refuse") != first  # by another process
 
 
 def test_so_many_refusals_are_remembered(decoder: Decoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nst.decoder, "REMEMBERED", 5)
+    monkeypatch.setattr(nst.images.sandbox, "REMEMBERED", 5)
     first = refusal(decoder, b"refuse")
     for number in range(10):
         refusal(decoder, b"refuse %d" % number)

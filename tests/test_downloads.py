@@ -27,19 +27,21 @@ from starlette.routing import Route
 from starlette.types import Message
 
 from benchmarks.gauge import family, resident_bytes
-from nst.archive import THUMBNAIL_SIDE, Archive, Card
-from nst.images import shrink
-from nst.jobs import Job, State, share_id
+from nst.engine.schedule import Moment
+from nst.engine.transfer import TransferStep
+from nst.images.recipe import read_recipe
+from nst.images.tensors import shrink
 from nst.provenance import UNKNOWN
-from nst.recipe import read_recipe
 from nst.settings import TransferSettings
-from nst.transfer import Moment, TransferStep
-from nst.workshop import Workshop
-from page import files
-from page.easel import takeaway_markup, timelapse_markup
+from nst.studio.job import Job
+from nst.studio.job_store import THUMBNAIL_SIDE, Archive, Card
+from nst.studio.task import State, share_id
+from nst.studio.workshop import Workshop
 from page.examples import THUMBNAIL, Shelf, thumbnail_of
-from page.files import byte_range, file_routes
-from page.gallery import gallery_markup
+from page.http import job_files
+from page.http.job_files import byte_range, file_routes
+from page.panels.own_gallery import gallery_markup
+from page.panels.result_panel import takeaway_markup, timelapse_markup
 from page.rendering import (
     RENDER_BYTES,
     HungUpError,
@@ -147,8 +149,8 @@ class Held:
 
 @pytest.fixture
 def held_film(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
-    held = Held(files.film)
-    monkeypatch.setattr(files, "film", held)
+    held = Held(job_files.film)
+    monkeypatch.setattr(job_files, "film", held)
     yield held
     held.go.set()
 
@@ -170,8 +172,8 @@ def test_simultaneous_callers_share_one_computation(
 ) -> None:
     site.job.dial(-0.5)
     maker = {"t": "film", "p": "delivered_png", "f": "dialled_frame"}[name[0]]
-    held = Held(getattr(files, maker))
-    monkeypatch.setattr(files, maker, held)
+    held = Held(getattr(job_files, maker))
+    monkeypatch.setattr(job_files, maker, held)
 
     async def ask() -> list[httpx.Response]:
         async with site.client() as client:
@@ -330,7 +332,7 @@ def test_a_full_disk_keeps_nobody_from_a_picture(
 
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
     assert site.of_job("picture.png").status_code == 200
-    monkeypatch.setattr(files, "encode_timelapse", lambda *_: full())
+    monkeypatch.setattr(job_files, "encode_timelapse", lambda *_: full())
     answer = site.of_job("timelapse.mp4")
     assert answer.status_code == 507
     assert "disk" in answer.text

@@ -13,14 +13,15 @@ import pytest
 from conftest import EXAMPLES
 from PIL import Image
 
-import nst.transfer
+import nst.engine.transfer
 from nst import load_image
-from nst.color import dial_colors
-from nst.images import fit, to_tensor
-from nst.losses import normalized_gram_matrix
+from nst.engine.devices import load_network
+from nst.engine.losses import normalized_gram_matrix
+from nst.engine.transfer import transfer_style
+from nst.errors import WeightsError
+from nst.images.color import dial_colors
+from nst.images.tensors import fit, to_tensor
 from nst.settings import LAYER_CHANNELS, TransferSettings, options
-from nst.transfer import load_network, transfer_style
-from nst.weights import WeightsError
 
 pytestmark = pytest.mark.real
 
@@ -247,6 +248,6 @@ def test_the_network_is_the_one_that_is_named(
     def refuse(name: str) -> None:
         raise WeightsError(f"asked for {name}")
 
-    monkeypatch.setattr(nst.transfer, "load_weights", refuse)
+    monkeypatch.setattr(nst.engine.devices, "load_weights", refuse)
     with pytest.raises(WeightsError, match=f"^asked for {weights}$"):
         next(transfer_style(photo(), painting(), BASE.replace(weights=weights), device="cpu"))

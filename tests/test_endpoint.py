@@ -20,8 +20,8 @@ from server import Server
 
 from nst import TransferSettings, load_image, stylize
 from nst.__main__ import main
-from nst.line import ENOUGH
 from nst.settings import options
+from nst.studio.queue import ENOUGH
 
 pytestmark = pytest.mark.real
 

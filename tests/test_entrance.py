@@ -12,16 +12,15 @@ import gradio as gr
 import pytest
 from PIL import Image
 
-import page.entrance
-from nst.decoder import BUSY
-from nst.forecast import TooLargeError
-from nst.jobs import State, Task
-from nst.limits import Limits
-from nst.line import BusyError
+import page.http.admission
+from nst.errors import BusyError, TooLargeError
+from nst.images.sandbox import BUSY
 from nst.settings import DEFAULTS, TransferSettings
-from nst.workshop import Workshop
-from page.endpoint import OPENERS, add_endpoint
-from page.entrance import Entrance, source_of
+from nst.studio.limits import Limits
+from nst.studio.task import State, Task
+from nst.studio.workshop import Workshop
+from page.api import OPENERS, add_endpoint
+from page.http.admission import Entrance, source_of
 
 PATIENCE = 30.0  # seconds until a test that hangs fails
 
@@ -64,8 +63,8 @@ def test_what_takes_longer_than_a_run_may_is_refused(
 
 def test_pictures_are_opened_by_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     entrance = Entrance(Workshop())
-    monkeypatch.setattr(page.entrance, "load_network", lambda _: None)
-    monkeypatch.setattr(page.entrance, "PATIENCE", 0.01)
+    monkeypatch.setattr(page.http.admission, "load_network", lambda _: None)
+    monkeypatch.setattr(page.http.admission, "PATIENCE", 0.01)
     said: list[str] = []
 
     def come_in() -> None:
@@ -100,7 +99,7 @@ def test_nobody_waits_for_a_network_that_somebody_else_has_to_fetch(
         with entrance.opened(DEFAULTS.replace(weights="hub")):
             pass
 
-    monkeypatch.setattr(page.entrance, "load_network", fetch)
+    monkeypatch.setattr(page.http.admission, "load_network", fetch)
     other = threading.Thread(target=come_in)
     other.start()
     assert is_fetching.wait(PATIENCE)

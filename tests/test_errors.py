@@ -22,15 +22,12 @@ from nst import (
     save_png,
     transfer_style,
 )
-from nst.decoder import ImageError as ImageErrorOfTheDecoder
-from nst.forecast import TooLargeError
-from nst.hub import HubError
-from nst.line import BusyError
-from nst.outputs import OutputError
-from nst.recipe import RecipeError, new_recipe, parse_recipe, read_recipe, repaint
+from nst.engine.repaint import repaint
+from nst.errors import BusyError, GPUError, HubError, OutputError, RecipeError, TooLargeError
+from nst.errors import ImageError as ImageErrorOfTheDecoder
+from nst.images.recipe import new_recipe, parse_recipe, read_recipe
 from nst.settings import parse_layer_weights
-from nst.vgg import VGG
-from nst.zerogpu import GPUError
+from nst.vgg.network import VGG
 
 PICTURE = Image.new("RGB", (64, 48), "teal")
 KINDS = (
@@ -83,7 +80,7 @@ def test_what_is_documented_is_raised(
     assert len(str(raised.value).splitlines()) == 1
 
 
-def recipe() -> nst.recipe.Recipe:
+def recipe() -> nst.images.recipe.Recipe:
     return new_recipe(PICTURE, [PICTURE], TransferSettings(), "cpu")
 
 

@@ -25,12 +25,13 @@ from painting import SMALL, Recorder, Saboteur, iterations, lacking, picture_of,
 from PIL import Image
 from working import ALWAYS, Gate, MakeJob, assert_ends, make_job, settle
 
-import nst.workshop
-from nst.jobs import NO_MEMORY, NOT_ENOUGH, UNEXPECTED, Job, State
-from nst.recipe import signed_png
-from nst.transfer import Engine, TransferStep, transfer_style
-from nst.vgg import VGG
-from nst.workshop import Workshop
+import nst.studio.workshop
+from nst.engine.transfer import Engine, TransferStep, transfer_style
+from nst.images.recipe import signed_png
+from nst.studio.job import NOT_ENOUGH, Job
+from nst.studio.task import NO_MEMORY, UNEXPECTED, State
+from nst.studio.workshop import Workshop
+from nst.vgg.network import VGG
 
 __all__ = ["make_job"]  # a fixture
 
@@ -312,7 +313,7 @@ UNWRITABLE = [Path(__file__) / "jobs", Path("/proc/nst/jobs")]  # for root too
 def test_a_folder_that_cannot_be_written_to_costs_no_picture(
     folder: Path, make_job: MakeJob, network: VGG, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nst.workshop, "SWEEP_AT_MOST_EVERY", -1.0)
+    monkeypatch.setattr(nst.studio.workshop, "SWEEP_AT_MOST_EVERY", -1.0)
     workshop = Workshop(folder, ALWAYS)
     workshop.sweep()
     for job in (make_job(), make_job()):
@@ -332,7 +333,7 @@ def test_a_clock_that_jumps_costs_no_picture(
     tmp_path: Path, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch, days: int
 ) -> None:
     """One that is kept, one that is painted and one that waits."""
-    monkeypatch.setattr(nst.workshop, "SWEEP_AT_MOST_EVERY", -1.0)
+    monkeypatch.setattr(nst.studio.workshop, "SWEEP_AT_MOST_EVERY", -1.0)
     workshop, gate, now = Workshop(tmp_path, ALWAYS), Gate(), time.time
     before, running, waiting = make_job(), make_job(gate), make_job()
     assert_paints(workshop, before)

@@ -43,10 +43,10 @@ from playwright.sync_api import Page, Request, expect
 from requesting import META, arguments, call, connected, head_of, sent, web
 from server import Server, running_server
 
-from nst.decoder import DEFEATED
-from nst.images import png_bytes
-from nst.jobs import UNEXPECTED
-from page.guard import NOT_UPLOADED
+from nst.images.sandbox import DEFEATED
+from nst.images.writing import png_bytes
+from nst.studio.task import UNEXPECTED
+from page.http.middleware import NOT_UPLOADED
 
 __all__ = ["web"]  # a fixture
 
@@ -63,16 +63,16 @@ if clock := os.environ.get("CLOCK"):  # which the decoder's worker does not get 
     import time
     now = time.time
     time.time = lambda: now() + float(open(clock).read() or 0)
-    import nst.zerogpu
-    import functools, page.endpoint
-    page.endpoint.is_read = functools.partial(page.endpoint.is_read, most=10)
-    paint = nst.zerogpu.transfer_style
+    import nst.studio.zerogpu
+    import functools, page.api
+    page.api.is_read = functools.partial(page.api.is_read, most=10)
+    paint = nst.studio.zerogpu.transfer_style
     def paint_or_fail(content, styles, settings, **options):
         for step in paint(content, styles, settings, **options):
             if settings.seed == {SICK} and step.iteration == 3:
                 raise RuntimeError({SECRET!r})
             yield step
-    nst.zerogpu.transfer_style = paint_or_fail
+    nst.studio.zerogpu.transfer_style = paint_or_fail
 """
 
 
@@ -209,7 +209,7 @@ def decoder_of(server: Server) -> int:
     """The process in which pictures are opened."""
     tasks = Path(f"/proc/{server.process.pid}/task").glob("*/children")
     for pid in " ".join(task.read_text() for task in tasks).split():
-        if b"nst.decoder" in Path(f"/proc/{pid}/cmdline").read_bytes():
+        if b"nst.images.sandbox" in Path(f"/proc/{pid}/cmdline").read_bytes():
             return int(pid)
     raise AssertionError("no picture was opened yet")
 

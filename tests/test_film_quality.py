@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageDraw
 
-from nst.images import fit, load_image
-from nst.timelapse import encode_timelapse
+from nst.images.reading import load_image
+from nst.images.tensors import fit
+from nst.images.timelapse import encode_timelapse
 
 Pixels = npt.NDArray[np.float64]
 

@@ -11,18 +11,19 @@ import torch
 from conftest import MakeNetwork
 from PIL import Image
 
-import nst.forecast
-from nst.forecast import Forecast, TooLargeError, admit, available_memory, forecast
+import nst.studio.forecast
+from nst.engine.schedule import Moment
+from nst.errors import TooLargeError
 from nst.settings import TransferSettings
-from nst.transfer import Moment
-from nst.vgg import VGG
+from nst.studio.forecast import Forecast, admit, available_memory, forecast
+from nst.vgg.network import VGG
 
 PACE = 1e-6  # seconds per pixel and evaluation
 
 
 @pytest.fixture(autouse=True)
 def known_pace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nst.forecast, "seconds_per_pixel", lambda _: PACE)
+    monkeypatch.setattr(nst.studio.forecast, "seconds_per_pixel", lambda _: PACE)
 
 
 def test_one_scale_by_hand(network: VGG) -> None:
@@ -58,12 +59,12 @@ def test_memory_grows_with_the_larger_picture_and_shrinks_with_the_format(
 def test_a_container_grants_what_is_left(tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("1000\n")
     (tmp_path / "memory.current").write_text("300\n")
-    assert nst.forecast.left_in_container(tmp_path) == 700
+    assert nst.studio.forecast.left_in_container(tmp_path) == 700
     (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 200\n")
-    assert nst.forecast.left_in_container(tmp_path) == 900
+    assert nst.studio.forecast.left_in_container(tmp_path) == 900
     (tmp_path / "memory.max").write_text("max\n")
-    assert nst.forecast.left_in_container(tmp_path) is None
-    assert nst.forecast.left_in_container(tmp_path / "none") is None
+    assert nst.studio.forecast.left_in_container(tmp_path) is None
+    assert nst.studio.forecast.left_in_container(tmp_path / "none") is None
 
 
 def test_this_machine_has_memory(network: VGG) -> None:
@@ -74,15 +75,15 @@ def test_this_machine_has_memory(network: VGG) -> None:
 def test_a_run_without_room_is_refused_in_a_sentence(
     monkeypatch: pytest.MonkeyPatch, network: VGG
 ) -> None:
-    monkeypatch.setattr("nst.forecast.load_network", lambda _: network)
-    monkeypatch.setattr("nst.forecast.available_memory", lambda _: 2 * 10**9)
+    monkeypatch.setattr("nst.studio.forecast.load_network", lambda _: network)
+    monkeypatch.setattr("nst.studio.forecast.available_memory", lambda _: 2 * 10**9)
     sizes = (64, 48), [(64, 48)]
     assert isinstance(admit(*sizes, TransferSettings(size=384)), Forecast)
     with pytest.raises(
         TooLargeError, match=r"needs \d+\.\d GB of memory, and 2\.0 GB are free here"
     ):
         admit(*sizes, TransferSettings(size=2048))
-    monkeypatch.setattr("nst.forecast.available_memory", lambda _: None)
+    monkeypatch.setattr("nst.studio.forecast.available_memory", lambda _: None)
     assert admit(*sizes, TransferSettings(size=2048)).seconds > 0
 
 
@@ -102,15 +103,15 @@ def refusal(
 def test_a_refusal_says_what_would_fit_and_that_fits(
     monkeypatch: pytest.MonkeyPatch, network: VGG
 ) -> None:
-    monkeypatch.setattr("nst.forecast.load_network", lambda _: network)
+    monkeypatch.setattr("nst.studio.forecast.load_network", lambda _: network)
     settings = TransferSettings(size=2048, iterations=1000)
-    monkeypatch.setattr("nst.forecast.available_memory", lambda _: 4 * 10**9)
+    monkeypatch.setattr("nst.studio.forecast.available_memory", lambda _: 4 * 10**9)
     fits = re.search(r"(\d+) px would fit\.$", refusal(settings))
     assert fits, "fewer iterations would not take less memory"
     assert admit(*SIZES, settings.replace(size=int(fits[1])))
     refusal(settings.replace(size=int(fits[1]) + 16))
 
-    monkeypatch.setattr("nst.forecast.available_memory", lambda _: None)
+    monkeypatch.setattr("nst.studio.forecast.available_memory", lambda _: None)
     sentence = refusal(settings, seconds=1800.0)
     fits = re.search(r"(\d+) px or (\d+) iterations would fit\.$", sentence)
     assert fits, sentence
@@ -124,8 +125,8 @@ def test_what_is_painted_already_counts_for_nothing(
     monkeypatch: pytest.MonkeyPatch, network: VGG
 ) -> None:
     """And no smaller size is proposed than there is."""
-    monkeypatch.setattr("nst.forecast.load_network", lambda _: network)
-    monkeypatch.setattr("nst.forecast.available_memory", lambda _: None)
+    monkeypatch.setattr("nst.studio.forecast.load_network", lambda _: network)
+    monkeypatch.setattr("nst.studio.forecast.available_memory", lambda _: None)
     settings = TransferSettings(size=640, iterations=1000)
     begin = Moment(Image.new("RGB", (640, 480)), 900)
     assert admit(*SIZES, settings, begin, seconds=100.0)
@@ -138,6 +139,6 @@ def test_what_is_painted_already_counts_for_nothing(
 
 
 def test_where_nothing_fits_it_is_said(monkeypatch: pytest.MonkeyPatch, network: VGG) -> None:
-    monkeypatch.setattr("nst.forecast.load_network", lambda _: network)
-    monkeypatch.setattr("nst.forecast.available_memory", lambda _: 10**6)
+    monkeypatch.setattr("nst.studio.forecast.load_network", lambda _: network)
+    monkeypatch.setattr("nst.studio.forecast.available_memory", lambda _: 10**6)
     assert refusal(TransferSettings()).endswith("Nothing smaller would fit either.")

@@ -14,12 +14,14 @@ from PIL import Image
 from torch import Tensor
 
 from nst import load_image
-from nst.color import NOISE_FLOOR, dial_colors, has_color, match_colors, to_grey
-from nst.images import fit, to_image, to_tensor
-from nst.objective import Objective
+from nst.engine.objective import Objective
+from nst.engine.schedule import Moment
+from nst.engine.starting_picture import starting_picture
+from nst.engine.transfer import transfer_style
+from nst.images.color import NOISE_FLOOR, dial_colors, has_color, match_colors, to_grey
+from nst.images.tensors import fit, to_image, to_tensor
 from nst.settings import DEFAULTS, TransferSettings
-from nst.transfer import Moment, starting_picture, transfer_style
-from nst.vgg import VGG
+from nst.vgg.network import VGG
 
 SETTINGS = TransferSettings(size=65, iterations=8)
 

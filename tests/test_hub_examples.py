@@ -18,11 +18,11 @@ from loopback_hub import LoopbackHub, without_xet
 from PIL import Image
 
 import nst.hub.examples as hub_examples
-from nst.hub import HubError
-from nst.hub.collection import METADATA, Picture, read_collection, write_metadata
+from nst.errors import HubError
 from nst.hub.examples import cached, fetch, push_examples
-from nst.images import png_bytes
-from nst.recipe import new_recipe, read_recipe
+from nst.hub.image_folder import METADATA, Picture, read_collection, write_metadata
+from nst.images.recipe import new_recipe, read_recipe
+from nst.images.writing import png_bytes
 from nst.settings import DEFAULTS, TransferSettings
 from page.examples import Example, Shelf
 

@@ -23,12 +23,13 @@ from conftest import MakePicture
 from loopback_hub import Account, LoopbackHub, loopback_hub, without_xet
 from PIL import Image
 
-from nst.hub import HubError
-from nst.hub.collection import one_line
+from nst.errors import HubError
 from nst.hub.gallery import OWN_NAME, Gallery, Limits, Receipt, community, own_gallery
-from nst.hub.publications import CARD, LONGEST_TITLE, Publication, path_word
-from nst.images import hash_of, load_image
-from nst.recipe import Recipe, new_recipe, read_recipe
+from nst.hub.gallery_layout import CARD, LONGEST_TITLE, Publication, path_word
+from nst.hub.image_folder import one_line
+from nst.images.reading import load_image
+from nst.images.recipe import Recipe, new_recipe, read_recipe
+from nst.images.writing import hash_of
 from nst.settings import TransferSettings
 
 REPO = "space/gallery"
@@ -274,7 +275,7 @@ def test_a_commit_whose_answer_is_lost_is_found_again(
     recipe: Recipe,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("nst.hub.client.WAIT", 0.01)
+    monkeypatch.setattr("nst.web.hub_client.WAIT", 0.01)
     hub.fail("/commit/", lost=True, times=1)
     receipt = gallery.publish(painting, recipe, author="ada", title="once")
     assert receipt.is_new
@@ -305,7 +306,7 @@ def test_a_recipe_too_long_to_be_read_again_is_not_published(
     recipe: Recipe,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("nst.hub.publications.MOST_METADATA", 500)
+    monkeypatch.setattr("nst.hub.gallery_layout.MOST_METADATA", 500)
     with pytest.raises(HubError, match="recipe is too long"):
         gallery.publish(painting, recipe, author="ada")
     assert hub.requests == []
@@ -641,7 +642,7 @@ def test_pictures_that_are_none_or_too_large_are_refused(
     for look in (gallery.picture, gallery.thumbnail):
         with pytest.raises(HubError, match="cannot be shown"):
             look(id)
-    for module in ("gallery", "publications"):
+    for module in ("gallery", "gallery_layout"):
         monkeypatch.setattr(f"nst.hub.{module}.MAX_BYTES", 100)
     hub.push(REPO, "dataset", {f"data/{id}/picture.png": bytes(101)})
     with pytest.raises(HubError, match="larger than it may be"):
@@ -770,7 +771,7 @@ def test_a_token_is_nowhere_but_in_requests(
     token in its error."""
     for name in ("HF_HOME", "XDG_CACHE_HOME", "TMPDIR", "HOME"):
         monkeypatch.setenv(name, str(tmp_path))
-    monkeypatch.setattr("nst.hub.client.WAIT", 0.01)
+    monkeypatch.setattr("nst.web.hub_client.WAIT", 0.01)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     for logger in [None, *logging.root.manager.loggerDict]:
         caplog.set_level(logging.DEBUG, logger)

@@ -35,11 +35,11 @@ from playwright.sync_api import Page, Route, expect
 from server import Server, running_server
 
 from nst import load_image
-from nst.hub.collection import METADATA, Picture, write_metadata
 from nst.hub.gallery import OWN_NAME
-from nst.hub.publications import LONGEST_TITLE
-from nst.images import png_bytes
-from nst.recipe import Ingredient, new_recipe, read_recipe, signed_png
+from nst.hub.gallery_layout import LONGEST_TITLE
+from nst.hub.image_folder import METADATA, Picture, write_metadata
+from nst.images.recipe import Ingredient, new_recipe, read_recipe, signed_png
+from nst.images.writing import png_bytes
 from nst.settings import TransferSettings
 from page.examples import Shelf
 

@@ -11,7 +11,7 @@ from huggingface_hub import HfApi, SpaceCard
 from loopback_hub import LoopbackHub, without_xet
 from packaging.requirements import Requirement
 
-from nst.hub import HubError
+from nst.errors import HubError
 from nst.hub.space import deploy, for_zerogpu, tracked_files
 
 ROOT = Path(__file__).parent.parent

@@ -18,20 +18,15 @@ from huggingface_hub import ModelCard, close_session, constants, hf_hub_download
 from loopback_hub import LoopbackHub, loopback_hub, without_xet
 from torch import Tensor
 
-import nst.weights
-from nst.hub import ranges
-from nst.hub.client import HubError
-from nst.hub.ranges import BLOCK, DIGEST, Partial
-from nst.hub.safetensors import FormatError, Raw, header_stop, pack, parse_header, read_header
-from nst.hub.weights import (
-    BEGINNING,
-    FILE,
-    fetch_convolutions,
-    pack_original,
-    push_weights,
-    torchvision_layout,
-)
-from nst.weights import VGGWeights, WeightsError, convert_torchvision, load_weights
+import nst.vgg.loading
+from nst.errors import HubError, WeightsError
+from nst.hub.push_weights import pack_original, push_weights
+from nst.vgg.download import BEGINNING, FILE, fetch_convolutions, torchvision_layout
+from nst.vgg.loading import load_weights
+from nst.vgg.safetensors import FormatError, Raw, header_stop, pack, parse_header, read_header
+from nst.vgg.weights import VGGWeights, convert_torchvision
+from nst.web import range_download
+from nst.web.range_download import BLOCK, DIGEST, Partial
 
 REPO = "ada/vgg19"
 ROOT = Path(__file__).parents[1]
@@ -52,14 +47,14 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub
     monkeypatch.delenv("HF_TOKEN", raising=False)
     for name in ("NST_WEIGHTS_REPO", "NST_WEIGHTS_REVISION"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(ranges, "WAIT", 0.0)
+    monkeypatch.setattr(range_download, "WAIT", 0.0)
     with loopback_hub() as hub:
         monkeypatch.setattr(constants, "ENDPOINT", hub.url)
         address = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address)
-        nst.weights._load.cache_clear()
+        nst.vgg.loading._load.cache_clear()
         yield hub
-        nst.weights._load.cache_clear()
+        nst.vgg.loading._load.cache_clear()
         close_session()
 
 
@@ -260,7 +255,7 @@ def test_without_the_hub_what_is_cached_loads_in_a_new_process(
     fetch_convolutions(REPO)
     requests = len(hub.requests)
     program = (
-        "import nst.hub.weights as w\n"
+        "import nst.vgg.download as w\n"
         f"print(w.fetch_convolutions({REPO!r}).name)\n"
         f"try: w.fetch_convolutions('ada/other')\n"
         "except w.HubError as error: print(error)\n"
@@ -442,8 +437,8 @@ def test_a_partial_file_keeps_what_is_appended(tmp_path: Path) -> None:
 def test_a_download_that_crawls_is_given_up(
     hub: LoopbackHub, sha: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ranges, "WINDOW", 0.0)
-    monkeypatch.setattr(ranges, "SLOWEST", float("inf"))
+    monkeypatch.setattr(range_download, "WINDOW", 0.0)
+    monkeypatch.setattr(range_download, "SLOWEST", float("inf"))
     assert "arrives too slowly now" in refused()
 
 
@@ -467,7 +462,7 @@ def test_a_server_that_falls_silent_is_given_up(
     after_the_header(hub)
     hub.fail("/cdn/", delay=3600)
     assert refused() == "The Hugging Face Hub cannot be reached now."
-    assert len(asked_ranges(hub)) == 1 + ranges.TRIES
+    assert len(asked_ranges(hub)) == 1 + range_download.TRIES
 
 
 def test_a_server_that_asks_for_patience_is_not_waited_for(hub: LoopbackHub, sha: str) -> None:
@@ -699,8 +694,8 @@ def test_nobody_waits_for_someone_elses_download(
         assert go_on.wait(60)
         return load_original()
 
-    load_original = nst.weights._load_original
-    monkeypatch.setattr(nst.weights, "_load_hub", wait)
+    load_original = nst.vgg.loading._load_original
+    monkeypatch.setattr(nst.vgg.loading, "_load_hub", wait)
     thread = threading.Thread(target=lambda: loaded.append(load_weights("hub")))
     thread.start()
     assert here.wait(60)

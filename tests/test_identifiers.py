@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from page.identifiers import (
+from page.http.identifiers import (
     HEADERS_TOO_LONG,
     MOST_HEADERS,
     MOST_QUERY,

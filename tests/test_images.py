@@ -18,21 +18,18 @@ from conftest import MakePicture
 from PIL import Image, ImageCms, PngImagePlugin
 from pillow_heif import register_heif_opener
 
-import nst.images
-from nst.images import (
+import nst.images.reading
+from nst.images.reading import (
     FORMATS,
     MAX_PIXELS,
     MAX_RATIO,
     MIN_SIDE,
     SEVERAL,
     ImageError,
-    fit,
-    jpeg_bytes,
     load_image,
-    save_png,
-    to_image,
-    to_tensor,
 )
+from nst.images.tensors import fit, to_image, to_tensor
+from nst.images.writing import jpeg_bytes, save_png
 
 register_heif_opener()
 
@@ -282,9 +279,9 @@ def test_a_file_of_too_many_bytes_is_refused(
     data = encode(photo)
     path = tmp_path / "photo.png"
     path.write_bytes(data)
-    monkeypatch.setattr(nst.images, "MAX_BYTES", len(data))
+    monkeypatch.setattr(nst.images.reading, "MAX_BYTES", len(data))
     assert load_image(path).size == load_image(data).size == photo.size
-    monkeypatch.setattr(nst.images, "MAX_BYTES", len(data) - 1)
+    monkeypatch.setattr(nst.images.reading, "MAX_BYTES", len(data) - 1)
     assert "larger than" in refusal(path)
     assert "larger than" in refusal(data)
 

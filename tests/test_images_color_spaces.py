@@ -16,8 +16,8 @@ import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 from pillow_heif import register_heif_opener
 
-from nst.colorspaces import CodePoints, avif_code_points, make_profile, png_code_points
-from nst.images import load_image
+from nst.images.colorspaces import CodePoints, avif_code_points, make_profile, png_code_points
+from nst.images.reading import load_image
 
 register_heif_opener()
 

@@ -21,17 +21,18 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from nst.archive import Archive
 from nst.hub.gallery import Gallery
-from nst.job_record import DamagedError, parse_record, read_file
-from nst.jobs import Job, State, owner_of
-from nst.limits import Limits
 from nst.settings import TransferSettings
-from nst.workshop import Workshop
-from page.easel import takeaway_markup, timelapse_markup
+from nst.studio.job import Job
+from nst.studio.job_record import DamagedError, parse_record, read_file
+from nst.studio.job_store import Archive
+from nst.studio.limits import Limits
+from nst.studio.task import State, owner_of
+from nst.studio.workshop import Workshop
 from page.examples import Shelf
-from page.files import file_routes
-from page.gallery import DAMAGED, gallery_markup
+from page.http.job_files import file_routes
+from page.panels.own_gallery import DAMAGED, gallery_markup
+from page.panels.result_panel import takeaway_markup, timelapse_markup
 from page.studio import Studio
 
 TOKEN = "jane"
@@ -225,7 +226,7 @@ def test_a_card_is_read_again_when_its_file_was_written(
         reads.append(path.name)
         return read_file(path, most)
 
-    monkeypatch.setattr("nst.archive.read_file", counted)
+    monkeypatch.setattr("nst.studio.job_store.read_file", counted)
     first = archive.cards(owner_of(TOKEN))
     assert archive.cards(owner_of(TOKEN)) == first
     assert reads == ["job.json"]

@@ -24,19 +24,21 @@ from painting import (
 )
 from PIL import Image
 
-import nst.jobs
-import nst.objective
-import nst.recipe
-import nst.sheet
-from nst.archive import ID
-from nst.errors import NumericalError
-from nst.jobs import UNEXPECTED, Job, Sheet, State, Task, new_id, owner_of
-from nst.memory import Memory
-from nst.recipe import Passage
-from nst.settings import SettingsError, TransferSettings
-from nst.sheet import plan_sheet
-from nst.transfer import Engine, TransferStep
-from nst.weights import WeightsError
+import nst.engine.contact_sheet
+import nst.engine.objective
+import nst.images.recipe
+import nst.studio.job
+import nst.studio.sheet_job
+from nst.engine.cache import Memory
+from nst.engine.contact_sheet import plan_sheet
+from nst.engine.transfer import Engine, TransferStep
+from nst.errors import NumericalError, SettingsError, WeightsError
+from nst.images.recipe import Passage
+from nst.settings import TransferSettings
+from nst.studio.job import Job
+from nst.studio.job_store import ID
+from nst.studio.sheet_job import Sheet
+from nst.studio.task import UNEXPECTED, State, Task, new_id, owner_of
 
 __all__ = ["engine", "job"]  # fixtures
 
@@ -129,7 +131,7 @@ def test_an_edit_works_out_no_targets_again(job: Job, monkeypatch: pytest.Monkey
 
             return super().recall(key, counted, size)
 
-    monkeypatch.setattr(nst.objective, "targets", Counting(2**28))
+    monkeypatch.setattr(nst.engine.objective, "targets", Counting(2**28))
     for _ in job.run():
         if iterations(job)[-1] == 2 and len(job.passages) == 1:
             needed = len(made)
@@ -438,7 +440,7 @@ def test_a_copy_goes_its_own_way(job: Job, photo: Image.Image) -> None:
 
 def test_somebody_watches_as_long_as_they_look(mock: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("nst.jobs.time.monotonic", lambda: now)
+    monkeypatch.setattr("nst.studio.job.time.monotonic", lambda: now)
     with mock.watched(), mock.watched():
         now = 200.0
         assert mock.unwatched == 0
@@ -596,7 +598,7 @@ def test_a_sheet_is_stopped_and_fails_like_a_job(
     def failing(*_: object) -> Iterator[list[list[TransferStep]]]:
         raise NumericalError("Not a finite number.")
 
-    monkeypatch.setattr(nst.jobs, "paint_sheet", failing)
+    monkeypatch.setattr(nst.studio.sheet_job, "paint_sheet", failing)
     failed = Sheet(sheet.content, sheet.styles, sheet.grid)
     assert list(failed.run()) == []
     assert (failed.state, failed.note) == (State.FAILED, "Not a finite number.")
@@ -620,11 +622,11 @@ def test_a_recipe_does_not_grow_beyond_its_bounds(
     photo: Image.Image, painting: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = Job(photo, [painting], SMALL)
-    monkeypatch.setattr("nst.jobs.MOST_STYLES", 1)
+    monkeypatch.setattr("nst.studio.job.MOST_STYLES", 1)
     with pytest.raises(SettingsError, match="changed too often"):
         job.steer(SMALL, photo)
     assert len(job.styles) == 1
-    monkeypatch.setattr("nst.jobs.MOST_PASSAGES", 1)
+    monkeypatch.setattr("nst.studio.job.MOST_PASSAGES", 1)
     with pytest.raises(SettingsError, match="changed too often"):
         job.steer(SMALL.replace(beta=2.0))
     job.steer(SMALL)  # nothing new
@@ -660,7 +662,7 @@ def test_without_memory_a_smaller_picture_is_painted(
 def test_memory_that_is_only_remembered_is_given_up_first(
     photo: Image.Image, painting: Image.Image
 ) -> None:
-    nst.objective.targets.recall("a key", lambda: torch.ones(9), lambda value: 36)
+    nst.engine.objective.targets.recall("a key", lambda: torch.ones(9), lambda value: 36)
     once: list[Exception] = [MemoryError()]
 
     def stumbling(*args: Any, **options: Any) -> Iterator[TransferStep]:
@@ -672,7 +674,7 @@ def test_memory_that_is_only_remembered_is_given_up_first(
     paint(job)
     assert (job.state, job.note) == (State.FINISHED, "")
     assert job.passages == [Passage(0, SMALL)]
-    assert nst.objective.targets.size == 0
+    assert nst.engine.objective.targets.size == 0
 
 
 def test_memory_that_runs_out_on_the_way_leaves_the_picture(

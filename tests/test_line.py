@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from nst.jobs import State, Task
-from nst.limits import Limits
-from nst.line import BusyError, Line, minutes
+from nst.errors import BusyError
+from nst.studio.limits import Limits
+from nst.studio.queue import Line, minutes
+from nst.studio.task import State, Task
 
 
 class Waiting(Task):
@@ -31,7 +32,7 @@ class Waiting(Task):
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The monotonic clock: set the only item."""
     now = [100.0]
-    monkeypatch.setattr("nst.line.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("nst.studio.queue.time.monotonic", lambda: now[0])
     return now
 
 

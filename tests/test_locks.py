@@ -16,16 +16,16 @@ from conftest import MakePicture
 from painting import tone
 from PIL import Image
 
-import nst.archive
-import nst.jobs
-import nst.recipe
-from nst.archive import Card
-from nst.jobs import Job
-from nst.limits import Limits
-from nst.recipe import Ingredient
+import nst.images.recipe
+import nst.studio.job
+import nst.studio.job_store
+from nst.images.recipe import Ingredient
 from nst.settings import TransferSettings
-from nst.workshop import KeyedLocks, Workshop
-from page.gallery import gallery_markup
+from nst.studio.job import Job
+from nst.studio.job_store import Card
+from nst.studio.limits import Limits
+from nst.studio.workshop import KeyedLocks, Workshop
+from page.panels.own_gallery import gallery_markup
 
 SMALL = TransferSettings(size=64, iterations=3)
 PATIENCE = 20.0  # seconds until a look that never returns fails the test
@@ -118,7 +118,7 @@ def test_looks_do_not_wait_for_a_checkpoint(
     kept, unwanted = make_job("joe"), make_job("joe")
     for other in (kept, unwanted):
         workshop.save(other)
-    stalled = stall(nst.archive, "_write")
+    stalled = stall(nst.studio.job_store, "_write")
     job = make_job()
     workshop.submit(job)
     stalled.wait()
@@ -163,7 +163,7 @@ def test_looks_do_not_wait_for_a_hash(
     workshop, job = Workshop(), make_job()
     workshop._remember(job)
     expected = job.recipe()
-    stalled = stall(nst.recipe, "hash_of")
+    stalled = stall(nst.images.recipe, "hash_of")
     other = make_picture(33, 44, seed=5)
     swap = threading.Thread(target=lambda: job.steer(SMALL, other), daemon=True)
     swap.start()
@@ -185,7 +185,7 @@ def test_a_new_job_is_hashed_before_anybody_can_see_it(
     make_job: Callable[..., Job], stall: MakeStall
 ) -> None:
     job = make_job()
-    stall(nst.recipe, "hash_of")
+    stall(nst.images.recipe, "hash_of")
     recipe = promptly(job.recipe)
     assert len(recipe.content.sha256) == len(recipe.styles[0].sha256) == 64
 
@@ -196,7 +196,7 @@ def test_a_job_found_on_disk_is_loaded_once(
     """Two who ask at once have the same job, not twins that are painted each for itself."""
     Workshop(tmp_path).save(job := make_job())
     workshop, found = Workshop(tmp_path), list[Job | None]()
-    stalled = stall(nst.archive, "parse_record")
+    stalled = stall(nst.studio.job_store, "parse_record")
     threads = [
         threading.Thread(target=lambda: found.append(workshop.find_job(job.id)), daemon=True)
         for _ in range(3)

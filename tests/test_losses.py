@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nst.losses import (
+from nst.engine.losses import (
     content_cost,
     gram_matrix,
     gram_style_cost,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from nst.memory import Memory, bytes_of, fingerprint
+from nst.engine.cache import Memory, bytes_of, fingerprint
 
 
 def forbidden() -> int:

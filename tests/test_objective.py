@@ -13,14 +13,16 @@ from torch import Tensor
 
 from benchmarks.textbook import Textbook
 from benchmarks.textbook import gradient as gradient_of
-from nst.convolution import Convolution
-from nst.images import fit, load_image, to_tensor
-from nst.losses import content_cost, normalized_gram_matrix, style_cost, total_variation
-from nst.objective import Costs, Objective
+from nst.engine.devices import load_network
+from nst.engine.losses import content_cost, normalized_gram_matrix, style_cost, total_variation
+from nst.engine.objective import Costs, Objective
+from nst.engine.starting_picture import starting_picture
+from nst.engine.style_target import FULL, Guide
+from nst.images.reading import load_image
+from nst.images.tensors import fit, to_tensor
 from nst.settings import DEFAULTS, GATYS_STYLE_LAYERS, TransferSettings
-from nst.style import FULL, Guide
-from nst.transfer import load_network, starting_picture
-from nst.vgg import VGG
+from nst.vgg.convolution import Convolution
+from nst.vgg.network import VGG
 
 CHANNELS = {"relu1_1": 64, "relu2_1": 128, "relu3_1": 256, "relu4_1": 512, "relu5_1": 512}
 

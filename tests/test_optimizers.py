@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nst.optimizers import FIRST_STEP, LARGEST_STEP, BoxAdam, BoxLBFGS, Optimizer, smooth
+from nst.engine.optimizers import FIRST_STEP, LARGEST_STEP, BoxAdam, BoxLBFGS, Optimizer, smooth
 
 SHAPE = (1, 3, 6, 5)
 OPTIMIZERS: list[Callable[[], Optimizer]] = [BoxLBFGS, BoxAdam]
@@ -155,6 +155,18 @@ def test_adam_by_hand() -> None:
     # v = ¾ · (¾ · (¼ · 4) + ¼ · 1) + ¼ · 9 = 3, over 1 − ¾³ = 192/37
     x = optimizer.step(x, 3 * one)
     assert x.item() == pytest.approx(0.4 - 0.1 * (12 / 7) / (192 / 37) ** 0.5)
+
+
+def test_adam_is_that_of_torch_with_the_documented_rates() -> None:
+    ours, image = BoxAdam(), grey()
+    theirs = image.clone().requires_grad_()
+    reference = torch.optim.Adam([theirs], lr=0.02, betas=(0.9, 0.99), eps=1e-12)
+    for seed in range(6):
+        generator = torch.Generator().manual_seed(seed)
+        gradient = torch.rand(image.shape, generator=generator, dtype=image.dtype) - 0.5
+        image, theirs.grad = ours.step(image, gradient), gradient
+        reference.step()
+    torch.testing.assert_close(image, theirs.detach())
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 8), (7, 1), (5, 7), (16, 9), (8, 6)])

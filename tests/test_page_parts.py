@@ -15,19 +15,21 @@ import torch
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from app import build_demo, is_our_business
 from nst import TransferSettings, TransferStep, load_image
-from nst.archive import Card
-from nst.jobs import State, new_id
-from nst.recipe import Passage
-from nst.settings import DEFAULTS, GATYS_STYLE_LAYERS, LOOKS, SettingsError, options
-from nst.workshop import Workshop
-from page import charts
-from page.controls import OTHER_LAYERS, Controls, look_of
+from nst.errors import SettingsError
+from nst.images.recipe import Passage
+from nst.settings import DEFAULTS, GATYS_STYLE_LAYERS, LOOKS, options
+from nst.studio.job_store import Card
+from nst.studio.task import State, new_id
+from nst.studio.workshop import Workshop
 from page.examples import Example, Shelf
-from page.files import file_routes
-from page.gallery import gallery_markup
+from page.http.job_files import file_routes
+from page.layout import build_demo
 from page.links import link_to, read_link
+from page.panels import charts
+from page.panels.controls import OTHER_LAYERS, Controls, look_of
+from page.panels.own_gallery import gallery_markup
+from page.serving import is_our_business
 
 
 @pytest.fixture

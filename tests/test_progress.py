@@ -7,8 +7,8 @@ import itertools
 import pytest
 
 from nst import TransferSettings
-from nst.progress import FINISH, SET_UP, Progress
-from nst.transfer import Scale, plan_scales
+from nst.engine.progress import FINISH, SET_UP, Progress
+from nst.engine.schedule import Scale, plan_scales
 
 
 class Clock:

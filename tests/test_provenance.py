@@ -14,20 +14,24 @@ import torch
 from conftest import MakePicture
 from PIL import Image
 
-import nst.jobs
+import nst.engine.contact_sheet
+import nst.engine.repaint
 import nst.provenance
-import nst.recipe
-import nst.sheet
+import nst.studio.job
 from nst.__main__ import main
-from nst.archive import Archive
-from nst.images import load_image, save_png
-from nst.jobs import Job, Sheet, State
+from nst.engine.contact_sheet import plan_sheet
+from nst.engine.repaint import repaint
+from nst.engine.transfer import Engine, TransferStep, transfer_style
+from nst.images.reading import load_image
+from nst.images.recipe import KEYWORD, Recipe, new_recipe, parse_recipe, read_recipe
+from nst.images.writing import save_png
 from nst.provenance import Provenance, provenance_of
-from nst.recipe import KEYWORD, Recipe, new_recipe, parse_recipe, read_recipe, repaint
 from nst.settings import TransferSettings
-from nst.sheet import plan_sheet
-from nst.transfer import Engine, TransferStep, transfer_style
-from nst.vgg import VGG
+from nst.studio.job import Job
+from nst.studio.job_store import Archive
+from nst.studio.sheet_job import Sheet
+from nst.studio.task import State
+from nst.vgg.network import VGG
 
 SMALL = TransferSettings(size=64, iterations=4)
 HERE = Provenance("cpu", "AVX512", "float32", 2, {"nst": "0.2.0", "torch": "2.14.1"})
@@ -37,9 +41,9 @@ HERE = Provenance("cpu", "AVX512", "float32", 2, {"nst": "0.2.0", "torch": "2.14
 def engine(network: VGG, monkeypatch: pytest.MonkeyPatch) -> Engine:
     """The real engine on a tiny network, also for recipes, sheets and the command line."""
     tiny = partial(transfer_style, network=network)
-    for module in (nst.recipe, nst.sheet):
+    for module in (nst.engine.repaint, nst.engine.contact_sheet):
         monkeypatch.setattr(module, "transfer_style", tiny)
-    monkeypatch.setattr("nst.transfer.load_network", lambda *_: network)
+    monkeypatch.setattr("nst.engine.devices.load_network", lambda *_: network)
     return tiny
 
 
@@ -116,7 +120,7 @@ def test_a_tile_keeps_what_painted_it(
     engine: Engine, photo: Image.Image, painting: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = Provenance("cpu", "AVX2", "float32", 7, {"nst": "0.2.0", "torch": "2.9"})
-    monkeypatch.setattr(nst.sheet, "transfer_style", made_by(here, engine))
+    monkeypatch.setattr(nst.engine.contact_sheet, "transfer_style", made_by(here, engine))
     grid = plan_sheet(SMALL, "beta", "style_scale")
     small = [[each.replace(size=64, iterations=1) for each in row[:2]] for row in grid[:1]]
     sheet = Sheet(photo, [painting], small, visitor="v")

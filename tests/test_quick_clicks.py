@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from conftest import MakePicture
 
-from nst.jobs import Job, State
-from nst.workshop import Workshop
+from nst.studio.job import Job
+from nst.studio.task import State
+from nst.studio.workshop import Workshop
 from page.studio import Studio
 
 TAB: Any = SimpleNamespace(session_hash="tab", client=SimpleNamespace(host="127.0.0.1"))
@@ -23,8 +24,8 @@ Stylize = Callable[..., Job]
 def studio(unserved_studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Studio:
     """A page whose pictures wait and are never painted."""
     expected = SimpleNamespace(seconds=1.0, bytes=1, borrowed=0)
-    monkeypatch.setattr("page.entrance.Entrance.expected", lambda *_, **__: expected)
-    monkeypatch.setattr("page.entrance.load_network", lambda *_: None)
+    monkeypatch.setattr("page.http.admission.Entrance.expected", lambda *_, **__: expected)
+    monkeypatch.setattr("page.http.admission.load_network", lambda *_: None)
     monkeypatch.setattr(Workshop, "_wake", lambda _: None)
     for tab in (TAB, OTHER_TAB):
         unserved_studio.tabs.sessions.enter(tab.session_hash, "")

@@ -14,10 +14,10 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-import page.rate_limit
-from page.rate_limit import Rate, RateLimit, network_of
-from page.request_limits import TOO_OFTEN, RequestLimits
-from page.sessions import Sessions
+import page.http.rate_limit
+from page.http.rate_limit import Rate, RateLimit, network_of
+from page.http.request_limits import TOO_OFTEN, RequestLimits
+from page.http.sessions import Sessions
 
 BLOCKS = SimpleNamespace(fns={0: SimpleNamespace(api_name=None)})
 CALL = {"session_hash": "a", "fn_index": 0, "data": []}
@@ -50,7 +50,7 @@ def test_local_visitors_share_a_bucket_that_is_large() -> None:
 
 
 def test_no_more_networks_are_remembered_than_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page.rate_limit, "MOST_NETWORKS", 10)
+    monkeypatch.setattr(page.http.rate_limit, "MOST_NETWORKS", 10)
     limit = RateLimit(Rate(1.0, 1.0), clock=Clock())
     for number in range(1000):
         assert limit.wait_for(f"network {number}") == 0

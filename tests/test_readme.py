@@ -17,7 +17,7 @@ from PIL import Image
 from server import running_server
 
 from nst import load_image
-from nst.hub.weights import REPO
+from nst.vgg.download import REPO
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

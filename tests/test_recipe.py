@@ -17,12 +17,12 @@ import pytest
 from conftest import MakePicture
 from PIL import Image
 
-import nst.recipe
+import nst.images.recipe
 from nst import TransferSettings, load_image, transfer_style
-from nst.images import hash_of, save_png
-from nst.jobs import Job
-from nst.provenance import Provenance, software
-from nst.recipe import (
+from nst.engine.repaint import repaint
+from nst.engine.schedule import Moment
+from nst.errors import RecipeError
+from nst.images.recipe import (
     KEYWORD,
     MAX_TEXT,
     MOST_PASSAGES,
@@ -30,15 +30,15 @@ from nst.recipe import (
     Ingredient,
     Passage,
     Recipe,
-    RecipeError,
     new_recipe,
     parse_recipe,
     read_recipe,
-    repaint,
 )
+from nst.images.writing import hash_of, save_png
+from nst.provenance import Provenance, software
 from nst.settings import DEFAULTS, LAYER_CHANNELS
-from nst.transfer import Moment
-from nst.vgg import VGG
+from nst.studio.job import Job
+from nst.vgg.network import VGG
 
 SMALL = TransferSettings(size=64, iterations=5)
 UNUSUAL = TransferSettings(
@@ -76,7 +76,7 @@ Pictures = Sequence[Image.Image]
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch, network: VGG) -> None:
     """Runs with a tiny network in place of the real one."""
-    monkeypatch.setattr("nst.transfer.load_network", lambda *_: network)
+    monkeypatch.setattr("nst.engine.devices.load_network", lambda *_: network)
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def test_settings_of_an_older_version_have_the_usual_values() -> None:
 
 
 def test_the_chunk_is_documented_and_versioned() -> None:
-    documented = re.findall(r"^    (\w+) {2,}", str(nst.recipe.__doc__), re.MULTILINE)
+    documented = re.findall(r"^    (\w+) {2,}", str(nst.images.recipe.__doc__), re.MULTILINE)
     assert documented == list(json.loads(RECIPE.to_text()))
     assert json.loads(RECIPE.to_text())["version"] == 2
     assert set(software()) == {"nst", "torch"}
@@ -588,9 +588,9 @@ def test_missing_files_folders_and_large_files_are_refused(
     assert "directory" in refusal(tmp_path)
     data = png_with(RECIPE.to_text())
     (tmp_path / "result.png").write_bytes(data)
-    monkeypatch.setattr(nst.recipe, "MAX_BYTES", len(data))
+    monkeypatch.setattr(nst.images.recipe, "MAX_BYTES", len(data))
     assert read_recipe(tmp_path / "result.png") == RECIPE
-    monkeypatch.setattr(nst.recipe, "MAX_BYTES", len(data) - 1)
+    monkeypatch.setattr(nst.images.recipe, "MAX_BYTES", len(data) - 1)
     assert "larger than" in refusal(tmp_path / "result.png")
 
 

@@ -20,18 +20,19 @@ from gradio_client import Client, handle_file
 from PIL import Image
 from server import Server, running_server
 
-from nst.archive import Archive
-from nst.jobs import Job, State
 from nst.settings import TransferSettings
-from nst.workshop import Workshop
-from page.upload_folder import PREFIX, delete, delete_abandoned, upload_folder
+from nst.studio.job import Job
+from nst.studio.job_store import Archive
+from nst.studio.task import State
+from nst.studio.workshop import Workshop
+from page.http.upload_folder import PREFIX, delete, delete_abandoned, upload_folder
 
 PATIENCE = 20.0  # seconds until a test that hangs fails
 SMALL = TransferSettings(size=64, iterations=3)
 
 HOLD = """
 import pathlib, sys, time
-from page.upload_folder import upload_folder
+from page.http.upload_folder import upload_folder
 with upload_folder(pathlib.Path(sys.argv[1])) as folder:
     (folder / "upload.png").write_bytes(b"a visitor's")
     print(folder, flush=True)

@@ -10,12 +10,12 @@ from conftest import EXAMPLES, MakePicture
 from PIL import Image
 
 from nst import TransferSettings, TransferStep, load_image, transfer_style
-from nst.minimization import minimize
-from nst.objective import Costs
-from nst.optimizers import BoxAdam, BoxLBFGS, long_history
-from nst.style import EASED, FULL, SLIGHT
-from nst.transfer import Moment, plan_scales
-from nst.vgg import VGG
+from nst.engine.minimization import minimize
+from nst.engine.objective import Costs
+from nst.engine.optimizers import BoxAdam, BoxLBFGS, long_history
+from nst.engine.schedule import Moment, plan_scales
+from nst.engine.style_target import EASED, FULL, SLIGHT
+from nst.vgg.network import VGG
 
 # No layer lies beyond the content layer: nothing of an evaluation depends on the one before.
 SMALL = TransferSettings(size=64, iterations=24, content_layer="relu5_1")

@@ -16,11 +16,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-import page.scratch
-from app import TEMPORARY_FILES
-from nst.limits import Limits
-from page.guard import Guard
-from page.scratch import YOUNG, Amount, File, Scratch
+import page.http.upload_space
+from nst.studio.limits import Limits
+from page.http.middleware import Guard
+from page.http.upload_space import YOUNG, Amount, File, Scratch
+from page.layout import TEMPORARY_FILES
 
 KB = 1000
 UNIT = 100 * KB  # of the sizes in these tests; what a file takes beside its content is small
@@ -177,12 +177,14 @@ def test_a_disk_that_is_nearly_full_has_less_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_full: str
 ) -> None:
     scratch = scratch_of(tmp_path)
-    free = Amount(page.scratch.LEFT_FREE + UNIT, page.scratch.FILES_LEFT_FREE + 1)
+    free = Amount(
+        page.http.upload_space.LEFT_FREE + UNIT, page.http.upload_space.FILES_LEFT_FREE + 1
+    )
     monkeypatch.setattr(scratch, "_free", lambda: free)
     assert scratch.wait_for(UNIT) == 0
     assert scratch.wait_for(UNIT + 1) > 0
     if is_full == "files":
-        free = Amount(free.bytes, page.scratch.FILES_LEFT_FREE)
+        free = Amount(free.bytes, page.http.upload_space.FILES_LEFT_FREE)
         assert scratch.wait_for(1) > 0
 
 

@@ -43,16 +43,13 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from app import build_demo
 from nst import TransferSettings, load_image
-from nst.hub.publications import Publication
+from nst.hub.gallery_layout import Publication
+from nst.images.recipe import new_recipe, signed_png
 from nst.provenance import Provenance
-from nst.recipe import new_recipe, signed_png
-from nst.workshop import Workshop
-from page import charts
-from page.community import publications_markup
+from nst.studio.workshop import Workshop
 from page.examples import Shelf, row_markup
-from page.guard import (
+from page.http.middleware import (
     MAX_CALL,
     MAX_TOOL_CALL,
     MAX_UPLOAD,
@@ -61,6 +58,9 @@ from page.guard import (
     TOO_LARGE,
     Guard,
 )
+from page.layout import build_demo
+from page.panels import charts
+from page.panels.public_gallery import publications_markup
 
 __all__ = ["jobs", "server", "web"]  # fixtures
 

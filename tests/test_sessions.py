@@ -12,19 +12,19 @@ import pytest
 from gradio.routes import App
 from starlette.middleware import Middleware
 
-import page.event_queue
-from nst.line import BusyError
-from page.event_queue import ENOUGH, SlimState, Unread, size_of
-from page.guard import GuardedBlocks
-from page.request_limits import RequestLimits
-from page.sessions import (
+import page.http.event_queue
+from nst.errors import BusyError
+from page.http.event_queue import ENOUGH, SlimState, Unread, size_of
+from page.http.following import Tabs
+from page.http.middleware import GuardedBlocks
+from page.http.request_limits import RequestLimits
+from page.http.sessions import (
     ENOUGH_FROM_THERE,
     ENOUGH_STREAMS,
     MOST_STREAMS,
     NO_ROOM,
     Sessions,
 )
-from page.watching import Tabs
 
 PATIENCE = 30.0  # seconds until a test that hangs fails
 
@@ -262,7 +262,7 @@ def test_who_does_not_listen_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None
         assert not page.queue.is_read("going")
         assert page.queue.is_read(None)  # a call that waits for its one answer
 
-    page_module = page.event_queue
+    page_module = page.http.event_queue
     on_a_page(visit)
 
 
@@ -277,14 +277,14 @@ def test_a_stream_that_is_open_may_be_late(monkeypatch: pytest.MonkeyPatch) -> N
         page.queue.sweep()
         assert "phone" not in page.demo.sessions
 
-    page_module = page.event_queue
+    page_module = page.http.event_queue
     on_a_page(visit)
 
 
 def test_unread_bytes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of one session, and those of all."""
-    monkeypatch.setattr(page.event_queue, "UNREAD_BYTES", 100_000)
-    monkeypatch.setattr(page.event_queue, "ALL_UNREAD_BYTES", 300_000)
+    monkeypatch.setattr(page.http.event_queue, "UNREAD_BYTES", 100_000)
+    monkeypatch.setattr(page.http.event_queue, "ALL_UNREAD_BYTES", 300_000)
 
     async def visit(page: Page) -> None:
         boxes = page.queue.pending_messages_per_session
@@ -304,8 +304,8 @@ def test_unread_bytes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_events_under_way_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page.event_queue, "MOST_EVENTS", 3)
-    monkeypatch.setattr(page.event_queue, "EVENT_BYTES", 100_000)
+    monkeypatch.setattr(page.http.event_queue, "MOST_EVENTS", 3)
+    monkeypatch.setattr(page.http.event_queue, "EVENT_BYTES", 100_000)
 
     async def visit(page: Page) -> None:
         many = [(await page.join("many", 1, "it")).status_code for _ in range(5)]

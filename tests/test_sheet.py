@@ -11,9 +11,8 @@ import torch
 from painting import Recorder
 from PIL import Image
 
-import nst.sheet
-from nst.settings import DEFAULTS, SettingsError, TransferSettings, options
-from nst.sheet import (
+import nst.engine.contact_sheet
+from nst.engine.contact_sheet import (
     FACTOR,
     ITERATIONS,
     SIZE,
@@ -24,8 +23,10 @@ from nst.sheet import (
     plan_sheet,
     variations,
 )
-from nst.transfer import transfer_style
-from nst.vgg import VGG
+from nst.engine.transfer import transfer_style
+from nst.errors import SettingsError
+from nst.settings import DEFAULTS, TransferSettings, options
+from nst.vgg.network import VGG
 
 
 def presents(name: str) -> list[Any]:
@@ -145,7 +146,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch, network: VGG) -> Recorder:
     """The network of every tile."""
     recorder = Recorder(network)
     stubbed = functools.partial(transfer_style, network=recorder)
-    monkeypatch.setattr(nst.sheet, "transfer_style", stubbed)
+    monkeypatch.setattr(nst.engine.contact_sheet, "transfer_style", stubbed)
     return recorder
 
 

@@ -9,11 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from nst.losses import total_variation
-from nst.objective import Objective
-from nst.recipe import new_recipe, parse_recipe
-from nst.settings import SettingsError, TransferSettings
-from nst.vgg import VGG
+from nst.engine.losses import total_variation
+from nst.engine.objective import Objective
+from nst.errors import SettingsError
+from nst.images.recipe import new_recipe, parse_recipe
+from nst.settings import TransferSettings
+from nst.vgg.network import VGG
 from page.examples import Shelf
 from page.links import link_to, read_link
 

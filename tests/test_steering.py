@@ -13,19 +13,21 @@ import torch
 from conftest import MakePicture
 from PIL import Image
 
-import nst.forecast
-import nst.zerogpu
-import page.entrance
-from app import build_demo
-from nst.forecast import TooLargeError
-from nst.images import fitted_size
-from nst.jobs import Job, State
+import nst.studio.forecast
+import nst.studio.zerogpu
+import page.http.admission
+from nst.engine.schedule import Moment
+from nst.engine.transfer import TransferStep
+from nst.errors import TooLargeError
+from nst.images.tensors import fitted_size
 from nst.settings import TransferSettings
-from nst.transfer import Moment, TransferStep
-from nst.vgg import VGG
-from nst.workshop import Workshop
-from page.entrance import Entrance
+from nst.studio.job import Job
+from nst.studio.task import State
+from nst.studio.workshop import Workshop
+from nst.vgg.network import VGG
 from page.examples import Shelf
+from page.http.admission import Entrance
+from page.layout import build_demo
 from page.studio import Studio
 
 PATIENCE = 30.0  # seconds until a test that hangs fails
@@ -45,10 +47,10 @@ class Free:
 @pytest.fixture
 def free(monkeypatch: pytest.MonkeyPatch, network: VGG) -> Free:
     free = Free()
-    for module in (nst.forecast, nst.zerogpu, page.entrance):
+    for module in (nst.studio.forecast, nst.studio.zerogpu, page.http.admission):
         monkeypatch.setattr(module, "load_network", lambda *_: network)
-    monkeypatch.setattr(nst.forecast, "available_memory", lambda _: free.bytes)
-    monkeypatch.setattr(nst.forecast, "seconds_per_pixel", lambda _: free.pace)
+    monkeypatch.setattr(nst.studio.forecast, "available_memory", lambda _: free.bytes)
+    monkeypatch.setattr(nst.studio.forecast, "seconds_per_pixel", lambda _: free.pace)
     return free
 
 
@@ -207,7 +209,7 @@ def test_memory_that_the_job_holds_counts_as_free(
     """Where a new one would find just too little room."""
     painted, _ = job
     photo, paintings = painted.content.size, [painting.size for painting in painted.paintings]
-    needed = nst.zerogpu.forecast(photo, paintings, LARGE, painted.moment).bytes
+    needed = nst.studio.zerogpu.forecast(photo, paintings, LARGE, painted.moment).bytes
     free.bytes = needed - 50_000_000
     with pytest.raises(TooLargeError):
         Entrance(studio.workshop).expected(painted.content, painted.paintings, LARGE)
@@ -218,7 +220,7 @@ def test_memory_that_the_job_holds_counts_as_free(
 def test_a_job_in_line_holds_nothing(studio: Studio, free: Free, make_picture: MakePicture) -> None:
     waiting = Job(make_picture(800, 600), [make_picture(600, 800)], SMALL)
     entrance = Entrance(studio.workshop)
-    needed = nst.zerogpu.forecast((800, 600), [(600, 800)], LARGE).bytes
+    needed = nst.studio.zerogpu.forecast((800, 600), [(600, 800)], LARGE).bytes
     free.bytes = needed - 1
     with pytest.raises(TooLargeError):
         entrance.check_change(waiting, LARGE)

@@ -36,7 +36,7 @@ from proxy import wire_to
 from server import free_port, running_server
 
 from nst import load_image
-from nst.recipe import Recipe, read_recipe
+from nst.images.recipe import Recipe, read_recipe
 
 pytestmark = pytest.mark.browser
 

@@ -16,14 +16,14 @@ from painting import Recorder
 from PIL import Image
 from torch import Tensor
 
-import nst.texture
+import nst.engine.texture
 from nst import load_image
-from nst.images import fit, to_tensor
-from nst.losses import normalized_gram_matrix
+from nst.engine.losses import normalized_gram_matrix
+from nst.engine.texture import ITERATIONS, SIDE, STYLE_SCALE, TextureBook, paint_texture
+from nst.engine.transfer import TransferStep, transfer_style
+from nst.images.tensors import fit, to_tensor
 from nst.settings import LAYER_CHANNELS
-from nst.texture import ITERATIONS, SIDE, STYLE_SCALE, TextureBook, paint_texture
-from nst.transfer import TransferStep, transfer_style
-from nst.vgg import VGG, Trace
+from nst.vgg.network import VGG, Trace
 
 SOME_LAYERS = ["relu1_1", "relu2_2", "relu3_4", "relu5_1", "relu5_4"]
 
@@ -49,7 +49,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, network: VGG) -> Asked:
     """The network of every texture."""
     asked = Asked(network)
     stubbed = functools.partial(transfer_style, network=asked)
-    monkeypatch.setattr(nst.texture, "transfer_style", stubbed)
+    monkeypatch.setattr(nst.engine.texture, "transfer_style", stubbed)
     return asked
 
 
@@ -132,7 +132,7 @@ def test_a_book_paints_what_is_missing_and_keeps_it(
 def test_a_book_keeps_only_the_latest(
     asked: Asked, painting: Image.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nst.texture, "MOST_TEXTURES", 2)
+    monkeypatch.setattr(nst.engine.texture, "MOST_TEXTURES", 2)
     book = TextureBook(tmp_path)
     layers = ["relu1_1", "relu1_2", "relu2_1"]
     list(book.fill(painting, "a", layers))
@@ -154,7 +154,7 @@ def test_a_real_texture_of_the_first_layer_has_the_paintings_colours(
     monkeypatch: pytest.MonkeyPatch, real_network: VGG
 ) -> None:
     stubbed = functools.partial(transfer_style, network=real_network)
-    monkeypatch.setattr(nst.texture, "transfer_style", stubbed)
+    monkeypatch.setattr(nst.engine.texture, "transfer_style", stubbed)
     painting = load_image(EXAMPLES / "style/night_impasto.jpg")
     mean = to_tensor(texture(painting, "relu1_1").image).mean((0, 2, 3))
     # measured: at most 0.01 away

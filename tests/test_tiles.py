@@ -10,20 +10,21 @@ import torch
 from conftest import MakeNetwork
 from torch import Tensor
 
-import nst.tiles
-from nst.forecast import bytes_for, work_of
+import nst.engine.tiles
+from nst.engine.schedule import plan_scales, style_side
+from nst.engine.starting_picture import starting_picture
+from nst.engine.tiles import HALO, gram_matrices
 from nst.settings import LAYER_CHANNELS, TransferSettings
-from nst.tiles import HALO, gram_matrices
-from nst.transfer import plan_scales, starting_picture, style_side
-from nst.vgg import VGG
+from nst.studio.forecast import bytes_for, work_of
+from nst.vgg.network import VGG
 
 LAYERS = tuple(LAYER_CHANNELS)
 
 
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nst.tiles, "AT_ONCE", 20_000)
-    monkeypatch.setattr(nst.tiles, "TILE", 64)
+    monkeypatch.setattr(nst.engine.tiles, "AT_ONCE", 20_000)
+    monkeypatch.setattr(nst.engine.tiles, "TILE", 64)
 
 
 @pytest.mark.parametrize("pooling", ["max", "average"])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nst.timelapse import FORMATS, SIDES, durations, encode_timelapse, frame_rate, shown_size
+from nst.images.timelapse import FORMATS, SIDES, durations, encode_timelapse, frame_rate, shown_size
 
 SIZE = (96, 64)
 ANIMATED = ("webp", "gif")

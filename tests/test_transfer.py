@@ -18,14 +18,18 @@ from painting import Recorder, Saboteur, colors, evaluated, final
 from PIL import Image
 from torch import Tensor
 
-import nst.transfer
+import nst.engine.devices
+import nst.engine.schedule
+import nst.engine.transfer
 from nst import TransferSettings, load_image, stylize, transfer_style
+from nst.engine.devices import pick_device, pick_dtype
+from nst.engine.schedule import plan_scales
+from nst.engine.starting_picture import enlarge, starting_picture
+from nst.engine.style_target import FULL
 from nst.errors import NumericalError
-from nst.images import fit, to_tensor
+from nst.images.tensors import fit, to_tensor
 from nst.settings import DEFAULTS
-from nst.style import FULL
-from nst.transfer import enlarge, pick_device, pick_dtype, plan_scales, starting_picture
-from nst.vgg import VGG, AddTerm, Trace
+from nst.vgg.network import VGG, AddTerm, Trace
 
 SMALL = TransferSettings(size=64, iterations=6)  # one scale
 COARSE_TO_FINE = TransferSettings(size=330, iterations=9)  # two
@@ -310,7 +314,7 @@ def test_stylize_delivers_the_size_asked_for(
     painting: Image.Image,
     size: int,
 ) -> None:
-    monkeypatch.setattr(nst.transfer, "load_network", lambda *_: network)
+    monkeypatch.setattr(nst.engine.devices, "load_network", lambda *_: network)
     settings = TransferSettings(size=size, iterations=2)
     image = stylize(photo, painting, settings)
     assert image.size == (size, round(size * 3 / 4))
@@ -356,7 +360,7 @@ def test_a_guided_run_ends_lower_than_an_exact_one(
     photo, painting = example("content/castle.jpg"), example("style/night_impasto.jpg")
     settings = TransferSettings(size=128, iterations=40)
     *_, guided = transfer_style(photo, painting, settings, network=real_network)
-    monkeypatch.setattr(nst.transfer, "GUIDED_FROM", 1000)
+    monkeypatch.setattr(nst.engine.schedule, "GUIDED_FROM", 1000)
     *_, exact = transfer_style(photo, painting, settings, network=real_network)
     assert guided.J < exact.J
 
@@ -481,7 +485,7 @@ def test_auto_takes_the_best_device_there_is(
 def test_auto_precision_is_bfloat16_where_the_processor_has_it(
     monkeypatch: pytest.MonkeyPatch, fast: bool
 ) -> None:
-    monkeypatch.setattr(nst.transfer, "_cpu_has_bfloat16", lambda: fast)
+    monkeypatch.setattr(nst.engine.devices, "_cpu_has_bfloat16", lambda: fast)
     cpu = torch.device("cpu")
     assert pick_dtype("auto", cpu) == (torch.bfloat16 if fast else torch.float32)
     assert pick_dtype("float32", cpu) == torch.float32

@@ -21,12 +21,12 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.types import Message, Scope
 
-import page.guard
-import page.uploads
-from page.guard import MAX_TOOL_CALL, TOO_LARGE, Guard
-from page.identifiers import RequestError
-from page.scratch import Scratch
-from page.uploads import (
+import page.http.middleware
+import page.http.uploads
+from page.http.identifiers import RequestError
+from page.http.middleware import MAX_TOOL_CALL, TOO_LARGE, Guard
+from page.http.upload_space import Scratch
+from page.http.uploads import (
     AT_ONCE_OF_A_NETWORK,
     MOST_FILES,
     MOST_TRACKED,
@@ -153,7 +153,7 @@ def test_progress_is_kept_for_so_many_and_for_nobody_who_never_came() -> None:
 @pytest.fixture
 def no_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a client that never ends still sends is not read after a refusal."""
-    monkeypatch.setattr(page.guard, "LINGER_SECONDS", 0.0)
+    monkeypatch.setattr(page.http.middleware, "LINGER_SECONDS", 0.0)
 
 
 def test_who_sends_more_may_take_longer_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +216,7 @@ def test_stalled_uploads_are_given_up_and_keep_nobody_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was announced is not reserved; when it is too late, nothing of them is left."""
-    monkeypatch.setattr(page.uploads, "FIRST_SECONDS", 3.0)
+    monkeypatch.setattr(page.http.uploads, "FIRST_SECONDS", 3.0)
     guard = Guard(gradio_at(tmp_path), scratch=Scratch(tmp_path, most=60_000_000))
     whole = form_of(part(data=b"x" * 1000))
 
@@ -268,7 +268,7 @@ def test_many_small_files_are_refused_and_leave_nothing(tmp_path: Path) -> None:
 
 
 def test_any_body_that_stalls_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page.uploads, "FIRST_SECONDS", 0.2)
+    monkeypatch.setattr(page.http.uploads, "FIRST_SECONDS", 0.2)
 
     async def read(request: Request) -> PlainTextResponse:
         return PlainTextResponse(str(len(await request.body())))

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from conftest import TINY_CHANNELS, MakeNetwork
 
 from nst.settings import LAYER_CHANNELS
-from nst.vgg import POOLINGS, VGG, unpool, unpool_on_cpu
-from nst.weights import original_path
+from nst.vgg.network import POOLINGS, VGG, unpool, unpool_on_cpu
+from nst.vgg.weights import original_path
 
 Array = npt.NDArray[np.float64]
 

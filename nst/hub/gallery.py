@@ -29,9 +29,9 @@ from huggingface_hub import CommitOperationAdd, HfApi, hf_hub_url
 from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, RepositoryNotFoundError
 from PIL import Image
 
-from nst.hub.client import ConflictError, HubError, asked, can_write, commit, get
-from nst.hub.collection import one_line
-from nst.hub.publications import (
+from nst.engine.cache import Latest
+from nst.errors import HubError, RecipeError
+from nst.hub.gallery_layout import (
     CARD,
     DAY,
     ID,
@@ -55,10 +55,12 @@ from nst.hub.publications import (
     thumbnail_of,
     write_metadata,
 )
-from nst.hub.turns import Turns
-from nst.images import ImageError, hash_of, load_image
-from nst.memory import Latest
-from nst.recipe import Recipe, RecipeError, signed_png
+from nst.hub.image_folder import one_line
+from nst.hub.rate_limit import Turns
+from nst.images.reading import ImageError, load_image
+from nst.images.recipe import Recipe, signed_png
+from nst.images.writing import hash_of
+from nst.web.hub_client import ConflictError, asked, can_write, commit, get
 
 log = logging.getLogger("nst.hub")
 

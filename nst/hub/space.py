@@ -12,7 +12,8 @@ from typing import Any, cast
 
 from huggingface_hub import HfApi
 
-from nst.hub.client import HubError, Published, explained, files_of, publish, signed_in
+from nst.errors import HubError
+from nst.web.hub_client import Published, explained, files_of, publish, signed_in
 
 KEPT = (".gitattributes",)  # the Hub's own file, which says what its storage keeps elsewhere
 THUMBNAIL = "examples/results.jpg"

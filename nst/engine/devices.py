@@ -1,0 +1,85 @@
+"""Choose the device and the dtype that a run computes on, and keep one network for each."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+
+import torch
+
+from nst.settings import DEFAULTS, TransferSettings
+from nst.vgg.loading import load_weights
+from nst.vgg.network import VGG
+
+borrowed = ""
+"""A device that runs have in other processes only (`nst.studio.zerogpu` knows), or none."""
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The best device there is, but for a borrowed one, or the one named. Raises `ValueError` when
+    it is not there."""
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        there = (device for device, is_there in available.items() if is_there)
+        return torch.device(next(device for device in there if device != borrowed))
+    if name not in available:
+        raise ValueError(f"device must be one of auto, {', '.join(available)}, not {name!r}")
+    if not available[name]:
+        raise ValueError(f"this machine has no {name} device")
+    return torch.device(name)
+
+
+def load_network(settings: TransferSettings = DEFAULTS, device: str = "auto") -> VGG:
+    """VGG-19 as the settings want it, kept for the next run."""
+    where = pick_device(device)
+    dtype = pick_dtype(settings.precision, where)
+    load_weights(settings.weights)  # first: they may have to be fetched
+    with _building:
+        return _cached_network(settings.weights, settings.pooling, where, dtype)
+
+
+_building = threading.RLock()  # or a crowd would build as many as there are callers
+
+
+def _after_fork() -> None:
+    """Whoever was building it in the parent is not here."""
+    global _building
+    _building = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+@functools.lru_cache(maxsize=4)
+def _cached_network(weights: str, pooling: str, device: torch.device, dtype: torch.dtype) -> VGG:
+    network = VGG(load_weights(weights), pooling=pooling, device=device, dtype=dtype)
+    if device.type == borrowed:
+        network.lay_out()  # nothing can be computed there
+    else:
+        network.warm_up()
+    return network
+
+
+def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """bfloat16 where the processor multiplies it faster than float32; sums stay in float32."""
+    if precision != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
+    has_bfloat16 = {"cuda": _cuda_has_bfloat16, "cpu": _cpu_has_bfloat16}
+    fast = has_bfloat16.get(device.type, lambda: False)()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def _cuda_has_bfloat16() -> bool:
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether the processor has AMX or AVX512-BF16; older torch cannot tell, so no."""
+    names = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in names)

@@ -1,0 +1,149 @@
+"""The minimisation of an objective over pixels: points, iterates, and the state of a run.
+
+A run that goes on from its `RunState` takes the very steps that it would have taken without the
+break.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+from torch import Tensor
+
+from nst.engine.cache import bytes_of
+from nst.engine.objective import Costs, Objective
+from nst.engine.optimizers import Optimizer
+from nst.engine.style_target import Guidance
+from nst.errors import NumericalError
+from nst.settings import TransferSettings
+
+HALVINGS = 3  # of a first step
+BLOW_UP = 2.0  # a step that raises the goal beyond this multiple of the best is taken back
+
+# What a state is bound to. Every other setting may change: weights by an edit, the rest freely.
+BINDING = ("size", "optimizer", "style_scale", "pooling", "precision", "weights")
+FREE = ("iterations", "start", "seed", "restructure")  # not part of the objective
+
+
+@dataclass(frozen=True)
+class Point:
+    """A picture that was evaluated, with its costs and gradient; tensors are (1, 3, H, W)."""
+
+    image: Tensor
+    costs: Costs
+    gradient: Tensor
+
+    @staticmethod
+    def at(image: Tensor, objective: Objective) -> Point:
+        """Evaluate the objective at a picture."""
+        return Point(image, *objective.evaluate(image))
+
+    @property
+    def is_finite(self) -> bool:
+        return math.isfinite(self.costs.J + self.costs.goal) and bool(
+            self.gradient.isfinite().all()
+        )
+
+
+@dataclass(frozen=True)
+class Iterate:
+    """Where a minimisation stands: the optimiser's own point, and the lowest goal so far."""
+
+    point: Point
+    best: Point
+
+
+def minimize(
+    objective: Objective,
+    start: Tensor | Point,
+    optimizer: Optimizer,
+    iterations: int,
+    *,
+    backtracking: bool = False,
+) -> Iterator[Iterate]:
+    """Yield the start, then an iterate after each iteration; a start that is a `Point` is not
+    evaluated again.
+
+    A step to something that is not a number, or far above the best, is taken back: the optimiser
+    forgets its curvature and goes on from the best point with half the step. With `backtracking`
+    a first step that raises the goal at all is halved, up to `HALVINGS` times, and then taken back.
+
+    Raises `NumericalError` when the cost of the start is not a finite number.
+    """
+    best = point = start if isinstance(start, Point) else Point.at(start, objective)
+    if not best.is_finite:
+        raise NumericalError("The cost of the starting picture is not a finite number.")
+    yield Iterate(point, best)
+    halvings = HALVINGS if backtracking else 0
+    for _ in range(iterations):
+        tried = Point.at(optimizer.step(point.image, point.gradient), objective)
+        if halvings and tried.is_finite and tried.costs.goal > point.costs.goal:
+            halvings -= 1
+            optimizer.shorten()
+        elif not tried.is_finite or tried.costs.goal > BLOW_UP * best.costs.goal:
+            optimizer.restart()
+            objective.forget()
+            point = best
+        else:
+            if backtracking:  # what was tried too far says nothing about the way ahead
+                optimizer.recover()
+            halvings, backtracking, point = 0, False, tried
+            if point.costs.goal < best.costs.goal:
+                best = point
+        yield Iterate(point, best)
+
+
+@dataclass(frozen=True)
+class RunState:
+    """What a run has learned beside its picture; immutable, of the size at which it was made.
+
+    `optimizer` is a copy that nobody steps, `point` where it stood, `best` the picture with the
+    lowest J. Holds references to the pictures that the run was made from.
+    """
+
+    pictures: Sequence[Image.Image]  # the photo, then the paintings
+    settings: TransferSettings
+    guidance: Guidance | None  # of the phase that it was made in
+    optimizer: Optimizer
+    point: Point
+    best: Point
+
+    def fits(self, pictures: Sequence[Image.Image], settings: TransferSettings) -> bool:
+        """Return whether a run from these very pictures can go on with it."""
+        are_same = len(pictures) == len(self.pictures) and all(
+            a is b for a, b in zip(pictures, self.pictures, strict=True)
+        )
+        return are_same and all(
+            getattr(self.settings, name) == getattr(settings, name) for name in BINDING
+        )
+
+    def is_of_objective(self, settings: TransferSettings, guidance: Guidance | None) -> bool:
+        """Return whether its costs and gradients are those of the objective under `settings`."""
+        free = {name: getattr(settings, name) for name in FREE}
+        return self.guidance == guidance and self.settings.replace(**free).paints_like(settings)
+
+    def resume(self, objective: Objective, optimizer: Optimizer) -> tuple[Point, bool]:
+        """Return the point to go on from, and whether the first step needs backtracking.
+
+        `optimizer` is a copy of its own. Where the objective has changed, the point is evaluated
+        again and the curvature is scaled to the new gradient.
+        """
+        if self.is_of_objective(objective.settings, objective.guidance):
+            return self.point, False
+        same_guidance = self.guidance == objective.guidance
+        origin = self.point if same_guidance else self.best
+        point = Point.at(origin.image, objective)
+        old = origin.gradient if same_guidance else None
+        optimizer.rescale(origin.image, old, point.gradient)
+        return point, True
+
+    @property
+    def bytes(self) -> int:
+        """The memory that it holds, in bytes."""
+        tensors = [
+            tensor for at in (self.point, self.best) for tensor in (at.image, at.gradient)
+        ] + self.optimizer.tensors()
+        return bytes_of(*{id(tensor): tensor for tensor in tensors}.values())

@@ -1,0 +1,308 @@
+"""J(G): what the optimiser minimises, as a function of the pixels of G.
+
+Combines the costs of `losses` over the layers of `vgg` with the weights of `settings`. Knows
+nothing of optimisers, scales or files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nst.engine.cache import Memory, bytes_of, fingerprint
+from nst.engine.losses import content_cost, gram_style_cost, normalized_gram_matrix, total_variation
+from nst.engine.style_target import Guidance, Style
+from nst.errors import NumericalError
+from nst.images.color import is_grey
+from nst.settings import LAYER_CHANNELS, TransferSettings, gatys_layer_weight
+from nst.vgg.network import VGG, Trace
+
+
+@dataclass(frozen=True)
+class Costs:
+    """J and its parts at one picture: J = α · content + β · style + smoothness.
+
+    `content` is 2 J_content / N, the mean squared difference of N activations; `layers` holds
+    λ[l] · J_style[l], and `style` is their sum; `smoothness` is the term of total variation, with
+    all its factors.
+    """
+
+    J: float
+    content: float
+    style: float
+    layers: dict[str, float]
+    smoothness: float
+    goal: float  # what the gradient descends: J, or the surrogate of a guided objective
+
+
+targets = Memory(limit=256 * 2**20)  # shared by all runs of the process
+
+DEEP_EVERY = 10  # evaluations
+DEEP_SHARE = 0.03  # of J
+SMOOTHNESS_UNIT = 1000.0  # of β; what a total variation weight of 1 stands for
+
+
+class Objective:
+    """J(G) = α · (2/N) J_content + β · Σ λ[l] J_style[l] + smoothness, for fixed C and S.
+
+    Gatys et al. 2016, eq. 7, with a departure: the textbook's J_content grows with the number of
+    pixels and J_style does not, so the content term is divided by half the number N of activations.
+    One α/β then keeps their balance at every size, and equals Gatys' published code, which takes
+    means as well. With several styles, S is the mean of their Gram matrices.
+
+    `content` is (1, 3, H, W) and each of `styles` (1, 3, H', W'), float32 RGB in [0, 1], on the
+    network's device. Where all of them are grey, with three equal channels, J is a function of the
+    mean of a picture's channels alone, so that its gradient has no colour: the network's filters
+    would bring in colours that no input has.
+
+    While `guidance` is set, `evaluate` returns the gradient of a surrogate that is easier to
+    descend, with the differences of Gram matrices seen through `Guide` and a larger α; the costs
+    that it reports stay those of J.
+    """
+
+    def __init__(
+        self, network: VGG, content: Tensor, styles: Sequence[Tensor], settings: TransferSettings
+    ) -> None:
+        self.network = network
+        self.settings = settings
+        self.guidance: Guidance | None = None
+        self.is_grey = all(map(is_grey, [content, *styles]))
+        self.forget()
+        self.content = self._content_target(content)
+        self.style = self._style_target(styles)
+
+    def forget(self) -> None:
+        """Nothing of an earlier picture counts in the next evaluation."""
+        self._echo: Echo | None = None
+
+    @torch.no_grad()
+    def _content_target(self, content: Tensor) -> Tensor:
+        layer = self.settings.content_layer
+
+        def make() -> Tensor:
+            activation = self.network(content, [layer])[layer].float()
+            return finite(activation, "The photo's scene is not a finite number.")
+
+        key = (self.network.identity, layer, fingerprint(content))
+        return targets.recall(key, make, size=bytes_of)
+
+    @torch.no_grad()
+    def _style_target(self, styles: Sequence[Tensor]) -> Style:
+        layers = tuple(self.settings.style_layers)
+
+        def make() -> Style:
+            style = Style(self.network, styles, layers)
+            for gram in style.grams.values():
+                finite(gram, "The painting's style is not a finite number.")
+            return style
+
+        key = (self.network.identity, layers, *map(fingerprint, styles))
+        return targets.recall(key, make, size=Style.size)
+
+    def parts(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The specification: the content term and λ[l] · J_style[l] by layer, before α and β.
+
+        Differentiable, plain and slow; `evaluate` is held to it by the tests.
+        """
+        settings, content, layers = self.settings, torch.zeros(()), {}
+        for layer, activation in self.network.walk(self._spanned(image), self._layers):
+            if layer == settings.content_layer:
+                generated = activation.float()
+                content = content_cost(self.content, generated) * (2 / generated.numel())
+            if layer in settings.style_layers:
+                gram = normalized_gram_matrix(activation)
+                weight = settings.style_layers[layer] * gatys_layer_weight(layer)
+                layers[layer] = weight * gram_style_cost(self.style.grams[layer], gram)
+        return content, layers
+
+    def cost(self, image: Tensor) -> Tensor:
+        """J, the specification of the whole, differentiable."""
+        content, layers = self.parts(image)
+        return self._total(
+            self.settings.alpha, content, layers.values(), self._smoothness_cost(image)
+        )
+
+    @torch.no_grad()
+    def costs(self, image: Tensor) -> Costs:
+        """The costs alone, by the specification."""
+        content, layers = self.parts(image)
+        smoothness = self._smoothness_cost(image)
+        J = self._total(self.settings.alpha, content, layers.values(), smoothness)
+        return _costs(J, J, content, layers, smoothness)
+
+    @torch.no_grad()
+    def evaluate(self, image: Tensor) -> tuple[Costs, Tensor]:
+        """The costs at `image` and the gradient to follow there, (1, 3, H, W).
+
+        The gradient is dJ/d(image), unless `guidance` is set. The fast path: J's derivatives with
+        respect to activations are short formulas, and the network takes them back to the pixels.
+
+        Layers beyond the content layer take a fifth of the time and move little. While they own
+        little of J as well, their part is taken from an earlier evaluation, see `Echo`.
+        """
+        settings, image = self.settings, self._spanned(image)
+        echo = self._echo if self._echo and self._echo.serves(self.guidance) else None
+        trace = self.network.observe(image, self._layers - self._deep if echo else self._layers)
+        terms = {
+            layer: echo.terms[layer] if echo and layer in self._deep else self._term(layer, trace)
+            for layer in settings.style_layers
+        }
+        residual = trace.activations[settings.content_layer].float() - self.content
+        content = residual.square().mean()
+        alpha = settings.alpha * (self.guidance.content if self.guidance else 1)
+        pull = (2 * alpha / residual.numel()) * residual
+        gradient, deep_gradient = self._pull_back(trace, pull, terms, echo)
+        smoothness, its_gradient = self._smoothness(image)
+
+        layers = {layer: term.cost for layer, term in terms.items()}
+        J = self._total(settings.alpha, content, layers.values(), smoothness)
+        goal = self._total(alpha, content, [term.goal for term in terms.values()], smoothness)
+        costs = _costs(J, goal, content, layers, smoothness)
+        if echo is None and deep_gradient is not None:
+            share = settings.beta * sum(costs.layers[layer] for layer in self._deep)
+            small = share < DEEP_SHARE * costs.J
+            self._echo = Echo(deep_gradient, terms, self.guidance, costs.J) if small else None
+        elif echo and costs.J < echo.J / 2:
+            self._echo = None  # the rest has shrunk beside what it keeps
+        return costs, self._spanned(gradient + its_gradient)
+
+    def _spanned(self, image: Tensor) -> Tensor:
+        """Project (1, 3, H, W) on the colours that the inputs span: all, or the grey axis."""
+        return image.mean(1, keepdim=True).repeat(1, 3, 1, 1) if self.is_grey else image
+
+    def _term(self, layer: str, trace: Trace) -> Term:
+        """J_style[l] = unit · ‖G − G_S‖² with G = AᵀA / n, so dJ/dA = A · 4 unit (G − G_S) / n."""
+        settings, activation = self.settings, trace.activations[layer]
+        n_channels, n_height, n_width = activation.shape[1:]
+        unit = settings.style_layers[layer] * gatys_layer_weight(layer) / (2 * n_channels) ** 2
+        difference = normalized_gram_matrix(activation) - self.style.grams[layer]
+        toward = difference
+        if self.guidance:
+            toward = self.style.guides[layer](difference, self.guidance.exponent)
+        return Term(
+            cost=unit * (difference * difference).sum(),
+            goal=unit * (difference * toward).sum(),
+            pull=(4 * settings.beta * unit / (n_height * n_width)) * toward,
+        )
+
+    def _pull_back(
+        self, trace: Trace, content_pull: Tensor, terms: Mapping[str, Term], echo: Echo | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The gradient of the pixels, and what came from beyond the content layer on the way."""
+        deep_gradient = echo.gradient if echo else None
+
+        def add_term(layer: str, gradient: Tensor | None) -> Tensor:
+            nonlocal deep_gradient
+            if layer == self.settings.content_layer:
+                if echo is None:
+                    deep_gradient = None if gradient is None else gradient.clone()
+                elif deep_gradient is not None:
+                    gradient = deep_gradient.clone()
+                pull = content_pull.to(self.network.dtype)
+                gradient = pull if gradient is None else gradient.add_(pull)
+            if layer in terms:
+                gradient = _add_product(gradient, trace.activations[layer], terms[layer].pull)
+            assert gradient is not None, "the deepest layer observed has a term"
+            return gradient
+
+        return self.network.pull_back(trace, add_term), deep_gradient
+
+    @property
+    def _layers(self) -> set[str]:
+        """Those with a weight; λ = 0 costs nothing."""
+        return {self.settings.content_layer, *self.settings.style_layers}
+
+    @property
+    def _deep(self) -> set[str]:
+        """The style layers beyond the content layer."""
+        names = list(LAYER_CHANNELS)
+        return set(names[names.index(self.settings.content_layer) + 1 :]) & self._layers
+
+    def _total(
+        self, alpha: float, content: Tensor, style: Iterable[Tensor], smoothness: Tensor
+    ) -> Tensor:
+        style_cost = sum(style, torch.zeros_like(content))
+        return alpha * content + self.settings.beta * style_cost + smoothness
+
+    def _smoothness(self, image: Tensor) -> tuple[Tensor, Tensor | float]:
+        """The smoothness term, and its gradient."""
+        if self.settings.total_variation == 0:
+            return image.new_zeros(()), 0.0
+        with torch.enable_grad():
+            image = image.detach().requires_grad_()
+            cost = self._smoothness_cost(image)
+            (gradient,) = torch.autograd.grad(cost, image)
+        return cost.detach(), gradient
+
+    def _smoothness_cost(self, image: Tensor) -> Tensor:
+        """β · 1000 · weight · total variation, in levels of 255: a weight does the same whatever β
+        is."""
+        weight = self.settings.beta * SMOOTHNESS_UNIT * self.settings.total_variation
+        return weight * total_variation(255 * self._spanned(image))
+
+
+@dataclass(frozen=True)
+class Term:
+    """One style layer at one picture: λ[l] · J_style[l], the same as guided, and β times the
+    latter's derivative with respect to the activations A (positions, n_C), as a matrix to
+    multiply A by."""
+
+    cost: Tensor
+    goal: Tensor
+    pull: Tensor
+
+
+class Echo:
+    """The part of layers beyond the content layer, of one evaluation, for the next few.
+
+    To the optimiser it is a linear term of constant slope, renewed after `DEEP_EVERY` evaluations
+    or when J has halved.
+    """
+
+    def __init__(
+        self, gradient: Tensor, terms: Mapping[str, Term], guidance: Guidance | None, J: float
+    ) -> None:
+        self.gradient = gradient  # with respect to the content layer's activations
+        self.terms = terms
+        self.guidance = guidance
+        self.J = J
+        self.left = DEEP_EVERY - 1
+
+    def serves(self, guidance: Guidance | None) -> bool:
+        """Whether it may be used once more; counts the uses."""
+        self.left -= 1
+        return self.left >= 0 and guidance == self.guidance
+
+
+def finite(values: Tensor, problem: str) -> Tensor:
+    """The same tensor. Raises `NumericalError` where one of its values is not a number."""
+    if not bool(values.isfinite().all()):
+        raise NumericalError(problem)
+    return values
+
+
+def _costs(
+    J: Tensor, goal: Tensor, content: Tensor, layers: dict[str, Tensor], smoothness: Tensor
+) -> Costs:
+    tensors = [J, goal, content, smoothness, *layers.values()]
+    J_, goal_, content_, smoothness_, *style = torch.stack(tensors).tolist()  # one wait
+    by_layer = dict(zip(layers, style, strict=True))
+    return Costs(J_, content_, sum(by_layer.values()), by_layer, smoothness_, goal_)
+
+
+def _add_product(gradient: Tensor | None, activation: Tensor, matrix: Tensor) -> Tensor:
+    """gradient + A · matrix, where A (positions, n_C) is what (1, n_C, H, W) channels_last is."""
+    A, matrix = _positions(activation), matrix.to(activation.dtype)
+    if gradient is None:
+        shape = activation.permute(0, 2, 3, 1).shape
+        return (A @ matrix).view(shape).permute(0, 3, 1, 2)
+    _positions(gradient).addmm_(A, matrix)
+    return gradient
+
+
+def _positions(activation: Tensor) -> Tensor:
+    """A view of (1, n_C, H, W) channels_last as a matrix (H · W, n_C)."""
+    return activation.permute(0, 2, 3, 1).view(-1, activation.shape[1])

@@ -1,0 +1,245 @@
+"""The run: from a content picture and a style picture to one picture, coarse to fine.
+
+`transfer_style` is a generator; pages, command lines and tests only iterate it. Knows nothing of
+who watches, and prints nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from nst.engine import devices
+from nst.engine.minimization import Point, RunState, minimize
+from nst.engine.objective import Objective
+from nst.engine.optimizers import (
+    FIRST_STEP,
+    GENTLE_STEP,
+    SMALLEST_STEP,
+    Optimizer,
+    long_history,
+    make_optimizer,
+)
+from nst.engine.progress import FINISH, FINISH_IN_FLOAT32, Progress
+from nst.engine.schedule import Moment, plan_scales, style_side
+from nst.engine.starting_picture import (
+    _change_since_start,
+    _keeps_detail,
+    _without_color_noise,
+    enlarge,
+    starting_picture,
+)
+from nst.images.color import dial_colors
+from nst.images.tensors import fit, to_image, to_tensor
+from nst.provenance import Provenance, provenance_of
+from nst.settings import DEFAULTS, MOST_STYLES, TransferSettings
+from nst.vgg.network import VGG
+
+Engine = Callable[..., Iterator["TransferStep"]]  # with the signature of `transfer_style`
+
+
+@dataclass(frozen=True)
+class TransferStep:
+    """One reported moment of a run. All costs are those of `image`, the picture with the lowest J
+    so far at its size.
+
+    J = α · content + β · style + smoothness, in the units of Gatys' published weights; `layers`
+    holds λ[l] · J_style[l]. The last step's costs are worked out afresh in float32; before, they
+    are a by-product of the gradient, in the network's precision, and those of layers deeper than
+    the content layer may be some iterations old: a few percent off. Costs at different picture
+    sizes are near but not equal. Seconds count from the start of `transfer_style`, once the network
+    is loaded.
+    """
+
+    iteration: int  # 0 is the picture that the run starts from
+    total: int
+    width: int  # of the current scale, in pixels
+    height: int
+    J: float
+    content: float
+    style: float
+    layers: dict[str, float]
+    elapsed: float
+    remaining: float  # estimated seconds until the end
+    pixels: Tensor = field(repr=False, compare=False)  # (1, 3, H, W) RGB in [0, 1]
+    smoothness: float = 0.0
+    provenance: Provenance | None = field(default=None, repr=False, compare=False)  # what painted
+    state: RunState | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def moment(self) -> Moment:
+        """Where a run can go on from, as if it had never stopped."""
+        return Moment(self.image, self.iteration, self.state)
+
+    @property
+    def image(self) -> Image.Image:
+        """The picture as it was painted, 8-bit RGB; converted when asked for. `dial_colors` makes
+        of it what `settings.colors` asks for."""
+        return to_image(self.pixels)
+
+    @property
+    def has_picture(self) -> bool:
+        """Whether the pixels are there, and not only the figures."""
+        return self.pixels.numel() > 0
+
+    def without_pixels(self) -> TransferStep:
+        """The figures alone, for keeping many steps in little memory."""
+        return replace(self, pixels=self.pixels.new_empty(0), state=None)
+
+
+def transfer_style(
+    content: Image.Image,
+    styles: Image.Image | Sequence[Image.Image],
+    settings: TransferSettings = DEFAULTS,
+    *,
+    begin: Moment | None = None,
+    device: str = "auto",
+    network: VGG | None = None,
+) -> Iterator[TransferStep]:
+    """Optimise the pixels of a picture with the scene of `content` in the manner of `styles`.
+
+    Yields a `TransferStep` for the starting picture and after each of `settings.iterations`
+    iterations; the last one has the finished picture. Closing the generator ends the run at once.
+    With several styles their Gram matrices are averaged. `device` is auto, cpu, cuda or mps;
+    `network` replaces VGG-19 (the tests pass a tiny one).
+
+    With `begin` the run goes on from that picture: the first step is the picture itself under the
+    present settings, which may be other ones than before, and the count of iterations goes on. So
+    an edit in the middle of a run, more iterations and a larger size are one and the same. A
+    `begin` with a state, as `step.moment` has it, goes on where the optimiser stood, as long as the
+    pictures are the very same objects and the size has not changed; where weights were changed, it
+    keeps the curvature that still holds.
+
+    Raises:
+        ValueError: for an unknown device, no style or more than `MOST_STYLES`.
+        WeightsError: when the network's parameters cannot be had.
+        NumericalError: when a target or the cost of the starting picture is not a finite number.
+        MemoryError, torch.OutOfMemoryError, RuntimeError: when memory runs out, as torch says it.
+    """
+    paintings = _as_list(styles)
+    if not paintings:
+        raise ValueError("at least one style picture is needed")
+    if len(paintings) > MOST_STYLES:
+        raise ValueError(f"at most {MOST_STYLES} style pictures can be used, not {len(paintings)}")
+    originals = (content, *paintings)
+    content, paintings, begin = _without_color_noise(content, paintings, begin)
+    network = network or devices.load_network(settings, device)
+    if begin and begin.state and not begin.state.fits(originals, settings):
+        begin = replace(begin, state=None)
+    scales = plan_scales(settings, begin)
+    progress = Progress(
+        scales,
+        begin.iteration if begin else 0,
+        finish=FINISH if network.dtype == torch.float32 else FINISH_IN_FLOAT32,
+    )
+    provenance = provenance_of(network.device, network.dtype)
+    change: Tensor | None = None  # what was made so far of the picture that a run starts from
+    for scale in scales:
+        photo = to_tensor(fit(content, scale.size)).to(network.device)
+        side = style_side(scale, settings)
+        pictures = [to_tensor(fit(painting, side)).to(network.device) for painting in paintings]
+        if begin and change is None:
+            change = _change_since_start(begin.picture, content, pictures, settings)
+        fresh = starting_picture(photo, pictures, settings)
+        base = fresh if _keeps_detail(settings) else torch.zeros_like(fresh)
+        image = fresh if change is None else enlarge(change, onto=base)
+        objective = Objective(network, photo, pictures, settings)
+        shown: Point | None = None
+        progress.begin(scale)
+        for guidance, iterations in scale.phases:
+            objective.guidance = guidance
+            start, optimizer, backtracking = _set_out(
+                objective, image, begin, is_first=progress.is_fresh
+            )
+            if begin and begin.state and start is begin.state.point:
+                shown = begin.state.best
+            steps = minimize(objective, start, optimizer, iterations, backtracking=backtracking)
+            for done, iterate in enumerate(steps):
+                seen = filter(None, (shown, iterate.best, iterate.point))
+                best = shown = min(seen, key=_cost_or_infinity)
+                is_news = done > 0 or progress.is_fresh  # a phase begins where one ended
+                progress.count(scale, reported=is_news)
+                if progress.is_over:
+                    exact = Objective(network.in_float32, photo, pictures, settings)
+                    costs = exact.costs(best.image)
+                    best = replace(best, costs=costs) if math.isfinite(costs.J) else best
+                if is_news:
+                    reached = RunState(
+                        originals, settings, guidance, optimizer.copy(), iterate.point, shown
+                    )
+                    yield _report(progress, best, reached, provenance)
+                image = iterate.best.image
+        change = image - base
+
+
+def _set_out(
+    objective: Objective, image: Tensor, begin: Moment | None, *, is_first: bool
+) -> tuple[Tensor | Point, Optimizer, bool]:
+    """Return where a phase starts, its optimiser, and whether its first step needs backtracking.
+
+    Only the first phase of a run goes on from `begin`.
+    """
+    is_monotone = objective.settings.optimizer != "adam"  # Adam's steps often raise what they lower
+    goes_on = is_first and begin is not None
+    state = begin.state if begin and goes_on else None
+    if state and state.point.image.shape == image.shape:
+        optimizer = state.optimizer.copy(long_history(image))
+        start, is_changed = state.resume(objective, optimizer)
+        return start, optimizer, is_changed and is_monotone
+    # What an optimiser has learned holds for one objective only.
+    is_finish = objective.guidance is None and not is_first
+    first_step = GENTLE_STEP if is_finish or begin else FIRST_STEP
+    optimizer = make_optimizer(
+        objective.settings.optimizer, first_step=SMALLEST_STEP if goes_on else first_step
+    )
+    return image, optimizer, is_monotone and goes_on
+
+
+def _as_list(styles: Image.Image | Sequence[Image.Image]) -> list[Image.Image]:
+    return [styles] if isinstance(styles, Image.Image) else list(styles)
+
+
+def _cost_or_infinity(point: Point) -> float:
+    return point.costs.J if math.isfinite(point.costs.J) else math.inf
+
+
+def stylize(
+    content: Image.Image,
+    styles: Image.Image | Sequence[Image.Image],
+    settings: TransferSettings = DEFAULTS,
+    *,
+    device: str = "auto",
+) -> Image.Image:
+    """Run `transfer_style` to its end and return the finished RGB picture, its colours dialled.
+
+    Raises what `transfer_style` does.
+    """
+    for step in transfer_style(content, styles, settings, device=device):
+        last = step  # only one step's pixels are kept at a time
+    return dial_colors(last.image, content, _as_list(styles), settings.colors)
+
+
+def _report(
+    progress: Progress, best: Point, state: RunState, provenance: Provenance
+) -> TransferStep:
+    return TransferStep(
+        iteration=progress.iteration,
+        total=progress.total,
+        width=best.image.shape[-1],
+        height=best.image.shape[-2],
+        J=best.costs.J,
+        content=best.costs.content,
+        style=best.costs.style,
+        layers=best.costs.layers,
+        smoothness=best.costs.smoothness,
+        elapsed=progress.elapsed,
+        remaining=progress.remaining,
+        pixels=best.image,
+        provenance=provenance,
+        state=state,
+    )

@@ -1,0 +1,43 @@
+"""The cache folder, and files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+
+def cache_folder() -> Path:
+    """Return `nst` in the user's cache folder (`XDG_CACHE_HOME`, or `~/.cache`); it need not exist.
+
+    As the XDG Base Directory Specification has it, a `XDG_CACHE_HOME` that is empty or no absolute
+    path is ignored. `~` is the shell's to expand, so `~/cache` is no absolute path.
+    """
+    chosen = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(chosen) if os.path.isabs(chosen) else Path.home() / ".cache") / "nst"
+
+
+@contextlib.contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary file in the same folder, which takes its place at `path` when the block has
+    ended well, and is deleted when it has not.
+
+    A link at `path` stays, and the file that it names is replaced. An existing file's mode stays.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".nst-{secrets.token_hex(4)}")  # short: names have a limit
+    try:
+        yield temporary
+        with contextlib.suppress(FileNotFoundError):
+            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,151 @@
+"""Colour: give one picture the colours of another, all of them or a share.
+
+Knows only pixels: (1, 3, H, W) float32 RGB tensors in [0, 1], and pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from PIL import Image, ImageChops, ImageStat
+from torch import Tensor
+
+from nst.images.tensors import fit, fitted_size, to_image, to_tensor
+
+LUMA = (0.299, 0.587, 0.114)  # of R, G and B; ITU-R BT.601
+STATISTICS_SIDE = 512  # pixels; a larger painting has the same mean and covariance
+COLOR_NOISE = 3  # levels between the channels of a pixel that is grey all the same
+NOISE_FLOOR = 1.5 / 255  # standard deviation; a colour direction below it is noise
+MOST_GAIN = 7.0  # of a colour direction; ordinary photos seldom need more
+
+
+def dial_colors(
+    painted: Image.Image, photo: Image.Image, paintings: Sequence[Image.Image], amount: float
+) -> Image.Image:
+    """A finished picture with its colours moved by `amount`, at once: −1 is the photo's own colours
+    (the luminance alone is painted, as in Gatys et al. 2016, "Preserving color", section 2),
+    0 leaves it as it is, 1 is the mean and covariance of the paintings' colours."""
+    if amount == 0:
+        return painted
+    photo, *paintings = map(without_color_noise, [photo, *paintings])
+    image = to_tensor(painted)
+    if amount < 0:
+        target = with_luminance(to_tensor(photo.resize(painted.size)), image)
+    else:
+        small = [to_tensor(fit(painting, STATISTICS_SIDE)) for painting in paintings]
+        target = match_colors(image, all_colors(small))
+    return to_image(image.lerp(target, abs(amount)))
+
+
+def has_color(picture: Image.Image) -> bool:
+    """Return whether a picture shows colour, and not only colour noise.
+
+    A picture is grey where the channels of a pixel differ by `COLOR_NOISE` levels on average, and
+    nowhere by more once noise is averaged away over 4 x 4 pixels: a black-and-white print as
+    cameras and JPEG files have it, and no picture with one small coloured thing in it.
+    """
+    picture = picture if picture.mode == "RGB" else picture.convert("RGB")
+    sample = picture.resize(
+        fitted_size(picture.size, min(max(picture.size), STATISTICS_SIDE)), Image.Resampling.NEAREST
+    )
+    if ImageStat.Stat(_spread(sample)).mean[0] > 2 * COLOR_NOISE:
+        return True  # at a glance: large photos would take a tenth of a second
+    fine = picture.reduce(max(1, max(picture.size) // STATISTICS_SIDE))
+    mean = ImageStat.Stat(_spread(fine)).mean[0]
+    most = ImageStat.Stat(_spread(fine.reduce(4))).extrema[0][1]
+    return mean > COLOR_NOISE or most > COLOR_NOISE
+
+
+def to_grey(picture: Image.Image) -> Image.Image:
+    """Return an RGB picture whose three channels are the luminance; a grey one stays as it is."""
+    return picture.convert("RGB").convert("L").convert("RGB")
+
+
+def without_color_noise(picture: Image.Image) -> Image.Image:
+    """Return the picture itself, or pure grey where it only has colour noise."""
+    return picture if has_color(picture) else to_grey(picture)
+
+
+def _spread(picture: Image.Image) -> Image.Image:
+    """Return the difference between the largest and the smallest channel of each pixel."""
+    red, green, blue = picture.split()
+    largest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    smallest = ImageChops.darker(ImageChops.darker(red, green), blue)
+    return ImageChops.subtract(largest, smallest)
+
+
+def is_grey(image: Tensor) -> bool:
+    """Return whether the three channels of (1, 3, H, W) are equal."""
+    return bool((image[:, :1] == image[:, 1:]).all())
+
+
+def with_luminance(photo: Tensor, image: Tensor) -> Tensor:
+    """The colours of `photo` at the brightness of `image`: YIQ's Y replaced."""
+    weights = photo.new_tensor(LUMA).view(1, 3, 1, 1)
+    brighter = ((image - photo) * weights).sum(1, keepdim=True)
+    return (photo + brighter).clamp(0, 1)
+
+
+def all_colors(pictures: Sequence[Tensor]) -> Tensor:
+    """The pixels of several pictures as one, (1, 3, 1, pixels)."""
+    return torch.cat([picture.flatten(2) for picture in pictures], dim=2).unsqueeze(2)
+
+
+def match_colors(image: Tensor, reference: Tensor) -> Tensor:
+    """`image` with the mean and the full RGB covariance of `reference`, kept inside [0, 1].
+
+    The optimal transport between two Gaussians (Monge's linear map): with covariances A and B,
+    T = A^−½ (A^½ B A^½)^½ A^−½, the smallest change of colours that does it. A departure: no
+    direction of `image`'s colours is amplified without limit, see `_limited`.
+    """
+    mean, covariance = _color_statistics(image)
+    target_mean, target_covariance = _color_statistics(reference)
+    root = _matrix_power(covariance, 0.5)
+    inverse_root = _matrix_power(covariance, -0.5)
+    transport = inverse_root @ _matrix_power(root @ target_covariance @ root, 0.5) @ inverse_root
+    pixels = _pixels(image)
+    moved = _limited(transport, covariance) @ (pixels - mean) + target_mean
+    return moved.view_as(image[0]).clamp(0, 1).unsqueeze(0).to(image)
+
+
+def _limited(transport: Tensor, covariance: Tensor) -> Tensor:
+    """Limit how much `transport` amplifies any direction of the colours with this covariance.
+
+    A nearly grey photo would get its colour noise and the blocks of its JPEG file blown up to the
+    full colours of the painting. So the two weaker principal directions are dropped below
+    `NOISE_FLOOR` and gradually let in up to twice that, and no gain is above `MOST_GAIN`. The
+    strongest direction, mostly the luminance, keeps the colour that it gets. Where nothing is above
+    these limits, the transport is returned as it is.
+    """
+    variances, directions = torch.linalg.eigh(covariance)  # ascending; (3,), columns of (3, 3)
+    shares = (variances[:2].clamp_min(0).sqrt() / NOISE_FLOOR - 1).clamp(0, 1)
+    weak, strong = transport @ directions[:, :2], transport @ directions[:, 2:]
+    left, gains, right = torch.linalg.svd(weak, full_matrices=False)
+    excess = strong.norm() / MOST_GAIN
+    if bool((shares == 1).all() and gains.max() <= MOST_GAIN and excess <= 1):
+        return transport
+    weak = (left * gains.clamp_max(MOST_GAIN)) @ right * shares
+    limited: Tensor = torch.cat([weak, strong / excess.clamp_min(1)], dim=1) @ directions.mT
+    return limited
+
+
+def _color_statistics(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (3, 1) and covariance (3, 3) of the colours, in float64."""
+    pixels = _pixels(image)
+    mean = pixels.mean(1, keepdim=True)
+    centred = pixels - mean
+    ridge = 1e-6 * torch.eye(3, dtype=torch.float64)  # grey photos are flat
+    return mean, centred @ centred.T / pixels.shape[1] + ridge
+
+
+def _pixels(image: Tensor) -> Tensor:
+    """(3, H*W) in float64, on the CPU: not every device has float64."""
+    return image[0].cpu().double().flatten(1)
+
+
+def _matrix_power(matrix: Tensor, power: float) -> Tensor:
+    values, vectors = torch.linalg.eigh(matrix)
+    powers: Tensor = values.clamp_min(1e-12).pow(power)
+    result: Tensor = (vectors * powers) @ vectors.mT
+    return result

@@ -1,0 +1,394 @@
+"""The recipe: how a picture was painted, as JSON inside its PNG, and how to paint it again.
+
+Knows settings, hashes and JSON; nothing of jobs or pages. The text chunk `nst-recipe` holds one
+object:
+
+    version     2; in 1 the smoothness had another unit (see `TransferSettings.from_json`)
+    content     {"sha256": of `hash_of`, "width": px, "height": px}
+    styles      the same of every painting that was used
+    passages    [{"iteration": where it begins, "settings": {name: value}, "styles": [index, …],
+                "continues": whether with what the optimiser had learned,
+                "painted_by": index}, …]
+    iterations  done in all
+    colors      the colour dial, −1 … 1
+    provenance  [{"device": "cpu", "cuda" or "mps", "processor": "AVX512" or a GPU's name,
+                "precision": "float32" or "bfloat16", "threads": on a CPU,
+                "software": {"nst": "0.2.0", "torch": "2.14.1"}}, …], one for each way in which
+                passages were painted
+
+Each passage goes on from the 8-bit picture of the one before, or, where it continues, from where
+the optimiser stood. No names, paths or dates.
+
+Version 1 is read as well: it has `device` and `software` in place of `provenance`, those of the
+process that wrote the recipe, and no passage of it continues.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from nst.errors import RecipeError, SettingsError
+from nst.images.writing import hash_of, png_bytes
+from nst.provenance import Provenance
+from nst.settings import MOST_STYLES as MOST_STYLES
+from nst.settings import TransferSettings
+
+KEYWORD = "nst-recipe"
+VERSION = 2
+MOST_PASSAGES = 1000
+MOST_ITERATIONS = 1_000_000
+MOST_THREADS = 100_000
+MAX_BYTES = 50_000_000  # of a PNG that is read for its recipe
+MAX_TEXT = 2_000_000  # characters
+MOST_CHUNKS = 10_000  # before the pixels
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+NOT_A_PNG = "This is not a PNG that can be read."
+WORD = re.compile(r"[\w.+-]{1,40}", re.ASCII)  # a name or a version
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A stretch of a run under one choice of settings and paintings."""
+
+    iteration: int  # where it begins
+    settings: TransferSettings
+    styles: tuple[int, ...] = (0,)  # which of the paintings
+    continues: bool = False  # with what the optimiser had learned, not from the picture alone
+    painted_by: int = 0  # which of the recipe's provenances
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """A picture that went in, without the picture."""
+
+    sha256: str
+    width: int
+    height: int
+
+    @staticmethod
+    def of(image: Image.Image) -> Ingredient:
+        return Ingredient(hash_of(image), image.width, image.height)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a picture depends on. Raises `RecipeError` for what cannot have been."""
+
+    content: Ingredient
+    styles: tuple[Ingredient, ...]
+    passages: tuple[Passage, ...]
+    iterations: int
+    colors: float
+    provenance: tuple[Provenance, ...] = ()  # none before anything is painted
+
+    def __post_init__(self) -> None:
+        begins = [passage.iteration for passage in self.passages]
+        used = {index for passage in self.passages for index in passage.styles}
+        if not begins or begins[0] != 0 or begins != sorted(begins):
+            raise RecipeError("The recipe's passages do not follow each other from iteration 0.")
+        if not self.iterations >= begins[-1]:
+            raise RecipeError("The recipe ends before its last passage begins.")
+        for passage, end in zip(self.passages, self.ends, strict=True):
+            if end > max(passage.iteration, passage.settings.iterations):
+                raise RecipeError("The recipe counts more iterations than its settings allow.")
+        if not all(passage.styles for passage in self.passages) or not used <= set(
+            range(len(self.styles))
+        ):
+            raise RecipeError("The recipe names a painting that it does not have.")
+        painters = {passage.painted_by for passage in self.passages}
+        if (self.provenance or self.iterations) and max(painters) >= len(self.provenance):
+            raise RecipeError("The recipe does not tell what painted each of its passages.")
+
+    @property
+    def ends(self) -> list[int]:
+        """The iteration that is the last of each passage, and where the next one begins."""
+        return [passage.iteration for passage in self.passages[1:]] + [self.iterations]
+
+    @property
+    def settings(self) -> TransferSettings:
+        """The last choice, as the controls showed it."""
+        return self.passages[-1].settings.replace(colors=self.colors)
+
+    @property
+    def painting(self) -> Ingredient:
+        """The (first) painting in force at the end."""
+        return self.styles[self.passages[-1].styles[0]]
+
+    def painted_until(self, passages: int, iterations: int) -> Recipe:
+        """Return the recipe of the picture that was reached after `iterations`, in the last of the
+        first `passages`."""
+        return replace(self, passages=self.passages[:passages], iterations=iterations)
+
+    def last_of(self, styles: Sequence[Image.Image]) -> list[Image.Image]:
+        """The paintings in force at the end, of those that `styles` lists in the recipe's order."""
+        return [styles[index] for index in self.passages[-1].styles]
+
+    def differences(self, present: Recipe) -> list[str]:
+        """Why following it may lead to another picture: what is not the same at present."""
+        differ = []
+        if self.content != present.content:
+            differ.append("the photo is not the recipe's")
+        if self.styles != present.styles:
+            differ.append("the paintings are not the recipe's")
+        used = {passage.painted_by for passage in self.passages}
+        subject = "the recipe" if len(used) == 1 else "a part of the recipe"
+        for here in present.provenance[:1]:
+            for index in sorted(used):
+                differ += self.provenance[index].differences(here, subject)
+        return list(dict.fromkeys(differ))
+
+    def painted_again(self, present: Recipe) -> Recipe:
+        """Return the recipe of the picture that following this one gave: with the pictures of
+        `present`, and all of it painted by what that names."""
+        return replace(
+            self,
+            content=present.content,
+            styles=present.styles,
+            passages=tuple(replace(passage, painted_by=0) for passage in self.passages),
+            provenance=present.provenance,
+        )
+
+    def to_text(self) -> str:
+        """The chunk's text, ASCII."""
+        return json.dumps(
+            {
+                "version": VERSION,
+                "content": vars(self.content),
+                "styles": [vars(style) for style in self.styles],
+                "passages": [
+                    {
+                        "iteration": passage.iteration,
+                        "settings": passage.settings.to_json(),
+                        "styles": list(passage.styles),
+                        "continues": passage.continues,
+                        "painted_by": passage.painted_by,
+                    }
+                    for passage in self.passages
+                ],
+                "iterations": self.iterations,
+                "colors": self.colors,
+                "provenance": [
+                    {**vars(each), "software": dict(each.software)} for each in self.provenance
+                ],
+            },
+            separators=(",", ":"),
+        )
+
+
+def signed_png(picture: Image.Image, recipe: Recipe) -> bytes:
+    """The picture as it is delivered: a PNG with its recipe, and nothing else, in its text."""
+    return png_bytes(picture, {KEYWORD: recipe.to_text()})
+
+
+def read_recipe(source: str | os.PathLike[str] | bytes) -> Recipe:
+    """The recipe in a PNG, a file or bytes. Raises `RecipeError` when there is none to be used."""
+    text = _text_chunk(source)
+    if text is None:
+        raise RecipeError("This picture carries no recipe; it was not made here, or was re-saved.")
+    return parse_recipe(text)
+
+
+def parse_recipe(text: str) -> Recipe:
+    """A `Recipe` from its text. Raises `RecipeError`, and nothing else."""
+    if len(text) > MAX_TEXT:
+        raise RecipeError("The recipe in this picture is too long.")
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        raise RecipeError("The recipe in this picture is damaged.") from None
+    if isinstance(data, dict) and _is_number(data.get("version")) and data["version"] > VERSION:
+        raise RecipeError("The recipe in this picture was written by a newer version.")
+    try:
+        return _recipe(data)
+    except SettingsError as error:
+        raise RecipeError(f"The recipe in this picture cannot be used: {_short(error)}.") from None
+    except (KeyError, TypeError, AttributeError, IndexError, RecursionError):
+        raise RecipeError("The recipe in this picture is not one that is known here.") from None
+
+
+def new_recipe(
+    content: Image.Image,
+    styles: Sequence[Image.Image],
+    settings: TransferSettings,
+    provenance: Provenance | str,
+) -> Recipe:
+    """The recipe of a run in one go, to its end. The name of a device stands for a provenance of
+    which nothing else is known."""
+    known = Provenance(provenance) if isinstance(provenance, str) else provenance
+    return Recipe(
+        content=Ingredient.of(content),
+        styles=tuple(map(Ingredient.of, styles)),
+        passages=(Passage(0, settings, tuple(range(len(styles)))),),
+        iterations=settings.iterations,
+        colors=settings.colors,
+        provenance=(known,),
+    )
+
+
+def _text_chunk(source: str | os.PathLike[str] | bytes) -> str | None:
+    """The text under `KEYWORD`; None where a PNG has none. No decoder ever sees the file."""
+    data = source if isinstance(source, bytes) else _read(Path(source))
+    found = [
+        text
+        for kind, body in _chunks_before_pixels(data)
+        if kind in (b"tEXt", b"zTXt", b"iTXt") and (text := _text(kind, body)) is not None
+    ]
+    if len(found) > 1:
+        raise RecipeError(NOT_A_PNG)
+    return found[0] if found else None
+
+
+def _chunks_before_pixels(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The kinds and contents of a PNG's chunks up to its pixels. Raises `RecipeError` for what is
+    damaged so far, and for more than `MOST_CHUNKS`."""
+    at = len(SIGNATURE)
+    if not data.startswith(SIGNATURE) or data[at + 4 : at + 8] != b"IHDR":
+        raise RecipeError(NOT_A_PNG)
+    for _ in range(MOST_CHUNKS):
+        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if kind in (b"IDAT", b"IEND"):
+            return
+        end = at + 8 + length
+        if end + 4 > len(data):
+            raise RecipeError(NOT_A_PNG)
+        body = data[at + 8 : end]
+        if zlib.crc32(kind + body) != int.from_bytes(data[end : end + 4], "big"):
+            raise RecipeError(NOT_A_PNG)
+        yield kind, body
+        at = end + 4
+    raise RecipeError(NOT_A_PNG)
+
+
+def _text(kind: bytes, body: bytes) -> str | None:
+    """The text of such a chunk as other software may have written it anew; None for another
+    keyword."""
+    keyword, _, value = body.partition(b"\0")
+    if keyword != KEYWORD.encode():
+        return None
+    if kind == b"tEXt":
+        return value.decode("latin-1")
+    if kind == b"zTXt":
+        if value[:1] != b"\0":  # the only method there is
+            raise RecipeError(NOT_A_PNG)
+        return (_inflated(value[1:]) or b"").decode("latin-1")
+    text = value[2:].split(b"\0", 2)[-1]  # after a language and the keyword in it
+    utf_8 = _inflated(text) if value[:1] == b"\1" else text
+    return None if utf_8 is None else utf_8.decode("utf-8", "replace")
+
+
+def _inflated(data: bytes) -> bytes | None:
+    """At most `MAX_TEXT` bytes; None for what is damaged. Raises `RecipeError` for more."""
+    inflater = zlib.decompressobj()
+    try:
+        text = inflater.decompress(data, MAX_TEXT + 1)
+    except zlib.error:
+        return None
+    if len(text) > MAX_TEXT:
+        raise RecipeError(NOT_A_PNG)
+    return text
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise RecipeError(f"The file cannot be read: {error.strerror or error}.") from None
+    if len(data) > MAX_BYTES:
+        raise RecipeError(f"The file is larger than {MAX_BYTES // 1_000_000} MB.")
+    return data
+
+
+def _recipe(data: Any) -> Recipe:
+    version = _whole(data["version"], VERSION)
+    if version < 1:
+        raise KeyError("version")
+    painters = _list(data["provenance"], MOST_PASSAGES) if version > 1 else [data]
+    return Recipe(
+        content=_ingredient(data["content"]),
+        styles=tuple(_ingredient(style) for style in _list(data["styles"], MOST_STYLES)),
+        passages=tuple(_passage(each, version) for each in _list(data["passages"], MOST_PASSAGES)),
+        iterations=_whole(data["iterations"], MOST_ITERATIONS),
+        colors=TransferSettings.from_json({"colors": data["colors"]}).colors,
+        provenance=tuple(map(_provenance, painters)),
+    )
+
+
+def _passage(data: Any, version: int) -> Passage:
+    return Passage(
+        iteration=_whole(data["iteration"], MOST_ITERATIONS),
+        settings=TransferSettings.from_json(data["settings"], version=version),
+        styles=tuple(_whole(index, MOST_STYLES) for index in _list(data["styles"], MOST_STYLES)),
+        continues=_flag(data.get("continues", False)),
+        painted_by=_whole(data.get("painted_by", 0), MOST_PASSAGES),
+    )
+
+
+def _provenance(data: Any) -> Provenance:
+    """From its own object, or from that of a whole recipe of version 1."""
+    software = data["software"].items()
+    return Provenance(
+        device=_word(data["device"]),
+        processor=_word_or_nothing(data.get("processor", "")),
+        precision=_word_or_nothing(data.get("precision", "")),
+        threads=_whole(data.get("threads", 0), MOST_THREADS),
+        software={_word(name): _word(version) for name, version in software},
+    )
+
+
+def _ingredient(data: Any) -> Ingredient:
+    sha256 = data["sha256"]
+    if (
+        not isinstance(sha256, str)
+        or len(sha256) != 64
+        or not set(sha256) <= set("0123456789abcdef")
+    ):
+        raise TypeError("sha256")
+    return Ingredient(sha256, _whole(data["width"], 10**6), _whole(data["height"], 10**6))
+
+
+def _list(value: Any, most: int) -> list[Any]:
+    if not isinstance(value, list) or len(value) > most:
+        raise TypeError("a list")
+    return value
+
+
+def _whole(value: Any, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        raise TypeError("a whole number")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("true or false")
+    return value
+
+
+def _word(value: Any) -> str:
+    if not isinstance(value, str) or not WORD.fullmatch(value):
+        raise TypeError("a word")
+    return value
+
+
+def _word_or_nothing(value: Any) -> str:
+    return "" if value == "" else _word(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _short(error: Exception) -> str:
+    """A sentence about somebody else's data, of a length that fits on a page, and no markup."""
+    text = " ".join(str(error).split()).translate(str.maketrans("<>", "‹›"))
+    return text if len(text) <= 160 else text[:160] + "…"

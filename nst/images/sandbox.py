@@ -1,0 +1,318 @@
+"""Pictures from strangers are opened in a process of their own, which may crash, swell or hang.
+
+One worker, a fresh interpreter without torch, waits for the next picture; whatever ends it costs
+that one upload, and the next one gets a new worker. It has no secrets (hardly any environment), and
+where the system has such limits at most `MEMORY` bytes, `CPU_SECONDS` a picture, `OPEN_FILES` and
+none that it may write. On any system it has `SECONDS`.
+
+Knows processes, pipes and limits; nothing of pictures but that they are rows of RGB. A request is a
+length and bytes, an answer one of
+
+    b"P" width height several    and width × height × 3 bytes, row by row
+    b"R" length                  and so many bytes of UTF-8: the sentence of an `ImageError`
+
+and neither is ever pickled or trusted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol
+
+from nst.errors import ImageError
+from nst.fair_lock import FairLock
+
+log = logging.getLogger("nst.decoder")
+
+CPU_SECONDS = 4.0  # of computing for one picture
+SECONDS = 20.0  # for one picture, however busy the machine is
+START_SECONDS = 30.0  # until the worker waits
+PATIENCE = 60.0  # seconds in line for the worker
+MEMORY = 1_150_000_000  # bytes of address space; 90 MB of the libraries are never in memory
+OPEN_FILES = 64
+REMEMBERED = 512  # refused files
+REMEMBERED_FOR = 120.0  # seconds; the machine may have been busy
+LONGEST_SENTENCE = 300  # bytes
+KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")  # what an interpreter may need to start
+
+LENGTH = struct.Struct(">Q")
+PICTURE = struct.Struct(">II?")
+READY = b"W"
+
+DEFEATED = "This picture needs more time or memory than there is for one; it may be damaged."
+BUSY = "Too many pictures are being opened at this moment; please try again."
+UNAVAILABLE = "Pictures cannot be opened here at this moment."
+
+client: ContextVar[str] = ContextVar("client", default="")
+"""On whose behalf pictures are opened: clients take turns. "" is whoever cannot be told apart."""
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """(height, width, 3) uint8 sRGB, row by row."""
+
+    width: int
+    height: int
+    several: bool  # whether there were more pictures in the file
+    rgb: bytearray
+
+
+class Decoded(Protocol):
+    """What a worker's function makes of the bytes."""
+
+    @property
+    def size(self) -> tuple[int, int]: ...
+    @property
+    def several(self) -> bool: ...
+    def rows(self) -> Iterable[bytes]: ...
+
+
+class Decoder:
+    """One worker that runs `code`, which must call `serve`; it is started when it is first needed.
+    Any number of threads may call `open`, which serves one after another."""
+
+    def __init__(self, code: str, *, most_pixels: int, seconds: float = SECONDS) -> None:
+        self.code = code
+        self.most_pixels = most_pixels
+        self.seconds = seconds
+        self._begin()
+
+    def _begin(self) -> None:
+        self.worker: subprocess.Popen[bytes] | None = None
+        self._turn = FairLock()
+        self._refused: OrderedDict[bytes, tuple[str, float]] = (
+            OrderedDict()
+        )  # sentences, until when
+        self._owner = os.getpid()
+
+    @property
+    def waiting(self) -> int:
+        """The number of threads that wait for the worker."""
+        return self._turn.waiting
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Alone with the worker, to read a file only when it can be opened: those who wait should
+        hold nothing. Clients take turns. Raises `ImageError` after a long wait, and at once where
+        the client waits for many pictures already."""
+        if self._owner != os.getpid():  # after a fork: the worker is the parent's, and its turn
+            self._begin()
+        if not self._turn.acquire(client.get(), timeout=PATIENCE):
+            raise ImageError(BUSY)
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    def open(self, data: bytes) -> Pixels:
+        """The picture in `data`. Raises `ImageError` with the worker's sentence, or where the
+        worker was lost over it; for a while again without asking the worker, unless it was lost
+        over it only once."""
+        with self.turn():
+            digest = hashlib.sha256(data).digest()
+            self._check_refused(digest)
+            worker = self._waiting()
+            try:
+                return self._ask(worker, data)
+            except ImageError as error:
+                # The worker may have been lost over it by chance: that counts the second time.
+                is_sure = str(error) != DEFEATED or digest in self._refused
+                sentence = str(error) if is_sure else ""
+                self._refused.pop(digest, None)
+                self._refused[digest] = sentence, time.monotonic() + REMEMBERED_FOR
+                raise
+
+    def _check_refused(self, digest: bytes) -> None:
+        """Raise `ImageError` for a file that was refused lately."""
+        now = time.monotonic()
+        while self._refused:
+            oldest, (_, until) = next(iter(self._refused.items()))
+            if until > now and len(self._refused) <= REMEMBERED:
+                break
+            del self._refused[oldest]
+        sentence, _ = self._refused.get(digest, ("", 0.0))
+        if sentence:
+            raise ImageError(sentence)
+
+    def close(self) -> None:
+        """End the worker; a picture that is being opened is refused."""
+        worker, self.worker = self.worker, None
+        if worker is not None and self._owner == os.getpid():
+            worker.kill()
+            worker.wait()
+            for pipe in (worker.stdin, worker.stdout):
+                with contextlib.suppress(OSError):  # what could not be written
+                    pipe.close()  # type: ignore[union-attr]
+
+    def _waiting(self) -> subprocess.Popen[bytes]:
+        if self.worker is not None and self.worker.poll() is not None:
+            self.close()
+        if self.worker is None:
+            try:
+                self.worker = _start(self.code)
+                with _ended_after(START_SECONDS, self.worker):
+                    if _exactly(self.worker.stdout, 1) != READY:
+                        raise OSError("a worker that does not begin as one")
+            except (OSError, EOFError) as error:
+                self.close()
+                log.warning("no worker that opens pictures: %s", error)
+                raise ImageError(UNAVAILABLE) from None
+            except BaseException:
+                self.close()
+                raise
+        return self.worker
+
+    def _ask(self, worker: subprocess.Popen[bytes], data: bytes) -> Pixels:
+        try:
+            with _ended_after(self.seconds, worker):
+                assert worker.stdin is not None
+                worker.stdin.write(LENGTH.pack(len(data)))
+                worker.stdin.write(data)
+                worker.stdin.flush()
+                return self._answer(worker.stdout)
+        except ImageError:
+            raise
+        except (OSError, EOFError, ValueError) as error:
+            self.close()
+            log.warning("the worker that opens pictures was lost: %s", str(error) or "it ended")
+            raise ImageError(DEFEATED) from None
+        except BaseException:  # half an answer may still be in the pipe
+            self.close()
+            raise
+
+    def _answer(self, pipe: IO[bytes] | None) -> Pixels:
+        """Raises `ValueError` for what no sound worker says."""
+        kind = _exactly(pipe, 1)
+        if kind == b"P":
+            width, height, several = PICTURE.unpack(_exactly(pipe, PICTURE.size))
+            if not 0 < width * height <= self.most_pixels:
+                raise ValueError(f"it claims {width}×{height} pixels")
+            return Pixels(width, height, several, _exactly(pipe, width * height * 3))
+        (length,) = LENGTH.unpack(_exactly(pipe, LENGTH.size))
+        if kind != b"R" or length > LONGEST_SENTENCE:
+            raise ValueError("it speaks in tongues")
+        sentence = _exactly(pipe, length).decode()
+        if not sentence.isprintable() or set(sentence) & set("<>/\\"):
+            raise ValueError("its sentence is not plain")
+        raise ImageError(sentence)
+
+
+def serve(decode: Callable[[bytes], Decoded]) -> None:
+    """The worker's whole life: answer what comes on stdin until it ends. Whatever `decode` raises
+    but `ImageError` ends it."""
+    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is no answer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the parent's
+    _limit()
+    answers.write(READY)
+    answers.flush()
+    while header := requests.read(LENGTH.size):
+        (length,) = LENGTH.unpack(header)
+        data = requests.read(length)
+        _allow(CPU_SECONDS)
+        try:
+            _send(answers, decode(data))
+        except ImageError as error:
+            sentence = str(error).encode()[:LONGEST_SENTENCE]
+            answers.write(b"R" + LENGTH.pack(len(sentence)) + sentence)
+        answers.flush()
+        _allow(0)
+
+
+def _send(answers: IO[bytes], picture: Decoded) -> None:
+    answers.write(b"P" + PICTURE.pack(*picture.size, picture.several))
+    for rows in picture.rows():
+        answers.write(rows)
+
+
+def _limit() -> None:
+    """This process's limits, where the system has them."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    limits = {
+        "RLIMIT_AS": MEMORY,
+        "RLIMIT_NOFILE": OPEN_FILES,
+        "RLIMIT_FSIZE": 0,
+        "RLIMIT_CORE": 0,
+    }
+    for name, limit in limits.items():
+        with contextlib.suppress(AttributeError, ValueError, OSError):
+            resource.setrlimit(getattr(resource, name), (limit, limit))
+
+
+def _allow(seconds: float) -> None:
+    """End this process when it has computed for so long from now, where the system can; 0 takes
+    that back."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+def _start(code: str) -> subprocess.Popen[bytes]:
+    """A fresh interpreter in this package's folder, that finds the same modules."""
+    paths = os.pathsep.join(os.path.abspath(path) for path in sys.path if path)
+    kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=Path(__file__).parents[2],
+        env={
+            **kept,
+            "PYTHONPATH": paths,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "OPENBLAS_NUM_THREADS": "1",  # each would take address space
+            "OMP_NUM_THREADS": "1",
+            "MALLOC_ARENA_MAX": "1",
+            "MALLOC_MMAP_THRESHOLD_": "1000000",  # what is freed goes back at once
+        },
+    )
+
+
+@contextlib.contextmanager
+def _ended_after(seconds: float, worker: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Kill the worker if the block takes longer, and raise `TimeoutError`."""
+    is_late = threading.Event()
+
+    def end() -> None:
+        is_late.set()
+        worker.kill()
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        if is_late.is_set():
+            raise TimeoutError(f"it took more than {seconds:g} s")
+
+
+def _exactly(pipe: IO[bytes] | None, count: int) -> bytearray:
+    """So many bytes. Raises `EOFError` where they end before."""
+    data = bytearray(count)
+    view, done = memoryview(data), 0
+    while done < count:
+        read = pipe.readinto(view[done:])  # type: ignore[union-attr]
+        if not read:
+            raise EOFError
+        done += read
+    return data

@@ -1,0 +1,45 @@
+"""Convert between RGB pictures and tensors, and scale pictures to a longest side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """(1, 3, H, W) float32 in [0, 1] from an RGB picture."""
+    import torch
+
+    pixels = torch.from_numpy(np.array(image.convert("RGB"), dtype=np.float32))  # (H, W, 3)
+    return pixels.permute(2, 0, 1).unsqueeze(0).div(255)
+
+
+def to_image(tensor: Tensor) -> Image.Image:
+    """An 8-bit RGB picture from (1, 3, H, W) in [0, 1], rounded to the nearest value."""
+    import torch
+
+    pixels = tensor.detach()[0].clamp(0, 1).mul(255).round().to(torch.uint8)
+    return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())
+
+
+def fit(image: Image.Image, longest_side: int) -> Image.Image:
+    """The picture scaled to a longest side in pixels; its aspect ratio is kept, always."""
+    size = fitted_size(image.size, longest_side)
+    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
+
+
+def shrink(image: Image.Image, longest_side: int) -> Image.Image:
+    """Scale the picture down to a longest side in pixels; a smaller one is never enlarged."""
+    return fit(image, min(longest_side, max(image.size)))
+
+
+def fitted_size(size: tuple[int, int], longest_side: int) -> tuple[int, int]:
+    """The width and height in pixels of such a picture after `fit`."""
+    factor = longest_side / max(size)
+    width, height = (max(1, round(side * factor)) for side in size)
+    return width, height

@@ -1,0 +1,268 @@
+"""What a run will cost on this machine, before it starts: seconds and bytes.
+
+Knows the plan of a run and how fast the network is here; measures once, and paints nothing.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+import torch
+
+from nst.engine.devices import load_network
+from nst.engine.objective import Objective
+from nst.engine.schedule import Moment, plan_scales, style_side
+from nst.engine.tiles import AT_ONCE
+from nst.errors import TooLargeError
+from nst.images.tensors import fitted_size
+from nst.settings import TransferSettings, options
+from nst.vgg.network import VGG
+
+PROBE = 192  # pixels; the side of the picture that the machine is timed on
+FORWARD = 0.5  # of an evaluation's time: a target, or the costs of the finished picture
+
+# Measured: the most that a run holds above the idle process, by pixels of its largest picture.
+BYTES_PER_PIXEL = {torch.float32: 2400, torch.bfloat16: 1850}
+BYTES_AT_LEAST = 60 * 2**20
+BYTES_HELD = 40  # by pixel of a painting as it is made ready
+
+LIMIT_AND_USE = ("memory.max", "memory.current")
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Seconds from start to finish, bytes above what the process holds already, and the seconds for
+    which a GPU will be borrowed, where one is."""
+
+    seconds: float
+    bytes: int
+    borrowed: int = 0
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run evaluates of J with its gradient, wherever that is: pixels in all, those of what
+    costs less in proportion, pixels of the largest picture that the network sees at once, and
+    those of all paintings at their largest."""
+
+    pixels: float
+    largest: int
+    held: int = 0
+
+
+def work_of(
+    photo: Size,
+    paintings: Sequence[Size],
+    settings: TransferSettings,
+    begin: Moment | None = None,
+    *,
+    least: int = 0,
+) -> Work:
+    """The work of `transfer_style` on pictures of these sizes (width, height) in pixels; no picture
+    counts for fewer than `least`."""
+    evaluated = seen = last = 0
+    largest = held = 0
+    for scale in plan_scales(settings, begin):
+        picture = _area(photo, scale.size)
+        side = style_side(scale, settings)
+        styles = [_area(painting, side) for painting in paintings]
+        largest = max(largest, picture, *(min(style, AT_ONCE) for style in styles))
+        held = max(held, sum(styles))
+        picture, styles = max(picture, least), [max(style, least) for style in styles]
+        evaluated += picture * (scale.iterations + len(scale.phases))
+        last = picture + sum(styles)
+        seen += last
+    seen += last + picture  # the finished picture in float32, and its targets
+    return Work(evaluated + FORWARD * seen, largest, held)
+
+
+def forecast(
+    network: VGG,
+    photo: Size,
+    paintings: Sequence[Size],
+    settings: TransferSettings,
+    begin: Moment | None = None,
+) -> Forecast:
+    """What `transfer_style` will need for pictures of these sizes (width, height) in pixels."""
+    work = work_of(photo, paintings, settings, begin)
+    return Forecast(work.pixels * seconds_per_pixel(network), bytes_for(work, network.dtype))
+
+
+def bytes_for(work: Work, dtype: torch.dtype) -> int:
+    """The most that a run holds, with a network of this dtype."""
+    narrow = dtype == torch.bfloat16
+    per_pixel = BYTES_PER_PIXEL[torch.bfloat16 if narrow else torch.float32]
+    return BYTES_AT_LEAST + round(work.largest * per_pixel) + work.held * BYTES_HELD
+
+
+@dataclass(frozen=True)
+class Room:
+    """What one run may take: bytes, as far as that can be told, and seconds."""
+
+    bytes: int | None
+    seconds: float = math.inf
+
+    def holds(self, expected: Forecast) -> bool:
+        return self.has_memory_for(expected) and expected.seconds <= self.seconds
+
+    def has_memory_for(self, expected: Forecast) -> bool:
+        return self.bytes is None or expected.bytes <= self.bytes
+
+
+def admit(
+    photo: Size,
+    paintings: Sequence[Size],
+    settings: TransferSettings,
+    begin: Moment | None = None,
+    *,
+    seconds: float = math.inf,
+    held: int = 0,
+) -> Forecast:
+    """What a run will need here. Raises `TooLargeError` when this machine has not enough memory, or
+    it would take more than so many seconds. Bytes that are `held` by what the run takes the place
+    of count as free."""
+    network = load_network(settings)
+    free = available_memory(network)
+    return admitted(
+        lambda tried: forecast(network, photo, paintings, tried, begin),
+        settings,
+        Room(None if free is None else free + held, seconds),
+        begin,
+    )
+
+
+def admitted(
+    cost: Callable[[TransferSettings], Forecast],
+    settings: TransferSettings,
+    room: Room,
+    begin: Moment | None = None,
+) -> Forecast:
+    """The cost of a run for which there is room. Raises `TooLargeError`."""
+    expected = cost(settings)
+    if room.holds(expected):
+        return expected
+    if room.has_memory_for(expected):
+        problem = (
+            f"This would take about {_minutes(expected.seconds)} minutes, and"
+            f" {_minutes(room.seconds)} are the most for one picture here."
+        )
+    else:
+        problem = (
+            f"At this size a picture needs {expected.bytes / 1e9:.1f} GB of memory, and"
+            f" {(room.bytes or 0) / 1e9:.1f} GB are free here."
+        )
+    raise TooLargeError(f"{problem} {_remedy(cost, settings, room, begin)}")
+
+
+def _remedy(
+    cost: Callable[[TransferSettings], Forecast],
+    settings: TransferSettings,
+    room: Room,
+    begin: Moment | None,
+) -> str:
+    """What there would be room for."""
+
+    def most(name: str, low: int, step: int) -> int:
+        """The largest value of a setting that fits, or 0."""
+        values = range(low, getattr(settings, name), step)
+        count = bisect.bisect_left(
+            values, True, key=lambda value: not room.holds(cost(settings.replace(**{name: value})))
+        )
+        return values[count - 1] if count else 0
+
+    smallest = max(begin.picture.size) if begin else int(options()["size"].range[0])
+    choices = [("size", smallest, 16, "px")]
+    if begin is None:  # what goes on has a number of its own
+        choices.append(("iterations", 1, 1, "iterations"))
+    fitting = [
+        f"{value} {unit}" for name, low, step, unit in choices if (value := most(name, low, step))
+    ]
+    if not fitting:
+        return "Fewer iterations may do." if begin else "Nothing smaller would fit either."
+    return f"{' or '.join(fitting)} would fit."
+
+
+def _minutes(seconds: float) -> int:
+    return max(1, round(seconds / 60))
+
+
+def seconds_per_pixel(network: VGG) -> float:
+    """Of one evaluation of J and its gradient: the quickest of a few, tried once per network."""
+    if network not in _paces:
+        picture = torch.full((1, 3, PROBE, PROBE), 0.5, device=network.device)
+        objective = Objective(network, picture, [picture], TransferSettings())
+        taken = []
+        for _ in range(4):
+            objective.forget()
+            began = time.perf_counter()
+            objective.evaluate(picture)
+            taken.append(time.perf_counter() - began)
+        _paces[network] = min(taken) / PROBE**2
+    return _paces[network]
+
+
+_paces: WeakKeyDictionary[VGG, float] = WeakKeyDictionary()
+
+
+def available_memory(network: VGG) -> int | None:
+    """Bytes that a run may take on the network's device without harm, where that can be told."""
+    if network.device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(network.device)
+        kept = torch.cuda.memory_reserved(network.device) - torch.cuda.memory_allocated(
+            network.device
+        )
+        return int(free + kept)
+    return host_memory()
+
+
+def host_memory() -> int | None:
+    """Return the bytes of main memory that this process may still take, where that can be told."""
+    kibibytes = _number(Path("/proc/meminfo"), "MemAvailable:")
+    grants = [kibibytes * 1024 if kibibytes else None, left_in_container(), _left_to_process()]
+    return min((amount for amount in grants if amount is not None), default=None)
+
+
+def _area(picture: Size, side: int) -> int:
+    """Pixels of a picture with its longest side brought to `side`."""
+    width, height = fitted_size(picture, side)
+    return width * height
+
+
+def _number(path: Path, name: str) -> int | None:
+    """The number after `name` in one of the lines of a file, where there is one."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.split()[:1] == [name]), None)
+
+
+def left_in_container(group: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """What a container of control groups (version 2) still grants; caches give way."""
+    try:
+        limit, used = ((group / name).read_text().strip() for name in LIMIT_AND_USE)
+    except OSError:
+        return None
+    cache = _number(group / "memory.stat", "inactive_file") or 0
+    return int(limit) - int(used) + cache if limit.isdigit() else None
+
+
+def _left_to_process() -> int | None:
+    """What `ulimit -v` still grants this process, where it was set."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    used = _number(Path("/proc/self/status"), "VmSize:")
+    if limit == resource.RLIM_INFINITY or used is None:
+        return None
+    return max(0, limit - used * 1024)

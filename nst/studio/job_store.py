@@ -1,0 +1,351 @@
+"""Jobs on disk: one folder for each, so that they outlive the process.
+
+    job.json       state, figures of every iteration, and the recipe so far
+    picture.png    the latest picture, with the recipe that led to it: alone enough to go on from
+    content.png, style-0.png, …    what it is painted from
+    frames/        small pictures of the way, for the timelapse
+    thumbnail.jpg
+
+Every file is written whole or not at all; folders are private to the server's user. What is read is
+checked by `nst.studio.job_record`: a damaged job is a card that says so, and never an exception.
+Knows files; nothing of lines or pages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import re
+import shutil
+import stat
+from collections.abc import Callable, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from nst.engine.cache import Latest
+from nst.engine.schedule import Moment
+from nst.errors import RecipeError
+from nst.files import whole_file
+from nst.images.recipe import KEYWORD, Ingredient, Recipe, parse_recipe, read_recipe
+from nst.images.tensors import shrink
+from nst.images.writing import jpeg_bytes, save_png
+from nst.studio.clock import now
+from nst.studio.job import Job
+from nst.studio.job_record import (
+    MOST_JPEG,
+    MOST_JSON,
+    MOST_PNG,
+    STEP_FIGURES,
+    DamagedError,
+    JobRecord,
+    figures_of,
+    is_file,
+    parse_record,
+    read_file,
+    read_picture,
+)
+from nst.studio.task import State
+
+log = logging.getLogger("nst.archive")
+
+ID = re.compile(r"[0-9a-f]{16}-[0-9a-f]{32}")
+QUICK = 1  # PNG compression of what the server alone reads
+THUMBNAIL_SIDE = 320  # pixels
+FRAME_SIDE = 720
+MOST_FRAMES = 120  # beyond, every other one is dropped and half as many are added
+MOST_CARDS = 5000  # remembered, so that a gallery need not read what has not changed
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a gallery shows of a job without opening it."""
+
+    id: str
+    created: float  # seconds since 1970
+    state: State
+    iteration: int
+    total: int
+    changed: float = field(default=0.0, compare=False)  # when the state did, last
+    is_damaged: bool = False  # its files cannot be read; it can only be deleted
+
+    @staticmethod
+    def of(job: Job) -> Card:
+        with job.lock:
+            done = job.moment.iteration if job.moment else 0
+            total = max(done, job.settings.iterations)
+            return Card(job.id, job.created, job.state, done, total, job.changed)
+
+
+class Archive:
+    """The folder of all jobs. Raises `OSError` when the disk is full or cannot be written to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._cards: Latest[str, tuple[object, Card]] = Latest(MOST_CARDS)  # by id, with a mark
+
+    def save(self, job: Job) -> None:
+        """Write what has changed since the last time."""
+        with job.lock:
+            written, moment, record = job.recipe(), job.moment, _record(job)
+            inputs = {"content": job.content}
+            inputs |= {f"style-{index}": style for index, style in enumerate(job.styles)}
+            steps = list(job.steps)
+        recipe = written.to_text()
+        record |= {"figures": STEP_FIGURES, "steps": list(map(figures_of, steps))}
+        home = self._make_home(job.id)
+        for name, image in inputs.items():
+            if not (home / f"{name}.png").exists():
+                _save_quickly(image, home / f"{name}.png")
+        text = json.dumps({**record, "recipe": recipe})
+        if not (home / "job.json").exists():
+            _write(text, home / "job.json")  # from the first picture on there is a job to it
+        if moment:
+            _save_quickly(moment.picture, home / "picture.png", recipe)
+            _save_jpeg(shrink(moment.picture, THUMBNAIL_SIDE), home / "thumbnail.jpg")
+        _write(text, home / "job.json")
+
+    def load(self, id: str) -> Job | None:
+        """The job as it was saved last; one that was live then was interrupted since. None where
+        there is none, or it is damaged, which its card says from then on."""
+        if not ID.fullmatch(id) or not self._home(id).is_dir():
+            return None
+        mark = self._mark(id)
+        try:
+            return self._load(id)
+        except (DamagedError, RecipeError, OSError) as error:
+            log.warning("a job on disk cannot be read: %s", error_text(error))
+            self._cards.keep(id, (mark, self._damaged_card(id)))
+            return None
+
+    def _load(self, id: str) -> Job:
+        home = self._home(id)
+        record = parse_record(read_file(home / "job.json", MOST_JSON))
+        recipe, moment = _latest(home, record)
+        content, *styles = [
+            _input(home / f"{name}.png", ingredient)
+            for name, ingredient in [
+                ("content", recipe.content),
+                *((f"style-{index}", style) for index, style in enumerate(recipe.styles)),
+            ]
+        ]
+        known = [recipe.content, *recipe.styles]
+        job = Job(content, styles, recipe.settings, id=id, ingredients=known)
+        job.passages, job.moment = list(recipe.passages), moment
+        job.provenance = list(recipe.provenance)
+        job.created, job.changed, job.seconds = record.created, record.changed, record.seconds
+        job.state, job.note, job.steps = record.state_after_restart, record.note, record.steps
+        job.frames = [
+            index
+            for index in record.frames
+            if index < len(job.steps) and is_file(self.frame_file(id, index))
+        ]
+        return job
+
+    def cards(self, owner: str, but: Set[str] = frozenset()) -> list[Card]:
+        """The jobs whose ids begin with `owner`, `but` for some, from their records alone; only
+        those that have changed are read again."""
+        ids = [id for id in self.ids() if id.startswith(f"{owner}-") and id not in but]
+        return [card for id in ids if (card := self.card(id))]
+
+    def card(self, id: str) -> Card | None:
+        """The card of a job; None where there is none, or it was only begun to be written."""
+        mark = self._mark(id)
+        if mark is None:
+            return None
+        known = self._cards.get(id)
+        if known is None or known[0] != mark:
+            known = self._cards.keep(id, (mark, self._read_card(id)))
+        return known[1]
+
+    def _read_card(self, id: str) -> Card:
+        home = self._home(id)
+        try:
+            data = read_file(home / "job.json", MOST_JSON)
+            record = parse_record(data, with_steps=False)
+        except (DamagedError, OSError):
+            return self._damaged_card(id)
+        is_whole = is_file(home / "content.png") and is_file(home / "style-0.png")
+        return Card(
+            id=id,
+            created=record.created,
+            changed=record.changed,
+            state=record.state_after_restart,
+            iteration=record.iteration,
+            total=record.total,
+            is_damaged=not is_whole,
+        )
+
+    def _damaged_card(self, id: str) -> Card:
+        when = min(max(_changed(self._home(id)), 0.0), now())
+        return Card(id, when, State.FAILED, 0, 0, when, is_damaged=True)
+
+    def _mark(self, id: str) -> object | None:
+        """What differs when a job's record, or a picture beside it, was written anew; None without
+        either."""
+        marks: list[tuple[int, int, int] | None] = []
+        for name in ("job.json", "picture.png", "content.png", "style-0.png"):
+            try:
+                found = (self._home(id) / name).lstat()
+            except OSError:
+                marks.append(None)
+                continue
+            marks.append((found.st_mtime_ns, found.st_size, found.st_ino))
+        return tuple(marks) if marks[0] or marks[1] else None
+
+    def forget(self, id: str) -> bool:
+        """Delete all of a job, as far as the disk lets us. Returns whether it is gone."""
+        shutil.rmtree(self._home(id), ignore_errors=True)
+        return not self._home(id).exists()
+
+    def file(self, id: str, name: str) -> Path:
+        """Where a job's file is, or would be."""
+        return self._home(id) / name
+
+    def ids(self) -> list[str]:
+        """All jobs there are."""
+        with contextlib.suppress(OSError):
+            return [path.name for path in self.folder.iterdir() if ID.fullmatch(path.name)]
+        return []
+
+    def add_frame(
+        self, id: str, frames: list[int], index: int, picture: Image.Image, *, is_last: bool = False
+    ) -> list[int]:
+        """Keep a picture of the way, unless there are enough near it; the last one in any case.
+        Returns the frames kept."""
+        stride = 1
+        while index // stride >= MOST_FRAMES:
+            stride *= 2
+        if index in frames or (index % stride and not is_last):
+            return frames
+        (self._make_home(id) / "frames").mkdir(mode=0o700, exist_ok=True)
+        _save_jpeg(shrink(picture, FRAME_SIDE), self.frame_file(id, index))
+        for extra in (frame for frame in frames if frame % stride):
+            self.frame_file(id, extra).unlink(missing_ok=True)
+        return [frame for frame in frames if frame % stride == 0] + [index]
+
+    def frame_file(self, id: str, index: int) -> Path:
+        return self._home(id) / "frames" / f"{index:06d}.jpg"
+
+    def read_frame(self, id: str, index: int) -> Image.Image | None:
+        """One of the kept moments as it was painted; None where it is gone or damaged."""
+        path = self.frame_file(id, index)
+        try:
+            return read_picture(read_file(path, MOST_JPEG), path.name, "JPEG")
+        except (DamagedError, OSError):
+            return None
+
+    def copy_frames(self, source: str, target: str) -> None:
+        """Give a copy of a job the frames of the original."""
+        if (self._home(source) / "frames").is_dir():
+            shutil.copytree(
+                self._home(source) / "frames", self._home(target) / "frames", dirs_exist_ok=True
+            )
+
+    def sweep(
+        self,
+        kept: float,
+        most_bytes: int,
+        spare: Set[str],
+        delete: Callable[[str], bool] | None = None,
+    ) -> list[str]:
+        """Delete jobs not changed for `kept` seconds, and beyond `most_bytes` the oldest first; but
+        none of `spare`. `delete` stands for `forget`, and tells whether the job is gone. Returns
+        the ids that are."""
+        total, old = 0, []
+        for home in sorted(map(self._home, self.ids()), key=_changed, reverse=True):
+            total += _size(home)
+            is_old = now() - _changed(home) > kept
+            if (is_old or total > most_bytes) and home.name not in spare:
+                old.append(home.name)
+        return [id for id in old if (delete or self.forget)(id)]
+
+    def _make_home(self, id: str) -> Path:
+        home = self._home(id)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, exist_ok=True)
+        return home
+
+    def _home(self, id: str) -> Path:
+        if not ID.fullmatch(id):
+            raise FileNotFoundError(id)
+        return self.folder / id
+
+
+def _record(job: Job) -> dict[str, Any]:
+    card = Card.of(job)
+    return {
+        "created": job.created,
+        "changed": job.changed,
+        "state": job.state.value,
+        "note": job.note,
+        "iteration": card.iteration,
+        "total": card.total,
+        "seconds": job.seconds,
+        "frames": job.frames,
+    }
+
+
+def is_id(text: str) -> bool:
+    """Whether a job can be called so."""
+    return ID.fullmatch(text) is not None
+
+
+def error_text(error: Exception) -> str:
+    """What a log may tell of an error: no path."""
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return str(error)
+
+
+def _latest(home: Path, record: JobRecord) -> tuple[Recipe, Moment | None]:
+    """The picture's own recipe tells how far it is, whatever else was written since."""
+    try:
+        data = read_file(home / "picture.png", MOST_PNG)  # once: another one may take its place
+    except FileNotFoundError:
+        return parse_recipe(record.recipe), None
+    recipe = read_recipe(data)
+    return recipe, Moment(read_picture(data, "picture.png"), recipe.iterations)
+
+
+def _input(path: Path, ingredient: Ingredient) -> Image.Image:
+    image = read_picture(read_file(path, MOST_PNG), path.name)
+    if image.size != (ingredient.width, ingredient.height):
+        raise DamagedError(f"{path.name} is not the picture that the recipe names")
+    return image
+
+
+def _save_quickly(image: Image.Image, path: Path, recipe: str | None = None) -> None:
+    save_png(image, path, {KEYWORD: recipe} if recipe else None, compression=QUICK)
+
+
+def _write(text: str, path: Path) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="ascii")
+
+
+def _save_jpeg(image: Image.Image, path: Path) -> None:
+    data = jpeg_bytes(image, 88)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def _changed(home: Path) -> float:
+    """When a job was saved last, in seconds since 1970, or begun to be."""
+    for path in (home / "job.json", home):
+        with contextlib.suppress(OSError):
+            return path.stat().st_mtime
+    return 0.0
+
+
+def _size(home: Path) -> int:
+    """Bytes on disk of a job's files, but for those that are just going."""
+    total = 0
+    for path in home.rglob("*"):
+        with contextlib.suppress(OSError):
+            found = path.lstat()
+            total += found.st_size if stat.S_ISREG(found.st_mode) else 0
+    return total

@@ -1,0 +1,162 @@
+"""The line: which task is painted next, how long it will take until then, and who finds no room.
+
+A task is due when it comes; one whose visitor has others in line is due later, by what those will
+take and by how many visitors share the workshop, up to a limit. So one visitor with four pictures
+and four with one take turns, and nobody gives way for ever.
+
+Knows tasks, expected seconds and limits; neither threads nor disks. Whoever uses it holds a lock.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+
+from nst.errors import BusyError
+from nst.studio.limits import Limits
+from nst.studio.task import State, Task
+
+FULL = "Too many pictures are waiting already. Please try again in about {}."
+TOO_LONG = "The wait would be longer than {} now. Please try again in about {}."
+ENOUGH = "Several of your pictures are waiting already; please let one of them be painted first."
+ENOUGH_FROM_THERE = (
+    "Many pictures from your network are waiting already; please let one of them be painted first."
+)
+
+
+@dataclass(eq=False)
+class Place:
+    """A task in line, or being painted."""
+
+    task: Task
+    seconds: float  # of painting, as expected
+    source: str = ""  # the network that it came from, where that can be told
+    due: float = 0.0  # on the monotonic clock
+    began: float = field(default=math.inf)  # the same
+
+    @property
+    def left(self) -> float:
+        """Seconds that it will still be painted, as expected."""
+        return max(0.0, self.seconds - max(0.0, time.monotonic() - self.began))
+
+
+class Line:
+    """Who waits, and who is being painted."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.painted: list[Place] = []  # the earliest first
+        self._places: list[Place] = []
+
+    def __contains__(self, task: Task) -> bool:
+        return any(place.task is task for place in self.waiting)
+
+    @property
+    def waiting(self) -> list[Place]:
+        """The next one first."""
+        return [place for place in self._places if place.task.state is State.WAITING]
+
+    def join(self, task: Task, seconds: float = 0.0, source: str = "") -> None:
+        """Wait, for so many expected seconds of painting. Raises `BusyError`."""
+        self.check_room(task.owner, source, task.bytes)
+        self._places.append(Place(task, seconds, source, self._due(task.owner)))
+        self._places.sort(key=lambda place: place.due)  # stable
+
+    def check_room(self, owner: str, source: str = "", size: int = 0) -> None:
+        """Raises `BusyError` where there is no room in line for a task with so many bytes of
+        pictures, or none for more from there."""
+        waiting = self.waiting
+        if sum(place.task.owner == owner for place in waiting) >= self.limits.waiting_of_one:
+            raise BusyError(ENOUGH)
+        from_there = sum(place.source == source for place in waiting) if source else 0
+        if from_there >= self.limits.waiting_of_source:
+            raise BusyError(ENOUGH_FROM_THERE)
+        self.check_pictures(size)
+        if len(waiting) >= self.limits.waiting:
+            raise BusyError(FULL.format(minutes(self._until_next())))
+        too_long = self._wait(waiting) - self.limits.wait
+        if too_long > 0:
+            raise BusyError(TOO_LONG.format(minutes(self.limits.wait), minutes(too_long)))
+
+    def check_pictures(self, size: int) -> None:
+        """Raises `BusyError` where there is no room in memory for so many bytes more."""
+        held = sum(place.task.bytes for place in self.painted + self.waiting)
+        if held and held + size > self.limits.pictures:
+            raise BusyError(FULL.format(minutes(self._until_next())))
+
+    def expect(self, task: Task, seconds: float) -> None:
+        """From now on, so many seconds of painting are expected of a task."""
+        for place in self.painted + self.waiting:
+            if place.task is task:
+                elapsed = place.seconds - place.left  # 0 for one that waits
+                place.seconds = elapsed + seconds
+
+    @property
+    def has_next(self) -> bool:
+        return bool(self._places)
+
+    def take(self) -> Task | None:
+        """The next one, which is painted from now on: what has ended, and only has to be put away,
+        then one of those for whom nothing is painted yet, then any."""
+        if not self._places:
+            return None
+        served = {place.task.owner for place in self.painted}
+
+        def rank(place: Place) -> tuple[bool, bool]:
+            return place.task.state is State.WAITING, place.task.owner in served
+
+        place = min(self._places, key=rank)  # the first of several
+        self._places.remove(place)
+        place.began = time.monotonic()
+        self.painted.append(place)
+        return place.task
+
+    def is_painting(self, task: Task) -> bool:
+        return any(place.task is task for place in self.painted)
+
+    def __len__(self) -> int:
+        """How many are painted and wait."""
+        return len(self.painted) + len(self._places)
+
+    def leave(self, task: Task) -> None:
+        """It is painted no more."""
+        self.painted = [place for place in self.painted if place.task is not task]
+
+    def forget_ended(self) -> list[Task]:
+        """Those who wait no more, and are out of line from now on."""
+        gone = [place.task for place in self._places if place.task.state is not State.WAITING]
+        self._places = self.waiting
+        return gone
+
+    def ahead_of(self, task: Task) -> int:
+        """How many are painted before this one."""
+        tasks = [place.task for place in self.waiting]
+        return tasks.index(task) + len(self.painted) if task in tasks else 0
+
+    def wait_of(self, task: Task) -> float:
+        """Seconds until it is painted, as expected."""
+        waiting = self.waiting
+        tasks = [place.task for place in waiting]
+        return self._wait(waiting[: tasks.index(task)]) if task in tasks else 0.0
+
+    def _wait(self, waiting: list[Place]) -> float:
+        """Seconds until these are painted, and what is being painted now."""
+        return sum(place.left for place in self.painted + waiting) / self.limits.painters
+
+    def _until_next(self) -> float:
+        """Seconds until one of those who wait is being painted."""
+        return min((place.left for place in self.painted), default=0.0)
+
+    def _due(self, owner: str) -> float:
+        """When a task of this visitor's is due that comes now."""
+        places = self.painted + self.waiting
+        own = sum(place.left for place in places if place.task.owner == owner)
+        visitors = {place.task.owner for place in places} | {owner}
+        return time.monotonic() + min(own * len(visitors), self.limits.deference)
+
+
+def minutes(seconds: float) -> str:
+    """Whole minutes, at least one."""
+    count = max(1, math.ceil(seconds / 60))
+    return "a minute" if count == 1 else f"{count} minutes"

@@ -1,0 +1,59 @@
+"""A contact sheet as a task: nine small pictures that are painted at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from PIL import Image
+
+from nst.engine.contact_sheet import Grid, paint_sheet
+from nst.engine.schedule import Moment
+from nst.engine.transfer import TransferStep
+from nst.provenance import UNKNOWN
+from nst.settings import TransferSettings, options
+from nst.studio.job import Job, picture_bytes
+from nst.studio.task import State, Task
+
+
+class Sheet(Task):
+    """A contact sheet being painted: nine small pictures at once."""
+
+    def __init__(
+        self, content: Image.Image, styles: Sequence[Image.Image], grid: Grid, *, visitor: str = ""
+    ) -> None:
+        super().__init__(visitor)
+        self.content = content
+        self.styles = list(styles)
+        self.grid = grid
+        self.tiles: list[list[TransferStep]] = []
+
+    @property
+    def bytes(self) -> int:
+        return picture_bytes(self.content, *self.styles)
+
+    @property
+    def count(self) -> int:
+        """How many tiles there are."""
+        return sum(map(len, self.grid))
+
+    def _pieces(self) -> Iterator[list[list[TransferStep]]]:
+        for tiles in paint_sheet(self.content, self.styles, self.grid):
+            with self.lock:
+                self.tiles = tiles
+                self.version += 1
+            yield tiles
+        self._become(State.FINISHED, "")
+
+    def job_of(self, row: int, column: int, settings: TransferSettings, visitor: str) -> Job:
+        """A job that goes on from one tile under `settings`, with as many iterations more as those
+        say. Raises `IndexError` for a tile that is not there."""
+        tile, small = self.tiles[row][column], self.grid[row][column]
+        job = Job(self.content, self.styles, small, visitor=visitor)
+        job.moment = Moment(tile.image, tile.iteration)
+        job.steps = [tile.without_pixels()]
+        job.provenance = [tile.provenance or UNKNOWN]
+        job.state = State.STOPPED
+        _, most = options()["iterations"].range
+        total = min(tile.iteration + settings.iterations, int(most))
+        job.resume(settings.replace(iterations=total))
+        return job

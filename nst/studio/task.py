@@ -1,0 +1,158 @@
+"""Whatever waits in the queue and is painted: its state, its watchers and its owner."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Generator, Iterator
+from enum import Enum
+
+from nst.engine.out_of_memory import has_run_out
+from nst.errors import UserError
+
+log = logging.getLogger("nst.jobs")
+NO_MEMORY = "There is not enough memory for this picture; please choose a smaller size."
+UNEXPECTED = "Something went wrong on our side. Please try again, perhaps with a smaller size."
+
+
+class State(str, Enum):
+    """Where a job is in its life."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    FINISHED = "finished"
+    STOPPED = "stopped"  # by its visitor, or by a limit; can be continued
+    INTERRUPTED = "interrupted"  # by the end of the process; can be continued
+    FAILED = "failed"
+
+    @property
+    def is_live(self) -> bool:
+        return self in (State.WAITING, State.RUNNING)
+
+
+class Task:
+    """What the workshop runs: it can be stopped, watched, and looked at from any thread."""
+
+    def __init__(self, visitor: str, id: str | None = None) -> None:
+        self.id = id or new_id(visitor)
+        self.created = self.changed = time.time()  # seconds since 1970; the latter, of the state
+        self.state = State.WAITING
+        self.note = ""  # why it failed or was ended, one sentence
+        self.version = 0  # grows with every change that can be seen
+        self.stamp = secrets.token_hex(8)  # of this object, which a restart makes anew
+        self.lock = threading.RLock()
+        self.is_kept = True  # or else nothing of it may be written (any more)
+        self._stopped = threading.Event()
+        self._end = State.STOPPED  # what it will be when it has stopped
+        self._watchers = 0
+        self._last_seen = time.monotonic()
+
+    @property
+    def revision(self) -> str:
+        """What addresses carry: it never repeats, not even after a restart of the server."""
+        return f"{self.stamp}-{self.version}"
+
+    @property
+    def owner(self) -> str:
+        """What the ids of the visitor's tasks begin with."""
+        return self.id.partition("-")[0]
+
+    @property
+    def bytes(self) -> int:
+        """Of the pictures that it is made from, in memory."""
+        return 0
+
+    def run(self) -> Generator[object, None, None]:
+        """Do the work, one yield for each small piece, unless somebody has done so or it was
+        stopped."""
+        with self.lock:
+            if self.state is not State.WAITING:
+                return
+            self._become(State.RUNNING)
+        try:
+            for piece in self._pieces():
+                yield piece
+                if self._stopped.is_set():
+                    self._become(self._end)
+                    return
+        except Exception as error:
+            self._become(self._end_after(error), sentence_of(error))
+        except BaseException:
+            self._become(State.STOPPED)
+            raise
+
+    def _pieces(self) -> Iterator[object]:
+        """The work itself; finished when it ends."""
+        raise NotImplementedError
+
+    def _end_after(self, error: Exception) -> State:
+        return State.FAILED
+
+    def stop(self, note: str = "", end: State = State.STOPPED) -> None:
+        """End after the present iteration, with what there is. What has ended stays as it is."""
+        with self.lock:
+            if not self.state.is_live:
+                return
+            self.note, self._end = note, end
+            self._stopped.set()
+            if self.state is State.WAITING:
+                self._become(end)
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """While the block lasts somebody is looking."""
+        with self.lock:
+            self._watchers += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self._watchers -= 1
+                self._last_seen = time.monotonic()
+
+    def greet(self) -> None:
+        """Its visitor is there, if looking elsewhere."""
+        with self.lock:
+            self._last_seen = time.monotonic()
+
+    @property
+    def unwatched(self) -> float:
+        """Seconds since the last look."""
+        with self.lock:
+            return 0.0 if self._watchers else time.monotonic() - self._last_seen
+
+    def _become(self, state: State, note: str | None = None) -> None:
+        with self.lock:
+            self.state = state
+            self.changed = time.time()
+            self.note = self.note if note is None else note
+            self.version += 1
+
+
+def new_id(visitor: str) -> str:
+    """Unguessable; begins with what the visitor's other jobs begin with."""
+    return f"{owner_of(visitor)}-{secrets.token_hex(16)}"
+
+
+def share_id(job_id: str) -> str:
+    """What a link may carry: it lets a finished picture be seen, and does not tell the job's id."""
+    return hashlib.sha256(f"share {job_id}".encode()).hexdigest()[:32]
+
+
+def owner_of(visitor: str) -> str:
+    """A name for a visitor that does not tell their token."""
+    return hashlib.sha256(visitor.encode()).hexdigest()[:16]
+
+
+def sentence_of(error: Exception) -> str:
+    """What to tell the visitor; what only we can mend goes to the log instead."""
+    if isinstance(error, UserError):
+        return str(error)
+    if has_run_out(error):
+        return NO_MEMORY
+    log.error("a run failed", exc_info=error)
+    return UNEXPECTED

@@ -1,0 +1,434 @@
+"""The workshop: paints jobs one after another in a thread of its own (in several where the painting
+itself happens elsewhere), and keeps them on disk.
+
+Knows when a run must end and a checkpoint is due; `nst.studio.queue` knows whose turn it is,
+and nothing here knows pages. `Workshop.paint` runs a job in the caller's thread, where there can be
+no other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from nst.engine.out_of_memory import give_back
+from nst.errors import BusyError
+from nst.studio.job import Job
+from nst.studio.job_store import Archive, Card, error_text, is_id
+from nst.studio.limits import Limits
+from nst.studio.queue import Line
+from nst.studio.sheet_job import Sheet
+from nst.studio.task import State, Task, owner_of, share_id
+
+log = logging.getLogger("nst.workshop")
+
+TOO_LONG = "Ended after {:.0f} minutes, the most for one picture here."
+CLOSED = "Interrupted by a restart of the server; it can be continued."
+UNWATCHED = "Ended because nobody was watching any more."
+PAUSE = 0.5  # seconds after an error of our own
+SWEEP_EVERY = 3600.0  # seconds without work
+SWEEP_AT_MOST_EVERY = 60.0  # seconds
+
+
+class Workshop:
+    """Paints one task after another, and keeps the jobs.
+
+    With no `folder` nothing is written to disk. Its methods wait for tasks and for the disk: hold
+    no task's lock when calling them.
+    """
+
+    def __init__(self, folder: Path | None = None, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self.archive = Archive(folder) if folder else None
+        self._line = Line(self.limits)  # with `_news`
+        self._chores: OrderedDict[str, Iterator[object]] = OrderedDict()
+        self._swept = float("-inf")  # when, on the monotonic clock
+        self._tasks: OrderedDict[str, Task] = OrderedDict()
+        self._disk = KeyedLocks()  # one for each job; before `_news`, which is before a task's lock
+        self._news = threading.Condition()
+        self._unsaved: deque[Job] = deque()  # with `_news`: admitted, and nowhere on disk yet
+        self._keeper: threading.Thread | None = None
+        self._painters: list[threading.Thread] = []
+        self._is_closing = threading.Event()
+
+    def submit(self, task: Task, seconds: float = 0.0, source: str = "") -> None:
+        """Put a waiting task in line, for so many expected seconds of painting; one that is there
+        already keeps its place. Raises `BusyError` where there is no room, and the task is stopped
+        then. `source` is the network that it came from, where that can be told."""
+        with self._news:
+            for place in self._line.waiting:
+                if self._is_abandoned(place.task):
+                    place.task.stop(UNWATCHED)
+            left = self._line.forget_ended()
+            if task in self._line:
+                self._line.expect(task, seconds)
+                return
+            if task.state is not State.WAITING:
+                return
+            try:
+                self._line.join(task, seconds, source)
+            except BusyError as error:
+                task.stop(str(error))
+                raise
+            finally:
+                self._save_soon(left)
+            self._remember(task)
+            self._wake()
+            self._save_soon([task])
+
+    def check_room(self, owner: str, source: str = "", size: int = 0) -> None:
+        """Raises `BusyError` when there is no room in line for a task with so many bytes of
+        pictures, or none for more from there."""
+        with self._news:
+            self._line.check_room(owner, source, size)
+
+    def check_pictures(self, size: int) -> None:
+        """Raises `BusyError` when there is no room in memory for so many bytes of pictures more."""
+        with self._news:
+            self._line.check_pictures(size)
+
+    def expect(self, task: Task, seconds: float) -> None:
+        """So many seconds of painting are expected of a task from now on."""
+        with self._news:
+            self._line.expect(task, seconds)
+
+    def chore(self, name: str, work: Iterator[object]) -> None:
+        """Something to do a piece at a time while nobody waits for a picture; the latest first, one
+        of each name, and no more than a few."""
+        with self._news:
+            if name not in self._chores:
+                self._chores[name] = work
+            self._chores.move_to_end(name)
+            while len(self._chores) > self.limits.chores:
+                self._chores.popitem(last=False)
+            self._wake()
+
+    def has_chore(self, name: str) -> bool:
+        """Whether it is still to be done."""
+        with self._news:
+            return name in self._chores
+
+    def paint(self, task: Task) -> Iterator[object]:
+        """Run a task here and now, with its checkpoints and limits, in the caller's thread."""
+        if self._is_abandoned(task):
+            task.stop(UNWATCHED)
+        began = saved = time.monotonic()
+        try:
+            with contextlib.closing(task.run()) as pieces:
+                for piece in pieces:
+                    now = time.monotonic()
+                    if isinstance(task, Job):
+                        self._add_frame(task)
+                        if now - saved >= self.limits.checkpoint_every:
+                            self.save(task)
+                            saved = time.monotonic()
+                    if now - began > self.limits.seconds:
+                        task.stop(TOO_LONG.format(self.limits.seconds / 60))
+                    elif self._is_abandoned(task):
+                        task.stop(UNWATCHED)
+                    elif self._is_closing.is_set():
+                        task.stop(CLOSED, State.INTERRUPTED)
+                    yield piece
+        finally:
+            if isinstance(task, Job):
+                self._add_frame(task, is_last=True)
+                self.save(task)
+                self.sweep()
+
+    @property
+    def in_memory(self) -> set[str]:
+        """Return the ids of the tasks that are not on disk alone."""
+        with self._news:
+            return set(self._tasks)
+
+    def find(self, id: str) -> Task | None:
+        """The task of this id, from memory or from disk."""
+        with self._news:
+            if id in self._tasks:
+                self._tasks.move_to_end(id)
+                return self._tasks[id]
+        if not self.archive:
+            return None
+        with self._disk.held(id):
+            with self._news:
+                if id in self._tasks:
+                    return self._tasks[id]
+            job = self.archive.load(id)
+            if job:
+                with self._news:
+                    self._remember(job)
+            return job
+
+    def find_job(self, id: str) -> Job | None:
+        task = self.find(id)
+        return task if isinstance(task, Job) else None
+
+    def find_shared(self, share: str) -> Job | None:
+        """The job that a link speaks of."""
+        with self._news:
+            ids = set(self._tasks)
+        ids |= set(self.archive.ids()) if self.archive else set()
+        return next((self.find_job(id) for id in ids if share_id(id) == share), None)
+
+    def latest_sheet(self, visitor: str) -> Sheet | None:
+        """The contact sheet that the visitor asked for last, while it is remembered."""
+        with self._news:
+            tasks = [task for task in self._tasks.values() if task.id.startswith(owner_of(visitor))]
+        return next((task for task in reversed(tasks) if isinstance(task, Sheet)), None)
+
+    def cards(self, visitor: str) -> list[Card]:
+        """The visitor's jobs, the latest first."""
+        owner = owner_of(visitor)
+        with self._news:
+            jobs = [task for task in self._tasks.values() if isinstance(task, Job)]
+        cards = [Card.of(job) for job in jobs if job.id.startswith(owner)]
+        if self.archive:
+            cards += self.archive.cards(owner, {card.id for card in cards})
+        return sorted(cards, key=lambda card: card.created, reverse=True)
+
+    def card_of(self, id: str) -> Card | None:
+        """The card of a job, also of one that is damaged."""
+        with self._news:
+            task = self._tasks.get(id)
+        if isinstance(task, Job):
+            return Card.of(task)
+        return self.archive.card(id) if self.archive and is_id(id) else None
+
+    def branch(self, job: Job, visitor: str) -> Job:
+        """A copy of an ended job for a visitor, to be taken elsewhere."""
+        with self._disk.held(job.id):  # no frame comes or goes meanwhile
+            twin = job.copy(visitor)
+            self.save(twin)
+            if self.archive:
+                with self._on_disk(twin.id):
+                    self.archive.copy_frames(job.id, twin.id)
+        with self._news:
+            self._remember(twin)
+        return twin
+
+    def forget(self, id: str) -> None:
+        """End a job and delete all of it."""
+        with self._news:
+            task = self._tasks.pop(id, None)
+        if task:
+            task.is_kept = False
+            task.stop()
+        with self._disk.held(id):
+            with self._news:
+                self._tasks.pop(id, None)  # it may have been looked at meanwhile
+            if self.archive:
+                self.archive.forget(id)
+
+    def close(self, seconds: float = 20.0) -> None:
+        """Keep what the present task has reached, and paint no more; for the end of the process."""
+        with self._news:
+            self._is_closing.set()
+            self._news.notify_all()
+        end = time.monotonic() + seconds
+        for thread in [*self._painters, *([self._keeper] if self._keeper else [])]:
+            thread.join(max(0.0, end - time.monotonic()))
+
+    def greet(self, owner: str) -> None:
+        """A visitor is there: none of their tasks is abandoned."""
+        with self._news:
+            tasks = [task for task in self._tasks.values() if task.owner == owner]
+        for task in tasks:
+            task.greet()
+
+    def ahead_of(self, task: Task) -> int:
+        """How many are painted before this one."""
+        with self._news:
+            return self._line.ahead_of(task)
+
+    def wait_of(self, task: Task) -> float:
+        """Seconds until it is painted, as expected."""
+        with self._news:
+            return self._line.wait_of(task)
+
+    def wait_until_saved(self, seconds: float = 20.0) -> bool:
+        """Wait until every job that was admitted has a record on disk; false after so long."""
+        with self._news:
+            return self._news.wait_for(lambda: not self._unsaved, seconds)
+
+    def _save_soon(self, tasks: Sequence[Task]) -> None:
+        """Save jobs in a thread of their own: whoever asks for one need not wait for the disk.
+        With `_news` held."""
+        jobs = [task for task in tasks if isinstance(task, Job) and task.is_kept]
+        if not self.archive or not jobs:
+            return
+        self._unsaved.extend(jobs)
+        if self._keeper is None:
+            self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
+            self._keeper.start()
+
+    def _keep(self) -> None:
+        """Save what is unsaved, until there is nothing."""
+        while True:
+            with self._news:
+                if not self._unsaved:
+                    self._keeper = None
+                    return
+                job = self._unsaved[0]
+            try:
+                self.save(job)
+            except Exception:
+                log.exception("a job could not be saved")
+            with self._news:
+                self._unsaved.popleft()
+                self._news.notify_all()
+
+    def _wake(self) -> None:
+        self._news.notify_all()
+        wanted = min(max(1, len(self._line)), self.limits.painters)
+        for number in range(len(self._painters), wanted):
+            painter = threading.Thread(
+                target=self._work, args=(number == 0,), name=f"painter {number}", daemon=True
+            )
+            painter.start()
+            self._painters.append(painter)
+
+    def _remember(self, task: Task) -> None:
+        self._tasks[task.id] = task
+        self._tasks.move_to_end(task.id)
+        in_use = [t for t in self._tasks.values() if t.state.is_live or self._line.is_painting(t)]
+        room = self.limits.pictures - sum(kept.bytes for kept in in_use)
+        count = self.limits.remembered
+        for kept in reversed(self._tasks.copy().values()):
+            if kept in in_use:
+                continue
+            room, count = room - kept.bytes, count - 1
+            if kept is not task and (room < 0 or count < 0):
+                del self._tasks[kept.id]
+
+    def _work(self, does_chores: bool) -> None:
+        while not self._is_closing.is_set():
+            try:
+                self._do_next(does_chores)
+            except BaseException:  # whatever it was, who is next in line must not wait for ever
+                with contextlib.suppress(Exception):  # there may be no memory to say it
+                    log.exception("the workshop goes on after an error")
+                self._is_closing.wait(PAUSE)
+
+    def _do_next(self, does_chores: bool) -> None:
+        """Paint the next task, or do a piece of a chore, as soon as there is one."""
+        with self._news:
+            while not self._line.has_next and not (does_chores and self._chores):
+                if not self._news.wait(SWEEP_EVERY) and does_chores:
+                    self._chores["sweep"] = self._tidy()
+                if self._is_closing.is_set():
+                    return
+            task = self._line.take()
+            name = next(reversed(self._chores), "") if task is None else ""
+        if task is None:
+            self._do_piece(name)
+            return
+        try:
+            deque(self.paint(task), maxlen=0)
+        finally:
+            with self._news:
+                self._line.leave(task)
+                if not task.is_kept:
+                    self._tasks.pop(task.id, None)
+            give_back()
+
+    def _do_piece(self, name: str) -> None:
+        """One piece of a chore, which is over when there is no other or it went wrong."""
+        with self._news:
+            work = self._chores[name]
+        is_over = True
+        try:
+            for _ in work:
+                is_over = False
+                break
+        finally:
+            if is_over:
+                with self._news:
+                    self._chores.pop(name, None)
+
+    def _is_abandoned(self, task: Task) -> bool:
+        with self._news:
+            is_wanted = bool(self._line.waiting)
+        return task.unwatched > (self.limits.grace_in_line if is_wanted else self.limits.grace)
+
+    def _add_frame(self, job: Job, *, is_last: bool = False) -> None:
+        if self.archive and job.moment:
+            with self._on_disk(job.id):
+                if job.is_kept:
+                    index, picture = len(job.steps) - 1, job.moment.picture
+                    job.frames = self.archive.add_frame(
+                        job.id, job.frames, index, picture, is_last=is_last
+                    )
+
+    def save(self, job: Job) -> None:
+        """Write a job to disk as it is now; a disk that cannot take it is only logged."""
+        if self.archive:
+            with self._on_disk(job.id):
+                if job.is_kept:
+                    self.archive.save(job)
+
+    def sweep(self) -> None:
+        """Delete, from disk and from memory, what is older or larger than the limits allow."""
+        if not self.archive or time.monotonic() - self._swept < SWEEP_AT_MOST_EVERY:
+            return
+        self._swept = time.monotonic()
+        with self._news:
+            live = {task.id for task in self._tasks.values() if task.state.is_live}
+        self.archive.sweep(self.limits.kept, self.limits.bytes, live, self._delete_ended)
+
+    def _delete_ended(self, id: str) -> bool:
+        """Delete a job from disk and from memory, unless it is painted on by now."""
+        assert self.archive
+        with self._disk.held(id):
+            with self._news:
+                task = self._tasks.get(id)
+                if task and task.state.is_live:
+                    return False
+                self._tasks.pop(id, None)
+            return self.archive.forget(id)
+
+    def _tidy(self) -> Iterator[None]:
+        self.sweep()
+        yield
+
+    @contextlib.contextmanager
+    def _on_disk(self, id: str) -> Iterator[None]:
+        """Alone with a job's files, so that an older state never takes the place of a newer one;
+        other jobs, and whoever only looks, wait for nothing. A disk that is full or read-only must
+        not end a run."""
+        with self._disk.held(id):
+            try:
+                yield
+            except OSError as error:
+                log.warning("a job could not be kept on disk: %s", error_text(error))
+
+
+class KeyedLocks:
+    """A reentrant lock for each key in use."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._locks: dict[str, tuple[threading.RLock, int]] = {}  # and how many hold or want it
+
+    def __len__(self) -> int:
+        return len(self._locks)
+
+    @contextlib.contextmanager
+    def held(self, key: str) -> Iterator[None]:
+        """Alone with `key` while the block lasts."""
+        with self._guard:
+            lock, users = self._locks.get(key) or (threading.RLock(), 0)
+            self._locks[key] = lock, users + 1
+        try:
+            with lock:
+                yield
+        finally:
+            with self._guard:
+                lock, users = self._locks[key]
+                self._locks[key] = lock, users - 1
+                if users == 1:
+                    del self._locks[key]

@@ -1,0 +1,60 @@
+"""Load the parameters of VGG-19 once per process, from the package, torchvision or the Hub."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+import threading
+
+from nst.errors import WeightsError
+from nst.vgg.weights import VGGWeights, convert_torchvision, decode_original, packed_original
+
+
+def load_weights(source: str = "original") -> VGGWeights:
+    """The parameters named by `source` ("original", "torchvision" or "hub"), loaded once per
+    process.
+
+    Raises `WeightsError` when they are missing, damaged or cannot be downloaded.
+    """
+    if source not in _loading:
+        raise ValueError(f"weights must be one of {', '.join(_loading)}, not {source!r}")
+    with _loading[source]:  # two first visitors must not decode or download twice
+        return _load(source)
+
+
+_loading = {source: threading.Lock() for source in ("original", "torchvision", "hub")}
+
+
+@functools.cache
+def _load(source: str) -> VGGWeights:
+    loaders = {"original": _load_original, "torchvision": _load_torchvision, "hub": _load_hub}
+    return loaders[source]()
+
+
+def _load_original() -> VGGWeights:
+    return decode_original(packed_original())
+
+
+def _load_torchvision() -> VGGWeights:
+    from torchvision.models import VGG19_Weights  # importing torchvision takes a second
+
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # torch.hub prints where it downloads to
+            state = VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
+    except (OSError, RuntimeError) as error:
+        raise WeightsError(
+            "torchvision's VGG-19 could not be downloaded (548 MB); check the network connection,"
+            " or choose the original weights, which are installed."
+        ) from error
+    return convert_torchvision(state)
+
+
+def _load_hub() -> VGGWeights:
+    from nst.errors import HubError  # huggingface_hub is for those who ask for it
+    from nst.vgg.download import load_from_hub
+
+    try:
+        return load_from_hub()
+    except HubError as error:
+        raise WeightsError(str(error)) from None

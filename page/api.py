@@ -1,0 +1,222 @@
+"""`/stylize`, for programs: the same engine and the same line, plain numbers in and a PNG out.
+
+Knows Gradio's API and settings; nothing of the page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import math
+import secrets
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+from PIL import Image
+
+from nst import TransferSettings, TransferStep
+from nst.settings import DEFAULTS, options, parse_layer_weights
+from nst.studio import zerogpu
+from nst.studio.job import Job
+from nst.studio.task import UNEXPECTED, State
+from page.error_messages import NO_DISK, sentence_of
+from page.http.admission import Entrance
+from page.http.following import changes, is_read
+from page.http.job_files import delivered_png
+from page.panels.components import untouched_image
+from page.panels.picture_inputs import load_named
+from page.previews import cached, cached_webp
+from page.rendering import RenderingBusyError, shared_renderings
+
+PREVIEW_EVERY = 1.4  # seconds between two pictures on the way
+OPENERS = 2  # threads
+LAST_PATIENCE = 300.0  # seconds; a finished picture that is not delivered is lost
+
+Look = tuple[str | None, dict[str, float]]  # a picture's file, and its costs
+
+API_SETTINGS = tuple(options())
+
+
+def api_component(name: str) -> Component:
+    """An input of the endpoint, with the setting's default and bounds."""
+    option, value = options()[name], getattr(DEFAULTS, name)
+    label = f"{option.label}: {option.help}"
+    if name == "layer_weights":
+        text = ",".join(f"{layer}={weight:g}" for layer, weight in value.items())
+        return gr.Textbox(text, label=label)
+    if option.choices:
+        return gr.Dropdown(list(option.choices), value=value, label=label)
+    low, high = option.range
+    precision = 0 if isinstance(value, int) else None
+    return gr.Number(value, minimum=low, maximum=high, label=label, precision=precision)
+
+
+def add_endpoint(entrance: Entrance) -> None:
+    """Show nothing, and serve `/stylize`."""
+    # They mostly wait for each other; the page's own threads must not.
+    openers = ThreadPoolExecutor(OPENERS, "opening")
+
+    async def stylize(
+        content: str,
+        style: str,
+        request: gr.Request,
+        size: int = DEFAULTS.size,
+        iterations: int = DEFAULTS.iterations,
+        alpha: float = DEFAULTS.alpha,
+        beta: float = DEFAULTS.beta,
+        layer_weights: str = "",
+        content_layer: str = DEFAULTS.content_layer,
+        optimizer: str = DEFAULTS.optimizer,
+        start: str = DEFAULTS.start,
+        restructure: str = DEFAULTS.restructure,
+        pooling: str = DEFAULTS.pooling,
+        style_scale: float = DEFAULTS.style_scale,
+        total_variation: float = DEFAULTS.total_variation,
+        colors: float = DEFAULTS.colors,
+        seed: int = DEFAULTS.seed,
+        precision: str = DEFAULTS.precision,
+        weights: str = DEFAULTS.weights,
+    ) -> AsyncIterator[Look]:
+        """Paint a photo in the manner of a painting by iterative neural style transfer.
+
+        Args:
+            content: the photo, an image file
+            style: the painting, an image file
+            size: longest side of the result in pixels
+            iterations: how many times the picture is improved
+            alpha: content weight α, 1 is Gatys' choice
+            beta: style weight β, 1 is Gatys' choice
+            layer_weights: λ, such as relu1_1=1,relu2_1=0.5; layers not named are out
+            content_layer: the VGG-19 layer that compares the scene
+            optimizer: lbfgs or adam
+            start: recolored, content or noise
+            restructure: little, some or much; how far large shapes may stray from the photo
+            pooling: max or average
+            style_scale: size of the painting relative to the photo
+            total_variation: smoothness, 0 is off
+            colors: from -1, the photo's own colours, to 1, the painting's; 0 as painted
+            seed: for start=noise
+            precision: auto, float32 or bfloat16
+            weights: original, torchvision or hub
+
+        Returns:
+            the picture so far, and its costs; the last one is the finished picture
+        """
+        try:
+            settings = TransferSettings(
+                size=size,
+                iterations=iterations,
+                alpha=alpha,
+                beta=beta,
+                layer_weights=parse_layer_weights(layer_weights) or DEFAULTS.layer_weights,
+                content_layer=content_layer,
+                optimizer=optimizer,
+                start=start,
+                restructure=restructure,
+                pooling=pooling,
+                style_scale=style_scale,
+                total_variation=total_variation,
+                colors=colors,
+                seed=seed,
+                precision=precision,
+                weights=weights,
+            )
+            job = await begun(content, style, settings, request)
+        except Exception as error:
+            raise gr.Error(sentence_of(error), print_exception=False) from error
+        async with contextlib.aclosing(on_the_way(job, request)) as looks:
+            async for look in looks:
+                yield look
+        yield await asyncio.to_thread(delivered, job)
+
+    async def on_the_way(job: Job, request: gr.Request) -> AsyncGenerator[Look, None]:
+        """What there is to see until the job has ended, which it does when nobody looks."""
+        shown = -math.inf
+        try:
+            async with contextlib.aclosing(changes(job)) as looks:
+                async for is_news in looks:
+                    is_due = time.monotonic() - shown >= PREVIEW_EVERY
+                    if not is_read(request):
+                        return
+                    if job.state is State.WAITING:  # a caller who has left is noticed by this
+                        yield None, {"ahead": float(entrance.workshop.ahead_of(job))}
+                    elif is_news and is_due and job.moment and job.state.is_live:
+                        preview = await asyncio.to_thread(preview_of, job.moment.picture)
+                        yield preview, figures(job.steps[-1])
+                        shown = time.monotonic()
+        finally:
+            job.stop()
+
+    def delivered(job: Job) -> Look:
+        """The finished picture. Raises `gr.Error`."""
+        if job.moment is None or job.state is State.FAILED:
+            raise gr.Error(job.note or UNEXPECTED, print_exception=False)
+        try:
+            key = ("picture", job.id, job.revision)
+            made = shared_renderings().fetch_now(key, lambda: delivered_png(job), LAST_PATIENCE)
+            picture = cached(made.read(), "stylized.png", outputs[0])
+        except RenderingBusyError as error:
+            raise gr.Error(sentence_of(error), print_exception=False) from error
+        except OSError as error:
+            raise gr.Error(NO_DISK, print_exception=False) from error
+        return picture, figures(job.steps[-1])
+
+    def preview_of(picture: Image.Image) -> str | None:
+        """A file of it, unless the disk is full: the next one may fit again."""
+        with contextlib.suppress(OSError):
+            return cached_webp(picture, outputs[0])
+        return None
+
+    async def begun(*asked: Any) -> Job:
+        """The job, in line; stopped when it gets there where the caller has left meanwhile."""
+        in_context = contextvars.copy_context().run
+        opening = openers.submit(in_context, begin, *asked)
+        try:
+            return await asyncio.shield(asyncio.wrap_future(opening))
+        except asyncio.CancelledError:
+            if not opening.cancel():  # it is under way
+                opening.add_done_callback(stop_begun)
+            raise
+
+    def begin(content: str, style: str, settings: TransferSettings, request: gr.Request) -> Job:
+        visitor = f"a program {request.session_hash or secrets.token_hex(16)}"
+        with entrance.opened(settings):
+            photo, painting = load_named(content, "content"), load_named(style, "style")
+            expected = entrance.expected(photo, [painting], settings)
+            job = Job(photo, [painting], settings, visitor=visitor, engine=zerogpu.engine())
+            job.is_kept = False  # nobody can ask for it once more
+            entrance.submit(job, expected.seconds, request)
+        return job
+
+    with gr.Row(visible=False):
+        inputs = [
+            untouched_image(label="content"),
+            untouched_image(label="style"),
+            *(api_component(name) for name in API_SETTINGS),
+        ]
+        outputs = [gr.Image(label="result", format="png"), gr.JSON(label="costs")]
+        gr.Button("API").click(
+            stylize,
+            inputs,
+            outputs,
+            api_name="stylize",
+            api_description=stylize.__doc__,
+            concurrency_limit=None,
+        )
+
+
+def stop_begun(opening: Future[Job]) -> None:
+    """Stop a job for which nobody waits, if it came about."""
+    if not opening.exception():
+        opening.result().stop()
+
+
+def figures(step: TransferStep) -> dict[str, float]:
+    """The costs of a step, for programs."""
+    names = ("iteration", "total", "width", "height", "J", "content", "style", "elapsed")
+    return {name: getattr(step, name) for name in names}

@@ -1,0 +1,9 @@
+"""Error messages: what a visitor is told when something does not work, one sentence each."""
+
+from __future__ import annotations
+
+from nst.studio.task import sentence_of as sentence_of
+
+NO_DISK = (
+    "There is no room for pictures on the server's disk at this moment; please try again later."
+)

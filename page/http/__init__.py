@@ -1,0 +1,1 @@
+"""What the server lets through: middleware, uploads, sessions, admission, files to download."""

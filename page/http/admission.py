@@ -1,0 +1,91 @@
+"""Where jobs come in: what a run may cost here, how many pictures are open at once, and from which
+network a request comes.
+
+Knows requests and the workshop's limits; nothing of components.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import gradio as gr
+from PIL import Image
+
+from nst import TransferSettings
+from nst.engine.devices import load_network
+from nst.engine.schedule import Moment
+from nst.errors import BusyError
+from nst.images.sandbox import BUSY, PATIENCE
+from nst.studio import zerogpu
+from nst.studio.forecast import Forecast
+from nst.studio.job import Job
+from nst.studio.task import State, Task
+from nst.studio.workshop import Workshop
+from page.http.rate_limit import network_of
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """The way into a workshop."""
+
+    workshop: Workshop
+    _door: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextlib.contextmanager
+    def opened(self, settings: TransferSettings) -> Iterator[None]:
+        """Alone with pictures that the workshop has not made room for yet: a crowd that sends the
+        largest there are would fill the memory before anybody is turned away. Raises `BusyError`.
+        """
+        if not zerogpu.is_here():
+            load_network(settings)  # now: for what has to be fetched nobody else should wait
+        if not self._door.acquire(timeout=PATIENCE):
+            raise BusyError(BUSY)
+        try:
+            yield
+        finally:
+            self._door.release()
+
+    def expected(
+        self,
+        photo: Image.Image,
+        paintings: Sequence[Image.Image],
+        settings: TransferSettings,
+        begin: Moment | None = None,
+    ) -> Forecast:
+        """What a run will need. Raises `TooLargeError` when that is more than there is."""
+        sizes = [painting.size for painting in paintings]
+        most = self.workshop.limits.seconds
+        return zerogpu.admit(photo.size, sizes, settings, begin, seconds=most)
+
+    def check_change(
+        self, job: Job, settings: TransferSettings, painting: Image.Image | None = None
+    ) -> Forecast:
+        """What a job that is painted will need under other settings, or with another painting. It
+        is asked as for a new one, but for the memory that it holds already; what needs no more than
+        was promised always passes. Raises `TooLargeError`."""
+        moment, present = job.moment, job.settings
+        photo, paintings = job.content.size, [each.size for each in job.wanted_paintings]
+        wanted = [painting.size] if painting else paintings
+        promised = zerogpu.forecast(photo, paintings, present, moment)
+        expected = zerogpu.forecast(photo, wanted, settings, moment)
+        if expected.bytes <= promised.bytes and expected.seconds <= promised.seconds:
+            return expected
+        held = 0
+        if moment and job.state is State.RUNNING:
+            now = present.replace(size=max(moment.picture.size))
+            held = zerogpu.forecast(photo, paintings, now, moment).bytes
+        most = self.workshop.limits.seconds
+        return zerogpu.admit(photo, wanted, settings, moment, seconds=most, held=held)
+
+    def submit(self, task: Task, seconds: float, request: gr.Request) -> None:
+        """Put a task in line. Raises `BusyError`."""
+        self.workshop.submit(task, seconds, source_of(request))
+
+
+def source_of(request: gr.Request) -> str:
+    """The network that a request comes from, or "" where the address tells nothing: that of a proxy
+    in front of the page is everybody's."""
+    return network_of(getattr(request.client, "host", ""))

@@ -1,0 +1,183 @@
+"""Lay out the page: what is where, and what is connected to what.
+
+What each part shows is in `page.panels`, what is painted is in `nst`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from nst.engine.texture import TextureBook
+from nst.hub.gallery import Gallery
+from nst.settings import GATYS_STYLE_LAYERS, options
+from nst.studio.workshop import Workshop
+from page.api import add_endpoint
+from page.examples import Shelf, arrival_of, picker, row_markup
+from page.http.admission import Entrance
+from page.http.following import AT_ONCE, Tabs
+from page.http.middleware import GuardedBlocks
+from page.panels.contact_sheet import add_sheet
+from page.panels.controls import OTHER_LAYERS, Controls
+from page.panels.own_gallery import add_gallery
+from page.panels.picture_inputs import Input, picture_input
+from page.panels.public_gallery import add_community
+from page.panels.publishing import add_publishing
+from page.panels.result_panel import add_easel
+from page.panels.showcase import Exhibits
+from page.studio import Studio
+
+MAX_WAITING = 500  # events in Gradio's queue; pictures wait in the workshop's own queue
+TEMPORARY_FILES = (3600, 6 * 3600)  # looked at every hour, deleted after six
+
+INTRODUCTION = """
+# Neural Style Transfer
+Drop in a photo and a painting, and watch them become one picture.
+"""
+
+FINISHED = "Painted beforehand: click one to see it before and after, with its settings."
+
+
+def build_demo(workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None) -> GuardedBlocks:
+    """The page, not yet served; its pictures are painted in `workshop`, its examples those of
+    `shelf`, and `gallery` is what visitors publish to, if there is one."""
+    with GuardedBlocks(
+        title="Neural Style Transfer", delete_cache=TEMPORARY_FILES, analytics_enabled=False
+    ) as demo:
+        gr.Markdown(INTRODUCTION, elem_id="introduction")
+        finished = picker("finished-examples")
+        visitor = gr.BrowserState("", storage_key="nst-visitor", secret="nst")
+        current, to_follow, sheet = gr.State(""), gr.State(""), gr.State("")
+        controls, tabs = Controls(), Tabs(demo.sessions)
+        with gr.Row(elem_id="studio"):
+            with gr.Column(elem_classes="inputs"):
+                with gr.Row():
+                    photo = picture_input(
+                        "Photo", "content", ["upload", "webcam", "clipboard"], shelf
+                    )
+                    painting = picture_input("Painting", "style", ["upload", "clipboard"], shelf)
+                controls.add_looks()
+                with gr.Row():
+                    copy_link = gr.Button("Copy link", size="sm", min_width=100)
+                    bring_back = gr.UploadButton(
+                        "Settings from a picture…",
+                        file_types=["image"],
+                        size="sm",
+                        min_width=160,
+                        elem_id="bring-back",
+                    )
+                link = gr.Textbox(
+                    label="Link to this page with its settings",
+                    interactive=False,
+                    visible=False,
+                    buttons=["copy"],
+                    elem_id="link",
+                )
+            with gr.Column(elem_id="easel"):
+                easel = add_easel(controls)
+                publishing = add_publishing(gallery)
+            with gr.Column(elem_classes="settings"):
+                add_settings(controls)
+        panel = add_sheet()
+        with gr.Accordion("Your pictures", open=True, elem_id="pictures"):
+            own_pictures = add_gallery()
+        public = add_community(gallery)
+        controls.wire()
+        entrance = Entrance(workshop)
+        studio = Studio(
+            entrance=entrance,
+            book=TextureBook(workshop.archive.folder / "textures") if workshop.archive else None,
+            shelf=shelf,
+            visitor=visitor,
+            current=current,
+            to_follow=to_follow,
+            photo=photo.image,
+            painting=painting.image,
+            controls=controls,
+            easel=easel,
+            panel=panel,
+            sheet=sheet,
+            gallery=own_pictures,
+            copy_link=copy_link,
+            link=link,
+            tabs=tabs,
+        )
+        arrival = studio.wire(demo)
+        show_shelf(demo, shelf, finished, photo, painting)
+        exhibits = Exhibits(
+            shelf, gallery, controls, easel, photo.image, painting.image, current, tabs,
+            is_live=lambda id: studio.live_job(id) is not None,
+        )  # fmt: skip
+        exhibits.wire(finished, public.grid, bring_back)
+        public.wire(
+            publishing.wire(arrival, current, visitor, studio.own_job) if publishing else None
+        )
+        add_endpoint(entrance)
+    for event in demo.fns.values():
+        if event.name == "_check_login_status":  # of the sign-in button; nobody's to call
+            event.api_visibility = "private"
+    assert isinstance(demo, GuardedBlocks)
+    return demo.queue(max_size=MAX_WAITING)
+
+
+def show_shelf(
+    demo: gr.Blocks, shelf: Shelf, finished: gr.HTML, photo: Input, painting: Input
+) -> None:
+    """Fill the rows of examples, and again when those of the Hub have arrived."""
+
+    def rows() -> dict[Component, str]:
+        pictures = row_markup(shelf.of_role("result"), "Finished pictures")
+        return {
+            finished: f"<p class='hint'>{FINISHED}</p>{pictures}" if pictures else "",
+            photo.row: photo.row_of(shelf),
+            painting.row: painting.row_of(shelf),
+        }
+
+    built = shelf.examples  # which the page has from the beginning
+
+    async def refill() -> AsyncIterator[dict[Component, Any]]:
+        shown = shelf.examples
+        yield {finished: gr.update()} if shown is built else rows()
+        if await arrival_of(shelf, shown):
+            yield rows()
+
+    for part, markup in rows().items():
+        part.value = markup
+    demo.load(refill, None, [finished, photo.row, painting.row], **AT_ONCE)
+
+
+def add_settings(controls: Controls) -> None:
+    """Every control but the look and the colours, the rarely used ones folded away."""
+    with gr.Accordion("Settings", open=True, elem_id="settings"):
+        controls.add("alpha", "beta", "size", "iterations")
+    with gr.Accordion("Layers: what the style is made of", open=True, elem_id="layers"):
+        controls.add_layers(*GATYS_STYLE_LAYERS)
+        controls.folded.render()
+        with controls.folded:
+            controls.add_layers(*OTHER_LAYERS)
+    with gr.Accordion("Advanced", open=False, elem_id="advanced"):
+        controls.add(*(name for name, option in options().items() if option.advanced))
+
+
+def theme() -> gr.themes.Base:
+    """Warm paper and ink; system fonts, so that nothing is fetched."""
+    return gr.themes.Base(
+        primary_hue=gr.themes.colors.indigo,
+        secondary_hue=gr.themes.colors.amber,
+        neutral_hue=gr.themes.colors.stone,
+        font=["ui-sans-serif", "system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+        radius_size=gr.themes.sizes.radius_md,
+    ).set(  # contrast of at least 4.5 to 1 in light and dark
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_dark="*primary_600",
+        button_primary_background_fill_hover_dark="*primary_500",
+    )

@@ -1,0 +1,1 @@
+"""What is shown: one file for each panel of the page."""

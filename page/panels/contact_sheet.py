@@ -1,0 +1,91 @@
+"""The contact sheet: nine small pictures over two settings, each one to click.
+
+Knows components and markup; painting and clicks are other rooms' business.
+"""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+
+import gradio as gr
+
+from nst.engine.contact_sheet import VARIABLE
+from nst.settings import options
+from nst.studio.sheet_job import Sheet
+from nst.studio.task import State
+from page.panels import charts
+from page.previews import data_url
+
+ON_LOAD = """
+element.addEventListener("click", (event) => {
+    const tile = event.target.closest("button[data-tile]");
+    if (tile) trigger("select", {sheet: tile.dataset.sheet, tile: Number(tile.dataset.tile)});
+});
+"""
+
+
+@dataclass
+class SheetPanel:
+    rows: gr.Dropdown
+    columns: gr.Dropdown
+    make: gr.Button
+    grid: gr.HTML
+    fold: gr.Accordion
+
+
+def add_sheet() -> SheetPanel:
+    """Show the panel, folded away."""
+    choices = [(options()[name].label, name) for name in VARIABLE]
+    fold = gr.Accordion("Contact sheet: nine looks at once", open=False, elem_id="sheet")
+    with fold:
+        with gr.Row():
+            rows = gr.Dropdown(choices, value="beta", label="Downward")
+            # α and β together would repeat themselves: only their ratio shows.
+            columns = gr.Dropdown(choices, value="style_scale", label="To the right")
+        make = gr.Button("Make a contact sheet", elem_id="make-sheet")
+        grid = gr.HTML(
+            "<p class='hint'>Nine small pictures, painted at once. Click the one you like: the"
+            " sliders move to it, and it is painted on at full size.</p>",
+            js_on_load=ON_LOAD,
+            elem_id="tiles",
+        )
+    return SheetPanel(rows, columns, make, grid, fold)
+
+
+def sheet_markup(sheet: Sheet, ahead: int) -> str:
+    """The tiles as they are now."""
+    if sheet.state is State.FAILED or (sheet.state is State.STOPPED and sheet.note):
+        return charts.message(sheet.note)
+    if not sheet.tiles:
+        return charts.message(f"In the queue: {ahead} before." if ahead else "Getting ready…")
+    step = sheet.tiles[0][0]
+    names = varied(sheet)
+    tiles = []
+    for row, settings_row in enumerate(sheet.grid):
+        for column, settings in enumerate(settings_row):
+            label = ", ".join(
+                f"{options()[name].label} {value_text(getattr(settings, name))}" for name in names
+            )
+            number = row * len(settings_row) + column
+            tiles.append(
+                f'<button type="button" data-sheet="{sheet.id}" data-tile="{number}">'
+                f'<img alt="" src="{data_url(sheet.tiles[row][column].image)}">'
+                f"<span>{html.escape(label)}</span></button>"
+            )
+    done = sheet.state is not State.RUNNING
+    state = "Click a tile to go on from it." if done else f"{step.iteration} of {step.total}"
+    return (
+        f'{charts.message(state)}<div class="tiles" style="--columns: {len(sheet.grid[0])}"'
+        f' role="group" aria-label="Contact sheet">{"".join(tiles)}</div>'
+    )
+
+
+def varied(sheet: Sheet) -> list[str]:
+    """The settings that differ between tiles."""
+    tiles = [settings for row in sheet.grid for settings in row]
+    return [n for n in VARIABLE if any(getattr(t, n) != getattr(tiles[0], n) for t in tiles)]
+
+
+def value_text(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

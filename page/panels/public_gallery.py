@@ -1,0 +1,100 @@
+"""The public gallery: the newest pictures that visitors have published, fetched when asked for.
+
+Knows publications and their markup; what a click on one does is `exhibits`' business.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from nst.hub.gallery import Gallery
+from nst.hub.gallery_layout import Publication
+from page.error_messages import sentence_of
+from page.examples import ON_LOAD
+from page.http.following import AT_ONCE
+from page.panels import charts
+
+AT_A_TIME = 12
+NOBODY = "Nobody has published a picture yet. Yours could be the first."
+
+Updates = dict[Component, Any]
+
+
+@dataclass(frozen=True)
+class Community:
+    """The panel's parts; without a gallery it is not shown."""
+
+    gallery: Gallery | None
+    fold: gr.Accordion
+    grid: gr.HTML
+    more: gr.Button
+    shown: gr.State  # publications
+
+    def wire(self, published: Any) -> None:
+        """Fetch when the panel is opened, when more is asked for, and after `published`."""
+        outputs = [self.grid, self.more, self.shown]
+        self.fold.expand(self.newest, None, outputs, **AT_ONCE)
+        self.more.click(self.further, [self.shown], outputs, **AT_ONCE)
+        if published is not None:
+            published.then(self.newest, None, outputs, **AT_ONCE)
+
+    def newest(self) -> Iterator[Updates]:
+        """The first few."""
+        yield {self.grid: charts.message("Fetching the newest pictures…")}
+        yield self._page([])
+
+    def further(self, shown: list[Publication]) -> Updates:
+        """A few more below those that are shown."""
+        return self._page(shown)
+
+    def _page(self, shown: list[Publication]) -> Updates:
+        if self.gallery is None:
+            return {self.grid: ""}
+        try:
+            page = self.gallery.newest(AT_A_TIME, before=shown[-1].id if shown else None)
+            has_more = bool(page) and self.gallery.has_older(page[-1].id)
+        except Exception as error:
+            return {self.grid: charts.message(sentence_of(error)) + publications_markup(shown)}
+        shown = [*shown, *page]
+        return {
+            self.grid: publications_markup(shown) or charts.message(NOBODY),
+            self.more: gr.update(visible=has_more),
+            self.shown: shown,
+        }
+
+
+def add_community(gallery: Gallery | None) -> Community:
+    """Show the panel, folded away, where there is a gallery."""
+    fold = gr.Accordion(
+        "What others have painted", open=False, visible=gallery is not None, elem_id="community"
+    )
+    with fold:
+        grid = gr.HTML(js_on_load=ON_LOAD, elem_id="publications")
+        more = gr.Button("Show more", size="sm", visible=False, elem_id="more-publications")
+        shown = gr.State([])
+    return Community(gallery, fold, grid, more, shown)
+
+
+def publications_markup(publications: Sequence[Publication]) -> str:
+    """One card for each; pictures load when they come into sight."""
+    if not publications:
+        return ""
+    cards = []
+    for publication in publications:
+        caption = html.escape(f"{publication.title or 'Untitled'}, by {publication.author}")
+        cards.append(
+            f'<div class="card"><button type="button" data-name="{html.escape(publication.id)}"'
+            f' aria-label="{caption}"><img loading="lazy" alt=""'
+            f' src="studio/community/{html.escape(publication.id)}.jpg">'
+            f"<span>{caption}</span></button></div>"
+        )
+    return (
+        '<div class="cards" role="group" aria-label="What others have painted">'
+        f"{''.join(cards)}</div>"
+    )

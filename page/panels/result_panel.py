@@ -1,0 +1,403 @@
+"""The easel: where the picture is painted, looked at, recoloured, replayed and taken home.
+
+Knows components and how a job looks on them; what a click does is `studio`'s business.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+from PIL import Image
+
+from nst.images.color import dial_colors
+from nst.images.tensors import shrink
+from nst.studio import zerogpu
+from nst.studio.forecast import Forecast
+from nst.studio.job import Job
+from nst.studio.task import State
+from page.error_messages import sentence_of
+from page.panels import charts
+from page.panels.controls import Controls
+from page.previews import cached_webp, rendered_webp
+
+PREVIEW_SIDE = 768  # pixels; larger previews would only slow the connection down
+MORE = 30  # iterations
+GETTING_READY = "Waiting for a GPU…" if zerogpu.is_here() else "Getting ready…"
+READY = "Choose a photo and a painting, then press Stylize."
+NO_PICTURE = "Stopped before the first picture."
+NOT_YET_PAINTED = "The server was restarted before the first picture; press Stylize to paint it."
+SHARED = "A picture from a link, with its settings. Press Stylize to paint your own."
+INTERRUPTED = "The server was restarted meanwhile; this is the last state that was kept."
+
+TIMELAPSE_ON_LOAD = """
+const show = (index) => {
+    const strip = element.querySelector(".timelapse");
+    if (!strip) return;
+    const frames = JSON.parse(strip.dataset.frames);
+    const frame = frames[Math.min(index, frames.length - 1)];
+    strip.querySelector("img").src = strip.dataset.folder + frame + strip.dataset.end;
+    strip.querySelector("output").value = "iteration " + strip.dataset.iterations.split(",")[index];
+};
+let timer = null;
+const stop = () => {
+    clearInterval(timer);
+    timer = null;
+    const button = element.querySelector(".play");
+    if (button) button.textContent = "Play";
+};
+element.addEventListener("input", (event) => {
+    if (event.target.type === "range") { stop(); show(Number(event.target.value)); }
+});
+element.addEventListener("click", (event) => {
+    if (!event.target.closest(".play")) return;
+    if (timer) return stop();
+    const slider = element.querySelector("input[type=range]");
+    if (slider.value === slider.max) slider.value = 0;
+    event.target.textContent = "Pause";
+    timer = setInterval(() => {
+        if (!slider.isConnected || slider.value === slider.max) return stop();
+        slider.value = Number(slider.value) + 1;
+        show(Number(slider.value));
+    }, 80);
+});
+"""
+
+TAKEAWAY_ON_LOAD = """
+const file = async (link) => {
+    const picture = await (await fetch(link)).blob();
+    return new File([picture], "stylized.png", {type: "image/png"});
+};
+element.addEventListener("click", async (event) => {
+    const button = event.target.closest(".share");
+    if (!button) return;
+    try {
+        await navigator.share({files: [await file(button.dataset.picture)]});
+    } catch (error) {
+        if (error.name !== "AbortError") button.textContent = "Sharing did not work";
+    }
+});
+const reveal = () => {
+    const probe = {files: [new File([""], "stylized.png", {type: "image/png"})]};
+    const button = element.querySelector(".share");
+    if (button && navigator.canShare && navigator.canShare(probe)) button.hidden = false;
+};
+reveal();
+watch("value", reveal);
+"""
+
+
+@dataclass
+class Easel:
+    """The components, in the order in which a visitor meets them."""
+
+    go: gr.Button
+    stop: gr.Button
+    price: gr.HTML  # what a click costs, where that is something
+    status: gr.HTML
+    preview: gr.Image
+    comparison: gr.ImageSlider
+    finish: gr.Column  # what can be done with an ended picture
+    takeaway: gr.HTML
+    more: gr.Button
+    larger: gr.Button
+    twice: gr.Button
+    branch: gr.Button
+    timelapse: gr.HTML
+    film: gr.Accordion
+    curves: gr.HTML
+    explanation: gr.HTML
+
+    @property
+    def outputs(self) -> list[Component]:
+        """Those that handlers write to."""
+        return [
+            self.go,
+            self.stop,
+            self.status,
+            self.preview,
+            self.comparison,
+            self.finish,
+            self.takeaway,
+            self.film,
+            self.timelapse,
+            self.curves,
+            self.explanation,
+        ]
+
+    def idle(self, text: str) -> dict[Component, Any]:
+        """Ready for a click, with a line of status."""
+        return {**self._buttons(live=False), self.status: charts.message(text)}
+
+    def refusal(self, error: Exception) -> dict[Component, Any]:
+        """A sentence in the status and as a toast; nothing else moves."""
+        sentence = sentence_of(error)
+        gr.Warning(sentence)
+        return self.idle(sentence)
+
+    def not_ready(self) -> dict[Component, Any]:
+        """A run was asked for, and something that is not ours said why it cannot be."""
+        return self.idle(READY)
+
+    def getting_ready(self) -> dict[Component, Any]:
+        """A run was asked for, and its pictures are being opened."""
+        return {
+            self.go: gr.update(interactive=False),
+            self.stop: gr.update(interactive=False),
+            self.status: charts.message(GETTING_READY),
+        }
+
+    def empty(self) -> dict[Component, Any]:
+        """Nothing painted yet."""
+        return {
+            self.comparison: gr.update(visible=False),
+            self.finish: gr.update(visible=False),
+            self.film: gr.update(visible=False),
+            self.curves: "",
+            self.explanation: "",
+            self.preview: gr.update(value=None, visible=True),
+        }
+
+    def begun(self, expected: Forecast) -> dict[Component, Any]:
+        """A run begins."""
+        return {
+            **self._buttons(live=True),
+            **self.empty(),
+            self.status: charts.message(expectation(expected)),
+        }
+
+    def resumed(self, expected: Forecast) -> dict[Component, Any]:
+        """An ended picture is painted further."""
+        return {
+            **self._buttons(live=True),
+            self.finish: gr.update(visible=False),
+            self.film: gr.update(visible=False),
+            self.status: charts.message(expectation(expected)),
+        }
+
+    def waiting(self, ahead: int, seconds: float) -> dict[Component, Any]:
+        """A job is in line, for about so many seconds."""
+        others = "1 picture is" if ahead == 1 else f"{ahead} pictures are"
+        until = f"about {charts.duration(seconds)}" if seconds >= 1 else "any moment now"
+        text = f"In the queue: {others} before yours, {until}."
+        return {**self._buttons(live=True), self.status: charts.message(text)}
+
+    def progress(self, job: Job) -> dict[Component, Any]:
+        """A job is under way: the figures, which are cheap."""
+        if not job.steps:
+            return self._buttons(live=True)
+        steps = list(job.steps)
+        return {
+            **self._buttons(live=True),
+            self.status: charts.progress(steps[-1], job.note),
+            self.curves: charts.curves(steps, job.course),
+            self.explanation: charts.explanation(steps[-1], job.course[-1].settings),
+        }
+
+    def picture(self, job: Job) -> dict[Component, Any]:
+        """The picture of a job under way."""
+        if job.moment is None:
+            return {}
+        key = ("preview", job.id, job.revision)
+        path = rendered_webp(key, dialled(job, PREVIEW_SIDE), self.preview)
+        return {
+            self.preview: gr.update(value=path, visible=True),
+            self.comparison: gr.update(visible=False),
+            self.finish: gr.update(visible=False),
+            self.film: gr.update(visible=False),
+        }
+
+    def ended(self, job: Job) -> dict[Component, Any]:
+        """A job has ended: before and after, what can be done with it, and the figures."""
+        if job.moment is None or not job.steps:
+            text = job.note if job.state is State.FAILED else NO_PICTURE
+            if job.state is State.INTERRUPTED:
+                text = NOT_YET_PAINTED
+            return {**self.idle(text), **self.empty()}
+        steps = list(job.steps)
+        return {
+            **self._buttons(live=False),
+            **self.before_and_after(job),
+            self.status: self._verdict(job),
+            self.preview: gr.update(visible=False),
+            self.finish: gr.update(visible=True),
+            self.film: gr.update(visible=len(job.frames) > 1),
+            self.curves: charts.curves(steps, job.course),
+            self.explanation: charts.explanation(steps[-1], job.course[-1].settings),
+        }
+
+    def before_and_after(self, job: Job) -> dict[Component, Any]:
+        """The photo and the picture as its colours are dialled."""
+        assert job.moment is not None
+        content, size = job.content, job.moment.picture.size
+        key = ("before", job.id, job.stamp, size)
+        before = rendered_webp(key, lambda: content.resize(size), self.comparison)
+        after = result_webp(job, self.comparison)
+        return {
+            self.comparison: gr.update(value=(before, after), visible=True),
+            self.takeaway: takeaway_markup(job),
+            self.timelapse: timelapse_markup(job),
+        }
+
+    def exhibit(
+        self, picture: Image.Image, text: str, photo: Image.Image | None = None
+    ) -> dict[Component, Any]:
+        """A finished picture that is nobody's job here, beside the photo where that is known."""
+        updates = {**self._buttons(live=False), **self.empty(), self.status: charts.message(text)}
+        if photo is None:
+            path = cached_webp(picture, self.preview)
+            return {**updates, self.preview: gr.update(value=path, visible=True)}
+        before = cached_webp(photo.resize(picture.size), self.comparison)
+        after = cached_webp(picture, self.comparison)
+        return {
+            **updates,
+            self.preview: gr.update(value=None, visible=False),
+            self.comparison: gr.update(value=(before, after), visible=True),
+        }
+
+    def shared(self, job: Job, share: str) -> dict[Component, Any]:
+        """Somebody else's finished picture, to be looked at."""
+        assert job.moment is not None
+        address = f"studio/shared/{share}/picture.png"
+        return {
+            **self._buttons(live=False),
+            self.preview: gr.update(value=result_webp(job, self.preview), visible=True),
+            self.status: charts.message(SHARED)
+            + f'<p class="takeaway"><a class="button quiet" href="{address}"'
+            ' download="stylized.png">Download PNG</a></p>',
+        }
+
+    def _verdict(self, job: Job) -> str:
+        if job.state is State.FAILED:
+            return charts.message(job.note)
+        note = INTERRUPTED if job.state is State.INTERRUPTED else job.note
+        finished = job.state is State.FINISHED
+        return charts.summary(job.steps[-1], finished=finished, note=note)
+
+    def _buttons(self, *, live: bool) -> dict[Component, Any]:
+        return {
+            self.go: gr.update(interactive=not live),
+            self.stop: gr.update(interactive=live),
+        }
+
+
+def dialled(job: Job, longest_side: int | None = None) -> Callable[[], Image.Image]:
+    """Return a function that makes the present picture in the colours dialled now, scaled down to
+    a longest side in pixels."""
+    assert job.moment is not None
+    picture, content, paintings = job.moment.picture, job.content, job.paintings
+    colors, side = job.colors, longest_side or max(picture.size)
+    return lambda: dial_colors(shrink(picture, side), content, paintings, colors)
+
+
+def result_webp(job: Job, component: Component) -> str:
+    """Return the path of a job's result, in its dialled colours, in the component's cache."""
+    return rendered_webp(("result", job.id, job.revision), dialled(job), component)
+
+
+def expectation(expected: Forecast) -> str:
+    """How long a run will take, and what it will cost the visitor."""
+    text = f"About {charts.duration(expected.seconds)} from here."
+    return f"{text} {price(expected)}" if expected.borrowed else text
+
+
+def price(expected: Forecast) -> str:
+    """What a run asks for where GPUs are borrowed."""
+    return f"This borrows a GPU for at most {expected.borrowed} s of your daily time."
+
+
+def add_easel(controls: Controls) -> Easel:
+    """Show the easel."""
+    with gr.Row():
+        go = gr.Button(
+            "Stylize",
+            variant="primary",
+            min_width=100,
+            interactive=False,  # until it is known who has come, and what a link wants
+            elem_id="stylize",
+        )
+        stop = gr.Button("Stop", variant="stop", min_width=100, interactive=False, elem_id="stop")
+    cost = gr.HTML(visible=zerogpu.is_here(), elem_id="price")
+    status = gr.HTML(charts.message(READY), elem_id="status")
+    preview = gr.Image(
+        label="Your picture",
+        interactive=False,
+        format="webp",
+        buttons=["fullscreen"],
+        height=420,
+        alt_text="The picture as it is being painted",
+        elem_id="preview",
+    )
+    comparison = gr.ImageSlider(
+        label="Before and after",
+        interactive=False,
+        visible=False,
+        type="filepath",
+        max_height=520,
+        elem_id="comparison",
+    )
+    controls.add("colors")
+    with gr.Column(visible=False, elem_id="finish") as finish:
+        takeaway = gr.HTML(js_on_load=TAKEAWAY_ON_LOAD, elem_id="takeaway")
+        with gr.Row(elem_id="further"):
+            more = gr.Button(f"{MORE} more iterations", size="sm", min_width=120)
+            larger = gr.Button("1.5× larger", size="sm", min_width=90)
+            twice = gr.Button("2× larger", size="sm", min_width=90)
+            branch = gr.Button("Branch", size="sm", min_width=90)
+    with gr.Accordion("Timelapse", open=False, visible=False, elem_id="film") as film:
+        timelapse = gr.HTML(js_on_load=TIMELAPSE_ON_LOAD, elem_id="timelapse")
+    curves = gr.HTML(elem_id="curves")
+    with gr.Accordion("Explain: what each layer costs", open=False, elem_id="explain"):
+        explanation = gr.HTML(
+            "<p>While a picture is painted, this shows what its cost J is made of.</p>",
+            elem_id="explanation",
+        )
+    return Easel(
+        go, stop, cost, status, preview, comparison, finish, takeaway, more, larger, twice, branch,
+        timelapse, film, curves, explanation,
+    )  # fmt: skip
+
+
+def takeaway_markup(job: Job) -> str:
+    """Links to the files; their addresses carry the revision, so that nothing stale is shown."""
+    home = f"studio/{job.id}"
+    fresh = f"?v={job.revision}"
+    films = " ".join(
+        f'<a class="button quiet" href="{home}/timelapse.{kind}{fresh}"'
+        f' download="timelapse.{kind}">{label}</a>'
+        for kind, label in (("mp4", "MP4"), ("webp", "WebP"), ("gif", "GIF"))
+    )
+    picture = f"{home}/picture.png{fresh}"
+    return (
+        f'<p class="takeaway"><a class="button" id="download" href="{picture}"'
+        f' download="stylized.png">Download PNG</a>'
+        f' <button type="button" class="button quiet share" data-picture="{picture}" hidden>Share…'
+        "</button>"
+        + (f' <span class="films">Timelapse: {films}</span>' if len(job.frames) > 1 else "")
+        + "</p>"
+    )
+
+
+def timelapse_markup(job: Job) -> str:
+    """A picture, a slider through the frames, and a button to play them."""
+    frames = [f"{index:06d}" for index in job.frames]
+    if len(frames) < 2:
+        return ""
+    iterations = ",".join(str(job.steps[index].iteration) for index in job.frames)
+    last = len(frames) - 1
+    folder = f"studio/{job.id}/frames/"
+    fresh = f".jpg?v={job.revision}"
+    listed = html.escape("[" + ",".join(f'"{frame}"' for frame in frames) + "]")
+    return (
+        f'<div class="timelapse" data-folder="{folder}" data-end="{fresh}" data-frames="{listed}"'
+        f' data-iterations="{iterations}">'
+        f'<img loading="lazy" alt="The picture at one moment of its making"'
+        f' src="{folder}{frames[-1]}{fresh}">'
+        f'<div class="scrub"><button type="button" class="button quiet play">Play</button>'
+        f'<input type="range" min="0" max="{last}" value="{last}" aria-label="Moment of the run">'
+        f"<output>iteration {iterations.split(',')[-1]}</output></div></div>"
+    )

@@ -1,0 +1,86 @@
+"""What each layer sees in the painting, beside its weight; drawn while nobody waits for a picture.
+
+Knows the controls' places for textures and the book that keeps them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from nst.engine.texture import TextureBook
+from nst.images.writing import hash_of
+from nst.settings import GATYS_STYLE_LAYERS
+from nst.studio.workshop import Workshop
+from page.http.following import AT_ONCE, Tabs, tab_of
+from page.panels.controls import OTHER_LAYERS, Controls, texture_markup
+from page.panels.picture_inputs import load_named
+from page.previews import jpeg_url
+
+LOOK_EVERY = 0.3  # seconds
+
+
+@dataclass(frozen=True)
+class Textures:
+    """The small pictures, and where they come from."""
+
+    workshop: Workshop
+    book: TextureBook | None
+    controls: Controls
+    painting: gr.Image
+    tabs: Tabs
+
+    def wire(self, arrival: Any) -> None:
+        """Show those of the usual layers when the page has opened or the painting changes, the
+        others when they are unfolded."""
+        parts = self.controls.textures
+        usual = [parts[layer] for layer in GATYS_STYLE_LAYERS]
+        show_usual, show_others = self.of(GATYS_STYLE_LAYERS), self.of(OTHER_LAYERS)
+        arrival.then(show_usual, [self.painting], usual, **AT_ONCE)
+        self.painting.change(show_usual, [self.painting], usual, **AT_ONCE)
+        others = [parts[layer] for layer in OTHER_LAYERS]
+        self.controls.folded.expand(show_others, [self.painting], others, **AT_ONCE)
+
+    def of(self, layers: tuple[str, ...]) -> Callable[..., AsyncIterator[dict[Component, Any]]]:
+        """A handler that shows what each layer sees in the painting, as soon as it is known."""
+        kind = f"textures {layers[0]}"
+
+        async def show(
+            path: str | None, request: gr.Request
+        ) -> AsyncIterator[dict[Component, Any]]:
+            parts = self.controls.textures
+            mark = self.tabs.turn(tab_of(request), kind)
+            yield {parts[layer]: texture_markup(layer) for layer in layers}
+            try:
+                painting = await asyncio.to_thread(load_named, path, "painting")
+            except ValueError:
+                return
+            name = await asyncio.to_thread(hash_of, painting)
+            wanted = list(layers)
+            if self.book is None:
+                return
+            chore = f"{kind} {name}"
+            if any(self.book.find(name, layer) is None for layer in wanted):
+                work = await asyncio.to_thread(self.book.fill, painting, name, layers)
+                self.workshop.chore(chore, work)
+            is_awaited = True
+            while wanted and is_awaited:
+                is_awaited = self.workshop.has_chore(chore)  # first: it may end meanwhile
+                found = {n: page for n in wanted if (page := self.book.find(name, n))}
+                wanted = [layer for layer in wanted if layer not in found]
+                if not self.tabs.is_current(tab_of(request), kind, mark):
+                    yield {parts[layers[0]]: gr.update()}
+                    return
+                if found:
+                    yield {
+                        parts[layer]: texture_markup(layer, jpeg_url(page.read_bytes()))
+                        for layer, page in found.items()
+                    }
+                await asyncio.sleep(LOOK_EVERY)
+
+        return show

@@ -1,0 +1,164 @@
+"""Serve the page: the workshop, examples and gallery that the environment asks for, and how Gradio
+is launched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gradio.utils import get_upload_folder
+from huggingface_hub.utils import disable_progress_bars
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from nst.console import prepare_streams
+from nst.engine.devices import load_network
+from nst.errors import HubError
+from nst.files import cache_folder
+from nst.hub.gallery import Gallery, community
+from nst.studio import zerogpu
+from nst.studio.forecast import seconds_per_pixel
+from nst.studio.limits import Limits
+from nst.studio.workshop import Workshop
+from page.examples import FOLDER, Shelf
+from page.http.job_files import file_routes
+from page.http.middleware import MAX_UPLOAD, Guard, GuardedBlocks
+from page.http.request_limits import RequestLimits
+from page.http.upload_folder import upload_folder
+from page.http.upload_space import Scratch
+from page.layout import build_demo, theme
+from page.panels.publishing import SignInGuard
+from page.rendering import shared_renderings
+
+MAX_EVENTS = 500  # at once; every tab that looks at a picture holds one or two
+PAINTERS = 4  # where each borrows a GPU of its visitor's
+HERE = Path(__file__).parent
+HEAD = HERE / "head.html"
+
+
+def main() -> None:
+    """Serve the page until it is interrupted."""
+    prepare_streams()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    for client in ("httpx", "httpx2"):  # their addresses may hold tokens and signatures
+        logging.getLogger(client).setLevel(logging.WARNING)
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # and those of each new try
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a line for each broken form
+    logging.getLogger("uvicorn.error").addFilter(is_our_business)
+    disable_progress_bars()  # of the Hub; the log is for lines
+    if zerogpu.is_here():
+        zerogpu.prepare()
+    else:
+        seconds_per_pixel(load_network())  # before the first visitor waits for it
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite end, like Ctrl+C
+    with uploads_folder() as folder:
+        os.environ["GRADIO_TEMP_DIR"] = str(folder)
+        workshop, shelf, gallery = open_workshop(), open_shelf(), open_gallery()
+        try:
+            demo = build_demo(workshop, shelf, gallery)
+            try:
+                demo.launch(**launch_options(demo, workshop, shelf, gallery))
+            finally:
+                demo.close(verbose=False)  # streams too: nothing is written for them any more
+        finally:
+            workshop.close()
+            shared_renderings().close()
+    if not shelf.is_settled.is_set():
+        os._exit(0)  # the library's own threads would wait for the Hub
+
+
+def open_workshop() -> Workshop:
+    """The workshop that the environment asks for: `NST_JOBS` is the folder where pictures are kept,
+    `NST_GRACE` how many seconds a job goes on with nobody watching."""
+    folder = Path(os.environ.get("NST_JOBS") or cache_folder() / "jobs")
+    grace = float(os.environ.get("NST_GRACE") or Limits.grace)
+    limits = Limits(
+        grace=grace,
+        grace_in_line=min(grace, Limits.grace_in_line),
+        painters=PAINTERS if zerogpu.is_here() else 1,
+    )
+    workshop = Workshop(folder, limits)
+    workshop.sweep()
+    return workshop
+
+
+def open_shelf() -> Shelf:
+    """The bundled examples, and those of the Hub that `NST_EXAMPLES_REPO` and
+    `NST_EXAMPLES_REVISION` name."""
+    repo = os.environ.get("NST_EXAMPLES_REPO", "")
+    shelf = Shelf(repo=repo, revision=os.environ.get("NST_EXAMPLES_REVISION") or None)
+    shelf.start()
+    return shelf
+
+
+def open_gallery() -> Gallery | None:
+    """The public gallery, where `NST_GALLERY_REPO` names one."""
+    try:
+        return community()
+    except HubError as error:
+        logging.getLogger("page").warning("no public gallery: %s", error)
+        return None
+
+
+def launch_options(
+    demo: GuardedBlocks, workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None
+) -> Mapping[str, Any]:
+    """How the page is served; tests use the same."""
+    built_in = (path for part in demo.blocks.values() for path in part.keep_in_cache)
+    scratch = Scratch(Path(get_upload_folder()), built_in, deleted=demo.forget_files)
+    return {
+        "theme": theme(),
+        "css_paths": [HERE / "style.css"],
+        "head_paths": [HEAD],
+        "app_kwargs": {
+            "routes": file_routes(workshop, shelf, gallery),
+            "middleware": [
+                Middleware(Guard, heads=[HEAD], scratch=scratch),
+                *allowed_hosts(),
+                Middleware(RequestLimits, blocks=demo, sessions=demo.sessions),
+                Middleware(SignInGuard),
+            ],
+        },
+        "max_threads": MAX_EVENTS,
+        "max_file_size": MAX_UPLOAD,
+        "enable_monitoring": False,
+        "show_error": False,
+        "ssr_mode": False,
+        "mcp_server": True,
+        "run_history": False,
+        # What a click shows; started from another folder, Gradio would refuse it otherwise.
+        "allowed_paths": [str(e.path) for e in shelf.examples if e.path.is_relative_to(FOLDER)],
+    }
+
+
+def allowed_hosts() -> list[Middleware]:
+    """The names under which the page is served, where `NST_ALLOWED_HOSTS` lists them, and those of
+    this machine: Gradio calls itself."""
+    names = os.environ.get("NST_ALLOWED_HOSTS", "").replace(",", " ").split()
+    own = os.environ.get("GRADIO_SERVER_NAME", "")
+    local = ["127.0.0.1", "localhost", *([own] if own else [])]
+    middleware = Middleware(
+        TrustedHostMiddleware, allowed_hosts=[*names, *local], www_redirect=False
+    )
+    return [middleware] if names else []
+
+
+def uploads_folder() -> contextlib.AbstractContextManager[str | Path]:
+    """Where uploads and previews are: a folder of this page's own, gone at the end, unless the
+    environment names one. Gradio's usual one is for all its programs."""
+    if chosen := os.environ.get("GRADIO_TEMP_DIR"):
+        return contextlib.nullcontext(chosen)
+    return upload_folder()
+
+
+def is_our_business(record: logging.LogRecord) -> bool:
+    """Not the tracebacks of tabs that were closed while something was sent to them: Gradio answers
+    404 in the middle of their streams, which nobody reads any more."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, RuntimeError) and "response already started" in str(error))
