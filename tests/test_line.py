@@ -104,7 +104,7 @@ def test_what_is_expected_can_change(clock: list[float]) -> None:
     clock[0] += 4.0
     line.expect(tasks[0], 60.0)
     line.expect(tasks[1], 30.0)
-    assert line.wait_of(tasks[2]) == 90.0
+    assert [line.wait_of(task) for task in tasks[1:]] == [60.0, 90.0]
 
 
 def test_with_several_painters_everybody_has_one_before_anybody_has_two() -> None:
@@ -125,6 +125,7 @@ def test_the_wait_is_what_is_left_to_paint_before(clock: list[float]) -> None:
     clock[0] += 12.0
     assert [line.wait_of(task) for task in tasks] == [0.0, 18.0, 38.0]
     assert [line.ahead_of(task) for task in tasks] == [0, 1, 2]
+    assert len(line) == 3
     clock[0] += 100.0  # it takes longer than expected
     assert line.wait_of(tasks[1]) == 0.0
     tasks[1].stop()
