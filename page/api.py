@@ -25,7 +25,7 @@ from nst.studio import zerogpu
 from nst.studio.job import Job
 from nst.studio.task import UNEXPECTED, State
 from page.error_messages import NO_DISK, sentence_of
-from page.http.admission import Entrance
+from page.http.admission import Admission
 from page.http.following import changes, is_read
 from page.http.job_files import delivered_png
 from page.panels.components import untouched_image
@@ -56,7 +56,7 @@ def api_component(name: str) -> Component:
     return gr.Number(value, minimum=low, maximum=high, label=label, precision=precision)
 
 
-def add_endpoint(entrance: Entrance) -> None:
+def add_endpoint(admission: Admission) -> None:
     """Show nothing, and serve `/stylize`."""
     # They mostly wait for each other; the page's own threads must not.
     openers = ThreadPoolExecutor(OPENERS, "opening")
@@ -144,7 +144,7 @@ def add_endpoint(entrance: Entrance) -> None:
                     if not is_read(request):
                         return
                     if job.state is State.WAITING:  # a caller who has left is noticed by this
-                        yield None, {"ahead": float(entrance.workshop.ahead_of(job))}
+                        yield None, {"ahead": float(admission.workshop.ahead_of(job))}
                     elif is_news and is_due and job.moment and job.state.is_live:
                         preview = await asyncio.to_thread(preview_of, job.moment.picture)
                         yield preview, figures(job.steps[-1])
@@ -185,12 +185,12 @@ def add_endpoint(entrance: Entrance) -> None:
 
     def begin(content: str, style: str, settings: TransferSettings, request: gr.Request) -> Job:
         visitor = f"a program {request.session_hash or secrets.token_hex(16)}"
-        with entrance.opened(settings):
+        with admission.opened(settings):
             photo, painting = load_named(content, "content"), load_named(style, "style")
-            expected = entrance.expected(photo, [painting], settings)
+            expected = admission.expected(photo, [painting], settings)
             job = Job(photo, [painting], settings, visitor=visitor, engine=zerogpu.engine())
             job.is_kept = False  # nobody can ask for it once more
-            entrance.submit(job, expected.seconds, request)
+            admission.submit(job, expected.seconds, request)
         return job
 
     with gr.Row(visible=False):

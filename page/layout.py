@@ -17,7 +17,7 @@ from nst.settings import GATYS_STYLE_LAYERS, options
 from nst.studio.workshop import Workshop
 from page.api import add_endpoint
 from page.examples import Shelf, arrival_of, picker, row_markup
-from page.http.admission import Entrance
+from page.http.admission import Admission
 from page.http.following import AT_ONCE, Tabs
 from page.http.middleware import GuardedBlocks
 from page.panels.contact_sheet import add_sheet
@@ -26,8 +26,8 @@ from page.panels.own_gallery import add_gallery
 from page.panels.picture_inputs import Input, picture_input
 from page.panels.public_gallery import add_community
 from page.panels.publishing import add_publishing
-from page.panels.result_panel import add_easel
-from page.panels.showcase import Exhibits
+from page.panels.result_panel import add_result_panel
+from page.panels.showcase import Showcase
 from page.studio import Studio
 
 MAX_WAITING = 500  # events in Gradio's queue; pictures wait in the workshop's own queue
@@ -76,8 +76,8 @@ def build_demo(workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None)
                     buttons=["copy"],
                     elem_id="link",
                 )
-            with gr.Column(elem_id="easel"):
-                easel = add_easel(controls)
+            with gr.Column(elem_id="result-panel"):
+                result_panel = add_result_panel(controls)
                 publishing = add_publishing(gallery)
             with gr.Column(elem_classes="settings"):
                 add_settings(controls)
@@ -86,10 +86,12 @@ def build_demo(workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None)
             own_pictures = add_gallery()
         public = add_community(gallery)
         controls.wire()
-        entrance = Entrance(workshop)
+        admission = Admission(workshop)
         studio = Studio(
-            entrance=entrance,
-            book=TextureBook(workshop.archive.folder / "textures") if workshop.archive else None,
+            admission=admission,
+            book=TextureBook(workshop.job_store.folder / "textures")
+            if workshop.job_store
+            else None,
             shelf=shelf,
             visitor=visitor,
             current=current,
@@ -97,7 +99,7 @@ def build_demo(workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None)
             photo=photo.image,
             painting=painting.image,
             controls=controls,
-            easel=easel,
+            result_panel=result_panel,
             panel=panel,
             sheet=sheet,
             gallery=own_pictures,
@@ -107,15 +109,15 @@ def build_demo(workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None)
         )
         arrival = studio.wire(demo)
         show_shelf(demo, shelf, finished, photo, painting)
-        exhibits = Exhibits(
-            shelf, gallery, controls, easel, photo.image, painting.image, current, tabs,
+        showcase = Showcase(
+            shelf, gallery, controls, result_panel, photo.image, painting.image, current, tabs,
             is_live=lambda id: studio.live_job(id) is not None,
         )  # fmt: skip
-        exhibits.wire(finished, public.grid, bring_back)
+        showcase.wire(finished, public.grid, bring_back)
         public.wire(
             publishing.wire(arrival, current, visitor, studio.own_job) if publishing else None
         )
-        add_endpoint(entrance)
+        add_endpoint(admission)
     for event in demo.fns.values():
         if event.name == "_check_login_status":  # of the sign-in button; nobody's to call
             event.api_visibility = "private"

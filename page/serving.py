@@ -31,7 +31,7 @@ from page.http.job_files import file_routes
 from page.http.middleware import MAX_UPLOAD, Guard, GuardedBlocks
 from page.http.request_limits import RequestLimits
 from page.http.upload_folder import upload_folder
-from page.http.upload_space import Scratch
+from page.http.upload_space import UploadSpace
 from page.layout import build_demo, theme
 from page.panels.publishing import SignInGuard
 from page.rendering import shared_renderings
@@ -111,7 +111,7 @@ def launch_options(
 ) -> Mapping[str, Any]:
     """How the page is served; tests use the same."""
     built_in = (path for part in demo.blocks.values() for path in part.keep_in_cache)
-    scratch = Scratch(Path(get_upload_folder()), built_in, deleted=demo.forget_files)
+    upload_space = UploadSpace(Path(get_upload_folder()), built_in, deleted=demo.forget_files)
     return {
         "theme": theme(),
         "css_paths": [HERE / "style.css"],
@@ -119,7 +119,7 @@ def launch_options(
         "app_kwargs": {
             "routes": file_routes(workshop, shelf, gallery),
             "middleware": [
-                Middleware(Guard, heads=[HEAD], scratch=scratch),
+                Middleware(Guard, heads=[HEAD], upload_space=upload_space),
                 *allowed_hosts(),
                 Middleware(RequestLimits, blocks=demo, sessions=demo.sessions),
                 Middleware(SignInGuard),

@@ -33,7 +33,7 @@ from nst.studio.task import State, owner_of, share_id
 from nst.studio.workshop import Workshop
 from page.error_messages import NO_DISK, sentence_of
 from page.examples import Example, Shelf
-from page.http.admission import Entrance, source_of
+from page.http.admission import Admission, source_of
 from page.http.following import AT_ONCE, LATEST, Tabs, changes, event_value, is_read, tab_of
 from page.http.identifiers import IDENTIFIER
 from page.links import link_to, read_link
@@ -43,7 +43,7 @@ from page.panels.controls import Controls
 from page.panels.own_gallery import gallery_markup
 from page.panels.picture_inputs import load_named
 from page.panels.publishing import SIGN_IN_FAILED
-from page.panels.result_panel import GETTING_READY, MORE, Easel, price
+from page.panels.result_panel import GETTING_READY, MORE, ResultPanel, price
 from page.panels.textures import Textures
 from page.rendering import RenderingBusyError
 
@@ -79,16 +79,16 @@ LINK_WAS_FOLLOWED = """() => {
 class Studio:
     """The page's parts and the workshop behind them."""
 
-    entrance: Entrance
+    admission: Admission
     book: TextureBook | None
     shelf: Shelf
     visitor: gr.BrowserState  # an unguessable token, in the visitor's browser
-    current: gr.State  # the id of the job on the easel
+    current: gr.State  # the id of the job on the result panel
     to_follow: gr.State  # the same when there is news to wait for, or ""
     photo: gr.Image
     painting: gr.Image
     controls: Controls
-    easel: Easel
+    result_panel: ResultPanel
     panel: SheetPanel
     sheet: gr.State  # the id of the contact sheet
     gallery: gr.HTML
@@ -98,14 +98,14 @@ class Studio:
 
     @property
     def workshop(self) -> Workshop:
-        return self.entrance.workshop
+        return self.admission.workshop
 
     # ------------------------------------------------------------------ wiring
 
     def wire(self, demo: gr.Blocks) -> Any:
         """Connect every event. Each way to a job ends in `follow`, which shows it until it ends.
         Returns the event of a visitor's arrival."""
-        easel, everything = self.easel, self._everything
+        result_panel, everything = self.result_panel, self._everything
         opened = [self.visitor, self.panel.fold, *everything]
         values = {self.visitor, self.current, self.photo, self.painting, *self.controls.components}
 
@@ -114,15 +114,21 @@ class Studio:
         self._follow_after(arrival)
         arrival.then(self.follow_sheet, [self.sheet], [self.panel.grid], **AT_ONCE)
 
-        asked = easel.go.click(easel.getting_ready, None, easel.outputs, **AT_ONCE)
+        asked = result_panel.go.click(
+            result_panel.getting_ready, None, result_panel.outputs, **AT_ONCE
+        )
         begun = asked.then(self.begin, values, everything, **AT_ONCE)
-        begun.failure(easel.not_ready, None, easel.outputs, **AT_ONCE)
+        begun.failure(result_panel.not_ready, None, result_panel.outputs, **AT_ONCE)
         self._follow_after(begun)
-        easel.stop.click(self.halt, [self.current], easel.outputs, **AT_ONCE)
-        for button, factor in ((easel.more, 1.0), (easel.larger, 1.5), (easel.twice, 2.0)):
+        result_panel.stop.click(self.halt, [self.current], result_panel.outputs, **AT_ONCE)
+        for button, factor in (
+            (result_panel.more, 1.0),
+            (result_panel.larger, 1.5),
+            (result_panel.twice, 2.0),
+        ):
             further = self._further_by(factor)
             self._follow_after(button.click(further, values, everything, **AT_ONCE))
-        branched = easel.branch.click(
+        branched = result_panel.branch.click(
             self.branch, [self.current, self.visitor], everything, **AT_ONCE
         )
         self._follow_after(branched)
@@ -137,7 +143,7 @@ class Studio:
         self.photo.change(self.notice_photo, [self.photo, self.current], None, **LATEST)
         self.controls.look_taken.then(self.steer, *steering, **AT_ONCE)
         colors = self.controls.by_name["colors"]
-        gr.on(by_hand(colors), self.dial, [colors, self.current], easel.outputs, **LATEST)
+        gr.on(by_hand(colors), self.dial, [colors, self.current], result_panel.outputs, **LATEST)
 
         made = self.panel.make.click(
             self.make_sheet,
@@ -154,7 +160,7 @@ class Studio:
         self.gallery.delete(
             self.delete_card,
             [self.visitor, self.current],
-            [self.current, *easel.outputs, self.gallery],
+            [self.current, *result_panel.outputs, self.gallery],
             **AT_ONCE,
         )
         linked = self.copy_link.click(self.link_now, values, [self.link], **AT_ONCE)
@@ -163,7 +169,7 @@ class Studio:
         if zerogpu.is_here():
             sized = [*(part.release for part in typed), self.photo.change]
             for event in (arrival.then, self.controls.look_taken.then, *sized):
-                event(self.price, values, [easel.price], **AT_ONCE)
+                event(self.price, values, [result_panel.price], **AT_ONCE)
         Textures(self.workshop, self.book, self.controls, self.painting, self.tabs).wire(arrival)
         demo.unload(self.leave)
         return arrival
@@ -172,21 +178,21 @@ class Studio:
     def _everything(self) -> list[Component]:
         """What opening a job may write to."""
         inputs = [self.current, self.to_follow, self.photo, self.painting, self.sheet]
-        return [*inputs, *self.controls.components, *self.easel.outputs, self.gallery]
+        return [*inputs, *self.controls.components, *self.result_panel.outputs, self.gallery]
 
     def _follow_after(self, event: Any) -> None:
-        outputs = [*self.easel.outputs, self.gallery]
+        outputs = [*self.result_panel.outputs, self.gallery]
         event.success(self.follow, [self.to_follow, self.visitor], outputs, **AT_ONCE)
 
     # ------------------------------------------------------------ coming and going
 
     def arrive(self, visitor: str, request: gr.Request) -> Updates:
-        """Open the page: as a link asks, or with the job that was on the easel."""
+        """Open the page: as a link asks, or with the job that was on the result panel."""
         token = self._visitor(visitor, request)
         updates: Updates = {
             self.visitor: token,
             self.gallery: self._gallery(token),
-            self.easel.go: gr.update(interactive=True),
+            self.result_panel.go: gr.update(interactive=True),
             **self._sheet_of(token),
         }
         if SIGN_IN_FAILED in request.query_params:
@@ -194,7 +200,7 @@ class Studio:
         try:
             shared = read_link(dict(request.query_params), self.shelf)
         except SettingsError as error:
-            return updates | self.easel.idle(f"The link cannot be followed: {error}.")
+            return updates | self.result_panel.idle(f"The link cannot be followed: {error}.")
         if shared:
             chosen = {"content": self.photo, "style": self.painting}
             updates |= {chosen[role]: self._value_of(e) for role, e in shared.examples.items()}
@@ -204,7 +210,7 @@ class Studio:
         if latest and (latest.state.is_live or time.time() - latest.changed < REOPENED):
             job = self.workshop.find_job(latest.id)
             if job:
-                return updates | self._on_easel(job)
+                return updates | self._on_panel(job)
         return updates
 
     def _visitor(self, token: str, request: gr.Request) -> str:
@@ -227,12 +233,14 @@ class Studio:
             return {}
         job = self.workshop.find_shared(share)
         if job is None or job.moment is None:
-            return self.easel.idle("The picture of this link is no longer kept; its settings are.")
+            return self.result_panel.idle(
+                "The picture of this link is no longer kept; its settings are."
+            )
         try:
-            return self.easel.shared(job, share)
+            return self.result_panel.shared(job, share)
         except OSError as error:
             busy = isinstance(error, RenderingBusyError)
-            return self.easel.idle(sentence_of(error) if busy else NO_DISK)
+            return self.result_panel.idle(sentence_of(error) if busy else NO_DISK)
 
     # ------------------------------------------------------------------ painting
 
@@ -241,24 +249,24 @@ class Studio:
         visitor = self._visitor(values[self.visitor], request)
         try:
             settings = self.controls.settings(values)
-            with self.entrance.opened(settings):
+            with self.admission.opened(settings):
                 photo = load_named(values[self.photo], "photo")
                 painting = load_named(values[self.painting], "painting")
-                expected = self.entrance.expected(photo, [painting], settings)
+                expected = self.admission.expected(photo, [painting], settings)
                 engine = zerogpu.engine()  # on the account of who asks
                 job = Job(photo, [painting], settings, visitor=visitor, engine=engine)
-                self.entrance.submit(job, expected.seconds, request)
+                self.admission.submit(job, expected.seconds, request)
         except Exception as error:
             return self._refuse(error)
         self._supersede(tab_of(request), job)
         return {
             **self._put_up(job),
-            **self.easel.begun(expected),
+            **self.result_panel.begun(expected),
             self.gallery: self._gallery(visitor),
         }
 
     def _supersede(self, tab: str, job: Job) -> None:
-        """Turn a tab to a new job, and stop the one on its easel.
+        """Turn a tab to a new job, and stop the one on its result panel.
 
         Stylize cannot be clicked while a job lives, but two quick clicks may both be on their way.
         """
@@ -274,7 +282,7 @@ class Studio:
             photo = load_named(values[self.photo], "photo")
             painting = load_named(values[self.painting], "painting")
             settings = self.controls.settings(values)
-            expected = self.entrance.expected(photo, [painting], settings)
+            expected = self.admission.expected(photo, [painting], settings)
         except ValueError:  # it is told when it is clicked
             return ""
         return f'<p class="hint">{price(expected)}</p>'
@@ -302,7 +310,7 @@ class Studio:
                     continue
                 beat += 1
                 if job.state is State.WAITING:
-                    updates = self.easel.waiting(
+                    updates = self.result_panel.waiting(
                         self.workshop.ahead_of(job), self.workshop.wait_of(job)
                     )
                 else:
@@ -321,35 +329,42 @@ class Studio:
         if job.moment is None and job.state is not State.INTERRUPTED:
             self.workshop.forget(job.id)  # there is nothing to go on from
         try:
-            ended = self.easel.ended(job)
+            ended = self.result_panel.ended(job)
         except RenderingBusyError as error:
-            ended = self.easel.idle(sentence_of(error))
+            ended = self.result_panel.idle(sentence_of(error))
         except OSError:
-            ended = self.easel.idle(NO_DISK)
+            ended = self.result_panel.idle(NO_DISK)
         return {**ended, self.gallery: self._gallery(visitor)}
 
     def _look_at(self, job: Job) -> Updates:
-        updates = self.easel.progress(job)
+        updates = self.result_panel.progress(job)
         with suppress(OSError):  # of a full disk; the next preview may fit again
-            updates |= self.easel.picture(job)
+            updates |= self.result_panel.picture(job)
         return updates
 
     def _beating(self, updates: Updates, beat: int) -> Updates:
         """A status that changes with every message: the page sees by it whether it is connected."""
-        text = updates.get(self.easel.status, charts.message(GETTING_READY))
-        return {**updates, self.easel.status: f'<div class="beat" data-beat="{beat}">{text}</div>'}
+        text = updates.get(self.result_panel.status, charts.message(GETTING_READY))
+        return {
+            **updates,
+            self.result_panel.status: f'<div class="beat" data-beat="{beat}">{text}</div>',
+        }
 
     def halt(self, id: str, request: gr.Request) -> Updates:
         """Stop; whoever follows the job shows what it reached."""
         if self.tabs.subject(tab_of(request), "job") not in ("", id):
             return {
-                self.easel.stop: gr.update()
+                self.result_panel.stop: gr.update()
             }  # a late click: the tab looks at another job by now
         job = self._job(id)
         if job and job.state.is_live:
             job.stop()
-            return {self.easel.stop: gr.update(interactive=False)}
-        return self.easel.ended(job) if job else self.easel.idle("There is nothing to stop.")
+            return {self.result_panel.stop: gr.update(interactive=False)}
+        return (
+            self.result_panel.ended(job)
+            if job
+            else self.result_panel.idle("There is nothing to stop.")
+        )
 
     def steer(self, values: dict[Component, Any]) -> None:
         """Go on under what the controls say now, but for what may just be being typed."""
@@ -374,7 +389,7 @@ class Studio:
         job = self.live_job(id)
         if job and painting:
             try:
-                with self.entrance.opened(job.settings):
+                with self.admission.opened(job.settings):
                     other = load_named(painting, "painting")
                     self.workshop.check_pictures(picture_bytes(other))
                     self._change(job, job.settings, other)
@@ -387,7 +402,7 @@ class Studio:
         self, job: Job, settings: TransferSettings, painting: Image.Image | None = None
     ) -> None:
         """Change a job that is painted, if there is room for that. Raises `TooLargeError`."""
-        expected = self.entrance.check_change(job, settings, painting)
+        expected = self.admission.check_change(job, settings, painting)
         job.engine = zerogpu.engine()
         job.steer(settings, painting)
         self.workshop.expect(job, expected.seconds)
@@ -405,17 +420,21 @@ class Studio:
         """Other colours, on what is painted already."""
         job = self._job(id)
         if job is None or colors == job.colors:
-            return {self.easel.status: gr.update()}
+            return {self.result_panel.status: gr.update()}
         job.dial(colors)
         if job.moment is None:
-            return {self.easel.status: gr.update()}
+            return {self.result_panel.status: gr.update()}
         if job.state.is_live:
-            return {self.easel.preview: self._look_at(job).get(self.easel.preview, gr.update())}
+            return {
+                self.result_panel.preview: self._look_at(job).get(
+                    self.result_panel.preview, gr.update()
+                )
+            }
         self.workshop.save(job)
         try:
-            return self.easel.before_and_after(job)
+            return self.result_panel.before_and_after(job)
         except RenderingBusyError as error:
-            return self.easel.refusal(error)
+            return self.result_panel.refusal(error)
 
     def live_job(self, id: str) -> Job | None:
         job = self._job(id)
@@ -454,18 +473,18 @@ class Studio:
             raise SettingsError(f"The picture has had {longest} iterations, the most there is.")
         fixed = of(job.settings, FIXED)
         settings = chosen.replace(size=size, iterations=min(done + MORE, longest), **fixed)
-        with self.entrance.opened(settings):
+        with self.admission.opened(settings):
             painting = load_named(values[self.painting], "painting")
-            expected = self.entrance.expected(job.content, [painting], settings, job.moment)
+            expected = self.admission.expected(job.content, [painting], settings, job.moment)
             size = job.bytes + picture_bytes(painting)
             self.workshop.check_room(job.owner, source_of(request), size)
             job.engine = zerogpu.engine()
             job.resume(settings, painting)
-            self.entrance.submit(job, expected.seconds, request)
+            self.admission.submit(job, expected.seconds, request)
         return {
             **self._put_up(job),
             **self.controls.show(settings, {"size", "iterations"}),
-            **self.easel.resumed(expected),
+            **self.result_panel.resumed(expected),
             self.gallery: self._gallery(visitor),
         }
 
@@ -474,7 +493,7 @@ class Studio:
         visitor = self._visitor(token, request)
         job = self._job(id)
         if job is None or job.state.is_live:
-            return {self.to_follow: "", **self.easel.idle(NOTHING_TO_BRANCH)}
+            return {self.to_follow: "", **self.result_panel.idle(NOTHING_TO_BRANCH)}
         twin = self.workshop.branch(job, visitor)
         return {**self._put_up(twin), self.gallery: self._gallery(visitor)}
 
@@ -486,13 +505,13 @@ class Studio:
         rows, columns = values[self.panel.rows], values[self.panel.columns]
         try:
             grid = plan_sheet(self.controls.settings(values), rows, columns)
-            with self.entrance.opened(grid[0][0]):
+            with self.admission.opened(grid[0][0]):
                 photo = load_named(values[self.photo], "photo")
                 painting = load_named(values[self.painting], "painting")
                 tiles = [tile for row in grid for tile in row]  # all on this processor
                 seconds = sum(admit(photo.size, [painting.size], tile).seconds for tile in tiles)
                 sheet = Sheet(photo, [painting], grid, visitor=visitor)
-                self.entrance.submit(sheet, seconds, request)
+                self.admission.submit(sheet, seconds, request)
                 self._stop_sheet(values[self.sheet])
         except Exception as error:
             gr.Warning(sentence_of(error))
@@ -540,29 +559,33 @@ class Studio:
             tile = sheet.grid[row][column]
             settings = tile.replace(size=present.size, iterations=present.iterations)
             job = sheet.job_of(row, column, settings.replace(colors=present.colors), visitor)
-            expected = self.entrance.expected(sheet.content, sheet.styles, job.settings, job.moment)
+            expected = self.admission.expected(
+                sheet.content, sheet.styles, job.settings, job.moment
+            )
             job.engine = zerogpu.engine()
-            self.entrance.submit(job, expected.seconds, request)
+            self.admission.submit(job, expected.seconds, request)
         except Exception as error:
             return self._refuse(error)
         return {
             **self._put_up(job),
             **self.controls.show(job.settings, set(options()) - {"colors"}),
-            **self.easel.begun(expected),
+            **self.result_panel.begun(expected),
             self.gallery: self._gallery(visitor),
         }
 
     # ------------------------------------------------------- gallery, recipes, links
 
     def open_card(self, visitor: str, event: gr.EventData, request: gr.Request) -> Updates:
-        """Put a job of the visitor's on the easel."""
+        """Put a job of the visitor's on the result panel."""
         visitor, id = self._visitor(visitor, request), event_value(event, "job")
         job = self.own_job(id, visitor)
         if job is None:
             is_there = self.workshop.card_of(id) is not None
-            missing = self.easel.idle(DAMAGED if is_there else "This picture is no longer kept.")
+            missing = self.result_panel.idle(
+                DAMAGED if is_there else "This picture is no longer kept."
+            )
             return {self.to_follow: "", **missing, self.gallery: self._gallery(visitor)}
-        return self._on_easel(job)
+        return self._on_panel(job)
 
     def delete_card(
         self, visitor: str, current: str, event: gr.EventData, request: gr.Request
@@ -573,7 +596,11 @@ class Studio:
         updates: Updates = {}
         if job and job.id == current:
             self.tabs.turn(tab_of(request), "job")  # nobody follows it any more
-            updates = {self.current: "", **self.easel.idle("Deleted."), **self.easel.empty()}
+            updates = {
+                self.current: "",
+                **self.result_panel.idle("Deleted."),
+                **self.result_panel.empty(),
+            }
         if is_owned(id, visitor):
             self.workshop.forget(id)  # also one that is damaged
         return {**updates, self.gallery: self._gallery(visitor)}
@@ -608,7 +635,7 @@ class Studio:
 
     # ------------------------------------------------------------------ helpers
 
-    def _on_easel(self, job: Job) -> Updates:
+    def _on_panel(self, job: Job) -> Updates:
         """A job's pictures and settings in their places; `follow` shows the rest."""
         recipe = job.recipe()
         style = recipe.passages[-1].styles[0]
@@ -626,8 +653,8 @@ class Studio:
         if example := self.shelf.example_of(ingredient):
             return self._value_of(example)
         cache = self.photo.GRADIO_CACHE
-        if self.workshop.archive:
-            stored = self.workshop.archive.file(job.id, f"{name}.png")
+        if self.workshop.job_store:
+            stored = self.workshop.job_store.file(job.id, f"{name}.png")
             if stored.is_file():
                 return str(save_file_to_cache(stored, cache))
         return str(save_pil_to_cache(image, cache, "picture", format="png"))
@@ -636,12 +663,12 @@ class Studio:
         return example.as_value(self.photo.GRADIO_CACHE)
 
     def _put_up(self, job: Job) -> Updates:
-        """From now on this job is on the easel, and followed."""
+        """From now on this job is on the result panel, and followed."""
         return {self.current: job.id, self.to_follow: job.id}
 
     def _refuse(self, error: Exception) -> Updates:
         """A sentence in the status and as a toast; nothing else moves."""
-        return {self.to_follow: "", **self.easel.refusal(error)}
+        return {self.to_follow: "", **self.result_panel.refusal(error)}
 
 
 def is_owned(id: str, visitor: str) -> bool:

@@ -168,7 +168,7 @@ def studio(unserved_studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Studio:
     """A page whose pictures wait and are never painted."""
     monkeypatch.setattr("page.http.admission.load_network", lambda *_: None)
     monkeypatch.setattr(Workshop, "_wake", lambda _: None)
-    monkeypatch.setattr("page.http.admission.Entrance.expected", lambda *_, **__: EXPECTED)
+    monkeypatch.setattr("page.http.admission.Admission.expected", lambda *_, **__: EXPECTED)
     return unserved_studio
 
 

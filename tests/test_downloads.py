@@ -34,7 +34,7 @@ from nst.images.tensors import shrink
 from nst.provenance import UNKNOWN
 from nst.settings import TransferSettings
 from nst.studio.job import Job
-from nst.studio.job_store import THUMBNAIL_SIDE, Archive, Card
+from nst.studio.job_store import THUMBNAIL_SIDE, Card, JobStore
 from nst.studio.task import State, share_id
 from nst.studio.workshop import Workshop
 from page.examples import THUMBNAIL, Shelf, thumbnail_of
@@ -74,17 +74,17 @@ def figures(iteration: int, picture: Image.Image) -> TransferStep:
 
 
 def finished_job(
-    archive: Archive, pictures: list[Image.Image], photo: Image.Image, painting: Image.Image
+    job_store: JobStore, pictures: list[Image.Image], photo: Image.Image, painting: Image.Image
 ) -> Job:
     """A finished job on disk with these moments, the last of them its result."""
     job = Job(photo, [painting], SETTINGS, visitor="me")
     for index, picture in enumerate(pictures):
         job.steps.append(figures(index, picture))
         job.moment = Moment(picture, index)
-        job.frames = archive.add_frame(job.id, job.frames, index, picture, is_last=True)
+        job.frames = job_store.add_frame(job.id, job.frames, index, picture, is_last=True)
     job.provenance = [UNKNOWN]
     job.state = State.FINISHED
-    archive.save(job)
+    job_store.save(job)
     return job
 
 
@@ -121,9 +121,9 @@ class Site:
 @pytest.fixture
 def site(tmp_path: Path, make_picture: MakePicture) -> Iterator[Site]:
     workshop = Workshop(tmp_path / "jobs")
-    assert workshop.archive
+    assert workshop.job_store
     pictures = [make_picture(64, 48, seed) for seed in range(3)]
-    made = finished_job(workshop.archive, pictures, make_picture(), make_picture(30, 40, 9))
+    made = finished_job(workshop.job_store, pictures, make_picture(), make_picture(30, 40, 9))
     job = workshop.find_job(made.id)
     assert job
     renderings = Renderings(workers=2)
@@ -353,13 +353,13 @@ def test_a_film_is_not_taken_from_who_reads_it(site: Site) -> None:
     second = site.of_job("timelapse.webp")
     assert first.status_code == second.status_code == 200
     assert first.content != second.content
-    home = site.workshop.archive.file(site.job.id, "") if site.workshop.archive else Path()
+    home = site.workshop.job_store.file(site.job.id, "") if site.workshop.job_store else Path()
     assert not list(home.glob("*film*"))
 
 
 def test_a_damaged_frame_is_left_out_of_the_film(site: Site) -> None:
-    assert site.workshop.archive
-    path = site.workshop.archive.frame_file(site.job.id, 1)
+    assert site.workshop.job_store
+    path = site.workshop.job_store.frame_file(site.job.id, 1)
     path.write_bytes(path.read_bytes()[:100])
     answer = site.of_job("timelapse.gif")
     with Image.open(io.BytesIO(answer.content)) as image:
@@ -411,7 +411,7 @@ def test_a_shared_picture_is_the_picture(site: Site) -> None:
 
 def test_addresses_do_not_repeat_after_a_restart(site: Site) -> None:
     before = [timelapse_markup(site.job), takeaway_markup(site.job)]
-    again = Workshop(site.workshop.archive.folder) if site.workshop.archive else Workshop()
+    again = Workshop(site.workshop.job_store.folder) if site.workshop.job_store else Workshop()
     job = again.find_job(site.job.id)
     assert job
     assert job.version == site.job.version  # it counts from the beginning again
@@ -455,8 +455,8 @@ def test_small_pictures_are_not_enlarged(site: Site, make_picture: MakePicture) 
     assert shrink(large, THUMBNAIL_SIDE).size == (320, 240)
     with Image.open(io.BytesIO(site.of_job("thumbnail.jpg").content)) as stored:
         assert stored.size == (64, 48)
-    assert site.workshop.archive
-    site.workshop.archive.file(site.job.id, "thumbnail.jpg").unlink()
+    assert site.workshop.job_store
+    site.workshop.job_store.file(site.job.id, "thumbnail.jpg").unlink()
     made = site.of_job("thumbnail.jpg")
     with Image.open(io.BytesIO(made.content)) as image:
         assert image.size == (64, 48)
@@ -479,9 +479,9 @@ def large_job(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Job]:
     noise = Image.fromarray(rng.integers(0, 256, (256, 256, 3), dtype=np.uint8))
     pictures = [noise.resize((1024, 1024)).rotate(angle) for angle in range(0, 90, 15)]
     folder = tmp_path_factory.mktemp("jobs")
-    job = finished_job(Archive(folder), pictures, noise, noise.rotate(90))
+    job = finished_job(JobStore(folder), pictures, noise, noise.rotate(90))
     job.colors = 0.5
-    Archive(folder).save(job)
+    JobStore(folder).save(job)
     return folder, job
 
 

@@ -52,8 +52,8 @@ def assert_paints(workshop: Workshop, job: Job) -> None:
     painted(workshop, job)
     assert (job.state, job.note) == (State.FINISHED, "")
     assert job.steps[-1].iteration == job.settings.iterations
-    if workshop.archive:
-        again = Workshop(workshop.archive.folder).find_job(job.id)
+    if workshop.job_store:
+        again = Workshop(workshop.job_store.folder).find_job(job.id)
         assert again
         assert picture_of(again).tobytes() == picture_of(job).tobytes()
 

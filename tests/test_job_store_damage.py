@@ -25,7 +25,7 @@ from nst.hub.gallery import Gallery
 from nst.settings import TransferSettings
 from nst.studio.job import Job
 from nst.studio.job_record import DamagedError, parse_record, read_file
-from nst.studio.job_store import Archive
+from nst.studio.job_store import JobStore
 from nst.studio.limits import Limits
 from nst.studio.task import State, owner_of
 from nst.studio.workshop import Workshop
@@ -214,26 +214,26 @@ def test_a_job_that_was_only_begun_to_be_written_is_no_card(tmp_path: Path, job:
     """The pictures are written first; a crash then leaves no job, and the sweep takes them."""
     for name in ("job.json", "picture.png", "thumbnail.jpg"):
         (tmp_path / job.id / name).unlink()
-    assert Archive(tmp_path).cards(owner_of(TOKEN)) == []
+    assert JobStore(tmp_path).cards(owner_of(TOKEN)) == []
 
 
 def test_a_card_is_read_again_when_its_file_was_written(
     tmp_path: Path, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    archive, reads = Archive(tmp_path), list[str]()
+    job_store, reads = JobStore(tmp_path), list[str]()
 
     def counted(path: Path, most: int) -> bytes:
         reads.append(path.name)
         return read_file(path, most)
 
     monkeypatch.setattr("nst.studio.job_store.read_file", counted)
-    first = archive.cards(owner_of(TOKEN))
-    assert archive.cards(owner_of(TOKEN)) == first
+    first = job_store.cards(owner_of(TOKEN))
+    assert job_store.cards(owner_of(TOKEN)) == first
     assert reads == ["job.json"]
     job.stop()
     job.state = State.STOPPED
-    archive.save(job)
-    assert [card.state for card in archive.cards(owner_of(TOKEN))] == [State.STOPPED]
+    job_store.save(job)
+    assert [card.state for card in job_store.cards(owner_of(TOKEN))] == [State.STOPPED]
     assert reads == ["job.json"] * 2
 
 
@@ -252,7 +252,7 @@ def test_the_owner_s_page_opens_and_the_card_can_be_deleted(
     click: Any = SimpleNamespace(job=job.id)
     assert DAMAGED_MARKUP in studio.arrive(TOKEN, REQUEST)[studio.gallery]
     opened = studio.open_card(TOKEN, click, REQUEST)
-    assert "it can only be deleted" in opened[studio.easel.status]
+    assert "it can only be deleted" in opened[studio.result_panel.status]
     assert opened[studio.to_follow] == ""
     left = studio.delete_card("another", "", click, REQUEST)
     assert (home / job.id).exists(), "only its owner can"
@@ -274,14 +274,14 @@ def test_a_job_that_was_never_painted_can_be_begun_again(
     """The server was killed before the first picture: settings and pictures are in their places."""
     studio = unserved_studio
     job = Job(make_picture(80, 60), [make_picture(50, 70)], SMALL, visitor=TOKEN)
-    Archive(tmp_path / "jobs").save(job)
+    JobStore(tmp_path / "jobs").save(job)
     arrived = studio.arrive(TOKEN, REQUEST)
     assert arrived[studio.current] == job.id
     assert Path(arrived[studio.photo]).is_file()
     found = studio.own_job(job.id, TOKEN)
     assert found
     ended = studio.see_the_end(found, TOKEN)
-    assert "press Stylize to paint it" in ended[studio.easel.status]
+    assert "press Stylize to paint it" in ended[studio.result_panel.status]
     assert 'class="card ' in ended[studio.gallery], "it is still there"
 
 
@@ -300,8 +300,8 @@ def test_a_damaged_frame_is_left_out_of_the_film(
 ) -> None:
     assert job.frames == [0, 1, 2, 3]
     put(tmp_path / job.id / "frames" / name, kind)
-    archive = Archive(tmp_path)
-    frames = [archive.read_frame(job.id, index) for index in range(4)]
+    job_store = JobStore(tmp_path)
+    frames = [job_store.read_frame(job.id, index) for index in range(4)]
     assert [frame is None for frame in frames] == [name == each for each in FRAMES]
     answer = web(tmp_path).get(f"/studio/{job.id}/timelapse.gif")
     assert answer.status_code == 200

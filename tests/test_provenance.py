@@ -28,7 +28,7 @@ from nst.images.writing import save_png
 from nst.provenance import Provenance, provenance_of
 from nst.settings import TransferSettings
 from nst.studio.job import Job
-from nst.studio.job_store import Archive
+from nst.studio.job_store import JobStore
 from nst.studio.sheet_job import Sheet
 from nst.studio.task import State
 from nst.vgg.network import VGG
@@ -96,8 +96,8 @@ def test_a_job_painted_on_elsewhere_records_both(
     job = Job(photo, [painting], SMALL, engine=made_by(before, engine))
     list(job.run())
     assert job.recipe().provenance == (before,)
-    Archive(tmp_path).save(job)
-    again = Archive(tmp_path).load(job.id)
+    JobStore(tmp_path).save(job)
+    again = JobStore(tmp_path).load(job.id)
     assert again
     assert again.recipe().provenance == (before,), "not what reads it"
     again.engine = engine

@@ -24,7 +24,7 @@ Stylize = Callable[..., Job]
 def studio(unserved_studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Studio:
     """A page whose pictures wait and are never painted."""
     expected = SimpleNamespace(seconds=1.0, bytes=1, borrowed=0)
-    monkeypatch.setattr("page.http.admission.Entrance.expected", lambda *_, **__: expected)
+    monkeypatch.setattr("page.http.admission.Admission.expected", lambda *_, **__: expected)
     monkeypatch.setattr("page.http.admission.load_network", lambda *_: None)
     monkeypatch.setattr(Workshop, "_wake", lambda _: None)
     for tab in (TAB, OTHER_TAB):
@@ -71,7 +71,7 @@ def test_a_late_click_on_stop_leaves_the_new_job_and_the_buttons_alone(
     second = stylize()
     updates = studio.halt(first.id, TAB)
     assert second.state.is_live
-    assert studio.easel.go not in updates
+    assert studio.result_panel.go not in updates
     studio.halt(second.id, TAB)
     assert second.state is State.STOPPED
 

@@ -22,7 +22,7 @@ from server import Server, running_server
 
 from nst.settings import TransferSettings
 from nst.studio.job import Job
-from nst.studio.job_store import Archive
+from nst.studio.job_store import JobStore
 from nst.studio.task import State
 from nst.studio.workshop import Workshop
 from page.http.upload_folder import PREFIX, delete, delete_abandoned, upload_folder
@@ -151,7 +151,7 @@ def test_an_admitted_job_has_a_record_before_its_first_picture(
     workshop = Workshop(tmp_path)
     workshop.submit(job)
     assert workshop.wait_until_saved(PATIENCE)
-    again = Archive(tmp_path).load(job.id)
+    again = JobStore(tmp_path).load(job.id)
     assert again
     assert (again.state, again.moment, again.settings) == (State.INTERRUPTED, None, SMALL)
     assert again.content.tobytes() == photo.tobytes()
@@ -169,7 +169,7 @@ def test_a_job_that_nobody_may_see_again_has_no_record(
     workshop = Workshop(tmp_path)
     workshop.submit(job)
     assert workshop.wait_until_saved(PATIENCE)
-    assert Archive(tmp_path).ids() == []
+    assert JobStore(tmp_path).ids() == []
 
 
 # Real servers

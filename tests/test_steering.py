@@ -26,7 +26,7 @@ from nst.studio.task import State
 from nst.studio.workshop import Workshop
 from nst.vgg.network import VGG
 from page.examples import Shelf
-from page.http.admission import Entrance
+from page.http.admission import Admission
 from page.layout import build_demo
 from page.studio import Studio
 
@@ -212,17 +212,17 @@ def test_memory_that_the_job_holds_counts_as_free(
     needed = nst.studio.zerogpu.forecast(photo, paintings, LARGE, painted.moment).bytes
     free.bytes = needed - 50_000_000
     with pytest.raises(TooLargeError):
-        Entrance(studio.workshop).expected(painted.content, painted.paintings, LARGE)
+        Admission(studio.workshop).expected(painted.content, painted.paintings, LARGE)
     studio.steer(values(studio, painted, style_scale=3.0))
     assert painted.settings.style_scale == 3.0
 
 
 def test_a_job_in_line_holds_nothing(studio: Studio, free: Free, make_picture: MakePicture) -> None:
     waiting = Job(make_picture(800, 600), [make_picture(600, 800)], SMALL)
-    entrance = Entrance(studio.workshop)
+    admission = Admission(studio.workshop)
     needed = nst.studio.zerogpu.forecast((800, 600), [(600, 800)], LARGE).bytes
     free.bytes = needed - 1
     with pytest.raises(TooLargeError):
-        entrance.check_change(waiting, LARGE)
+        admission.check_change(waiting, LARGE)
     free.bytes = needed
-    assert entrance.check_change(waiting, LARGE).bytes == needed
+    assert admission.check_change(waiting, LARGE).bytes == needed

@@ -448,7 +448,7 @@ def controls_of(page: Page) -> dict[str, str]:
     """Every control's label and value, hidden ones too."""
     values: dict[str, str] = page.evaluate(
         """() => Object.fromEntries([...document.querySelectorAll(
-            "#settings input, #layers input, #advanced input, #easel input[type=range]")]
+            "#settings input, #layers input, #advanced input, #result-panel input[type=range]")]
             .map((input, index) => [
                 index + " " + (input.getAttribute("aria-label") || input.name || input.type),
                 input.type === "radio" ? String(input.checked) : input.value]))"""

@@ -25,7 +25,7 @@ import page.http.middleware
 import page.http.uploads
 from page.http.identifiers import RequestError
 from page.http.middleware import MAX_TOOL_CALL, TOO_LARGE, Guard
-from page.http.upload_space import Scratch
+from page.http.upload_space import UploadSpace
 from page.http.uploads import (
     AT_ONCE_OF_A_NETWORK,
     MOST_FILES,
@@ -217,7 +217,7 @@ def test_stalled_uploads_are_given_up_and_keep_nobody_out(
 ) -> None:
     """What was announced is not reserved; when it is too late, nothing of them is left."""
     monkeypatch.setattr(page.http.uploads, "FIRST_SECONDS", 3.0)
-    guard = Guard(gradio_at(tmp_path), scratch=Scratch(tmp_path, most=60_000_000))
+    guard = Guard(gradio_at(tmp_path), upload_space=UploadSpace(tmp_path, most=60_000_000))
     whole = form_of(part(data=b"x" * 1000))
 
     async def attack() -> None:
@@ -241,7 +241,7 @@ def test_stalled_uploads_are_given_up_and_keep_nobody_out(
 
 @pytest.mark.usefixtures("no_lingering")
 def test_an_upload_that_finds_no_room_on_its_way_leaves_nothing(tmp_path: Path) -> None:
-    guard = Guard(gradio_at(tmp_path), scratch=Scratch(tmp_path, most=300_000))
+    guard = Guard(gradio_at(tmp_path), upload_space=UploadSpace(tmp_path, most=300_000))
 
     async def attack() -> list[Message]:
         chunks = [part(data=b"x" * 100_000), *[b"x" * 100_000] * 9]
@@ -254,7 +254,7 @@ def test_an_upload_that_finds_no_room_on_its_way_leaves_nothing(tmp_path: Path) 
 
 @pytest.mark.usefixtures("no_lingering")
 def test_many_small_files_are_refused_and_leave_nothing(tmp_path: Path) -> None:
-    guard = Guard(gradio_at(tmp_path), scratch=Scratch(tmp_path))
+    guard = Guard(gradio_at(tmp_path), upload_space=UploadSpace(tmp_path))
 
     async def attack() -> list[Message]:
         data = form_of(*[part(data=b"x")] * 1000)

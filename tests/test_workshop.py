@@ -20,7 +20,7 @@ from nst.engine.contact_sheet import plan_sheet
 from nst.engine.transfer import Engine, TransferStep
 from nst.errors import BusyError
 from nst.studio.job import Job
-from nst.studio.job_store import Archive, Card
+from nst.studio.job_store import Card, JobStore
 from nst.studio.limits import Limits
 from nst.studio.queue import FULL
 from nst.studio.sheet_job import Sheet
@@ -49,7 +49,7 @@ def gate() -> Iterator[Gate]:
     gate.open()
 
 
-# Turns
+# RateLimit
 
 
 def test_several_painters_paint_at_the_same_time(make_job: MakeJob) -> None:
@@ -242,15 +242,15 @@ def test_resumed_while_the_workshop_is_still_busy_with_its_end(
     tmp_path: Path, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workshop, job = Workshop(tmp_path), make_job()
-    save = Archive.save
+    save = JobStore.save
 
-    def meddling(archive: Archive, saved: Job) -> None:
-        save(archive, saved)
+    def meddling(job_store: JobStore, saved: Job) -> None:
+        save(job_store, saved)
         if saved.state is State.FINISHED and saved.settings.iterations == 6:
             saved.resume(SMALL.replace(iterations=9))
             workshop.submit(saved)
 
-    monkeypatch.setattr(Archive, "save", meddling)
+    monkeypatch.setattr(JobStore, "save", meddling)
     workshop.submit(job)
     settle(workshop)
     assert (job.state, iterations(job)[-1]) == (State.FINISHED, 9)
@@ -421,7 +421,7 @@ def test_old_jobs_are_swept_when_it_is_quiet(
         swept.set()
         return []
 
-    monkeypatch.setattr(Archive, "sweep", sweep)
+    monkeypatch.setattr(JobStore, "sweep", sweep)
     workshop = Workshop(tmp_path)
     settle(workshop)
     assert swept.wait(PATIENCE)
@@ -618,14 +618,14 @@ def test_a_job_is_remembered_until_its_end_is_on_disk(
     """Or somebody would open its last checkpoint instead."""
     workshop, job, other = Workshop(tmp_path, Limits(remembered=1)), make_job(), make_job()
     list(Workshop(tmp_path).paint(other))
-    save = Archive.save
+    save = JobStore.save
     found: list[Task | None] = []
 
-    def looking(archive: Archive, saved: Job) -> None:
+    def looking(job_store: JobStore, saved: Job) -> None:
         found.extend(workshop.find(each.id) for each in (other, saved))
-        save(archive, saved)
+        save(job_store, saved)
 
-    monkeypatch.setattr(Archive, "save", looking)
+    monkeypatch.setattr(JobStore, "save", looking)
     workshop.submit(job)
     settle(workshop)
     assert found[-1] is job
@@ -670,8 +670,8 @@ def test_a_branch_is_another_job(tmp_path: Path, make_job: MakeJob) -> None:
     again = Workshop(tmp_path).find_job(twin.id)
     assert again
     assert (tone_of(picture_of(again)), again.frames) == (8, list(range(10)))
-    assert workshop.archive
-    assert all(workshop.archive.frame_file(twin.id, index).is_file() for index in again.frames)
+    assert workshop.job_store
+    assert all(workshop.job_store.frame_file(twin.id, index).is_file() for index in again.frames)
     assert (job.steps[-1].iteration, [card.id for card in workshop.cards("jane")]) == (6, [])
 
 
@@ -695,14 +695,14 @@ def test_jobs_are_swept_when_a_run_ends(
 def test_no_older_state_takes_the_place_of_a_newer_one(
     tmp_path: Path, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workshop, busy, save = Workshop(tmp_path, ALWAYS), threading.Lock(), Archive.save
+    workshop, busy, save = Workshop(tmp_path, ALWAYS), threading.Lock(), JobStore.save
 
-    def exclusive(archive: Archive, job: Job) -> None:
+    def exclusive(job_store: JobStore, job: Job) -> None:
         assert busy.acquire(blocking=False), "a state is written as a whole"
-        save(archive, job)
+        save(job_store, job)
         busy.release()
 
-    monkeypatch.setattr(Archive, "save", exclusive)
+    monkeypatch.setattr(JobStore, "save", exclusive)
     job = make_job(settings=SMALL.replace(iterations=20))
     workshop.submit(job)
     for _ in range(20):

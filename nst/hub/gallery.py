@@ -56,7 +56,7 @@ from nst.hub.gallery_layout import (
     write_metadata,
 )
 from nst.hub.image_folder import one_line
-from nst.hub.rate_limit import Turns
+from nst.hub.rate_limit import RateLimit
 from nst.images.reading import ImageError, load_image
 from nst.images.recipe import Recipe, signed_png
 from nst.images.writing import hash_of
@@ -123,7 +123,7 @@ class Gallery:
         self._head: _Head | None = None
         self._problem = ""  # why there is none
         self._due = 0.0  # when to look again, on the monotonic clock
-        self._turns = Turns(self.limits.in_ten_minutes, self.limits.in_a_day)
+        self._turns = RateLimit(self.limits.in_ten_minutes, self.limits.in_a_day)
         self._days: Latest[tuple[str, str], tuple[Entry, ...]] = Latest(400)
         self._publications: Latest[tuple[str, str], Publication | None] = Latest(2000)
         self._thumbnails: Latest[str, bytes] = Latest(400)

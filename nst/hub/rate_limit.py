@@ -13,7 +13,7 @@ from nst.errors import HubError
 TEN_MINUTES, DAY = 600.0, 86_400.0  # seconds
 
 
-class Turns:
+class RateLimit:
     """What is being published here at this moment, for all threads. Raises `HubError` for what
     would be too much."""
 

@@ -50,7 +50,7 @@ from nst.studio.job_record import (
 )
 from nst.studio.task import State
 
-log = logging.getLogger("nst.archive")
+log = logging.getLogger("nst.studio.job_store")
 
 ID = re.compile(r"[0-9a-f]{16}-[0-9a-f]{32}")
 QUICK = 1  # PNG compression of what the server alone reads
@@ -80,7 +80,7 @@ class Card:
             return Card(job.id, job.created, job.state, done, total, job.changed)
 
 
-class Archive:
+class JobStore:
     """The folder of all jobs. Raises `OSError` when the disk is full or cannot be written to."""
 
     def __init__(self, folder: Path) -> None:

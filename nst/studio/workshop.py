@@ -19,13 +19,13 @@ from pathlib import Path
 from nst.engine.out_of_memory import give_back
 from nst.errors import BusyError
 from nst.studio.job import Job
-from nst.studio.job_store import Archive, Card, error_text, is_id
+from nst.studio.job_store import Card, JobStore, error_text, is_id
 from nst.studio.limits import Limits
 from nst.studio.queue import Line
 from nst.studio.sheet_job import Sheet
 from nst.studio.task import State, Task, owner_of, share_id
 
-log = logging.getLogger("nst.workshop")
+log = logging.getLogger("nst.studio.workshop")
 
 TOO_LONG = "Ended after {:.0f} minutes, the most for one picture here."
 CLOSED = "Interrupted by a restart of the server; it can be continued."
@@ -44,7 +44,7 @@ class Workshop:
 
     def __init__(self, folder: Path | None = None, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self.archive = Archive(folder) if folder else None
+        self.job_store = JobStore(folder) if folder else None
         self._line = Line(self.limits)  # with `_news`
         self._chores: OrderedDict[str, Iterator[object]] = OrderedDict()
         self._swept = float("-inf")  # when, on the monotonic clock
@@ -152,13 +152,13 @@ class Workshop:
             if id in self._tasks:
                 self._tasks.move_to_end(id)
                 return self._tasks[id]
-        if not self.archive:
+        if not self.job_store:
             return None
         with self._disk.held(id):
             with self._news:
                 if id in self._tasks:
                     return self._tasks[id]
-            job = self.archive.load(id)
+            job = self.job_store.load(id)
             if job:
                 with self._news:
                     self._remember(job)
@@ -172,7 +172,7 @@ class Workshop:
         """The job that a link speaks of."""
         with self._news:
             ids = set(self._tasks)
-        ids |= set(self.archive.ids()) if self.archive else set()
+        ids |= set(self.job_store.ids()) if self.job_store else set()
         return next((self.find_job(id) for id in ids if share_id(id) == share), None)
 
     def latest_sheet(self, visitor: str) -> Sheet | None:
@@ -187,8 +187,8 @@ class Workshop:
         with self._news:
             jobs = [task for task in self._tasks.values() if isinstance(task, Job)]
         cards = [Card.of(job) for job in jobs if job.id.startswith(owner)]
-        if self.archive:
-            cards += self.archive.cards(owner, {card.id for card in cards})
+        if self.job_store:
+            cards += self.job_store.cards(owner, {card.id for card in cards})
         return sorted(cards, key=lambda card: card.created, reverse=True)
 
     def card_of(self, id: str) -> Card | None:
@@ -197,16 +197,16 @@ class Workshop:
             task = self._tasks.get(id)
         if isinstance(task, Job):
             return Card.of(task)
-        return self.archive.card(id) if self.archive and is_id(id) else None
+        return self.job_store.card(id) if self.job_store and is_id(id) else None
 
     def branch(self, job: Job, visitor: str) -> Job:
         """A copy of an ended job for a visitor, to be taken elsewhere."""
         with self._disk.held(job.id):  # no frame comes or goes meanwhile
             twin = job.copy(visitor)
             self.save(twin)
-            if self.archive:
+            if self.job_store:
                 with self._on_disk(twin.id):
-                    self.archive.copy_frames(job.id, twin.id)
+                    self.job_store.copy_frames(job.id, twin.id)
         with self._news:
             self._remember(twin)
         return twin
@@ -221,8 +221,8 @@ class Workshop:
         with self._disk.held(id):
             with self._news:
                 self._tasks.pop(id, None)  # it may have been looked at meanwhile
-            if self.archive:
-                self.archive.forget(id)
+            if self.job_store:
+                self.job_store.forget(id)
 
     def close(self, seconds: float = 20.0) -> None:
         """Keep what the present task has reached, and paint no more; for the end of the process."""
@@ -259,7 +259,7 @@ class Workshop:
         """Save jobs in a thread of their own: whoever asks for one need not wait for the disk.
         With `_news` held."""
         jobs = [task for task in tasks if isinstance(task, Job) and task.is_kept]
-        if not self.archive or not jobs:
+        if not self.job_store or not jobs:
             return
         self._unsaved.extend(jobs)
         if self._keeper is None:
@@ -356,40 +356,40 @@ class Workshop:
         return task.unwatched > (self.limits.grace_in_line if is_wanted else self.limits.grace)
 
     def _add_frame(self, job: Job, *, is_last: bool = False) -> None:
-        if self.archive and job.moment:
+        if self.job_store and job.moment:
             with self._on_disk(job.id):
                 if job.is_kept:
                     index, picture = len(job.steps) - 1, job.moment.picture
-                    job.frames = self.archive.add_frame(
+                    job.frames = self.job_store.add_frame(
                         job.id, job.frames, index, picture, is_last=is_last
                     )
 
     def save(self, job: Job) -> None:
         """Write a job to disk as it is now; a disk that cannot take it is only logged."""
-        if self.archive:
+        if self.job_store:
             with self._on_disk(job.id):
                 if job.is_kept:
-                    self.archive.save(job)
+                    self.job_store.save(job)
 
     def sweep(self) -> None:
         """Delete, from disk and from memory, what is older or larger than the limits allow."""
-        if not self.archive or time.monotonic() - self._swept < SWEEP_AT_MOST_EVERY:
+        if not self.job_store or time.monotonic() - self._swept < SWEEP_AT_MOST_EVERY:
             return
         self._swept = time.monotonic()
         with self._news:
             live = {task.id for task in self._tasks.values() if task.state.is_live}
-        self.archive.sweep(self.limits.kept, self.limits.bytes, live, self._delete_ended)
+        self.job_store.sweep(self.limits.kept, self.limits.bytes, live, self._delete_ended)
 
     def _delete_ended(self, id: str) -> bool:
         """Delete a job from disk and from memory, unless it is painted on by now."""
-        assert self.archive
+        assert self.job_store
         with self._disk.held(id):
             with self._news:
                 task = self._tasks.get(id)
                 if task and task.state.is_live:
                     return False
                 self._tasks.pop(id, None)
-            return self.archive.forget(id)
+            return self.job_store.forget(id)
 
     def _tidy(self) -> Iterator[None]:
         self.sweep()

@@ -42,7 +42,7 @@ from nst.studio.forecast import Forecast, Room, Size, Work, admitted, bytes_for,
 from nst.vgg.loading import load_weights
 from nst.vgg.network import VGG
 
-log = logging.getLogger("nst.zerogpu")
+log = logging.getLogger("nst.studio.zerogpu")
 
 Pixels = npt.NDArray[np.uint8]  # (H, W, 3) RGB
 

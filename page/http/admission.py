@@ -28,7 +28,7 @@ from page.http.rate_limit import network_of
 
 
 @dataclass(frozen=True)
-class Entrance:
+class Admission:
     """The way into a workshop."""
 
     workshop: Workshop

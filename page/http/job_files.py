@@ -182,7 +182,7 @@ class JobFiles:
 
     async def timelapse(self, request: Request) -> Response:
         job, kind = await self._job(request), request.path_params["kind"]
-        has_film = job is not None and self.workshop.archive and len(job.frames) > 1
+        has_film = job is not None and self.workshop.job_store and len(job.frames) > 1
         if job is None or job.moment is None or kind not in FORMATS or not has_film:
             return missing()
         key = ("film", job.id, job.revision, kind)
@@ -195,11 +195,11 @@ class JobFiles:
 
     async def _stored(self, name: str, request: Request) -> Rendering | None:
         """Open one of the files in a job's folder; None where there is no such file."""
-        archive, id = self.workshop.archive, request.path_params["job"]
+        job_store, id = self.workshop.job_store, request.path_params["job"]
 
         def opened() -> Rendering | None:
             try:
-                path = archive.file(id, name) if archive else None
+                path = job_store.file(id, name) if job_store else None
                 return Rendering.open(path) if path and path.is_file() else None
             except FileNotFoundError:
                 return None
@@ -264,8 +264,8 @@ def dialled_frame(job: Job, index: int, colors: float, workshop: Workshop) -> by
 
 def film(job: Job, kind: str, workshop: Workshop) -> bytes:
     """Encode the timelapse of a job. Raises `OSError` where the disk is full."""
-    assert workshop.archive
-    path = workshop.archive.file(job.id, f".film-{secrets.token_hex(8)}.{kind}")
+    assert workshop.job_store
+    path = workshop.job_store.file(job.id, f".film-{secrets.token_hex(8)}.{kind}")
     try:
         encode_timelapse(film_frames(job, workshop), kind, path)
         return path.read_bytes()
@@ -276,7 +276,7 @@ def film(job: Job, kind: str, workshop: Workshop) -> bytes:
 def film_frames(job: Job, workshop: Workshop) -> list[Image.Image]:
     """The kept moments and the picture of today, in the colours that were dialled, without those
     that equal the one before."""
-    assert workshop.archive
+    assert workshop.job_store
     assert job.moment
     frames: list[Image.Image] = []
     for index in job.frames:
@@ -289,8 +289,8 @@ def film_frames(job: Job, workshop: Workshop) -> list[Image.Image]:
 
 def frame_picture(job: Job, index: int, workshop: Workshop) -> Image.Image | None:
     """One of the kept moments, as it was painted; None where it is gone or damaged."""
-    assert workshop.archive
-    return workshop.archive.read_frame(job.id, index)
+    assert workshop.job_store
+    return workshop.job_store.read_frame(job.id, index)
 
 
 def missing() -> Response:

@@ -38,7 +38,7 @@ from page.http.identifiers import RequestError
 from page.http.rate_limit import network_of, network_of_scope
 from page.http.request_limits import WRONG_ARGUMENTS
 from page.http.sessions import Sessions
-from page.http.upload_space import Scratch
+from page.http.upload_space import UploadSpace
 from page.http.uploads import (
     NO_ROOM,
     TOO_SLOW,
@@ -95,15 +95,15 @@ TAKE_FILES = (gr.Image, gr.UploadButton)
 
 
 class Guard:
-    """Headers for every answer; an end to requests that are too large, for a door that is shut, or
-    with a file that `scratch` has no room for. `heads` are the files with scripts that Gradio adds
-    to the page. (ASGI middleware.)"""
+    """Add headers to every answer, and end requests that are too large, for a door that is shut, or
+    with a file that `upload_space` has no room for. `heads` are the files with scripts that Gradio
+    adds to the page. (ASGI middleware.)"""
 
     def __init__(
-        self, app: ASGIApp, heads: Iterable[Path] = (), scratch: Scratch | None = None
+        self, app: ASGIApp, heads: Iterable[Path] = (), upload_space: UploadSpace | None = None
     ) -> None:
         self.app = app
-        self.scratch = scratch
+        self.upload_space = upload_space
         self.uploads = UploadsUnderWay()
         self.scripts = [name for head in heads for name in scripts_in(head.read_bytes())]
 
@@ -120,23 +120,25 @@ class Guard:
                 await answer.say("Not found.", 404)
             elif body.announced > body.limit:
                 await answer.say(TOO_LARGE, 413)
-            elif self.scratch and body.is_upload:
-                await self._take(scope, body, answer, self.scratch)
+            elif self.upload_space and body.is_upload:
+                await self._take(scope, body, answer, self.upload_space)
             else:
                 await self._ask(scope, body, answer)
         except RequestError as error:
             await answer.say(str(error), error.status)
 
-    async def _take(self, scope: Scope, body: Body, answer: Answer, scratch: Scratch) -> None:
+    async def _take(
+        self, scope: Scope, body: Body, answer: Answer, upload_space: UploadSpace
+    ) -> None:
         """An upload, if there is room for it."""
         network = network_of_scope(scope)
         with self.uploads.another(network):
             size = body.announced or body.limit
-            if wait := await asyncio.to_thread(scratch.wait_for, size, network):
+            if wait := await asyncio.to_thread(upload_space.wait_for, size, network):
                 await answer.say(NO_ROOM.format(minutes(wait)), 503)
                 return
             content_type = Headers(scope=scope).get("content-type", "")
-            body.upload = Upload(content_type, scratch, network)
+            body.upload = Upload(content_type, upload_space, network)
             try:
                 await self._ask(scope, body, answer)
             finally:
@@ -151,8 +153,8 @@ class Guard:
             is_full = isinstance(error, OSError) and error.errno in NO_SPACE
             if is_full and body.is_upload and not answer.has_begun:
                 log.warning("an upload could not be kept: %s", error)
-                if self.scratch:
-                    await asyncio.to_thread(self.scratch.drop_halves)
+                if self.upload_space:
+                    await asyncio.to_thread(self.upload_space.drop_halves)
                 await answer.say(NO_DISK, 507)
                 return
             if not answer.has_begun:

@@ -61,7 +61,7 @@ class File:
     path: Path
 
 
-class Scratch:
+class UploadSpace:
     """A folder of at most `most` bytes and `most_files` files, and fewer where the disk is nearly
     full. The oldest files give way to new ones, but none younger than `young` seconds, and none of
     `spare`. A network has at most a `share` of it within `young` seconds. `deleted` is called with

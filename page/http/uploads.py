@@ -14,7 +14,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from page.http.identifiers import RequestError
-from page.http.upload_space import Scratch
+from page.http.upload_space import UploadSpace
 
 MOST_FILES = 8  # of a request
 MOST_PART_HEADERS = 8_000  # bytes, of each
@@ -95,9 +95,9 @@ class UploadForm:
 class Upload:
     """An upload under way: checked, and given room in the folder of uploads as it arrives."""
 
-    def __init__(self, content_type: str, scratch: Scratch, network: str) -> None:
+    def __init__(self, content_type: str, upload_space: UploadSpace, network: str) -> None:
         self._form = UploadForm(content_type)
-        self._scratch, self._network = scratch, network
+        self._scratch, self._network = upload_space, network
         self._bytes = self._files = 0
 
     def take(self, data: bytes) -> None:

@@ -1,6 +1,6 @@
 """The public gallery: the newest pictures that visitors have published, fetched when asked for.
 
-Knows publications and their markup; what a click on one does is `exhibits`' business.
+Knows publications and their markup; what a click on one does is `showcase`' business.
 """
 
 from __future__ import annotations

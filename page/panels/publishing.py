@@ -110,7 +110,7 @@ class Publishing:
         profile: gr.OAuthProfile | None,
         token: gr.OAuthToken | None,
     ) -> str:
-        """Publish what is on the easel; returns markup with its address. Raises `HubError`."""
+        """Publish what the result panel shows; return its address. Raises `HubError`."""
         if profile is None or token is None:
             raise HubError(SIGN_IN_FIRST)
         if job is None or job.moment is None or job.state.is_live:

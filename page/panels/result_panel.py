@@ -1,4 +1,4 @@
-"""The easel: where the picture is painted, looked at, recoloured, replayed and taken home.
+"""The result panel: where the picture is painted, looked at, recoloured, replayed and taken home.
 
 Knows components and how a job looks on them; what a click does is `studio`'s business.
 """
@@ -92,7 +92,7 @@ watch("value", reveal);
 
 
 @dataclass
-class Easel:
+class ResultPanel:
     """The components, in the order in which a visitor meets them."""
 
     go: gr.Button
@@ -310,8 +310,8 @@ def price(expected: Forecast) -> str:
     return f"This borrows a GPU for at most {expected.borrowed} s of your daily time."
 
 
-def add_easel(controls: Controls) -> Easel:
-    """Show the easel."""
+def add_result_panel(controls: Controls) -> ResultPanel:
+    """Show the result panel."""
     with gr.Row():
         go = gr.Button(
             "Stylize",
@@ -356,7 +356,7 @@ def add_easel(controls: Controls) -> Easel:
             "<p>While a picture is painted, this shows what its cost J is made of.</p>",
             elem_id="explanation",
         )
-    return Easel(
+    return ResultPanel(
         go, stop, cost, status, preview, comparison, finish, takeaway, more, larger, twice, branch,
         timelapse, film, curves, explanation,
     )  # fmt: skip

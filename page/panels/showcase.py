@@ -1,4 +1,4 @@
-"""Exhibits: finished pictures that are nobody's job here, and the settings that they carry.
+"""Showcase: finished pictures that are nobody's job here, and the settings that they carry.
 
 An example, a publication, or a picture made earlier and dropped on the page: each brings the
 controls where its recipe has them, and the pictures that are known. Knows the shelf, the public
@@ -26,13 +26,13 @@ from page.http.following import AT_ONCE, Tabs, event_value, tab_of
 from page.panels import charts
 from page.panels.controls import Controls
 from page.panels.picture_inputs import pictures
-from page.panels.result_panel import Easel
+from page.panels.result_panel import ResultPanel
 
 STOP_FIRST = "A picture is being painted; stop it first, then look at another."
 GONE = "This picture is not there any more."
 PRESS = "Press Stylize to paint it yourself, or move a slider first."
 
-# On a phone the easel is far from the rows.
+# On a phone the result panel is far from the rows.
 INTO_SIGHT = """() => {
     const block = matchMedia("(max-width: 800px)").matches ? "start" : "nearest";
     document.querySelector("#status").scrollIntoView({behavior: "smooth", block});
@@ -42,13 +42,13 @@ Updates = dict[Component, Any]
 
 
 @dataclass(frozen=True)
-class Exhibits:
+class Showcase:
     """What can be shown, and where."""
 
     shelf: Shelf
     publications: Gallery | None
     controls: Controls
-    easel: Easel
+    result_panel: ResultPanel
     photo: gr.Image
     painting: gr.Image
     current: gr.State
@@ -58,7 +58,7 @@ class Exhibits:
     def wire(self, finished: gr.HTML, community: gr.HTML, bring_back: gr.UploadButton) -> None:
         """Connect the three ways to an exhibit."""
         parts = [self.current, self.photo, self.painting, *self.controls.components]
-        outputs = [*parts, *self.easel.outputs]
+        outputs = [*parts, *self.result_panel.outputs]
         for row, prepare in ((finished, self._example), (community, self._publication)):
             show = self._showing(prepare)
             clicked = row.select(show, [self.current], outputs, trigger_mode="multiple", **AT_ONCE)
@@ -75,20 +75,20 @@ class Exhibits:
             name = event_value(event, "name")
             if await asyncio.to_thread(self.is_live, current):
                 gr.Warning(STOP_FIRST)
-                yield {self.easel.status: gr.update()}
+                yield {self.result_panel.status: gr.update()}
                 return
             tab = tab_of(request)
             mark = self.tabs.turn(tab, "job")
-            yield {self.easel.status: charts.message("Fetching the picture…")}
+            yield {self.result_panel.status: charts.message("Fetching the picture…")}
             try:
                 updates = {
                     self.current: "",
                     **await asyncio.to_thread(prepare, name),
                 }
             except Exception as error:
-                updates = self.easel.refusal(error)
+                updates = self.result_panel.refusal(error)
             is_current = self.tabs.is_current(tab, "job", mark)
-            yield updates if is_current else {self.easel.status: gr.update()}
+            yield updates if is_current else {self.result_panel.status: gr.update()}
 
         return show
 
@@ -103,7 +103,7 @@ class Exhibits:
         text = f"{example.title}. {self._missing(recipe)}"
         return {
             **self._settings_of(recipe),
-            **self.easel.exhibit(pictures.open(str(example.path)), text, before),
+            **self.result_panel.exhibit(pictures.open(str(example.path)), text, before),
         }
 
     def _publication(self, id: str) -> Updates:
@@ -116,7 +116,7 @@ class Exhibits:
         by = f"{publication.title or 'A picture'} by {publication.author}"
         return {
             **self._settings_of(publication.recipe, before),
-            **self.easel.exhibit(
+            **self.result_panel.exhibit(
                 picture, f"{by}. {self._missing(publication.recipe, before)}", before
             ),
         }
@@ -126,14 +126,14 @@ class Exhibits:
         not while a picture is painted, which would follow."""
         if self.is_live(current):
             gr.Warning(STOP_FIRST)
-            return {self.easel.status: gr.update()}
+            return {self.result_panel.status: gr.update()}
         try:
             recipe = read_recipe(path)
         except Exception as error:
-            return self.easel.refusal(error)
+            return self.result_panel.refusal(error)
         notes = [each.engine_note for each in recipe.provenance[-1:] if each.engine_note]
         text = " ".join(["The settings of that picture are back.", *notes, self._missing(recipe)])
-        return {**self._settings_of(recipe), self.easel.status: charts.message(text)}
+        return {**self._settings_of(recipe), self.result_panel.status: charts.message(text)}
 
     def _settings_of(self, recipe: Recipe, photo: Image.Image | None = None) -> Updates:
         """The controls where the recipe has them, and its pictures where they are known."""

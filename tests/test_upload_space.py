@@ -19,7 +19,7 @@ from starlette.routing import Route
 import page.http.upload_space
 from nst.studio.limits import Limits
 from page.http.middleware import Guard
-from page.http.upload_space import YOUNG, Amount, File, Scratch
+from page.http.upload_space import YOUNG, Amount, File, UploadSpace
 from page.layout import TEMPORARY_FILES
 
 KB = 1000
@@ -37,7 +37,7 @@ def make(folder: Path, name: str, size: int, *, minutes_ago: float) -> Path:
 AGES: dict[Path, float] = {}  # seconds; nobody can set when a file was changed last
 
 
-class Aged(Scratch):
+class Aged(UploadSpace):
     """With files as old as they were said to be. Counts how many it looks at."""
 
     looks = 0
@@ -53,19 +53,19 @@ def scratch_of(folder: Path, **options: Any) -> Aged:
     return Aged(folder, **{"most": 10 * UNIT, "look_every": 0.0, **options})
 
 
-def uploaded(scratch: Scratch, size: int, files: int = 1, network: str = "") -> None:
+def uploaded(upload_space: UploadSpace, size: int, files: int = 1, network: str = "") -> None:
     """An upload that came and stays."""
-    assert scratch.arrive(size, files)
-    scratch.end(size, files, network, is_kept=True)
+    assert upload_space.arrive(size, files)
+    upload_space.end(size, files, network, is_kept=True)
 
 
 def test_the_oldest_files_give_way(tmp_path: Path) -> None:
     files = [make(tmp_path, f"{age}", 3 * UNIT, minutes_ago=age) for age in (200, 150, 100)]
     gone: list[str] = []
-    scratch = scratch_of(tmp_path, deleted=gone.extend)
-    assert scratch.wait_for(UNIT // 2) == 0
+    upload_space = scratch_of(tmp_path, deleted=gone.extend)
+    assert upload_space.wait_for(UNIT // 2) == 0
     assert [file.exists() for file in files] == [True] * 3
-    assert scratch.wait_for(6 * UNIT) == 0
+    assert upload_space.wait_for(6 * UNIT) == 0
     assert [file.exists() for file in files] == [False, False, True]
     assert gone == [str(file) for file in files[:2]]
 
@@ -74,24 +74,24 @@ def test_what_may_still_be_wanted_stays_and_the_wait_is_told(tmp_path: Path) -> 
     young = make(tmp_path, "young", 6 * UNIT, minutes_ago=20)
     make(tmp_path, "younger", 3 * UNIT, minutes_ago=5)
     built_in = make(tmp_path, "built in", UNIT // 10, minutes_ago=1000)
-    scratch = scratch_of(tmp_path, spare=[str(built_in)])
-    assert scratch.wait_for(2 * UNIT) == pytest.approx(40 * 60, abs=5)
+    upload_space = scratch_of(tmp_path, spare=[str(built_in)])
+    assert upload_space.wait_for(2 * UNIT) == pytest.approx(40 * 60, abs=5)
     assert young.exists()
     assert built_in.exists()
-    assert scratch.wait_for(UNIT // 10) == 0
+    assert upload_space.wait_for(UNIT // 10) == 0
 
 
 def test_between_two_looks_what_has_arrived_is_counted(tmp_path: Path) -> None:
-    scratch = scratch_of(tmp_path, look_every=30.0)
-    assert [scratch.wait_for(4 * UNIT) for _ in range(4)] == [0] * 4  # asking reserves nothing
-    assert scratch.arrive(7 * UNIT, 1)
-    assert scratch.wait_for(4 * UNIT) == 30
-    assert not scratch.arrive(4 * UNIT)
-    scratch.end(7 * UNIT, 1, is_kept=False)  # it broke off, or was refused
-    assert scratch.wait_for(9 * UNIT) == 0
-    uploaded(scratch, 7 * UNIT)
-    assert scratch.wait_for(4 * UNIT) > 0
-    assert scratch.wait_for(2 * UNIT) == 0
+    upload_space = scratch_of(tmp_path, look_every=30.0)
+    assert [upload_space.wait_for(4 * UNIT) for _ in range(4)] == [0] * 4  # asking reserves nothing
+    assert upload_space.arrive(7 * UNIT, 1)
+    assert upload_space.wait_for(4 * UNIT) == 30
+    assert not upload_space.arrive(4 * UNIT)
+    upload_space.end(7 * UNIT, 1, is_kept=False)  # it broke off, or was refused
+    assert upload_space.wait_for(9 * UNIT) == 0
+    uploaded(upload_space, 7 * UNIT)
+    assert upload_space.wait_for(4 * UNIT) > 0
+    assert upload_space.wait_for(2 * UNIT) == 0
 
 
 def test_many_empty_files_take_room_too(tmp_path: Path) -> None:
@@ -101,41 +101,41 @@ def test_many_empty_files_take_room_too(tmp_path: Path) -> None:
     assert scratch_of(tmp_path, most_files=22).wait_for(1) == 0
     assert scratch_of(tmp_path, most_files=20).wait_for(1) > 0
     assert scratch_of(tmp_path, most=20 * 4096).wait_for(1) > 0
-    scratch = scratch_of(tmp_path, most_files=22)
-    assert scratch.wait_for(1) == 0
-    assert scratch.arrive(2, files=2)
-    assert not scratch.arrive(1, files=1)
+    upload_space = scratch_of(tmp_path, most_files=22)
+    assert upload_space.wait_for(1) == 0
+    assert upload_space.arrive(2, files=2)
+    assert not upload_space.arrive(1, files=1)
 
 
 def test_a_network_has_a_share(tmp_path: Path) -> None:
-    scratch = scratch_of(tmp_path, share=0.5, most_files=40, look_every=30.0)
-    scratch.wait_for(1)
-    uploaded(scratch, 4 * UNIT, network="8.8.8.8/32")
-    assert scratch.wait_for(2 * UNIT, "8.8.8.8/32") > YOUNG - 60
-    assert scratch.wait_for(UNIT // 2, "8.8.8.8/32") == 0
-    uploaded(scratch, 100, files=20, network="9.9.9.9/32")
-    assert scratch.wait_for(1, "9.9.9.9/32") > 0
-    assert scratch.wait_for(UNIT, "7.7.7.7/32") == 0
-    assert scratch.wait_for(UNIT) == 0  # of a proxy, or of this machine
+    upload_space = scratch_of(tmp_path, share=0.5, most_files=40, look_every=30.0)
+    upload_space.wait_for(1)
+    uploaded(upload_space, 4 * UNIT, network="8.8.8.8/32")
+    assert upload_space.wait_for(2 * UNIT, "8.8.8.8/32") > YOUNG - 60
+    assert upload_space.wait_for(UNIT // 2, "8.8.8.8/32") == 0
+    uploaded(upload_space, 100, files=20, network="9.9.9.9/32")
+    assert upload_space.wait_for(1, "9.9.9.9/32") > 0
+    assert upload_space.wait_for(UNIT, "7.7.7.7/32") == 0
+    assert upload_space.wait_for(UNIT) == 0  # of a proxy, or of this machine
 
 
 def test_only_folders_that_have_changed_are_read_again(tmp_path: Path) -> None:
     for number in range(30):
         make(tmp_path, f"{number}", 1, minutes_ago=1)
         os.utime(tmp_path / f"{number}", (0, 0))
-    scratch = scratch_of(tmp_path)
-    scratch.wait_for(1)
-    before = scratch.looks
+    upload_space = scratch_of(tmp_path)
+    upload_space.wait_for(1)
+    before = upload_space.looks
     make(tmp_path, "new", 1, minutes_ago=1)
     (tmp_path / "7" / "another.png").write_bytes(b"it")
-    scratch.wait_for(1)
-    assert (before, scratch.looks - before) == (30, 3)
+    upload_space.wait_for(1)
+    assert (before, upload_space.looks - before) == (30, 3)
 
 
 def test_who_looks_keeps_nobody_waiting(tmp_path: Path) -> None:
     """Uploads arrive, and others ask, while a slow disk is looked at."""
-    scratch = scratch_of(tmp_path)
-    scratch.wait_for(1)
+    upload_space = scratch_of(tmp_path)
+    upload_space.wait_for(1)
     is_looking, may_go_on = threading.Event(), threading.Event()
 
     def look(path: Path) -> File:
@@ -143,13 +143,13 @@ def test_who_looks_keeps_nobody_waiting(tmp_path: Path) -> None:
         assert may_go_on.wait(30)
         return File(0.0, 1, path)
 
-    scratch._file = look  # type: ignore[method-assign]
+    upload_space._file = look  # type: ignore[method-assign]
     make(tmp_path, "new", 1, minutes_ago=1)
-    looking = threading.Thread(target=scratch.wait_for, args=(1,))
+    looking = threading.Thread(target=upload_space.wait_for, args=(1,))
     looking.start()
     assert is_looking.wait(30)
-    uploaded(scratch, UNIT)
-    assert scratch.wait_for(UNIT) == 0
+    uploaded(upload_space, UNIT)
+    assert upload_space.wait_for(UNIT) == 0
     may_go_on.set()
     looking.join()
 
@@ -164,11 +164,11 @@ def test_folders_without_files_go(tmp_path: Path) -> None:
 
 
 def test_a_copy_of_an_old_file_is_young(tmp_path: Path) -> None:
-    scratch = scratch_of(tmp_path)
+    upload_space = scratch_of(tmp_path)
     copy = tmp_path / "copy.png"
     copy.write_bytes(bytes(9 * UNIT))
     os.utime(copy, (0, 0))
-    assert scratch.wait_for(2 * UNIT) > 0
+    assert upload_space.wait_for(2 * UNIT) > 0
     assert copy.exists()
 
 
@@ -176,16 +176,16 @@ def test_a_copy_of_an_old_file_is_young(tmp_path: Path) -> None:
 def test_a_disk_that_is_nearly_full_has_less_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_full: str
 ) -> None:
-    scratch = scratch_of(tmp_path)
+    upload_space = scratch_of(tmp_path)
     free = Amount(
         page.http.upload_space.LEFT_FREE + UNIT, page.http.upload_space.FILES_LEFT_FREE + 1
     )
-    monkeypatch.setattr(scratch, "_free", lambda: free)
-    assert scratch.wait_for(UNIT) == 0
-    assert scratch.wait_for(UNIT + 1) > 0
+    monkeypatch.setattr(upload_space, "_free", lambda: free)
+    assert upload_space.wait_for(UNIT) == 0
+    assert upload_space.wait_for(UNIT + 1) > 0
     if is_full == "files":
         free = Amount(free.bytes, page.http.upload_space.FILES_LEFT_FREE)
-        assert scratch.wait_for(1) > 0
+        assert upload_space.wait_for(1) > 0
 
 
 def test_a_folder_that_is_not_there_yet_has_room(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_an_upload_without_room_gets_a_sentence_and_anything_else_passes(tmp_pat
 
     upload, other = paths = ("/gradio_api/upload", "/gradio_api/queue/join")
     served = Starlette(routes=[Route(path, take, methods=["POST"]) for path in paths])
-    guard = Guard(served, scratch=scratch_of(tmp_path, most=UNIT))
+    guard = Guard(served, upload_space=scratch_of(tmp_path, most=UNIT))
 
     async def ask(path: str, size: int) -> tuple[int, str]:
         transport = httpx.ASGITransport(guard)

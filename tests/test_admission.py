@@ -20,7 +20,7 @@ from nst.studio.limits import Limits
 from nst.studio.task import State, Task
 from nst.studio.workshop import Workshop
 from page.api import OPENERS, add_endpoint
-from page.http.admission import Entrance, source_of
+from page.http.admission import Admission, source_of
 
 PATIENCE = 30.0  # seconds until a test that hangs fails
 
@@ -54,32 +54,32 @@ def test_what_takes_longer_than_a_run_may_is_refused(
     photo: Image.Image, painting: Image.Image
 ) -> None:
     settings = TransferSettings(size=64, iterations=20)
-    allowed = Entrance(Workshop()).expected(photo, [painting], settings)
+    allowed = Admission(Workshop()).expected(photo, [painting], settings)
     assert 0 < allowed.seconds < Limits().seconds
-    hasty = Entrance(Workshop(limits=Limits(seconds=allowed.seconds / 2)))
+    hasty = Admission(Workshop(limits=Limits(seconds=allowed.seconds / 2)))
     with pytest.raises(TooLargeError, match=r"\d iterations would fit\.$"):
         hasty.expected(photo, [painting], settings)
 
 
 def test_pictures_are_opened_by_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    entrance = Entrance(Workshop())
+    admission = Admission(Workshop())
     monkeypatch.setattr(page.http.admission, "load_network", lambda _: None)
     monkeypatch.setattr(page.http.admission, "PATIENCE", 0.01)
     said: list[str] = []
 
     def come_in() -> None:
         try:
-            with entrance.opened(DEFAULTS):
+            with admission.opened(DEFAULTS):
                 said.append("in")
         except BusyError as error:
             said.append(str(error))
 
-    with entrance.opened(DEFAULTS):
+    with admission.opened(DEFAULTS):
         other = threading.Thread(target=come_in)
         other.start()
         other.join()
     assert said == [BUSY]
-    with pytest.raises(ZeroDivisionError), entrance.opened(DEFAULTS):
+    with pytest.raises(ZeroDivisionError), admission.opened(DEFAULTS):
         raise ZeroDivisionError
     come_in()
     assert said == [BUSY, "in"]
@@ -88,7 +88,7 @@ def test_pictures_are_opened_by_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -
 def test_nobody_waits_for_a_network_that_somebody_else_has_to_fetch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    entrance, is_fetching, has_come = Entrance(Workshop()), threading.Event(), threading.Event()
+    admission, is_fetching, has_come = Admission(Workshop()), threading.Event(), threading.Event()
 
     def fetch(settings: TransferSettings) -> None:
         if settings.weights == "hub":
@@ -96,20 +96,20 @@ def test_nobody_waits_for_a_network_that_somebody_else_has_to_fetch(
             assert has_come.wait(PATIENCE)
 
     def come_in() -> None:
-        with entrance.opened(DEFAULTS.replace(weights="hub")):
+        with admission.opened(DEFAULTS.replace(weights="hub")):
             pass
 
     monkeypatch.setattr(page.http.admission, "load_network", fetch)
     other = threading.Thread(target=come_in)
     other.start()
     assert is_fetching.wait(PATIENCE)
-    with entrance.opened(DEFAULTS):
+    with admission.opened(DEFAULTS):
         has_come.set()
     other.join(PATIENCE)
     assert not other.is_alive()
 
 
-class Slow(Entrance):
+class Slow(Admission):
     """A way in that takes until the test lets it."""
 
     def __init__(self) -> None:
@@ -135,9 +135,9 @@ def test_programs_that_leave_while_pictures_are_opened_leave_no_job(
     files = [tmp_path / "photo.png", tmp_path / "painting.png"]
     for image, file in zip((photo, painting), files, strict=True):
         image.save(file)
-    entrance = Slow()
+    admission = Slow()
     with gr.Blocks() as demo:
-        add_endpoint(entrance)
+        add_endpoint(admission)
     (stylize,) = (event.fn for event in demo.fns.values())
 
     async def leave() -> None:
@@ -146,17 +146,17 @@ def test_programs_that_leave_while_pictures_are_opened_leave_no_job(
             asyncio.ensure_future(anext(stylize(*map(str, files), request, size=64)))
             for _ in range(OPENERS + 3)
         ]
-        await asyncio.to_thread(entrance.entered.wait, PATIENCE)
+        await asyncio.to_thread(admission.entered.wait, PATIENCE)
         for call in calls:
             call.cancel()
         ends = await asyncio.gather(*calls, return_exceptions=True)
         assert set(map(type, ends)) == {asyncio.CancelledError}
-        entrance.may_go_on.set()
+        admission.may_go_on.set()
 
     asyncio.run(asyncio.wait_for(leave(), PATIENCE))
     deadline = time.monotonic() + PATIENCE
-    while len(entrance.ended()) < OPENERS and time.monotonic() < deadline:
+    while len(admission.ended()) < OPENERS and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert len(entrance.tasks) == len(entrance.ended()) == OPENERS
-    assert {task.state for task in entrance.tasks} == {State.STOPPED}
-    assert not any(task.is_kept for task in entrance.tasks)
+    assert len(admission.tasks) == len(admission.ended()) == OPENERS
+    assert {task.state for task in admission.tasks} == {State.STOPPED}
+    assert not any(task.is_kept for task in admission.tasks)
