@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nst.engine.schedule import Moment
     from nst.engine.transfer import TransferStep, stylize, transfer_style
-    from nst.errors import NumericalError, SettingsError, UserError, WeightsError
-    from nst.images.reading import ImageError, load_image
+    from nst.errors import ImageError, NumericalError, SettingsError, UserError, WeightsError
+    from nst.images.reading import load_image
     from nst.images.writing import save_png
     from nst.settings import TransferSettings
 

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from nst.images.reading import ImageError, load_image
+from nst.errors import ImageError
+from nst.images.reading import load_image
 from nst.studio.job import picture_bytes
 from nst.studio.limits import Limits
 

@@ -273,8 +273,7 @@ class Studio:
         before = self.live_job(self.tabs.turn(tab, "job", job.id).before)
         if before:
             before.stop()
-            if before.moment is None:
-                self.workshop.forget(before.id)  # there is nothing to go on from
+            self._forget_if_empty(before)
 
     def price(self, values: dict[Component, Any]) -> str:
         """What the next click would cost the visitor, where GPUs are borrowed."""
@@ -326,8 +325,7 @@ class Studio:
         yield ended if is_current else {self.gallery: ended[self.gallery]}
 
     def see_the_end(self, job: Job, visitor: str) -> Updates:
-        if job.moment is None and job.state is not State.INTERRUPTED:
-            self.workshop.forget(job.id)  # there is nothing to go on from
+        self._forget_if_empty(job)
         try:
             ended = self.result_panel.ended(job)
         except RenderingBusyError as error:
@@ -335,6 +333,11 @@ class Studio:
         except OSError:
             ended = self.result_panel.idle(NO_DISK)
         return {**ended, self.gallery: self._gallery(visitor)}
+
+    def _forget_if_empty(self, job: Job) -> None:
+        """Forget a job that there is nothing to go on from."""
+        if job.moment is None and job.state is not State.INTERRUPTED:
+            self.workshop.forget(job.id)
 
     def _look_at(self, job: Job) -> Updates:
         updates = self.result_panel.progress(job)

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -219,3 +220,13 @@ def unserved_studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
     (tmp_path / "metadata.jsonl").write_text("")
     build_demo(Workshop(tmp_path / "jobs"), Shelf(tmp_path))
     return studios[0]
+
+
+@pytest.fixture
+def waiting_studio(unserved_studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Studio:
+    """The same; its pictures wait and are never painted."""
+    expected = SimpleNamespace(seconds=1.0, bytes=1, borrowed=0)
+    monkeypatch.setattr("page.http.admission.load_network", lambda *_: None)
+    monkeypatch.setattr("nst.studio.workshop.Workshop._wake", lambda _: None)
+    monkeypatch.setattr("page.http.admission.Admission.expected", lambda *_, **__: expected)
+    return unserved_studio

@@ -20,9 +20,10 @@ from nst.__main__ import build_parser, main
 from nst.engine.transfer import transfer_style
 from nst.errors import OutputError
 from nst.files import cache_folder, whole_file
-from nst.images.recipe import MOST_STYLES, read_recipe
+from nst.images.recipe import read_recipe
 from nst.images.writing import save_png
 from nst.outputs import check_output, check_space
+from nst.settings import MOST_STYLES
 from nst.vgg.network import VGG
 
 sys.path.insert(0, str(EXAMPLES))

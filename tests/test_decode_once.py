@@ -20,7 +20,6 @@ from nst.images.writing import hash_of
 from nst.settings import GATYS_STYLE_LAYERS
 from nst.studio.job import Job
 from nst.studio.limits import Limits
-from nst.studio.workshop import Workshop
 from page.panels.textures import Textures
 from page.picture_cache import PictureCache
 from page.studio import Studio
@@ -163,22 +162,11 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-@pytest.fixture
-def studio(unserved_studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Studio:
-    """A page whose pictures wait and are never painted."""
-    monkeypatch.setattr("page.http.admission.load_network", lambda *_: None)
-    monkeypatch.setattr(Workshop, "_wake", lambda _: None)
-    monkeypatch.setattr("page.http.admission.Admission.expected", lambda *_, **__: EXPECTED)
-    return unserved_studio
-
-
-EXPECTED = SimpleNamespace(seconds=1.0, bytes=1, borrowed=0)
-
-
 def test_from_the_upload_to_the_next_slider_it_is_opened_once(
-    studio: Studio, decoded: list[int], tmp_path: Path, make_picture: MakePicture
+    waiting_studio: Studio, decoded: list[int], tmp_path: Path, make_picture: MakePicture
 ) -> None:
     """All that the page does when a photo and a painting are dropped in and painted twice."""
+    studio = waiting_studio
     photo = saved(tmp_path, "photo.png", make_picture(80, 60, seed=41))
     painting = saved(tmp_path, "painting.png", make_picture(50, 70, seed=42))
     request: Any = SimpleNamespace(session_hash="tab", client=SimpleNamespace(host="127.0.0.1"))

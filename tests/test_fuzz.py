@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 from pillow_heif import register_heif_opener
 
-from nst.errors import RecipeError
-from nst.images.reading import FORMATS, MAX_PIXELS, MAX_RATIO, MIN_SIDE, ImageError, load_image
+from nst.errors import ImageError, RecipeError
+from nst.images.reading import FORMATS, MAX_PIXELS, MAX_RATIO, MIN_SIDE, load_image
 from nst.images.recipe import KEYWORD, new_recipe, parse_recipe, read_recipe
 from nst.images.sandbox import DEFEATED
 from nst.settings import TransferSettings

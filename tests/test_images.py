@@ -19,13 +19,13 @@ from PIL import Image, ImageCms, PngImagePlugin
 from pillow_heif import register_heif_opener
 
 import nst.images.reading
+from nst.errors import ImageError
 from nst.images.reading import (
     FORMATS,
     MAX_PIXELS,
     MAX_RATIO,
     MIN_SIDE,
     SEVERAL,
-    ImageError,
     load_image,
 )
 from nst.images.tensors import fit, to_image, to_tensor

@@ -11,12 +11,12 @@ import pytest
 from PIL import Image, ImageOps
 from pillow_heif import register_heif_opener
 
+from nst.errors import ImageError
 from nst.images.reading import (
     MANY_SCANS,
     MAX_BYTES,
     MAX_JPEG_PIXELS,
     MAX_PIXELS,
-    ImageError,
     load_image,
 )
 

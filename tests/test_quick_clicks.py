@@ -12,7 +12,6 @@ from conftest import MakePicture
 
 from nst.studio.job import Job
 from nst.studio.task import State
-from nst.studio.workshop import Workshop
 from page.studio import Studio
 
 TAB: Any = SimpleNamespace(session_hash="tab", client=SimpleNamespace(host="127.0.0.1"))
@@ -21,15 +20,11 @@ Stylize = Callable[..., Job]
 
 
 @pytest.fixture
-def studio(unserved_studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Studio:
-    """A page whose pictures wait and are never painted."""
-    expected = SimpleNamespace(seconds=1.0, bytes=1, borrowed=0)
-    monkeypatch.setattr("page.http.admission.Admission.expected", lambda *_, **__: expected)
-    monkeypatch.setattr("page.http.admission.load_network", lambda *_: None)
-    monkeypatch.setattr(Workshop, "_wake", lambda _: None)
+def studio(waiting_studio: Studio) -> Studio:
+    """A page that is open in two tabs; its pictures wait and are never painted."""
     for tab in (TAB, OTHER_TAB):
-        unserved_studio.tabs.sessions.enter(tab.session_hash, "")
-    return unserved_studio
+        waiting_studio.tabs.sessions.enter(tab.session_hash, "")
+    return waiting_studio
 
 
 @pytest.fixture

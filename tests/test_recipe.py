@@ -26,7 +26,6 @@ from nst.images.recipe import (
     KEYWORD,
     MAX_TEXT,
     MOST_PASSAGES,
-    MOST_STYLES,
     Ingredient,
     Passage,
     Recipe,
@@ -36,7 +35,7 @@ from nst.images.recipe import (
 )
 from nst.images.writing import hash_of, save_png
 from nst.provenance import Provenance, software
-from nst.settings import DEFAULTS, LAYER_CHANNELS
+from nst.settings import DEFAULTS, LAYER_CHANNELS, MOST_STYLES
 from nst.studio.job import Job
 from nst.vgg.network import VGG
 

@@ -40,7 +40,7 @@ def _thinned(painting: Tensor) -> Tensor:
     return painting[..., ::every, ::every]
 
 
-def _without_color_noise(
+def without_color_noise(
     content: Image.Image, paintings: Sequence[Image.Image], begin: Moment | None
 ) -> tuple[Image.Image, list[Image.Image], Moment | None]:
     """Return what a run works on: pictures with nothing but colour noise in pure grey, and where
@@ -56,13 +56,13 @@ def _without_color_noise(
     return content, paintings, begin
 
 
-def _keeps_detail(settings: TransferSettings) -> bool:
+def keeps_detail(settings: TransferSettings) -> bool:
     """Whether the photo's own detail is taken from the larger photo when a run moves up a scale,
     or enlarged with the rest. Noise has none to keep."""
     return settings.restructure != "much" and settings.start != "noise"
 
 
-def _change_since_start(
+def change_since_start(
     picture: Image.Image,
     content: Image.Image,
     paintings: Sequence[Tensor],
@@ -72,7 +72,7 @@ def _change_since_start(
     than the run will be is reduced first."""
     picture = fit(picture, min(max(picture.size), settings.size))
     painted = to_tensor(picture).to(paintings[0].device)
-    if not _keeps_detail(settings):
+    if not keeps_detail(settings):
         return painted
     photo = content.resize(picture.size, Image.Resampling.LANCZOS)
     return painted - starting_picture(to_tensor(photo).to(painted), paintings, settings)

@@ -28,11 +28,11 @@ from nst.engine.optimizers import (
 from nst.engine.progress import FINISH, FINISH_IN_FLOAT32, Progress
 from nst.engine.schedule import Moment, plan_scales, style_side
 from nst.engine.starting_picture import (
-    _change_since_start,
-    _keeps_detail,
-    _without_color_noise,
+    change_since_start,
     enlarge,
+    keeps_detail,
     starting_picture,
+    without_color_noise,
 )
 from nst.images.color import dial_colors
 from nst.images.tensors import fit, to_image, to_tensor
@@ -121,13 +121,13 @@ def transfer_style(
         NumericalError: when a target or the cost of the starting picture is not a finite number.
         MemoryError, torch.OutOfMemoryError, RuntimeError: when memory runs out, as torch says it.
     """
-    paintings = _as_list(styles)
+    paintings = as_list(styles)
     if not paintings:
         raise ValueError("at least one style picture is needed")
     if len(paintings) > MOST_STYLES:
         raise ValueError(f"at most {MOST_STYLES} style pictures can be used, not {len(paintings)}")
     originals = (content, *paintings)
-    content, paintings, begin = _without_color_noise(content, paintings, begin)
+    content, paintings, begin = without_color_noise(content, paintings, begin)
     network = network or devices.load_network(settings, device)
     if begin and begin.state and not begin.state.fits(originals, settings):
         begin = replace(begin, state=None)
@@ -144,9 +144,9 @@ def transfer_style(
         side = style_side(scale, settings)
         pictures = [to_tensor(fit(painting, side)).to(network.device) for painting in paintings]
         if begin and change is None:
-            change = _change_since_start(begin.picture, content, pictures, settings)
+            change = change_since_start(begin.picture, content, pictures, settings)
         fresh = starting_picture(photo, pictures, settings)
-        base = fresh if _keeps_detail(settings) else torch.zeros_like(fresh)
+        base = fresh if keeps_detail(settings) else torch.zeros_like(fresh)
         image = fresh if change is None else enlarge(change, onto=base)
         objective = Objective(network, photo, pictures, settings)
         shown: Point | None = None
@@ -200,7 +200,8 @@ def _set_out(
     return image, optimizer, is_monotone and goes_on
 
 
-def _as_list(styles: Image.Image | Sequence[Image.Image]) -> list[Image.Image]:
+def as_list(styles: Image.Image | Sequence[Image.Image]) -> list[Image.Image]:
+    """Return one painting as a list of one, and several as a list."""
     return [styles] if isinstance(styles, Image.Image) else list(styles)
 
 
@@ -221,7 +222,7 @@ def stylize(
     """
     for step in transfer_style(content, styles, settings, device=device):
         last = step  # only one step's pixels are kept at a time
-    return dial_colors(last.image, content, _as_list(styles), settings.colors)
+    return dial_colors(last.image, content, as_list(styles), settings.colors)
 
 
 def _report(

@@ -30,7 +30,7 @@ from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, Repositor
 from PIL import Image
 
 from nst.engine.cache import Latest
-from nst.errors import HubError, RecipeError
+from nst.errors import HubError, ImageError, RecipeError
 from nst.hub.gallery_layout import (
     CARD,
     DAY,
@@ -57,7 +57,7 @@ from nst.hub.gallery_layout import (
 )
 from nst.hub.image_folder import one_line
 from nst.hub.rate_limit import RateLimit
-from nst.images.reading import ImageError, load_image
+from nst.images.reading import load_image
 from nst.images.recipe import Recipe, signed_png
 from nst.images.writing import hash_of
 from nst.web.hub_client import ConflictError, asked, can_write, commit, get

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from huggingface_hub import HfApi
 
-from nst.vgg.download import FILE, _packed_name, packed_layout
-from nst.vgg.safetensors import (
-    Raw,
-    pack,
-)
+from nst.vgg.download import FILE, packed_layout, packed_name
+from nst.vgg.safetensors import Raw, pack
 from nst.vgg.weights import packed_original
 from nst.web.hub_client import Published, explained, files_of, publish, signed_in
 
@@ -89,5 +86,5 @@ def push_weights(repo: str, *, private: bool = False, token: str | None = None) 
 def pack_original() -> bytes:
     """The safetensors file that `push_weights` publishes, always the same bytes."""
     packed = packed_original()
-    raws = {name: Raw.of(packed[_packed_name(name)]) for name in packed_layout()}
+    raws = {name: Raw.of(packed[packed_name(name)]) for name in packed_layout()}
     return pack(raws, METADATA)

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,13 +36,6 @@ from nst.errors import ImageError
 from nst.images.colorspaces import color_profile
 from nst.images.jpeg_scans import MOST_SCANS, count_scans
 from nst.images.sandbox import DEFEATED, Decoder
-from nst.images.tensors import fit, to_image, to_tensor
-from nst.images.writing import save_png
-
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["ImageError", "decode", "fit", "load_image", "save_png", "to_image", "to_tensor"]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 NAMES = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"

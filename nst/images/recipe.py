@@ -39,8 +39,7 @@ from PIL import Image
 from nst.errors import RecipeError, SettingsError
 from nst.images.writing import hash_of, png_bytes
 from nst.provenance import Provenance
-from nst.settings import MOST_STYLES as MOST_STYLES
-from nst.settings import TransferSettings
+from nst.settings import MOST_STYLES, TransferSettings
 
 KEYWORD = "nst-recipe"
 VERSION = 2

@@ -6,12 +6,9 @@ import hashlib
 import io
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from PIL import Image, PngImagePlugin
 
-if TYPE_CHECKING:
-    pass
 from nst.files import whole_file
 
 

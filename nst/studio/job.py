@@ -20,9 +20,9 @@ from nst.engine.schedule import Moment
 from nst.engine.transfer import Engine, TransferStep, transfer_style
 from nst.errors import GPUError, SettingsError
 from nst.images.color import dial_colors
-from nst.images.recipe import MOST_PASSAGES, MOST_STYLES, Ingredient, Passage, Recipe
+from nst.images.recipe import MOST_PASSAGES, Ingredient, Passage, Recipe
 from nst.provenance import UNKNOWN, Provenance
-from nst.settings import TransferSettings
+from nst.settings import MOST_STYLES, TransferSettings
 from nst.studio.task import State, Task
 
 CHANGED_TOO_OFTEN = "This picture was changed too often; please start a new one."

@@ -34,7 +34,7 @@ import nst.engine.devices
 import nst.studio.forecast
 from nst.engine.devices import load_network, pick_dtype
 from nst.engine.schedule import Moment
-from nst.engine.transfer import Engine, TransferStep, transfer_style
+from nst.engine.transfer import Engine, TransferStep, as_list, transfer_style
 from nst.errors import GPUError, NumericalError, WeightsError
 from nst.images.tensors import to_tensor
 from nst.settings import DEFAULTS, TransferSettings
@@ -191,7 +191,7 @@ def _paint(
     begin: Moment | None = None,
 ) -> Iterator[TransferStep]:
     """One stretch: all of a run, or as far as the seconds reach that were granted for it."""
-    paintings = [styles] if isinstance(styles, Image.Image) else list(styles)
+    paintings = as_list(styles)
     load_weights(settings.weights)  # never within the seconds granted
     sizes = content.size, [painting.size for painting in paintings]
     work = work_of(*sizes, settings, begin, least=SMALLEST)

@@ -343,10 +343,10 @@ def _network_of(tensors: Tensors) -> VGGWeights:
     """Either layout as `VGGWeights`."""
     if "relu1_1.codes" not in tensors:
         return convert_torchvision(tensors)
-    return decode_original({_packed_name(name): tensor for name, tensor in tensors.items()})
+    return decode_original({packed_name(name): tensor for name, tensor in tensors.items()})
 
 
-def _packed_name(name: str) -> str:
+def packed_name(name: str) -> str:
     """What the wheel calls a tensor: relu1_2.codes is block1_conv2_W_q there."""
     layer, kind = name.split(".")
     block, conv = layer.removeprefix("relu").split("_")

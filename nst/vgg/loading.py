@@ -7,7 +7,7 @@ import functools
 import sys
 import threading
 
-from nst.errors import WeightsError
+from nst.errors import HubError, WeightsError
 from nst.vgg.weights import VGGWeights, convert_torchvision, decode_original, packed_original
 
 
@@ -51,8 +51,7 @@ def _load_torchvision() -> VGGWeights:
 
 
 def _load_hub() -> VGGWeights:
-    from nst.errors import HubError  # huggingface_hub is for those who ask for it
-    from nst.vgg.download import load_from_hub
+    from nst.vgg.download import load_from_hub  # huggingface_hub is for those who ask for it
 
     try:
         return load_from_hub()
