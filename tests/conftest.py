@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -13,7 +12,6 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-import torch
 from browsing import CHROMIUM_FLAGS, LONG, Visit
 from huggingface_hub import HfApi
 from loopback_hub import LoopbackHub, loopback_hub
@@ -28,11 +26,11 @@ from playwright.sync_api import (
     sync_playwright,
 )
 from server import Server, running_server
+from tiny_network import SERVED, tiny_weights
 
 from nst.engine.devices import load_network
-from nst.settings import LAYER_CHANNELS, TransferSettings
+from nst.settings import TransferSettings
 from nst.vgg.network import VGG
-from nst.vgg.weights import VGGWeights
 
 if TYPE_CHECKING:
     from gradio import Blocks
@@ -45,20 +43,6 @@ MakeNetwork = Callable[..., VGG]
 MakePicture = Callable[..., Image.Image]
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-TINY_CHANNELS = {"1": 4, "2": 5, "3": 6, "4": 7, "5": 8}  # by block
-
-
-def tiny_weights(seed: int = 0) -> VGGWeights:
-    """Random parameters that keep the size of activations from layer to layer."""
-    generator = torch.Generator().manual_seed(seed)
-    convolutions = {}
-    n_in = 3
-    for layer in LAYER_CHANNELS:
-        n_out = TINY_CHANNELS[layer[len("relu")]]
-        weight = torch.randn(n_out, n_in, 3, 3, generator=generator) * math.sqrt(2 / (9 * n_in))
-        convolutions[layer] = (weight, torch.randn(n_out, generator=generator))
-        n_in = n_out
-    return VGGWeights((0.48, 0.46, 0.41), (255.0, 255.0, 255.0), convolutions)
 
 
 @pytest.fixture
@@ -133,9 +117,9 @@ def real_network() -> VGG:
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """The page, with a folder of its own for jobs. Whatever visitors do, its log stays clean; what
-    programs send that is out of range is logged by Gradio itself."""
-    with running_server(tmp_path_factory.mktemp("jobs")) as server:
+    """The page on a tiny network, with a folder of its own for jobs. Whatever visitors do, its log
+    stays clean; what programs send that is out of range is logged by Gradio itself."""
+    with running_server(tmp_path_factory.mktemp("jobs"), plant=SERVED) as server:
         yield server
         if request.node.get_closest_marker("browser"):
             assert server.trouble() == ""

@@ -28,12 +28,12 @@ import pytest
 import spaces.config
 import spaces.zero.torch
 import torch
-from conftest import tiny_weights
 from gradio.context import LocalContext
 from gradio_client import Client
 from PIL import Image
 from spaces.zero.torch.patching import cuda_aliases
 from starlette.datastructures import Headers
+from tiny_network import tiny_weights
 
 import nst.engine.devices
 import nst.engine.repaint

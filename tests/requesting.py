@@ -14,6 +14,7 @@ import httpx
 import pytest
 from browsing import PAINTING, PHOTO
 from server import Server, running_server
+from tiny_network import SERVED
 
 SECRETS = {
     name: f"hf_planted{name.replace('_', '').lower()}"
@@ -34,7 +35,7 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(jobs: Path) -> Iterator[Server]:
     """The page; whatever it is sent, nothing falls over."""
-    with running_server(jobs, environment=SECRETS) as server:
+    with running_server(jobs, environment=SECRETS, plant=SERVED) as server:
         yield server
         assert server.trouble() == ""
 

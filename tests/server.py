@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+HERE = Path(__file__).parent
 START_SECONDS = 180  # a cold start on a busy machine
 
 # What Gradio leaves of its event loops, when Python comes across it.
@@ -85,10 +86,12 @@ def running_server(
     port: int = 0,
     grace: float = 20.0,
     environment: Mapping[str, str] | None = None,
+    plant: str = "",
 ) -> Iterator[Server]:
     """The page on a (free) port of this machine, ended when the block is left. `jobs` is the folder
     where it keeps pictures, `grace` the seconds that an unwatched job goes on. It knows no Hub, and
-    nothing that was fetched before, unless the `environment` says so."""
+    nothing that was fetched before, unless the `environment` says so. `plant` is Python that its
+    process runs first."""
     port = port or free_port()
     with tempfile.TemporaryDirectory() as folder:
         variables = {
@@ -101,11 +104,12 @@ def running_server(
             "GRADIO_TEMP_DIR": str(Path(folder) / "gradio"),
             "NST_GRACE": str(grace),
             "PYTHONUNBUFFERED": "1",
+            **planted(Path(folder), plant),
             **(environment or {}),
         }
         process = subprocess.Popen(
             [sys.executable, "app.py"],
-            cwd=Path(__file__).parent.parent,
+            cwd=HERE.parent,
             env=variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -117,6 +121,20 @@ def running_server(
             yield server
         finally:
             server.end()
+
+
+def planted(folder: Path, plant: str) -> dict[str, str]:
+    """The environment in which a process runs `plant` before anything else; it is kept in `folder`.
+    The helpers that it starts with less environment, such as the decoder's worker, do not."""
+    if not plant:
+        return {}
+    paths = folder / "plant", HERE, HERE.parent
+    paths[0].mkdir(exist_ok=True)
+    (paths[0] / "sitecustomize.py").write_text(
+        "import os\nif os.environ.get('PLANTED'):\n    import planted\n"
+    )
+    (paths[0] / "planted.py").write_text(plant)
+    return {"PYTHONPATH": os.pathsep.join(map(str, paths)), "PLANTED": "yes"}
 
 
 def free_port() -> int:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import socket
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ import pytest
 from browsing import PAINTING, PHOTO
 from PIL import Image
 from server import Server, running_server
+from tiny_network import SERVED
 
 from benchmarks.gauge import contents, family, resident_bytes
 from nst.images.reading import MANY_SCANS
@@ -34,13 +34,12 @@ ROOT = Path(__file__).parent.parent
 LONG = 150.0  # seconds for what computes on a slow machine
 SESSIONS = 60  # that the server remembers
 PLANT = f"""
-import os
-if os.environ.get("UNDER_ATTACK"):  # which the decoder's worker does not get to see
-    import page.http.sessions, page.http.event_queue, page.http.uploads
-    page.http.sessions.Sessions.__init__.__defaults__ = ({SESSIONS}, 30)
-    page.http.event_queue.LISTEN_WITHIN = 5.0
-    page.http.event_queue.SWEEP_EVERY = 0.5
-    page.http.uploads.FIRST_SECONDS = 4.0
+import page.http.sessions, page.http.event_queue, page.http.uploads
+page.http.sessions.Sessions.__init__.__defaults__ = ({SESSIONS}, 30)
+page.http.event_queue.LISTEN_WITHIN = 5.0
+page.http.event_queue.SWEEP_EVERY = 0.5
+page.http.uploads.FIRST_SECONDS = 4.0
+{SERVED}
 """
 META = {"_type": "gradio.FileData"}
 
@@ -51,19 +50,15 @@ def uploads(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(uploads: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(uploads: Path) -> Iterator[Server]:
     """The page with less patience and fewer sessions, which trusts no proxy here. Whatever it is
     sent, nothing falls over."""
-    plant = tmp_path_factory.mktemp("plant")
-    (plant / "sitecustomize.py").write_text(PLANT)
     environment = {
-        "PYTHONPATH": os.pathsep.join((str(plant), str(ROOT))),
-        "UNDER_ATTACK": "yes",
         "GRADIO_TEMP_DIR": str(uploads),
         "FORWARDED_ALLOW_IPS": "10.9.9.9",
         "NST_ALLOWED_HOSTS": "paint.example, *.paint.example",
     }
-    with running_server(environment=environment) as server:
+    with running_server(environment=environment, plant=PLANT) as server:
         yield server
         assert server.trouble() == ""
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import tiny_weights
 from PIL import Image
+from tiny_network import tiny_weights
 
 from benchmarks.crowd import fairness, spread
 from benchmarks.gauge import Gauge, Sample, family, slope

@@ -28,7 +28,7 @@ COMMANDS = {
 PAINT = """
 import sys
 import nst.engine.devices
-from conftest import tiny_weights
+from tiny_network import tiny_weights
 from nst.console import run_command
 from nst.__main__ import main
 from nst.vgg.network import VGG

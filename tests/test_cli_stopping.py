@@ -27,7 +27,7 @@ PAUSE = 3  # the iteration at which a run waits for a line on stdin
 COMMAND = f"""
 import os, signal, sys
 import nst.console, nst.engine.devices, nst.engine.repaint, nst.engine.transfer, nst.images.recipe
-from conftest import tiny_weights
+from tiny_network import tiny_weights
 from nst.__main__ import main
 from nst.vgg.network import VGG
 
@@ -122,6 +122,14 @@ class Run:
     def _pipe(pipe: IO[str] | None) -> IO[str]:
         assert pipe is not None
         return pipe
+
+
+@pytest.fixture(autouse=True)
+def _signals_are_heard() -> Iterator[None]:
+    """Undo for the command what a shell's background job inherits: SIGINT that is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
@@ -230,11 +238,8 @@ def test_a_recipe_that_is_stopped_tells_its_passages(folder: Path) -> None:
 
 def test_a_run_that_ignores_the_signal_goes_on(folder: Path) -> None:
     """As `nohup` and a shell's background jobs want it."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        run = Run(folder, "painting", "--size", "64", "--iterations", "5")
-    finally:
-        signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    run = Run(folder, "painting", "--size", "64", "--iterations", "5")
     try:
         run.until_waiting()
         run.process.send_signal(signal.SIGINT)  # no handler will tell

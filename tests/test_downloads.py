@@ -25,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.types import Message
+from tiny_network import SERVED
 
 from benchmarks.gauge import family, resident_bytes
 from nst.engine.schedule import Moment
@@ -487,7 +488,7 @@ def large_job(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Job]:
 
 @pytest.fixture(scope="module")
 def started(large_job: tuple[Path, Job]) -> Iterator[Server]:
-    with running_server(large_job[0]) as server:
+    with running_server(large_job[0], plant=SERVED) as server:
         yield server
 
 

@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import tiny_weights
 from painting import SMALL, Recorder, Saboteur, iterations, lacking, picture_of, tone
 from PIL import Image
+from tiny_network import tiny_weights
 from working import ALWAYS, Gate, MakeJob, assert_ends, make_job, settle
 
 import nst.studio.workshop

@@ -33,6 +33,7 @@ from loopback_hub import LoopbackHub, loopback_hub
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 from server import Server, running_server
+from tiny_network import SERVED
 
 from nst import load_image
 from nst.hub.gallery import OWN_NAME
@@ -139,7 +140,7 @@ def server(hub: LoopbackHub, home: Home, token: str) -> Iterator[Server]:
         "NST_GALLERY_REPO": GALLERY,
         "NST_GALLERY_TOKEN": token,
     }
-    with running_server(home.jobs, environment=environment) as server:
+    with running_server(home.jobs, environment=environment, plant=SERVED) as server:
         yield server
         let_arrive(hub, server)  # or it would not end before they are there
         assert server.trouble() == ""
@@ -333,7 +334,7 @@ def test_a_warm_start_shows_the_same_examples_without_the_hub(
         "HF_HUB_OFFLINE": "1" if reason == "it is switched off" else "0",
         "NST_EXAMPLES_REPO": EXAMPLES,
     }
-    with running_server(environment=environment) as warm:
+    with running_server(environment=environment, plant=SERVED) as warm:
         page = visit(url=warm.url)
         expect(page.locator(f"#finished-examples img[alt='{RESULT}']")).to_be_visible(timeout=LONG)
         assert [titles(page, row)[-1] for row in ("content", "style")] == [HILL, STORM]
@@ -454,7 +455,7 @@ def test_the_page_is_usable_whatever_is_wrong_with_the_hub(
         "NST_EXAMPLES_REPO": EXAMPLES,
         "NST_GALLERY_REPO": GALLERY,
     }
-    with running_server(environment=environment) as troubled:
+    with running_server(environment=environment, plant=SERVED) as troubled:
         page = visit(url=troubled.url)
         is_usable(page)
         open_fold(page, "community")

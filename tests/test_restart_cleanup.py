@@ -19,6 +19,7 @@ from browsing import PAINTING, PHOTO
 from gradio_client import Client, handle_file
 from PIL import Image
 from server import Server, running_server
+from tiny_network import SERVED
 
 from nst.settings import TransferSettings
 from nst.studio.job import Job
@@ -180,7 +181,7 @@ def page(folder: Path) -> Iterator[Server]:
     """The page, whose uploads are in the system's temporary folder, which is below `folder`."""
     (folder / "tmp").mkdir(exist_ok=True)
     environment = {"GRADIO_TEMP_DIR": "", "TMPDIR": str(folder / "tmp")}
-    with running_server(folder / "jobs", environment=environment) as server:
+    with running_server(folder / "jobs", environment=environment, plant=SERVED) as server:
         yield server
 
 

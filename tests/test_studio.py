@@ -1,4 +1,4 @@
-"""The studio in a real Chromium: real clicks, real runs at small sizes, the real network."""
+"""The studio in a real Chromium: real clicks, and real runs of a tiny network."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ from conftest import MakePicture
 from PIL import Image, ImageStat
 from playwright.sync_api import Page, expect
 from proxy import wire_to
-from server import free_port, running_server
+from server import free_port, planted, running_server
+from tiny_network import SERVED
 
 from nst import load_image
 from nst.images.recipe import Recipe, read_recipe
@@ -63,12 +64,12 @@ def painted_again(result: bytes, content: Path, styles: Sequence[Path], folder: 
     """Whether the command line reproduces a picture from its recipe, bit for bit."""
     (folder / "result.png").write_bytes(result)
     words = ["--recipe", "result.png", content, *styles, "-o", "again.png"]
-    root = str(Path(__file__).parent.parent)
     threads = {name: os.environ[name] for name in ("OMP_NUM_THREADS",) if name in os.environ}
+    same_network = planted(folder, SERVED)
     subprocess.run(
         [sys.executable, "-m", "nst", *map(str, words)],
         cwd=folder,
-        env={"PYTHONPATH": root, "PATH": "/usr/bin:/bin", "HOME": str(folder), **threads},
+        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), **threads, **same_network},
         check=True,
         capture_output=True,
         timeout=LONG / 1000,
@@ -210,30 +211,6 @@ def test_a_contact_sheet_is_painted_and_a_tile_goes_on(visit: Visit) -> None:
     assert {(p.settings.beta, p.settings.style_scale) for p in recipe.passages} == {(4.0, 0.3)}
 
 
-def test_the_layers_show_what_they_see(visit: Visit) -> None:
-    page = visit()
-    textures = page.locator("#layers img.texture")
-    expect(textures).to_have_count(5, timeout=LONG)
-    night = [textures.nth(index).get_attribute("src") for index in range(5)]
-    assert len(set(night)) == 5
-    page.locator("#style-examples").get_by_role("button", name="Breakers and a red sun").click()
-    expect(textures.first).not_to_have_attribute("src", str(night[0]), timeout=LONG)
-    expect(textures).to_have_count(5, timeout=LONG)
-    assert not {textures.nth(index).get_attribute("src") for index in range(5)} & set(night)
-    blue = picture_of(str(textures.first.get_attribute("src")))
-    assert abs(mean(blue)[0] - mean(load_image(WAVES))[0]) < 25  # relu1_1 knows the colours
-    again = visit()
-    expect(again.locator("#layers img.texture")).to_have_count(5, timeout=LONG)
-    assert again.locator("#layers img.texture").first.get_attribute("src") == night[0]
-    start(page, size=64, iterations=400)
-    open_fold(page, "explain")
-    expect(page.locator("#explanation tbody tr")).to_have_count(6, timeout=LONG)
-    expect(page.locator("#explanation tbody")).to_contain_text("style, relu5_1")
-    screenshot(page, "explained_1280")
-    stop(page)
-    status(page, "Stopped after")
-
-
 def test_colours_are_dialled_at_once(visit: Visit, tmp_path: Path) -> None:
     page = visit()
     finish(page, size=96, iterations=6)
@@ -346,7 +323,7 @@ def test_a_reload_finds_the_run_where_it_is(visit: Visit, make_picture: MakePict
 
 def test_a_lost_network_loses_nothing(visit: Visit, tmp_path: Path) -> None:
     port = free_port()
-    with running_server(tmp_path, port=port, grace=300.0), wire_to(port) as wire:
+    with running_server(tmp_path, port=port, grace=300.0, plant=SERVED), wire_to(port) as wire:
         page = visit(url=wire.url, is_cut_off=True)
         start(page, size=96, iterations=1000)
         before = wait_for_iteration(page, 3)
@@ -366,13 +343,13 @@ def test_a_lost_network_loses_nothing(visit: Visit, tmp_path: Path) -> None:
 
 def test_a_killed_server_comes_back_with_the_last_checkpoint(visit: Visit, tmp_path: Path) -> None:
     port = free_port()
-    with running_server(tmp_path, port=port) as first:
+    with running_server(tmp_path, port=port, plant=SERVED) as first:
         page = visit(url=first.url, is_cut_off=True)
         start(page, size=96, iterations=1000)
         expect(page.locator("#gallery .card")).to_have_count(1, timeout=LONG)
         wait_for_checkpoint(tmp_path)
         first.kill()
-    with running_server(tmp_path, port=port):
+    with running_server(tmp_path, port=port, plant=SERVED):
         status(page, "The server was restarted meanwhile")  # the page comes back by itself
         done = read_recipe(downloaded_file(page)).iterations
         assert done > 0
@@ -486,11 +463,6 @@ def wait_for_checkpoint(folder: Path) -> Recipe:
                 return recipe
         time.sleep(0.05)
     raise AssertionError("there was no checkpoint")
-
-
-def picture_of(address: str) -> Image.Image:
-    data = base64.b64decode(address.partition(",")[2])
-    return Image.open(io.BytesIO(data)).convert("RGB")
 
 
 def mean(picture: Image.Image, mode: str = "RGB") -> list[float]:

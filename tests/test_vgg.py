@@ -7,7 +7,8 @@ import numpy.typing as npt
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import TINY_CHANNELS, MakeNetwork
+from conftest import MakeNetwork
+from tiny_network import TINY_CHANNELS
 
 from nst.settings import LAYER_CHANNELS
 from nst.vgg.network import POOLINGS, VGG, unpool, unpool_on_cpu

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import tiny_weights
+from tiny_network import tiny_weights
 
 import nst.vgg.loading
 import nst.vgg.weights
