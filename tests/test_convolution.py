@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -50,6 +52,30 @@ def test_the_adjoint_turns_the_scalar_product_round(dtype: torch.dtype) -> None:
     torch.testing.assert_close((x * convolution.adjoint(g)).sum(), ahead, rtol=1e-4, atol=1e-4)
 
 
+def test_weights_are_laid_out_once_for_each_size_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the wrong order for a picture's size, oneDNN would reorder them in every call."""
+    laid_out: list[tuple[int, ...]] = []
+    reorder = torch._C._nn.mkldnn_reorder_conv2d_weight
+
+    def noted(*arguments: Any) -> Tensor:
+        laid_out.append(arguments[-1])
+        return reorder(*arguments)
+
+    monkeypatch.setattr("torch._C._nn.mkldnn_reorder_conv2d_weight", noted)
+    convolution = make(torch.float32)
+    first, second = (lay_out(random(1, 4, *size), torch.float32) for size in ((9, 7), (21, 32)))
+    expected = [
+        F.relu(F.conv2d(x, convolution.weight, convolution.bias, padding=1))
+        for x in (first, second)
+    ]
+    convolution.activate(first)
+    laid_out.clear()
+    for _ in range(3):
+        for x, y in zip((first, second), expected, strict=True):
+            torch.testing.assert_close(convolution.activate(x), y, rtol=1e-5, atol=1e-5)
+    assert laid_out == [(1, 4, 21, 32)]
+
+
 def test_the_input_is_left_alone() -> None:
     x = lay_out(random(1, 4, 9, 7, seed=2), torch.float32)
     before = x.clone()
@@ -61,7 +87,7 @@ def test_without_packing_the_results_are_the_same(monkeypatch: pytest.MonkeyPatc
     x, g = (lay_out(random(1, n, 9, 7, seed=n), torch.float32) for n in (4, 6))
     as_packed = make(torch.float32).activate(x), make(torch.float32).adjoint(g)
     monkeypatch.setattr("torch._C._nn.mkldnn_reorder_conv2d_weight", no_packing)
-    assert packed(random(6, 4, 3, 3), None, relu=False) is None
+    assert packed(lambda: random(6, 4, 3, 3), None, relu=False) is None
     as_plain = make(torch.float32).activate(x), make(torch.float32).adjoint(g)
     for mine, theirs in zip(as_plain, as_packed, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-5)
@@ -69,9 +95,9 @@ def test_without_packing_the_results_are_the_same(monkeypatch: pytest.MonkeyPatc
 
 def test_a_torch_that_lacks_the_operators_packs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("torch._C._nn.mkldnn_reorder_conv2d_weight", raising=False)
-    assert packed(random(6, 4, 3, 3), None, relu=False) is None
+    assert packed(lambda: random(6, 4, 3, 3), None, relu=False) is None
 
 
 def test_only_formats_of_the_processors_kernels_are_packed() -> None:
-    assert packed(random(6, 4, 3, 3).double(), None, relu=False) is None
-    assert packed(random(6, 4, 3, 3).half(), None, relu=False) is None
+    assert packed(lambda: random(6, 4, 3, 3).double(), None, relu=False) is None
+    assert packed(lambda: random(6, 4, 3, 3).half(), None, relu=False) is None
