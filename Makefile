@@ -13,7 +13,8 @@ test: check             ## install, then lint, type-check and run all tests
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
 	  (apt-get update -q && apt-get install -yq chromium) || \
 	  { echo "Chromium is needed for the browser tests: install it with your package manager."; exit 1; }
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not browser"
+	$(BIN)/python -m pytest -m browser
 
 check: .venv/dev        ## lint and type-check
 	$(BIN)/ruff check .
@@ -22,7 +23,7 @@ check: .venv/dev        ## lint and type-check
 	$(BIN)/lint-imports --no-logo
 
 fast: .venv/dev         ## the tests that need neither the real network nor a browser
-	$(BIN)/python -m pytest -m "not real and not browser"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not real and not browser"
 
 # Not part of `test`, which needs no network. Where PyPI cannot be asked pip-audit has an error, or
 # passes over every package and is content.

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: each test process has one core
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,8 +40,6 @@ if TYPE_CHECKING:
     from gradio import Blocks
 
     from page.studio import Studio
-
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 MakeNetwork = Callable[..., VGG]
 MakePicture = Callable[..., Image.Image]
