@@ -20,7 +20,7 @@ from nst.errors import SettingsError
 from nst.images.recipe import Passage
 from nst.settings import DEFAULTS, GATYS_STYLE_LAYERS, LOOKS, options
 from nst.studio.job_store import Card
-from nst.studio.task import State, new_id
+from nst.studio.task import State, new_id, owner_of
 from nst.studio.workshop import Workshop
 from page.examples import Example, Shelf
 from page.http.job_files import file_routes
@@ -238,13 +238,16 @@ def test_the_gallery_shows_a_card_for_each_job() -> None:
     assert "interrupted, 3 of 60" in markup
 
 
+UNKNOWN_JOB = f"{owner_of('me')}-{'0' * 32}"
+
+
 @pytest.mark.parametrize(
     "path",
     [
         "nobody/picture.png",
-        f"{new_id('me')}/picture.png",
-        f"{new_id('me')}/timelapse.mp4",
-        f"{new_id('me')}/timelapse.exe",
+        f"{UNKNOWN_JOB}/picture.png",
+        f"{UNKNOWN_JOB}/timelapse.mp4",
+        f"{UNKNOWN_JOB}/timelapse.exe",
         "..%2f..%2fetc/thumbnail.jpg",
         "%2e%2e/frames/1.jpg",
         "shared/nothing/picture.png",
