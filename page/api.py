@@ -21,7 +21,6 @@ from PIL import Image
 
 from nst import TransferSettings, TransferStep
 from nst.settings import DEFAULTS, options, parse_layer_weights
-from nst.studio import zerogpu
 from nst.studio.job import Job
 from nst.studio.task import UNEXPECTED, State
 from page.error_messages import NO_DISK, sentence_of
@@ -188,7 +187,8 @@ def add_endpoint(admission: Admission) -> None:
         with admission.opened(settings):
             photo, painting = load_named(content, "content"), load_named(style, "style")
             expected = admission.expected(photo, [painting], settings)
-            job = Job(photo, [painting], settings, visitor=visitor, engine=zerogpu.engine())
+            engine = admission.workshop.backend.engine()
+            job = Job(photo, [painting], settings, visitor=visitor, engine=engine)
             job.is_kept = False  # nobody can ask for it once more
             admission.submit(job, expected.seconds, request)
         return job

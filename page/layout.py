@@ -77,7 +77,7 @@ def build_demo(workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None)
                     elem_id="link",
                 )
             with gr.Column(elem_id="result-panel"):
-                result_panel = add_result_panel(controls)
+                result_panel = add_result_panel(controls, lends_gpus=workshop.backend.lends_gpus)
                 publishing = add_publishing(gallery)
             with gr.Column(elem_classes="settings"):
                 add_settings(controls)
@@ -89,7 +89,7 @@ def build_demo(workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None)
         admission = Admission(workshop)
         studio = Studio(
             admission=admission,
-            book=TextureBook(workshop.job_store.folder / "textures")
+            book=TextureBook(workshop.job_store.folder / "textures", workshop.backend.device)
             if workshop.job_store
             else None,
             shelf=shelf,

@@ -18,12 +18,11 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from nst.console import prepare_streams
-from nst.engine.devices import load_network
 from nst.errors import HubError
 from nst.files import cache_folder
 from nst.hub.gallery import Gallery, community
-from nst.studio import zerogpu
-from nst.studio.forecast import seconds_per_pixel
+from nst.studio.backends import pick_backend
+from nst.studio.backends.base import Backend
 from nst.studio.limits import Limits
 from nst.studio.workshop import Workshop
 from page.examples import FOLDER, Shelf
@@ -37,7 +36,6 @@ from page.panels.publishing import SignInGuard
 from page.rendering import shared_renderings
 
 MAX_EVENTS = 500  # at once; every tab that looks at a picture holds one or two
-PAINTERS = 4  # where each borrows a GPU of its visitor's
 HERE = Path(__file__).parent
 HEAD = HERE / "head.html"
 
@@ -52,14 +50,12 @@ def main() -> None:
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a line for each broken form
     logging.getLogger("uvicorn.error").addFilter(is_our_business)
     disable_progress_bars()  # of the Hub; the log is for lines
-    if zerogpu.is_here():
-        zerogpu.prepare()
-    else:
-        seconds_per_pixel(load_network())  # before the first visitor waits for it
+    backend = pick_backend()
+    backend.prepare()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite end, like Ctrl+C
     with uploads_folder() as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(folder)
-        workshop, shelf, gallery = open_workshop(), open_shelf(), open_gallery()
+        workshop, shelf, gallery = open_workshop(backend), open_shelf(), open_gallery()
         try:
             demo = build_demo(workshop, shelf, gallery)
             try:
@@ -73,7 +69,7 @@ def main() -> None:
         os._exit(0)  # the library's own threads would wait for the Hub
 
 
-def open_workshop() -> Workshop:
+def open_workshop(backend: Backend) -> Workshop:
     """The workshop that the environment asks for: `NST_JOBS` is the folder where pictures are kept,
     `NST_GRACE` how many seconds a job goes on with nobody watching."""
     folder = Path(os.environ.get("NST_JOBS") or cache_folder() / "jobs")
@@ -81,9 +77,9 @@ def open_workshop() -> Workshop:
     limits = Limits(
         grace=grace,
         grace_in_line=min(grace, Limits.grace_in_line),
-        painters=PAINTERS if zerogpu.is_here() else 1,
+        painters=backend.painters,
     )
-    workshop = Workshop(folder, limits)
+    workshop = Workshop(folder, limits, backend)
     workshop.sweep()
     return workshop
 

@@ -24,8 +24,7 @@ from nst.engine.contact_sheet import plan_sheet
 from nst.engine.texture import TextureBook
 from nst.images.recipe import Ingredient
 from nst.settings import options
-from nst.studio import zerogpu
-from nst.studio.forecast import admit
+from nst.studio.backends.local import LocalBackend
 from nst.studio.job import Job, picture_bytes
 from nst.studio.job_store import is_id
 from nst.studio.sheet_job import Sheet
@@ -43,7 +42,7 @@ from page.panels.controls import Controls
 from page.panels.own_gallery import gallery_markup
 from page.panels.picture_inputs import load_named
 from page.panels.publishing import SIGN_IN_FAILED
-from page.panels.result_panel import GETTING_READY, MORE, ResultPanel, price
+from page.panels.result_panel import MORE, ResultPanel, price
 from page.panels.textures import Textures
 from page.rendering import RenderingBusyError
 
@@ -166,7 +165,7 @@ class Studio:
         linked = self.copy_link.click(self.link_now, values, [self.link], **AT_ONCE)
         linked.then(None, [self.link], [self.link], js=COPY)
         self.painting.change(self.swap, [self.painting, self.current], None, **LATEST)
-        if zerogpu.is_here():
+        if self.workshop.backend.lends_gpus:
             sized = [*(part.release for part in typed), self.photo.change]
             for event in (arrival.then, self.controls.look_taken.then, *sized):
                 event(self.price, values, [result_panel.price], **AT_ONCE)
@@ -253,7 +252,7 @@ class Studio:
                 photo = load_named(values[self.photo], "photo")
                 painting = load_named(values[self.painting], "painting")
                 expected = self.admission.expected(photo, [painting], settings)
-                engine = zerogpu.engine()  # on the account of who asks
+                engine = self.workshop.backend.engine()  # on the account of who asks
                 job = Job(photo, [painting], settings, visitor=visitor, engine=engine)
                 self.admission.submit(job, expected.seconds, request)
         except Exception as error:
@@ -347,7 +346,7 @@ class Studio:
 
     def _beating(self, updates: Updates, beat: int) -> Updates:
         """A status that changes with every message: the page sees by it whether it is connected."""
-        text = updates.get(self.result_panel.status, charts.message(GETTING_READY))
+        text = updates.get(self.result_panel.status, charts.message(self.result_panel.first_words))
         return {
             **updates,
             self.result_panel.status: f'<div class="beat" data-beat="{beat}">{text}</div>',
@@ -406,7 +405,7 @@ class Studio:
     ) -> None:
         """Change a job that is painted, if there is room for that. Raises `TooLargeError`."""
         expected = self.admission.check_change(job, settings, painting)
-        job.engine = zerogpu.engine()
+        job.engine = self.workshop.backend.engine()
         job.steer(settings, painting)
         self.workshop.expect(job, expected.seconds)
 
@@ -481,7 +480,7 @@ class Studio:
             expected = self.admission.expected(job.content, [painting], settings, job.moment)
             size = job.bytes + picture_bytes(painting)
             self.workshop.check_room(job.owner, source_of(request), size)
-            job.engine = zerogpu.engine()
+            job.engine = self.workshop.backend.engine()
             job.resume(settings, painting)
             self.admission.submit(job, expected.seconds, request)
         return {
@@ -511,9 +510,11 @@ class Studio:
             with self.admission.opened(grid[0][0]):
                 photo = load_named(values[self.photo], "photo")
                 painting = load_named(values[self.painting], "painting")
-                tiles = [tile for row in grid for tile in row]  # all on this processor
-                seconds = sum(admit(photo.size, [painting.size], tile).seconds for tile in tiles)
-                sheet = Sheet(photo, [painting], grid, visitor=visitor)
+                tiles = [tile for row in grid for tile in row]
+                here = LocalBackend(self.workshop.backend.device)  # where all of them are painted
+                sizes = photo.size, [painting.size]
+                seconds = sum(here.admit(*sizes, tile).seconds for tile in tiles)
+                sheet = Sheet(photo, [painting], grid, visitor=visitor, device=here.device)
                 self.admission.submit(sheet, seconds, request)
                 self._stop_sheet(values[self.sheet])
         except Exception as error:
@@ -565,7 +566,7 @@ class Studio:
             expected = self.admission.expected(
                 sheet.content, sheet.styles, job.settings, job.moment
             )
-            job.engine = zerogpu.engine()
+            job.engine = self.workshop.backend.engine()
             self.admission.submit(job, expected.seconds, request)
         except Exception as error:
             return self._refuse(error)

@@ -38,9 +38,9 @@ from tiny_network import tiny_weights
 import nst.engine.devices
 import nst.engine.repaint
 import nst.images.recipe
-import nst.studio.zerogpu
+import nst.studio.backends.zerogpu
 from nst.engine.contact_sheet import plan_sheet
-from nst.engine.devices import load_network, pick_device
+from nst.engine.devices import load_network
 from nst.engine.repaint import repaint
 from nst.engine.texture import paint_texture
 from nst.engine.transfer import TransferStep, transfer_style
@@ -48,6 +48,8 @@ from nst.errors import NumericalError, WeightsError
 from nst.images.recipe import Passage, parse_recipe
 from nst.provenance import Provenance
 from nst.settings import DEFAULTS, TransferSettings
+from nst.studio.backends import pick_backend
+from nst.studio.backends.zerogpu import SETUP, ZeroGPUBackend
 from nst.studio.job import Job
 from nst.studio.sheet_job import Sheet
 from nst.studio.task import State
@@ -58,6 +60,9 @@ TOKEN = ".".join(base64.urlsafe_b64encode(part).decode() for part in (b"{}", b"{
 ALWAYS, NEVER = 0.0, 1e9  # seconds between two pictures
 QUOTA_REPLY = {"left": 3, "wait": 3600}
 
+chosen = pick_backend()
+assert isinstance(chosen, ZeroGPUBackend)
+backend: ZeroGPUBackend = chosen
 fork = multiprocessing.get_context("fork")  # its events reach the workers
 
 
@@ -143,8 +148,8 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
     monkeypatch.setattr(spaces.config.Config, "zero_device_api_url", platform.url)
     monkeypatch.setattr(spaces.zero.torch, "init", lambda _: None)
     monkeypatch.setattr(spaces.zero.torch, "move", lambda callback: None)
-    monkeypatch.setattr(nst.studio.zerogpu, "paces", nst.studio.zerogpu.paces.copy())
-    monkeypatch.setattr(nst.studio.zerogpu, "load_weights", lambda _: None)
+    monkeypatch.setattr(backend, "paces", backend.paces.copy())
+    monkeypatch.setattr(nst.studio.backends.zerogpu, "load_weights", lambda _: None)
     yield platform
     platform.close()
 
@@ -179,14 +184,14 @@ class Bench:
 @pytest.fixture
 def bench(network: VGG, monkeypatch: pytest.MonkeyPatch) -> Bench:
     bench = Bench(network)
-    monkeypatch.setattr(nst.studio.zerogpu, "transfer_style", bench)
+    monkeypatch.setattr(nst.studio.backends.zerogpu, "transfer_style", bench)
     monkeypatch.setattr(nst.engine.repaint, "transfer_style", bench.engine)
     return bench
 
 
 @pytest.fixture
 def every(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    return partial(monkeypatch.setattr, nst.studio.zerogpu, "EVERY")
+    return partial(monkeypatch.setattr, nst.studio.backends.zerogpu, "EVERY")
 
 
 def in_thread(work: Callable[[], Any]) -> Any:
@@ -214,7 +219,7 @@ def end_of(job: Job) -> tuple[State, str]:
 
 @pytest.fixture
 def job(photo: Image.Image, painting: Image.Image) -> Job:
-    return Job(photo, [painting], SMALL, visitor="v", engine=nst.studio.zerogpu.engine())
+    return Job(photo, [painting], SMALL, visitor="v", engine=backend.engine())
 
 
 # ---------------------------------------------------------------- this process
@@ -224,7 +229,7 @@ def job(photo: Image.Image, painting: Image.Image) -> Job:
 def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """`load_network` makes small ones, and forgets them afterwards."""
     monkeypatch.setattr(nst.engine.devices, "load_weights", lambda _: tiny_weights())
-    monkeypatch.setattr(nst.studio.zerogpu, "_prepared", None)
+    monkeypatch.setattr(backend, "_prepared", None)
     nst.engine.devices._cached_network.cache_clear()
     yield
     nst.engine.devices._cached_network.cache_clear()
@@ -232,18 +237,16 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("tiny")
 def test_what_is_painted_here_is_painted_on_the_cpu(painting: Image.Image) -> None:
-    assert nst.studio.zerogpu.is_here()
     assert torch.cuda.is_available()  # so it seems
-    assert pick_device() == torch.device("cpu")
-    step = in_thread(lambda: next(paint_texture(painting, "relu1_1")))
+    step = in_thread(lambda: next(paint_texture(painting, "relu1_1", device=backend.device)))
     assert step.pixels.device == torch.device("cpu")
 
 
 @pytest.mark.usefixtures("tiny")
 def test_the_network_is_put_where_workers_look_for_it() -> None:
     """In this process it is make-believe; `spaces` keeps the real parameters for the workers."""
-    nst.studio.zerogpu.prepare()
-    network = nst.studio.zerogpu._prepared_for(DEFAULTS)["network"]
+    backend.prepare()
+    network = backend._prepared_for(DEFAULTS)["network"]
     assert network.device.type == "cuda"
     held = [network.mean, network.scale]
     for layer in ("relu1_1", "relu5_1"):
@@ -252,19 +255,19 @@ def test_the_network_is_put_where_workers_look_for_it() -> None:
         held += [convolution.weight, convolution.bias]
     assert all(tensor in cuda_aliases for tensor in held)
     assert "weight" not in vars(network.convolutions["relu5_2"])  # rarely needed
-    assert nst.studio.zerogpu._prepared_for(DEFAULTS.replace(pooling="average")) == {}
+    assert backend._prepared_for(DEFAULTS.replace(pooling="average")) == {}
     other = "float32" if network.dtype == torch.bfloat16 else "bfloat16"
-    assert nst.studio.zerogpu._prepared_for(DEFAULTS.replace(precision=other)) == {}
-    assert load_network().device.type == "cpu"
+    assert backend._prepared_for(DEFAULTS.replace(precision=other)) == {}
+    assert load_network(device=backend.device).device.type == "cpu"
 
 
 def test_what_a_run_will_cost() -> None:
     sizes = (1024, 768), [(800, 800)]
-    asked = nst.studio.zerogpu.admit(*sizes, DEFAULTS).borrowed
+    asked = backend.admit(*sizes, DEFAULTS).borrowed
     assert 5 <= asked <= 15  # of the two minutes a day that a stranger has
-    large = nst.studio.zerogpu.admit(*sizes, TransferSettings(size=2048, iterations=500)).borrowed
-    assert large > 2 * nst.studio.zerogpu.MOST
-    assert nst.studio.zerogpu.admit(*sizes, DEFAULTS).seconds < asked
+    large = backend.admit(*sizes, TransferSettings(size=2048, iterations=500)).borrowed
+    assert large > 2 * nst.studio.backends.zerogpu.MOST
+    assert backend.admit(*sizes, DEFAULTS).seconds < asked
 
 
 # ---------------------------------------------------------------- a stretch
@@ -279,7 +282,7 @@ def test_the_worker_paints_the_same_picture(
 ) -> None:
     every(NEVER)
     expected = in_thread(lambda: list(bench.engine(photo, painting, SMALL)))
-    steps = in_thread(lambda: list(nst.studio.zerogpu.engine()(photo, [painting], SMALL)))
+    steps = in_thread(lambda: list(backend.engine()(photo, [painting], SMALL)))
     assert [step.iteration for step in steps] == list(range(7))
     assert [(step.J, step.layers) for step in steps] == [(e.J, e.layers) for e in expected]
     assert [step.iteration for step in steps if step.has_picture] == [0, 6]  # throttled
@@ -289,9 +292,9 @@ def test_the_worker_paints_the_same_picture(
     assert platform.paths == ["/schedule", "/allow", "/release"]
     assert platform.workers[0] != os.getpid()
     assert platform.asked == [
-        nst.studio.zerogpu.ask_for(0)  # so small a picture asks for the least
+        nst.studio.backends.zerogpu.ask_for(0)  # so small a picture asks for the least
     ]
-    assert len(nst.studio.zerogpu.paces) == 1  # learned
+    assert len(backend.paces) == 1  # learned
 
 
 def test_a_job_in_one_stretch(platform: Platform, bench: Bench, job: Job) -> None:
@@ -323,7 +326,7 @@ def test_a_contact_sheet_is_painted_on_this_processor(
 ) -> None:
     grid = plan_sheet(SMALL, "beta", "style_scale")
     small = [[settings.replace(size=64, iterations=1) for settings in row] for row in grid]
-    sheet = Sheet(photo, [painting], small, visitor="v")
+    sheet = Sheet(photo, [painting], small, visitor="v", device=backend.device)
     in_thread(lambda: list(sheet.run()))
     (provenance,) = sheet.job_of(1, 2, SMALL, "v").recipe().provenance
     assert (provenance.device, provenance.threads) == ("cpu", torch.get_num_threads())
@@ -345,7 +348,7 @@ def test_closing_ends_the_worker_with_its_next_picture(
     long = SMALL.replace(size=256, iterations=1000)
 
     def look_once() -> None:
-        steps = nst.studio.zerogpu.engine()(photo, [painting], long)
+        steps = backend.engine()(photo, [painting], long)
         next(steps)
         steps.close()  # type: ignore[attr-defined]
 
@@ -353,7 +356,7 @@ def test_closing_ends_the_worker_with_its_next_picture(
     assert bench.is_closed.is_set()
     assert bench.painted.value < 1000
     assert platform.paths[-1] == "/release"
-    *_, last = in_thread(lambda: list(nst.studio.zerogpu.engine()(photo, [painting], SMALL)))
+    *_, last = in_thread(lambda: list(backend.engine()(photo, [painting], SMALL)))
     assert last.iteration == 6
     assert len(platform.workers) == 1  # the same worker, in good health
 
@@ -382,7 +385,7 @@ def test_a_run_longer_than_its_seconds_goes_on_in_further_stretches(
     platform: Platform, bench: Bench, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """None are left for painting: each stretch makes the one iteration that it always makes."""
-    monkeypatch.setattr(nst.studio.zerogpu, "ask_for", lambda _: nst.studio.zerogpu.SETUP)
+    monkeypatch.setattr(nst.studio.backends.zerogpu, "ask_for", lambda _: SETUP)
     paint(job)
     assert end_of(job) == (State.FINISHED, "")
     assert [passage.iteration for passage in job.passages] == list(range(6))
@@ -421,7 +424,7 @@ def test_a_worker_that_is_ended_before_it_got_anywhere(
             platform.end_workers()
 
     in_thread(run)
-    assert end_of(job) == (State.STOPPED, nst.studio.zerogpu.TAKEN_BACK)
+    assert end_of(job) == (State.STOPPED, nst.studio.backends.zerogpu.TAKEN_BACK)
     assert job.moment is not None
     assert job.moment.iteration == 0
     job.resume(SMALL)
@@ -435,17 +438,17 @@ def test_a_worker_that_is_ended_before_it_got_anywhere(
 @pytest.mark.parametrize(
     ("status", "reply", "headers", "sentence"),
     [
-        (429, QUOTA_REPLY, {}, nst.studio.zerogpu.QUOTA),
-        (429, {"left": 0, "wait": -1}, {}, nst.studio.zerogpu.TOO_LONG),
+        (429, QUOTA_REPLY, {}, nst.studio.backends.zerogpu.QUOTA),
+        (429, {"left": 0, "wait": -1}, {}, nst.studio.backends.zerogpu.TOO_LONG),
         (
             429,
             QUOTA_REPLY,
             {"X-Approve-Result": "pending-overquota-exceeded"},
-            nst.studio.zerogpu.OTHERS_FIRST,
+            nst.studio.backends.zerogpu.OTHERS_FIRST,
         ),
-        (503, {}, {}, nst.studio.zerogpu.NO_GPU),
-        (401, {}, {}, nst.studio.zerogpu.EXPIRED),
-        (500, {}, {}, nst.studio.zerogpu.NO_GPU),
+        (503, {}, {}, nst.studio.backends.zerogpu.NO_GPU),
+        (401, {}, {}, nst.studio.backends.zerogpu.EXPIRED),
+        (500, {}, {}, nst.studio.backends.zerogpu.NO_GPU),
     ],
 )
 def test_no_gpu_from_the_start(
@@ -466,10 +469,10 @@ def test_no_gpu_from_the_start(
 def test_a_quota_that_ends_on_the_way_leaves_the_picture(
     platform: Platform, bench: Bench, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nst.studio.zerogpu, "ask_for", lambda _: nst.studio.zerogpu.SETUP)
+    monkeypatch.setattr(nst.studio.backends.zerogpu, "ask_for", lambda _: SETUP)
     platform.refuse(429, QUOTA_REPLY, {}, request=2)
     paint(job)
-    assert end_of(job) == (State.STOPPED, nst.studio.zerogpu.QUOTA)
+    assert end_of(job) == (State.STOPPED, nst.studio.backends.zerogpu.QUOTA)
     assert job.moment is not None
     assert job.moment.iteration == 2
     assert_replays(job)
@@ -482,7 +485,7 @@ def test_the_platform_cannot_be_reached(
     platform: Platform, bench: Bench, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spaces.config.Config, "zero_device_api_url", "http://127.0.0.1:9")
-    assert end_of(paint(job)) == (State.FAILED, nst.studio.zerogpu.NO_GPU)
+    assert end_of(paint(job)) == (State.FAILED, nst.studio.backends.zerogpu.NO_GPU)
 
 
 @pytest.mark.parametrize(
@@ -490,8 +493,8 @@ def test_the_platform_cannot_be_reached(
     [
         (NumericalError("Not a number."), "Not a number.", State.FAILED),
         (WeightsError("No parameters."), "No parameters.", State.FAILED),
-        (torch.OutOfMemoryError("1 GiB"), nst.studio.zerogpu.NO_MEMORY, State.STOPPED),
-        (ValueError("a secret"), nst.studio.zerogpu.BROKEN, State.STOPPED),
+        (torch.OutOfMemoryError("1 GiB"), nst.studio.backends.zerogpu.NO_MEMORY, State.STOPPED),
+        (ValueError("a secret"), nst.studio.backends.zerogpu.BROKEN, State.STOPPED),
     ],
 )
 def test_what_goes_wrong_in_the_worker(
@@ -522,13 +525,13 @@ def test_the_visitor_s_own_quota_pays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The job is painted in another thread, when the request has long been answered."""
-    monkeypatch.setattr(nst.studio.zerogpu, "ask_for", lambda _: nst.studio.zerogpu.SETUP)
+    monkeypatch.setattr(nst.studio.backends.zerogpu, "ask_for", lambda _: SETUP)
     monkeypatch.setattr(spaces.zero.torch, "pack", lambda: 0)  # not every disk can be packed to
     jobs = []
 
     def begin() -> str:
         two = SMALL.replace(iterations=2)
-        jobs.append(Job(photo, [painting], two, visitor="v", engine=nst.studio.zerogpu.engine()))
+        jobs.append(Job(photo, [painting], two, visitor="v", engine=backend.engine()))
         return "begun"
 
     with gr.Blocks(analytics_enabled=False) as demo:
@@ -555,12 +558,12 @@ def test_no_sentence_tells_the_visitor_s_token(
 
     def ask() -> None:
         LocalContext.request.set(SimpleNamespace(headers=Headers({"x-ip-token": TOKEN})))
-        job.engine = nst.studio.zerogpu.engine()
+        job.engine = backend.engine()
 
     contextvars.copy_context().run(ask)
     platform.refuse(429, QUOTA_REPLY, {})
     paint(job)
-    assert end_of(job) == (State.FAILED, nst.studio.zerogpu.QUOTA)
+    assert end_of(job) == (State.FAILED, nst.studio.backends.zerogpu.QUOTA)
     assert platform.calls[0][1]["token"] == TOKEN
     assert TOKEN not in caplog.text
     assert "quota" in caplog.text

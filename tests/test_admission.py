@@ -63,7 +63,7 @@ def test_what_takes_longer_than_a_run_may_is_refused(
 
 def test_pictures_are_opened_by_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     admission = Admission(Workshop())
-    monkeypatch.setattr(page.http.admission, "load_network", lambda _: None)
+    monkeypatch.setattr("nst.studio.backends.local.load_network", lambda *_: None)
     monkeypatch.setattr(page.http.admission, "PATIENCE", 0.01)
     said: list[str] = []
 
@@ -90,7 +90,7 @@ def test_nobody_waits_for_a_network_that_somebody_else_has_to_fetch(
 ) -> None:
     admission, is_fetching, has_come = Admission(Workshop()), threading.Event(), threading.Event()
 
-    def fetch(settings: TransferSettings) -> None:
+    def fetch(settings: TransferSettings, _: str) -> None:
         if settings.weights == "hub":
             is_fetching.set()
             assert has_come.wait(PATIENCE)
@@ -99,7 +99,7 @@ def test_nobody_waits_for_a_network_that_somebody_else_has_to_fetch(
         with admission.opened(DEFAULTS.replace(weights="hub")):
             pass
 
-    monkeypatch.setattr(page.http.admission, "load_network", fetch)
+    monkeypatch.setattr("nst.studio.backends.local.load_network", fetch)
     other = threading.Thread(target=come_in)
     other.start()
     assert is_fetching.wait(PATIENCE)

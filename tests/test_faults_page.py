@@ -62,15 +62,15 @@ import functools, os, time
 now = time.time
 time.time = lambda: now() + float(open(os.environ["CLOCK"]).read() or 0)
 {SERVED}
-import nst.studio.zerogpu, page.api
+import nst.studio.backends.local, page.api
 page.api.is_read = functools.partial(page.api.is_read, most=10)
-paint = nst.studio.zerogpu.transfer_style
+paint = nst.studio.backends.local.transfer_style
 def paint_or_fail(content, styles, settings, **options):
     for step in paint(content, styles, settings, **options):
         if settings.seed == {SICK} and step.iteration == 3:
             raise RuntimeError({SECRET!r})
         yield step
-nst.studio.zerogpu.transfer_style = paint_or_fail
+nst.studio.backends.local.transfer_style = paint_or_fail
 """
 
 

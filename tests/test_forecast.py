@@ -15,10 +15,12 @@ import nst.studio.forecast
 from nst.engine.schedule import Moment
 from nst.errors import TooLargeError
 from nst.settings import TransferSettings
-from nst.studio.forecast import Forecast, admit, available_memory, forecast
+from nst.studio.backends.local import LocalBackend
+from nst.studio.forecast import Forecast, available_memory, forecast
 from nst.vgg.network import VGG
 
 PACE = 1e-6  # seconds per pixel and evaluation
+admit = LocalBackend().admit
 
 
 @pytest.fixture(autouse=True)
@@ -75,15 +77,15 @@ def test_this_machine_has_memory(network: VGG) -> None:
 def test_a_run_without_room_is_refused_in_a_sentence(
     monkeypatch: pytest.MonkeyPatch, network: VGG
 ) -> None:
-    monkeypatch.setattr("nst.studio.forecast.load_network", lambda _: network)
-    monkeypatch.setattr("nst.studio.forecast.available_memory", lambda _: 2 * 10**9)
+    monkeypatch.setattr("nst.studio.backends.local.load_network", lambda *_: network)
+    monkeypatch.setattr("nst.studio.backends.local.available_memory", lambda _: 2 * 10**9)
     sizes = (64, 48), [(64, 48)]
     assert isinstance(admit(*sizes, TransferSettings(size=384)), Forecast)
     with pytest.raises(
         TooLargeError, match=r"needs \d+\.\d GB of memory, and 2\.0 GB are free here"
     ):
         admit(*sizes, TransferSettings(size=2048))
-    monkeypatch.setattr("nst.studio.forecast.available_memory", lambda _: None)
+    monkeypatch.setattr("nst.studio.backends.local.available_memory", lambda _: None)
     assert admit(*sizes, TransferSettings(size=2048)).seconds > 0
 
 
@@ -103,15 +105,15 @@ def refusal(
 def test_a_refusal_says_what_would_fit_and_that_fits(
     monkeypatch: pytest.MonkeyPatch, network: VGG
 ) -> None:
-    monkeypatch.setattr("nst.studio.forecast.load_network", lambda _: network)
+    monkeypatch.setattr("nst.studio.backends.local.load_network", lambda *_: network)
     settings = TransferSettings(size=2048, iterations=1000)
-    monkeypatch.setattr("nst.studio.forecast.available_memory", lambda _: 4 * 10**9)
+    monkeypatch.setattr("nst.studio.backends.local.available_memory", lambda _: 4 * 10**9)
     fits = re.search(r"(\d+) px would fit\.$", refusal(settings))
     assert fits, "fewer iterations would not take less memory"
     assert admit(*SIZES, settings.replace(size=int(fits[1])))
     refusal(settings.replace(size=int(fits[1]) + 16))
 
-    monkeypatch.setattr("nst.studio.forecast.available_memory", lambda _: None)
+    monkeypatch.setattr("nst.studio.backends.local.available_memory", lambda _: None)
     sentence = refusal(settings, seconds=1800.0)
     fits = re.search(r"(\d+) px or (\d+) iterations would fit\.$", sentence)
     assert fits, sentence
@@ -125,8 +127,8 @@ def test_what_is_painted_already_counts_for_nothing(
     monkeypatch: pytest.MonkeyPatch, network: VGG
 ) -> None:
     """And no smaller size is proposed than there is."""
-    monkeypatch.setattr("nst.studio.forecast.load_network", lambda _: network)
-    monkeypatch.setattr("nst.studio.forecast.available_memory", lambda _: None)
+    monkeypatch.setattr("nst.studio.backends.local.load_network", lambda *_: network)
+    monkeypatch.setattr("nst.studio.backends.local.available_memory", lambda _: None)
     settings = TransferSettings(size=640, iterations=1000)
     begin = Moment(Image.new("RGB", (640, 480)), 900)
     assert admit(*SIZES, settings, begin, seconds=100.0)
@@ -139,6 +141,6 @@ def test_what_is_painted_already_counts_for_nothing(
 
 
 def test_where_nothing_fits_it_is_said(monkeypatch: pytest.MonkeyPatch, network: VGG) -> None:
-    monkeypatch.setattr("nst.studio.forecast.load_network", lambda _: network)
-    monkeypatch.setattr("nst.studio.forecast.available_memory", lambda _: 10**6)
+    monkeypatch.setattr("nst.studio.backends.local.load_network", lambda *_: network)
+    monkeypatch.setattr("nst.studio.backends.local.available_memory", lambda _: 10**6)
     assert refusal(TransferSettings()).endswith("Nothing smaller would fit either.")

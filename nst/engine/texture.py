@@ -27,7 +27,9 @@ CALM = {"5": {"beta": 1.0, "total_variation": 0.01}}
 """By block: the deepest layers leave the finest grain to chance, and it would hide the shapes."""
 
 
-def paint_texture(painting: Image.Image, layer: str) -> Iterator[TransferStep]:
+def paint_texture(
+    painting: Image.Image, layer: str, *, device: str = "auto"
+) -> Iterator[TransferStep]:
     """The steps to a square of `SIDE` pixels that looks like `painting` to `layer`, from noise."""
     alone = TransferSettings(
         size=SIDE,
@@ -41,14 +43,15 @@ def paint_texture(painting: Image.Image, layer: str) -> Iterator[TransferStep]:
     )
     settings = alone.replace(**CALM.get(layer[len("relu")], {}))
     nothing = Image.new("RGB", (SIDE, SIDE), "grey")
-    yield from transfer_style(nothing, painting, settings)
+    yield from transfer_style(nothing, painting, settings, device=device)
 
 
 class TextureBook:
     """The textures of paintings by their hash, kept in a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, device: str = "auto") -> None:
         self.folder = folder
+        self.device = device  # that paints them
 
     def find(self, painting_hash: str, layer: str) -> Path | None:
         """The texture's JPEG, when it has been painted."""
@@ -68,7 +71,7 @@ class TextureBook:
         for layer in layers:
             if self.find(painting_hash, layer):
                 continue
-            for step in paint_texture(painting, layer):
+            for step in paint_texture(painting, layer, device=self.device):
                 last = step
                 yield
             try:

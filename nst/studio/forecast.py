@@ -15,7 +15,6 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from nst.engine.devices import load_network
 from nst.engine.objective import Objective
 from nst.engine.schedule import Moment, plan_scales, style_side
 from nst.engine.tiles import AT_ONCE
@@ -115,28 +114,6 @@ class Room:
 
     def has_memory_for(self, expected: Forecast) -> bool:
         return self.bytes is None or expected.bytes <= self.bytes
-
-
-def admit(
-    photo: Size,
-    paintings: Sequence[Size],
-    settings: TransferSettings,
-    begin: Moment | None = None,
-    *,
-    seconds: float = math.inf,
-    held: int = 0,
-) -> Forecast:
-    """What a run will need here. Raises `TooLargeError` when this machine has not enough memory, or
-    it would take more than so many seconds. Bytes that are `held` by what the run takes the place
-    of count as free."""
-    network = load_network(settings)
-    free = available_memory(network)
-    return admitted(
-        lambda tried: forecast(network, photo, paintings, tried, begin),
-        settings,
-        Room(None if free is None else free + held, seconds),
-        begin,
-    )
 
 
 def admitted(

@@ -19,9 +19,16 @@ class Sheet(Task):
     """A contact sheet being painted: nine small pictures at once."""
 
     def __init__(
-        self, content: Image.Image, styles: Sequence[Image.Image], grid: Grid, *, visitor: str = ""
+        self,
+        content: Image.Image,
+        styles: Sequence[Image.Image],
+        grid: Grid,
+        *,
+        visitor: str = "",
+        device: str = "auto",
     ) -> None:
         super().__init__(visitor)
+        self.device = device
         self.content = content
         self.styles = list(styles)
         self.grid = grid
@@ -37,7 +44,7 @@ class Sheet(Task):
         return sum(map(len, self.grid))
 
     def _pieces(self) -> Iterator[list[list[TransferStep]]]:
-        for tiles in paint_sheet(self.content, self.styles, self.grid):
+        for tiles in paint_sheet(self.content, self.styles, self.grid, device=self.device):
             with self.lock:
                 self.tiles = tiles
                 self.version += 1

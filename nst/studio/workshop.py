@@ -18,6 +18,8 @@ from pathlib import Path
 
 from nst.engine.out_of_memory import give_back
 from nst.errors import BusyError
+from nst.studio.backends.base import Backend
+from nst.studio.backends.local import LocalBackend
 from nst.studio.job import Job
 from nst.studio.job_store import Card, JobStore, error_text, is_id
 from nst.studio.limits import Limits
@@ -38,12 +40,18 @@ SWEEP_AT_MOST_EVERY = 60.0  # seconds
 class Workshop:
     """Paints one task after another, and keeps the jobs.
 
-    With no `folder` nothing is written to disk. Its methods wait for tasks and for the disk: hold
-    no task's lock when calling them.
+    With no `folder` nothing is written to disk. Jobs are painted by engines of the `backend`. Its
+    methods wait for tasks and for the disk: hold no task's lock when calling them.
     """
 
-    def __init__(self, folder: Path | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path | None = None,
+        limits: Limits | None = None,
+        backend: Backend | None = None,
+    ) -> None:
         self.limits = limits or Limits()
+        self.backend = backend or LocalBackend()
         self.job_store = JobStore(folder) if folder else None
         self._line = Line(self.limits)  # with `_news`
         self._chores: OrderedDict[str, Iterator[object]] = OrderedDict()

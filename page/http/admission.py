@@ -15,11 +15,9 @@ import gradio as gr
 from PIL import Image
 
 from nst import TransferSettings
-from nst.engine.devices import load_network
 from nst.engine.schedule import Moment
 from nst.errors import BusyError
 from nst.images.sandbox import BUSY, PATIENCE
-from nst.studio import zerogpu
 from nst.studio.forecast import Forecast
 from nst.studio.job import Job
 from nst.studio.task import State, Task
@@ -39,8 +37,7 @@ class Admission:
         """Alone with pictures that the workshop has not made room for yet: a crowd that sends the
         largest there are would fill the memory before anybody is turned away. Raises `BusyError`.
         """
-        if not zerogpu.is_here():
-            load_network(settings)  # now: for what has to be fetched nobody else should wait
+        self.workshop.backend.fetch_weights(settings)  # now: nobody else should wait for it
         if not self._door.acquire(timeout=PATIENCE):
             raise BusyError(BUSY)
         try:
@@ -58,7 +55,7 @@ class Admission:
         """What a run will need. Raises `TooLargeError` when that is more than there is."""
         sizes = [painting.size for painting in paintings]
         most = self.workshop.limits.seconds
-        return zerogpu.admit(photo.size, sizes, settings, begin, seconds=most)
+        return self.workshop.backend.admit(photo.size, sizes, settings, begin, seconds=most)
 
     def check_change(
         self, job: Job, settings: TransferSettings, painting: Image.Image | None = None
@@ -69,16 +66,17 @@ class Admission:
         moment, present = job.moment, job.settings
         photo, paintings = job.content.size, [each.size for each in job.wanted_paintings]
         wanted = [painting.size] if painting else paintings
-        promised = zerogpu.forecast(photo, paintings, present, moment)
-        expected = zerogpu.forecast(photo, wanted, settings, moment)
+        backend = self.workshop.backend
+        promised = backend.forecast(photo, paintings, present, moment)
+        expected = backend.forecast(photo, wanted, settings, moment)
         if expected.bytes <= promised.bytes and expected.seconds <= promised.seconds:
             return expected
         held = 0
         if moment and job.state is State.RUNNING:
             now = present.replace(size=max(moment.picture.size))
-            held = zerogpu.forecast(photo, paintings, now, moment).bytes
+            held = backend.forecast(photo, paintings, now, moment).bytes
         most = self.workshop.limits.seconds
-        return zerogpu.admit(photo, wanted, settings, moment, seconds=most, held=held)
+        return backend.admit(photo, wanted, settings, moment, seconds=most, held=held)
 
     def submit(self, task: Task, seconds: float, request: gr.Request) -> None:
         """Put a task in line. Raises `BusyError`."""

@@ -16,7 +16,6 @@ from PIL import Image
 
 from nst.images.color import dial_colors
 from nst.images.tensors import shrink
-from nst.studio import zerogpu
 from nst.studio.forecast import Forecast
 from nst.studio.job import Job
 from nst.studio.task import State
@@ -27,7 +26,6 @@ from page.previews import cached_webp, rendered_webp
 
 PREVIEW_SIDE = 768  # pixels; larger previews would only slow the connection down
 MORE = 30  # iterations
-GETTING_READY = "Waiting for a GPU…" if zerogpu.is_here() else "Getting ready…"
 READY = "Choose a photo and a painting, then press Stylize."
 NO_PICTURE = "Stopped before the first picture."
 NOT_YET_PAINTED = "The server was restarted before the first picture; press Stylize to paint it."
@@ -111,6 +109,7 @@ class ResultPanel:
     film: gr.Accordion
     curves: gr.HTML
     explanation: gr.HTML
+    first_words: str  # of the status, while a run gets ready
 
     @property
     def outputs(self) -> list[Component]:
@@ -148,7 +147,7 @@ class ResultPanel:
         return {
             self.go: gr.update(interactive=False),
             self.stop: gr.update(interactive=False),
-            self.status: charts.message(GETTING_READY),
+            self.status: charts.message(self.first_words),
         }
 
     def empty(self) -> dict[Component, Any]:
@@ -310,8 +309,8 @@ def price(expected: Forecast) -> str:
     return f"This borrows a GPU for at most {expected.borrowed} s of your daily time."
 
 
-def add_result_panel(controls: Controls) -> ResultPanel:
-    """Show the result panel."""
+def add_result_panel(controls: Controls, *, lends_gpus: bool) -> ResultPanel:
+    """Show the result panel, with the price of a click where GPUs are lent."""
     with gr.Row():
         go = gr.Button(
             "Stylize",
@@ -321,7 +320,7 @@ def add_result_panel(controls: Controls) -> ResultPanel:
             elem_id="stylize",
         )
         stop = gr.Button("Stop", variant="stop", min_width=100, interactive=False, elem_id="stop")
-    cost = gr.HTML(visible=zerogpu.is_here(), elem_id="price")
+    cost = gr.HTML(visible=lends_gpus, elem_id="price")
     status = gr.HTML(charts.message(READY), elem_id="status")
     preview = gr.Image(
         label="Your picture",
@@ -359,6 +358,7 @@ def add_result_panel(controls: Controls) -> ResultPanel:
     return ResultPanel(
         go, stop, cost, status, preview, comparison, finish, takeaway, more, larger, twice, branch,
         timelapse, film, curves, explanation,
+        first_words="Waiting for a GPU…" if lends_gpus else "Getting ready…",
     )  # fmt: skip
 
 

@@ -1,0 +1,79 @@
+"""The interface of a backend: where runs are painted, and what one needs there.
+
+A fleet would be another file beside `local.py` and `zerogpu.py`, and a line in `pick_backend`.
+"""
+
+from __future__ import annotations
+
+import abc
+import math
+from collections.abc import Sequence
+
+from nst.engine.schedule import Moment
+from nst.engine.transfer import Engine
+from nst.settings import TransferSettings
+from nst.studio.forecast import Forecast, Room, Size, admitted
+
+
+class Backend(abc.ABC):
+    """Paint runs somewhere. One is chosen when the page starts, and handed in."""
+
+    painters = 1
+    """Runs at the same time; more only share the same processor, unless it is elsewhere."""
+
+    lends_gpus = False
+    """Whether a run takes seconds of a GPU that is lent in its visitor's name."""
+
+    @property
+    def device(self) -> str:
+        """The device of what is computed in this process in any case: contact sheets, textures and
+        forecasts of them. One of `pick_device`'s names."""
+        return "auto"
+
+    @abc.abstractmethod
+    def prepare(self) -> None:
+        """Make ready what the first visitor would wait for. Call it in the main thread, before the
+        page is served."""
+
+    @abc.abstractmethod
+    def fetch_weights(self, settings: TransferSettings) -> None:
+        """Load the network's parameters where they are needed. Raises `WeightsError`."""
+
+    @abc.abstractmethod
+    def engine(self) -> Engine:
+        """Return what paints a job, with the signature of `transfer_style`. Call it while the
+        visitor's request is answered: a GPU is lent in their name."""
+
+    @abc.abstractmethod
+    def forecast(
+        self,
+        photo: Size,
+        paintings: Sequence[Size],
+        settings: TransferSettings,
+        begin: Moment | None = None,
+    ) -> Forecast:
+        """Return what a run needs for pictures of these sizes, (width, height) in pixels."""
+
+    @abc.abstractmethod
+    def free_memory(self, settings: TransferSettings, held: int) -> int | None:
+        """Return the bytes that a run may take, where that can be told. Bytes that are `held` by
+        what the run takes the place of count as free."""
+
+    def admit(
+        self,
+        photo: Size,
+        paintings: Sequence[Size],
+        settings: TransferSettings,
+        begin: Moment | None = None,
+        *,
+        seconds: float = math.inf,
+        held: int = 0,
+    ) -> Forecast:
+        """Return what a run needs. Raises `TooLargeError` when there is not enough memory, or it
+        would take more than so many seconds."""
+
+        def cost(tried: TransferSettings) -> Forecast:
+            return self.forecast(photo, paintings, tried, begin)
+
+        room = Room(self.free_memory(settings, held), seconds)
+        return admitted(cost, settings, room, begin)

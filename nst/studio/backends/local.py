@@ -1,0 +1,48 @@
+"""Paint runs in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nst.engine.devices import load_network
+from nst.engine.schedule import Moment
+from nst.engine.transfer import Engine, transfer_style
+from nst.settings import DEFAULTS, TransferSettings
+from nst.studio.backends.base import Backend
+from nst.studio.forecast import Forecast, Size, available_memory, forecast, seconds_per_pixel
+
+
+class LocalBackend(Backend):
+    """This process, on one of its devices."""
+
+    def __init__(self, device: str = "auto") -> None:
+        self._device = device
+
+    @property
+    def device(self) -> str:
+        return self._device
+
+    def prepare(self) -> None:
+        seconds_per_pixel(load_network(DEFAULTS, self.device))
+
+    def fetch_weights(self, settings: TransferSettings) -> None:
+        load_network(settings, self.device)
+
+    def engine(self) -> Engine:
+        if self.device == "auto":
+            return transfer_style
+        device = self.device
+        return lambda *run, **options: transfer_style(*run, **options, device=device)
+
+    def forecast(
+        self,
+        photo: Size,
+        paintings: Sequence[Size],
+        settings: TransferSettings,
+        begin: Moment | None = None,
+    ) -> Forecast:
+        return forecast(load_network(settings, self.device), photo, paintings, settings, begin)
+
+    def free_memory(self, settings: TransferSettings, held: int) -> int | None:
+        free = available_memory(load_network(settings, self.device))
+        return None if free is None else free + held
