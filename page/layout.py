@@ -15,6 +15,7 @@ from nst.engine.texture import TextureBook
 from nst.hub.gallery import Gallery
 from nst.settings import GATYS_STYLE_LAYERS, options
 from nst.studio.workshop import Workshop
+from page.actions.session import Session
 from page.api import add_endpoint
 from page.examples import Shelf, arrival_of, picker, row_markup
 from page.http.admission import Admission
@@ -87,7 +88,7 @@ def build_demo(workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None)
         public = add_community(gallery)
         controls.wire()
         admission = Admission(workshop)
-        studio = Studio(
+        session = Session(
             admission=admission,
             book=TextureBook(workshop.job_store.folder / "textures", workshop.backend.device)
             if workshop.job_store
@@ -107,15 +108,15 @@ def build_demo(workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None)
             link=link,
             tabs=tabs,
         )
-        arrival = studio.wire(demo)
+        arrival = Studio(session).wire(demo)
         show_shelf(demo, shelf, finished, photo, painting)
         showcase = Showcase(
             shelf, gallery, controls, result_panel, photo.image, painting.image, current, tabs,
-            is_live=lambda id: studio.live_job(id) is not None,
+            is_live=lambda id: session.live_job(id) is not None,
         )  # fmt: skip
         showcase.wire(finished, public.grid, bring_back)
         public.wire(
-            publishing.wire(arrival, current, visitor, studio.own_job) if publishing else None
+            publishing.wire(arrival, current, visitor, session.own_job) if publishing else None
         )
         add_endpoint(admission)
     for event in demo.fns.values():

@@ -170,25 +170,25 @@ def test_from_the_upload_to_the_next_slider_it_is_opened_once(
     photo = saved(tmp_path, "photo.png", make_picture(80, 60, seed=41))
     painting = saved(tmp_path, "painting.png", make_picture(50, 70, seed=42))
     request: Any = SimpleNamespace(session_hash="tab", client=SimpleNamespace(host="127.0.0.1"))
-    values: dict[Any, Any] = {part: part.value for part in studio.controls.components}
-    values |= {studio.visitor: "jane", studio.current: ""}
-    values |= {studio.photo: photo, studio.painting: painting}
+    values: dict[Any, Any] = {part: part.value for part in studio.session.controls.components}
+    values |= {studio.session.visitor: "jane", studio.session.current: ""}
+    values |= {studio.session.photo: photo, studio.session.painting: painting}
 
     page.panels.picture_inputs.comment("photo", photo)
     page.panels.picture_inputs.comment("painting", painting)
     asyncio.run(first_look(studio, painting, request))
     decoded.pop()  # the test's own look
-    studio.price(values)
-    values[studio.current] = studio.begin(values, request)[studio.current]
-    job = studio.workshop.find_job(values[studio.current])
+    studio.painting.price(values)
+    values[studio.session.current] = studio.painting.begin(values, request)[studio.session.current]
+    job = studio.session.workshop.find_job(values[studio.session.current])
     assert isinstance(job, Job)
-    studio.notice_photo(photo, job.id)
-    studio.swap(painting, job.id)
-    studio.link_now(values)
+    studio.steering.notice_photo(photo, job.id)
+    studio.steering.swap(painting, job.id)
+    studio.sharing.link_now(values)
     job.stop()
-    values[studio.controls.by_name["beta"]] = 0.5
-    again = studio.begin(values, request)
-    assert again[studio.current] not in ("", job.id)
+    values[studio.session.controls.by_name["beta"]] = 0.5
+    again = studio.painting.begin(values, request)
+    assert again[studio.session.current] not in ("", job.id)
     sizes = [Path(path).stat().st_size for path in (photo, painting)]
     assert sorted(decoded) == sorted(sizes)
 
@@ -196,12 +196,16 @@ def test_from_the_upload_to_the_next_slider_it_is_opened_once(
 async def first_look(studio: Studio, painting: str, request: Any) -> None:
     """Open the painting for its textures, and turn to something else."""
     looks = Textures(
-        studio.workshop, studio.book, studio.controls, studio.painting, studio.tabs
+        studio.session.workshop,
+        studio.session.book,
+        studio.session.controls,
+        studio.session.painting,
+        studio.session.tabs,
     ).of(GATYS_STYLE_LAYERS)(painting, request)
     await anext(looks)
-    studio.tabs.turn(request.session_hash, f"textures {GATYS_STYLE_LAYERS[0]}")
+    studio.session.tabs.turn(request.session_hash, f"textures {GATYS_STYLE_LAYERS[0]}")
     await anext(looks)
-    assert studio.workshop.has_chore(
+    assert studio.session.workshop.has_chore(
         f"textures {GATYS_STYLE_LAYERS[0]} {hash_of(load_image(painting))}"
     )
 

@@ -250,21 +250,21 @@ def test_the_owner_s_page_opens_and_the_card_can_be_deleted(
     job = kept_job(home, make_picture)
     change_record(home, job.id, created=value)
     click: Any = SimpleNamespace(job=job.id)
-    assert DAMAGED_MARKUP in studio.arrive(TOKEN, REQUEST)[studio.gallery]
-    opened = studio.open_card(TOKEN, click, REQUEST)
-    assert "it can only be deleted" in opened[studio.result_panel.status]
-    assert opened[studio.to_follow] == ""
-    left = studio.delete_card("another", "", click, REQUEST)
+    assert DAMAGED_MARKUP in studio.visits.arrive(TOKEN, REQUEST)[studio.session.gallery]
+    opened = studio.own_pictures.open_card(TOKEN, click, REQUEST)
+    assert "it can only be deleted" in opened[studio.session.result_panel.status]
+    assert opened[studio.session.to_follow] == ""
+    left = studio.own_pictures.delete_card("another", "", click, REQUEST)
     assert (home / job.id).exists(), "only its owner can"
-    left = studio.delete_card(TOKEN, "", click, REQUEST)
-    assert 'class="card ' not in left[studio.gallery]
+    left = studio.own_pictures.delete_card(TOKEN, "", click, REQUEST)
+    assert 'class="card ' not in left[studio.session.gallery]
     assert not (home / job.id).exists()
 
 
 @pytest.mark.parametrize("id", ["", "..", "../jobs", "jane", f"{owner_of(TOKEN)}-", "a\0b"])
 def test_what_is_no_job_is_not_deleted(unserved_studio: Studio, tmp_path: Path, id: str) -> None:
     click: Any = SimpleNamespace(job=id)
-    unserved_studio.delete_card(TOKEN, "", click, REQUEST)
+    unserved_studio.own_pictures.delete_card(TOKEN, "", click, REQUEST)
     assert (tmp_path / "metadata.jsonl").exists()
 
 
@@ -275,14 +275,14 @@ def test_a_job_that_was_never_painted_can_be_begun_again(
     studio = unserved_studio
     job = Job(make_picture(80, 60), [make_picture(50, 70)], SMALL, visitor=TOKEN)
     JobStore(tmp_path / "jobs").save(job)
-    arrived = studio.arrive(TOKEN, REQUEST)
-    assert arrived[studio.current] == job.id
-    assert Path(arrived[studio.photo]).is_file()
-    found = studio.own_job(job.id, TOKEN)
+    arrived = studio.visits.arrive(TOKEN, REQUEST)
+    assert arrived[studio.session.current] == job.id
+    assert Path(arrived[studio.session.photo]).is_file()
+    found = studio.session.own_job(job.id, TOKEN)
     assert found
-    ended = studio.see_the_end(found, TOKEN)
-    assert "press Stylize to paint it" in ended[studio.result_panel.status]
-    assert 'class="card ' in ended[studio.gallery], "it is still there"
+    ended = studio.painting.see_the_end(found, TOKEN)
+    assert "press Stylize to paint it" in ended[studio.session.result_panel.status]
+    assert 'class="card ' in ended[studio.session.gallery], "it is still there"
 
 
 # Frames

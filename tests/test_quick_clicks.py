@@ -23,22 +23,27 @@ Stylize = Callable[..., Job]
 def studio(waiting_studio: Studio) -> Studio:
     """A page that is open in two tabs; its pictures wait and are never painted."""
     for tab in (TAB, OTHER_TAB):
-        waiting_studio.tabs.sessions.enter(tab.session_hash, "")
+        waiting_studio.session.tabs.sessions.enter(tab.session_hash, "")
     return waiting_studio
 
 
 @pytest.fixture
 def stylize(studio: Studio, tmp_path: Path, make_picture: MakePicture) -> Stylize:
     """Clicks Stylize and returns the job."""
-    paths = {studio.photo: tmp_path / "photo.png", studio.painting: tmp_path / "painting.png"}
+    paths = {
+        studio.session.photo: tmp_path / "photo.png",
+        studio.session.painting: tmp_path / "painting.png",
+    }
     for path in paths.values():
         make_picture(40, 30).save(path)
-    values: dict[Any, Any] = {part: part.value for part in studio.controls.components}
+    values: dict[Any, Any] = {part: part.value for part in studio.session.controls.components}
     values |= {part: str(path) for part, path in paths.items()}
-    values |= {studio.visitor: "jane", studio.current: ""}
+    values |= {studio.session.visitor: "jane", studio.session.current: ""}
 
     def click(tab: Any = TAB) -> Job:
-        job = studio.workshop.find_job(studio.begin(values, tab)[studio.current])
+        job = studio.session.workshop.find_job(
+            studio.painting.begin(values, tab)[studio.session.current]
+        )
         assert isinstance(job, Job)
         return job
 
@@ -49,7 +54,7 @@ def test_a_second_click_on_stylize_takes_the_place_of_the_first(
     studio: Studio, stylize: Stylize
 ) -> None:
     first, second = stylize(), stylize()
-    assert studio.workshop.find_job(first.id) is None
+    assert studio.session.workshop.find_job(first.id) is None
     assert second.state is State.WAITING
 
 
@@ -62,17 +67,17 @@ def test_a_late_click_on_stop_leaves_the_new_job_and_the_buttons_alone(
     studio: Studio, stylize: Stylize
 ) -> None:
     first = stylize()
-    studio.halt(first.id, TAB)
+    studio.painting.halt(first.id, TAB)
     second = stylize()
-    updates = studio.halt(first.id, TAB)
+    updates = studio.painting.halt(first.id, TAB)
     assert second.state.is_live
-    assert studio.result_panel.go not in updates
-    studio.halt(second.id, TAB)
+    assert studio.session.result_panel.go not in updates
+    studio.painting.halt(second.id, TAB)
     assert second.state is State.STOPPED
 
 
 def test_a_tab_that_is_not_known_any_more_can_stop(studio: Studio, stylize: Stylize) -> None:
     job = stylize()
-    studio.tabs.forget("tab")
-    studio.halt(job.id, TAB)
+    studio.session.tabs.forget("tab")
+    studio.painting.halt(job.id, TAB)
     assert job.state is State.STOPPED

@@ -22,11 +22,8 @@ from nst.images.tensors import fitted_size
 from nst.settings import TransferSettings
 from nst.studio.job import Job
 from nst.studio.task import State
-from nst.studio.workshop import Workshop
 from nst.vgg.network import VGG
-from page.examples import Shelf
 from page.http.admission import Admission
-from page.layout import build_demo
 from page.studio import Studio
 
 PATIENCE = 30.0  # seconds until a test that hangs fails
@@ -53,16 +50,10 @@ def free(monkeypatch: pytest.MonkeyPatch, network: VGG) -> Free:
 
 
 @pytest.fixture
-def studio(free: Free) -> Iterator[Studio]:
+def studio(free: Free, unserved_studio: Studio) -> Iterator[Studio]:
     """A page's, with a workshop of its own."""
-    workshop = Workshop()
-    demo = build_demo(workshop, Shelf())
-    yield next(
-        event.fn.__self__
-        for event in demo.fns.values()
-        if isinstance(getattr(event.fn, "__self__", None), Studio)
-    )
-    workshop.close()
+    yield unserved_studio
+    unserved_studio.session.workshop.close()
 
 
 class Endless:
@@ -118,7 +109,7 @@ def job(studio: Studio, make_picture: MakePicture) -> Iterator[tuple[Job, Endles
     """One of 512 px whose painting is small, after its first iteration."""
     engine = Endless()
     job = Job(make_picture(800, 600), [make_picture(600, 800)], SMALL, engine=engine)
-    studio.workshop.submit(job)
+    studio.session.workshop.submit(job)
     until(lambda: job.moment)
     yield job, engine
     job.stop()
@@ -127,13 +118,13 @@ def job(studio: Studio, make_picture: MakePicture) -> Iterator[tuple[Job, Endles
 
 def values(studio: Studio, job: Job, **changes: Any) -> dict[Any, Any]:
     """What the page sends: all controls as they are for the job, with changes."""
-    shown = {part: part.value for part in studio.controls.components}
-    of_job = studio.controls.show(job.settings.replace(**changes), set(vars(job.settings)))
+    shown = {part: part.value for part in studio.session.controls.components}
+    of_job = studio.session.controls.show(job.settings.replace(**changes), set(vars(job.settings)))
     shown |= {
         part: update.get("value", part.value) if isinstance(update, dict) else update
         for part, update in of_job.items()
     }
-    return {**shown, studio.current: job.id}
+    return {**shown, studio.session.current: job.id}
 
 
 def test_a_change_that_there_is_no_room_for_is_refused_and_the_job_goes_on(
@@ -142,7 +133,7 @@ def test_a_change_that_there_is_no_room_for_is_refused_and_the_job_goes_on(
     painted, engine = job
     free.bytes = 2 * GB
     with pytest.warns(UserWarning, match=r"memory.*goes on as it was"):
-        studio.steer(values(studio, painted, style_scale=3.0))
+        studio.steering.steer(values(studio, painted, style_scale=3.0))
     assert painted.settings.style_scale == 0.25
     assert engine.paint().style_scale == 0.25
     assert painted.state is State.RUNNING
@@ -153,7 +144,7 @@ def test_a_change_that_there_is_room_for_is_made(
 ) -> None:
     painted, _ = job
     free.bytes = 6 * GB
-    studio.steer(values(studio, painted, style_scale=3.0))
+    studio.steering.steer(values(studio, painted, style_scale=3.0))
     assert painted.settings.style_scale == 3.0
 
 
@@ -161,9 +152,9 @@ def test_a_change_that_would_take_too_long_is_refused(
     studio: Studio, free: Free, job: tuple[Job, Endless]
 ) -> None:
     painted, _ = job
-    free.pace = 4 * studio.workshop.limits.seconds / (512 * 384 * 1000)
+    free.pace = 4 * studio.session.workshop.limits.seconds / (512 * 384 * 1000)
     with pytest.warns(UserWarning, match=r"minutes.*goes on as it was"):
-        studio.steer_typed(values(studio, painted, iterations=1000))
+        studio.steering.steer_typed(values(studio, painted, iterations=1000))
     assert painted.settings.iterations == 100
 
 
@@ -173,7 +164,7 @@ def test_what_needs_no_more_than_was_promised_always_passes(
     """Others may have taken the memory meanwhile."""
     painted, _ = job
     free.bytes = 0
-    studio.steer(values(studio, painted, alpha=2.0))
+    studio.steering.steer(values(studio, painted, alpha=2.0))
     assert painted.settings.alpha == pytest.approx(2.0)
 
 
@@ -186,7 +177,7 @@ def test_a_swap_asks_too(
 ) -> None:
     """A painting that is long and narrow at scale 0.25 is wide at the same longest side."""
     painted, engine = job
-    studio.steer(values(studio, painted, style_scale=3.0))
+    studio.steering.steer(values(studio, painted, style_scale=3.0))
     narrow = make_picture(400, 40)
     painted.steer(painted.settings, narrow)
     engine.paint()
@@ -194,10 +185,10 @@ def test_a_swap_asks_too(
     make_picture(400, 400).save(tmp_path / "square.png")
     free.bytes = GB
     with pytest.warns(UserWarning, match=r"memory.*goes on as it was"):
-        studio.swap(str(tmp_path / "square.png"), painted.id)
+        studio.steering.swap(str(tmp_path / "square.png"), painted.id)
     assert [each.size for each in painted.wanted_paintings] == [(400, 40)]
     free.bytes = 100 * GB
-    studio.swap(str(tmp_path / "square.png"), painted.id)
+    studio.steering.swap(str(tmp_path / "square.png"), painted.id)
     assert [each.size for each in painted.wanted_paintings] == [(400, 400)]
 
 
@@ -207,18 +198,18 @@ def test_memory_that_the_job_holds_counts_as_free(
     """Where a new one would find just too little room."""
     painted, _ = job
     photo, paintings = painted.content.size, [painting.size for painting in painted.paintings]
-    needed = studio.workshop.backend.forecast(photo, paintings, LARGE, painted.moment).bytes
+    needed = studio.session.workshop.backend.forecast(photo, paintings, LARGE, painted.moment).bytes
     free.bytes = needed - 50_000_000
     with pytest.raises(TooLargeError):
-        Admission(studio.workshop).expected(painted.content, painted.paintings, LARGE)
-    studio.steer(values(studio, painted, style_scale=3.0))
+        Admission(studio.session.workshop).expected(painted.content, painted.paintings, LARGE)
+    studio.steering.steer(values(studio, painted, style_scale=3.0))
     assert painted.settings.style_scale == 3.0
 
 
 def test_a_job_in_line_holds_nothing(studio: Studio, free: Free, make_picture: MakePicture) -> None:
     waiting = Job(make_picture(800, 600), [make_picture(600, 800)], SMALL)
-    admission = Admission(studio.workshop)
-    needed = studio.workshop.backend.forecast((800, 600), [(600, 800)], LARGE).bytes
+    admission = Admission(studio.session.workshop)
+    needed = studio.session.workshop.backend.forecast((800, 600), [(600, 800)], LARGE).bytes
     free.bytes = needed - 1
     with pytest.raises(TooLargeError):
         admission.check_change(waiting, LARGE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import time
 from collections.abc import Iterator
@@ -21,7 +20,6 @@ SERVED = "import tiny_network; tiny_network.install()"
 """The plant of a server that paints with this network: see `server.running_server`."""
 
 
-@functools.cache
 def tiny_weights(seed: int = 0) -> VGGWeights:
     """Make random parameters that keep the size of activations from layer to layer."""
     generator = torch.Generator().manual_seed(seed)
@@ -54,5 +52,6 @@ def install() -> None:
                 time.sleep(PAUSE)
             yield step
 
-    loading._load = lambda _: tiny_weights()
+    weights = tiny_weights()
+    loading._load = lambda _: weights
     painting.transfer_style = unhurried

@@ -1,0 +1,1 @@
+"""What a visitor does, a file for each thing: come, paint, steer, go on, compare, keep, share."""

@@ -1,0 +1,132 @@
+"""Make a contact sheet, and go on from one of its tiles."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from nst import SettingsError
+from nst.engine.contact_sheet import plan_sheet
+from nst.settings import options
+from nst.studio.backends.local import LocalBackend
+from nst.studio.sheet_job import Sheet
+from nst.studio.task import owner_of
+from page.actions.session import PREVIEW_EVERY, Session, Updates
+from page.error_messages import sentence_of
+from page.http.following import AT_ONCE, changes, is_read, tab_of
+from page.panels import charts
+from page.panels.contact_sheet import sheet_markup
+from page.panels.picture_inputs import load_named
+
+
+@dataclass(frozen=True)
+class ContactSheets:
+    """The contact sheet of a visitor."""
+
+    session: Session
+
+    def wire(self, arrival: Any, follow_after: Callable[[Any], None]) -> None:
+        """Connect the sheet's button and its tiles, and show the one that is there."""
+        session, panel = self.session, self.session.panel
+        shown = ([session.sheet], [panel.grid])
+        arrival.then(self.follow_sheet, *shown, **AT_ONCE)
+        asked = session.values | {panel.rows, panel.columns, session.sheet}
+        made = panel.make.click(self.make_sheet, asked, [session.sheet, panel.grid], **AT_ONCE)
+        made.then(self.follow_sheet, *shown, **AT_ONCE)
+        follow_after(
+            panel.grid.select(self.take_tile, session.values, session.everything, **AT_ONCE)
+        )
+
+    def make_sheet(self, values: dict[Component, Any], request: gr.Request) -> Updates:
+        """Nine small pictures in line."""
+        session = self.session
+        visitor = session.visitor_of(values[session.visitor], request)
+        rows, columns = values[session.panel.rows], values[session.panel.columns]
+        try:
+            grid = plan_sheet(session.controls.settings(values), rows, columns)
+            with session.admission.opened(grid[0][0]):
+                photo = load_named(values[session.photo], "photo")
+                painting = load_named(values[session.painting], "painting")
+                tiles = [tile for row in grid for tile in row]
+                here = LocalBackend(
+                    session.workshop.backend.device
+                )  # where all of them are painted
+                sizes = photo.size, [painting.size]
+                seconds = sum(here.admit(*sizes, tile).seconds for tile in tiles)
+                sheet = Sheet(photo, [painting], grid, visitor=visitor, device=here.device)
+                session.admission.submit(sheet, seconds, request)
+                self._stop_sheet(values[session.sheet])
+        except Exception as error:
+            gr.Warning(sentence_of(error))
+            if values[session.sheet]:  # which stays, and goes on
+                return {session.sheet: values[session.sheet]}
+            return {
+                session.sheet: "",
+                session.panel.grid: charts.message(sentence_of(error)),
+            }
+        return {
+            session.sheet: sheet.id,
+            session.panel.grid: charts.message("Getting ready…"),
+        }
+
+    def _stop_sheet(self, id: str) -> None:
+        """A new contact sheet takes the place of the one before."""
+        sheet = self.session.workshop.find(id) if id else None
+        if isinstance(sheet, Sheet):
+            sheet.stop()
+
+    async def follow_sheet(self, id: str, request: gr.Request) -> AsyncIterator[Any]:
+        """Show a contact sheet until it is done."""
+        session = self.session
+        sheet = await asyncio.to_thread(session.workshop.find, id) if id else None
+        if not isinstance(sheet, Sheet):
+            yield gr.update()
+            return
+        mark, shown = session.tabs.turn(tab_of(request), "sheet"), 0.0
+        async with aclosing(changes(sheet)) as looks:
+            async for _ in looks:
+                if not session.tabs.is_current(tab_of(request), "sheet", mark):
+                    yield gr.update()
+                    return
+                if not is_read(request):
+                    return
+                if time.monotonic() - shown >= PREVIEW_EVERY or not sheet.state.is_live:
+                    ahead = session.workshop.ahead_of(sheet)
+                    yield await asyncio.to_thread(sheet_markup, sheet, ahead)
+                    shown = time.monotonic()
+
+    def take_tile(
+        self, values: dict[Component, Any], event: gr.EventData, request: gr.Request
+    ) -> Updates:
+        """Go on from a tile at full size, with the controls where it has them."""
+        session = self.session
+        visitor = session.visitor_of(values[session.visitor], request)
+        try:
+            sheet = session.workshop.find(str(event.sheet))
+            if not isinstance(sheet, Sheet) or not sheet.id.startswith(owner_of(visitor)):
+                raise SettingsError("This contact sheet is no longer kept; please make it again.")
+            row, column = divmod(int(event.tile), len(sheet.grid[0]))
+            present = session.controls.settings(values)
+            tile = sheet.grid[row][column]
+            settings = tile.replace(size=present.size, iterations=present.iterations)
+            job = sheet.job_of(row, column, settings.replace(colors=present.colors), visitor)
+            expected = session.admission.expected(
+                sheet.content, sheet.styles, job.settings, job.moment
+            )
+            job.engine = session.workshop.backend.engine()
+            session.admission.submit(job, expected.seconds, request)
+        except Exception as error:
+            return session.refuse(error)
+        return {
+            **session.put_up(job),
+            **session.controls.show(job.settings, set(options()) - {"colors"}),
+            **session.result_panel.begun(expected),
+            session.gallery: session.gallery_of(visitor),
+        }

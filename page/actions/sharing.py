@@ -1,0 +1,58 @@
+"""Copy a link to what is on the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from nst.images.recipe import Ingredient
+from nst.studio.task import share_id
+from page.actions.session import Session
+from page.http.following import AT_ONCE
+from page.links import link_to
+from page.panels.picture_inputs import load_named
+
+COPY = """(query) => {
+    const link = new URL(query, location.origin + location.pathname).href;
+    navigator.clipboard?.writeText(link).catch(() => {});
+    return link;
+}"""
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """The address of the page with its settings."""
+
+    session: Session
+
+    def wire(self) -> None:
+        """Connect the button that copies the link."""
+        session = self.session
+        linked = session.copy_link.click(self.link_now, session.values, [session.link], **AT_ONCE)
+        linked.then(None, [session.link], [session.link], js=COPY)
+
+    def link_now(self, values: dict[Component, Any]) -> Any:
+        """The address of what is on the page."""
+        session = self.session
+        roles = {"content": session.photo, "style": session.painting}
+        chosen = {
+            role: example
+            for role, part in roles.items()
+            if (example := self._example_at(values[part]))
+        }
+        job = session.job_of(values[session.current])
+        settings = session.controls.settings(values)
+        is_result = job and job.moment and not job.state.is_live
+        is_of_these = job and settings.paints_like(job.settings)
+        result = share_id(job.id) if job and is_result and is_of_these else ""
+        query = link_to(settings, chosen, result)
+        return gr.update(value=query, visible=True)
+
+    def _example_at(self, path: str | None) -> Any:
+        try:
+            return self.session.shelf.example_of(Ingredient.of(load_named(path, "picture")))
+        except ValueError:
+            return None

@@ -1,0 +1,100 @@
+"""Open the page, and leave it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from nst import SettingsError
+from nst.settings import options
+from page.actions.session import Session, Updates
+from page.error_messages import NO_DISK, sentence_of
+from page.http.following import AT_ONCE, tab_of
+from page.links import read_link
+from page.panels.publishing import SIGN_IN_FAILED
+from page.rendering import RenderingBusyError
+
+NOT_SIGNED_IN = "You were not signed in with Hugging Face. Everything else works without it."
+REOPENED = 3600.0  # seconds; a job that is older waits in the gallery when the page is opened
+
+# A reload should find the visitor's own picture, and not follow the link once more.
+LINK_WAS_FOLLOWED = """() => {
+    const address = new URL(location.href);
+    for (const name of [...address.searchParams.keys()]) {
+        if (!name.startsWith("__")) address.searchParams.delete(name);
+    }
+    history.replaceState(history.state, "", address);
+}"""
+
+
+@dataclass(frozen=True)
+class Visits:
+    """The page as a visitor finds it."""
+
+    session: Session
+
+    def wire(self, demo: gr.Blocks) -> Any:
+        """Connect the page's opening and closing. Returns the event of a visitor's arrival."""
+        session = self.session
+        opened = [session.visitor, session.panel.fold, *session.everything]
+        arrival = demo.load(self.arrive, [session.visitor], opened, **AT_ONCE)
+        arrival.then(None, None, None, js=LINK_WAS_FOLLOWED)
+        demo.unload(self.leave)
+        return arrival
+
+    def arrive(self, visitor: str, request: gr.Request) -> Updates:
+        """Open the page: as a link asks, or with the job that was on the result panel."""
+        session = self.session
+        token = session.visitor_of(visitor, request)
+        updates: Updates = {
+            session.visitor: token,
+            session.gallery: session.gallery_of(token),
+            session.result_panel.go: gr.update(interactive=True),
+            **self._sheet_of(token),
+        }
+        if SIGN_IN_FAILED in request.query_params:
+            gr.Warning(NOT_SIGNED_IN)
+        try:
+            shared = read_link(dict(request.query_params), session.shelf)
+        except SettingsError as error:
+            return updates | session.result_panel.idle(f"The link cannot be followed: {error}.")
+        if shared:
+            chosen = {"content": session.photo, "style": session.painting}
+            updates |= {
+                chosen[role]: session.example_value(e) for role, e in shared.examples.items()
+            }
+            updates |= session.controls.show(shared.settings, set(options()))
+            return updates | self._shared_result(shared.result)
+        latest = next(iter(session.workshop.cards(token)), None)
+        if latest and (latest.state.is_live or time.time() - latest.changed < REOPENED):
+            job = session.workshop.find_job(latest.id)
+            if job:
+                return updates | session.on_panel(job)
+        return updates
+
+    def leave(self, request: gr.Request) -> None:
+        """A closed tab looks at nothing; its jobs have their grace."""
+        self.session.tabs.forget(tab_of(request))
+
+    def _sheet_of(self, visitor: str) -> Updates:
+        session = self.session
+        sheet = session.workshop.latest_sheet(visitor)
+        return {session.sheet: sheet.id, session.panel.fold: gr.update(open=True)} if sheet else {}
+
+    def _shared_result(self, share: str) -> Updates:
+        session = self.session
+        if not share:
+            return {}
+        job = session.workshop.find_shared(share)
+        if job is None or job.moment is None:
+            return session.result_panel.idle(
+                "The picture of this link is no longer kept; its settings are."
+            )
+        try:
+            return session.result_panel.shared(job, share)
+        except OSError as error:
+            busy = isinstance(error, RenderingBusyError)
+            return session.result_panel.idle(sentence_of(error) if busy else NO_DISK)
