@@ -212,7 +212,7 @@ def unserved_studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
 def waiting_studio(unserved_studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Studio:
     """The same; its pictures wait and are never painted."""
     expected = SimpleNamespace(seconds=1.0, bytes=1, borrowed=0)
-    monkeypatch.setattr("nst.studio.backends.local.load_network", lambda *_: None)
+    monkeypatch.setattr("nst.studio.backends.local.LocalBackend.fetch_weights", lambda *_: None)
     monkeypatch.setattr("nst.studio.workshop.Workshop._wake", lambda _: None)
     monkeypatch.setattr("page.http.admission.Admission.expected", lambda *_, **__: expected)
     return unserved_studio
