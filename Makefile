@@ -21,6 +21,8 @@ check: .venv/dev        ## lint and type-check
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports --no-logo
+	DENO_NO_UPDATE_CHECK=1 NO_COLOR=1 $(BIN)/deno fmt --quiet --check page/assets
+	DENO_NO_UPDATE_CHECK=1 NO_COLOR=1 $(BIN)/deno lint --quiet page/assets
 
 fast: .venv/dev         ## the tests that need neither the real network nor a browser
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not real and not browser"

@@ -25,6 +25,7 @@ from nst.hub.image_folder import Picture, read_collection
 from nst.images.recipe import Ingredient
 from nst.images.writing import jpeg_bytes
 from nst.web.hub_client import asked
+from page.assets import on_load
 
 log = logging.getLogger("page")
 
@@ -36,13 +37,6 @@ FOLDER = INSTALLED if INSTALLED.is_dir() else CHECKOUT
 THUMBNAIL = {"content": (160, 120), "style": (160, 120), "result": (280, 210)}
 LOOK_EVERY = 0.3  # seconds
 PATIENCE = 300.0  # seconds for the Hub; a silent server would keep the library waiting without end
-
-ON_LOAD = """
-element.addEventListener("click", (event) => {
-    const button = event.target.closest("button[data-name]");
-    if (button) trigger("select", {name: button.dataset.name});
-});
-"""
 
 
 @dataclass(frozen=True)
@@ -170,7 +164,7 @@ def thumbnail_of(image: Image.Image, role: str) -> Image.Image:
 
 def picker(elem_id: str) -> gr.HTML:
     """A row of pictures; choosing one triggers `select` with its name."""
-    return gr.HTML(js_on_load=ON_LOAD, elem_id=elem_id)
+    return gr.HTML(js_on_load=on_load("examples"), elem_id=elem_id)
 
 
 def row_markup(examples: Sequence[Example], label: str) -> str:

@@ -11,15 +11,10 @@ from gradio.components import Component
 from nst.images.recipe import Ingredient
 from nst.studio.task import share_id
 from page.actions.session import Session
+from page.assets import handler
 from page.http.following import AT_ONCE
 from page.links import link_to
 from page.panels.picture_inputs import load_named
-
-COPY = """(query) => {
-    const link = new URL(query, location.origin + location.pathname).href;
-    navigator.clipboard?.writeText(link).catch(() => {});
-    return link;
-}"""
 
 
 @dataclass(frozen=True)
@@ -32,7 +27,7 @@ class Sharing:
         """Connect the button that copies the link."""
         session = self.session
         linked = session.copy_link.click(self.link_now, session.values, [session.link], **AT_ONCE)
-        linked.then(None, [session.link], [session.link], js=COPY)
+        linked.then(None, [session.link], [session.link], js=handler("copy_link"))
 
     def link_now(self, values: dict[Component, Any]) -> Any:
         """The address of what is on the page."""

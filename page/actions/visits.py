@@ -11,6 +11,7 @@ import gradio as gr
 from nst import SettingsError
 from nst.settings import options
 from page.actions.session import Session, Updates
+from page.assets import handler
 from page.error_messages import NO_DISK, sentence_of
 from page.http.following import AT_ONCE, tab_of
 from page.links import read_link
@@ -19,15 +20,6 @@ from page.rendering import RenderingBusyError
 
 NOT_SIGNED_IN = "You were not signed in with Hugging Face. Everything else works without it."
 REOPENED = 3600.0  # seconds; a job that is older waits in the gallery when the page is opened
-
-# A reload should find the visitor's own picture, and not follow the link once more.
-LINK_WAS_FOLLOWED = """() => {
-    const address = new URL(location.href);
-    for (const name of [...address.searchParams.keys()]) {
-        if (!name.startsWith("__")) address.searchParams.delete(name);
-    }
-    history.replaceState(history.state, "", address);
-}"""
 
 
 @dataclass(frozen=True)
@@ -41,7 +33,7 @@ class Visits:
         session = self.session
         opened = [session.visitor, session.panel.fold, *session.everything]
         arrival = demo.load(self.arrive, [session.visitor], opened, **AT_ONCE)
-        arrival.then(None, None, None, js=LINK_WAS_FOLLOWED)
+        arrival.then(None, None, None, js=handler("link_followed"))
         demo.unload(self.leave)
         return arrival
 

@@ -14,15 +14,9 @@ from nst.engine.contact_sheet import VARIABLE
 from nst.settings import options
 from nst.studio.sheet_job import Sheet
 from nst.studio.task import State
+from page.assets import on_load
 from page.panels import charts
 from page.previews import data_url
-
-ON_LOAD = """
-element.addEventListener("click", (event) => {
-    const tile = event.target.closest("button[data-tile]");
-    if (tile) trigger("select", {sheet: tile.dataset.sheet, tile: Number(tile.dataset.tile)});
-});
-"""
 
 
 @dataclass
@@ -47,7 +41,7 @@ def add_sheet() -> SheetPanel:
         grid = gr.HTML(
             "<p class='hint'>Nine small pictures, painted at once. Click the one you like: the"
             " sliders move to it, and it is painted on at full size.</p>",
-            js_on_load=ON_LOAD,
+            js_on_load=on_load("contact_sheet"),
             elem_id="tiles",
         )
     return SheetPanel(rows, columns, make, grid, fold)

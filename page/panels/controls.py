@@ -22,13 +22,10 @@ from nst.settings import (
     gatys_layer_weight,
     options,
 )
+from page.assets import handler
 from page.panels.components import ForgivingSlider
 
 # A logarithmic slider moves the exponent; its label shows the value itself.
-SHOW_POWER = """(exponent) => ({{
-    __type__: "update",
-    label: "{label}: " + Number((10 ** exponent).toPrecision(3)),
-}})"""
 
 
 CHANGED_BY_LOOKS = {name for changes in LOOKS.values() for name in changes}
@@ -124,7 +121,10 @@ class Controls:
         for name, component in self.by_name.items():
             if options()[name].logarithmic:
                 component.change(
-                    None, component, component, js=SHOW_POWER.format(label=options()[name].label)
+                    None,
+                    component,
+                    component,
+                    js=handler("show_power").replace("LABEL", options()[name].label),
                 )
 
 

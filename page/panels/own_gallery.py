@@ -13,6 +13,7 @@ import gradio as gr
 
 from nst.studio.job_store import Card
 from nst.studio.task import State
+from page.assets import on_load
 
 EMPTY = "<p class='hint'>Pictures that you paint are kept here for {hours:.0f} hours.</p>"
 NOTE = (
@@ -29,17 +30,10 @@ WORDS = {
 }
 DAMAGED = "damaged on the server's disk; it can only be deleted"
 
-ON_LOAD = """
-element.addEventListener("click", (event) => {
-    const button = event.target.closest("button[data-job]");
-    if (button) trigger(button.dataset.act, {job: button.dataset.job});
-});
-"""
-
 
 def add_gallery() -> gr.HTML:
     """Show the gallery; `select` opens a job, `delete` asks for its end, both with `job`."""
-    return gr.HTML(js_on_load=ON_LOAD, elem_id="gallery")
+    return gr.HTML(js_on_load=on_load("own_gallery"), elem_id="gallery")
 
 
 def gallery_markup(cards: Sequence[Card], kept: float) -> str:

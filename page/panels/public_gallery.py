@@ -15,8 +15,8 @@ from gradio.components import Component
 
 from nst.hub.gallery import Gallery
 from nst.hub.gallery_layout import Publication
+from page.assets import on_load
 from page.error_messages import sentence_of
-from page.examples import ON_LOAD
 from page.http.following import AT_ONCE
 from page.panels import charts
 
@@ -75,7 +75,7 @@ def add_community(gallery: Gallery | None) -> Community:
         "What others have painted", open=False, visible=gallery is not None, elem_id="community"
     )
     with fold:
-        grid = gr.HTML(js_on_load=ON_LOAD, elem_id="publications")
+        grid = gr.HTML(js_on_load=on_load("examples"), elem_id="publications")
         more = gr.Button("Show more", size="sm", visible=False, elem_id="more-publications")
         shown = gr.State([])
     return Community(gallery, fold, grid, more, shown)

@@ -19,6 +19,7 @@ from nst.images.tensors import shrink
 from nst.studio.forecast import Forecast
 from nst.studio.job import Job
 from nst.studio.task import State
+from page.assets import on_load
 from page.error_messages import sentence_of
 from page.panels import charts
 from page.panels.controls import Controls
@@ -31,62 +32,6 @@ NO_PICTURE = "Stopped before the first picture."
 NOT_YET_PAINTED = "The server was restarted before the first picture; press Stylize to paint it."
 SHARED = "A picture from a link, with its settings. Press Stylize to paint your own."
 INTERRUPTED = "The server was restarted meanwhile; this is the last state that was kept."
-
-TIMELAPSE_ON_LOAD = """
-const show = (index) => {
-    const strip = element.querySelector(".timelapse");
-    if (!strip) return;
-    const frames = JSON.parse(strip.dataset.frames);
-    const frame = frames[Math.min(index, frames.length - 1)];
-    strip.querySelector("img").src = strip.dataset.folder + frame + strip.dataset.end;
-    strip.querySelector("output").value = "iteration " + strip.dataset.iterations.split(",")[index];
-};
-let timer = null;
-const stop = () => {
-    clearInterval(timer);
-    timer = null;
-    const button = element.querySelector(".play");
-    if (button) button.textContent = "Play";
-};
-element.addEventListener("input", (event) => {
-    if (event.target.type === "range") { stop(); show(Number(event.target.value)); }
-});
-element.addEventListener("click", (event) => {
-    if (!event.target.closest(".play")) return;
-    if (timer) return stop();
-    const slider = element.querySelector("input[type=range]");
-    if (slider.value === slider.max) slider.value = 0;
-    event.target.textContent = "Pause";
-    timer = setInterval(() => {
-        if (!slider.isConnected || slider.value === slider.max) return stop();
-        slider.value = Number(slider.value) + 1;
-        show(Number(slider.value));
-    }, 80);
-});
-"""
-
-TAKEAWAY_ON_LOAD = """
-const file = async (link) => {
-    const picture = await (await fetch(link)).blob();
-    return new File([picture], "stylized.png", {type: "image/png"});
-};
-element.addEventListener("click", async (event) => {
-    const button = event.target.closest(".share");
-    if (!button) return;
-    try {
-        await navigator.share({files: [await file(button.dataset.picture)]});
-    } catch (error) {
-        if (error.name !== "AbortError") button.textContent = "Sharing did not work";
-    }
-});
-const reveal = () => {
-    const probe = {files: [new File([""], "stylized.png", {type: "image/png"})]};
-    const button = element.querySelector(".share");
-    if (button && navigator.canShare && navigator.canShare(probe)) button.hidden = false;
-};
-reveal();
-watch("value", reveal);
-"""
 
 
 @dataclass
@@ -341,14 +286,14 @@ def add_result_panel(controls: Controls, *, lends_gpus: bool) -> ResultPanel:
     )
     controls.add("colors")
     with gr.Column(visible=False, elem_id="finish") as finish:
-        takeaway = gr.HTML(js_on_load=TAKEAWAY_ON_LOAD, elem_id="takeaway")
+        takeaway = gr.HTML(js_on_load=on_load("takeaway"), elem_id="takeaway")
         with gr.Row(elem_id="further"):
             more = gr.Button(f"{MORE} more iterations", size="sm", min_width=120)
             larger = gr.Button("1.5× larger", size="sm", min_width=90)
             twice = gr.Button("2× larger", size="sm", min_width=90)
             branch = gr.Button("Branch", size="sm", min_width=90)
     with gr.Accordion("Timelapse", open=False, visible=False, elem_id="film") as film:
-        timelapse = gr.HTML(js_on_load=TIMELAPSE_ON_LOAD, elem_id="timelapse")
+        timelapse = gr.HTML(js_on_load=on_load("timelapse"), elem_id="timelapse")
     curves = gr.HTML(elem_id="curves")
     with gr.Accordion("Explain: what each layer costs", open=False, elem_id="explain"):
         explanation = gr.HTML(

@@ -21,6 +21,7 @@ from nst import SettingsError
 from nst.hub.gallery import Gallery
 from nst.images.recipe import Recipe, read_recipe
 from nst.settings import options
+from page.assets import handler
 from page.examples import Example, Shelf
 from page.http.following import AT_ONCE, Tabs, event_value, tab_of
 from page.panels import charts
@@ -32,11 +33,6 @@ STOP_FIRST = "A picture is being painted; stop it first, then look at another."
 GONE = "This picture is not there any more."
 PRESS = "Press Stylize to paint it yourself, or move a slider first."
 
-# On a phone the result panel is far from the rows.
-INTO_SIGHT = """() => {
-    const block = matchMedia("(max-width: 800px)").matches ? "start" : "nearest";
-    document.querySelector("#status").scrollIntoView({behavior: "smooth", block});
-}"""
 
 Updates = dict[Component, Any]
 
@@ -62,7 +58,7 @@ class Showcase:
         for row, prepare in ((finished, self._example), (community, self._publication)):
             show = self._showing(prepare)
             clicked = row.select(show, [self.current], outputs, trigger_mode="multiple", **AT_ONCE)
-            clicked.then(None, None, None, js=INTO_SIGHT)
+            clicked.then(None, None, None, js=handler("into_sight"))
         bring_back.upload(self.restore, [bring_back, self.current], outputs, **AT_ONCE)
 
     def _showing(self, prepare: Callable[[str], Updates]) -> Callable[..., AsyncIterator[Updates]]:

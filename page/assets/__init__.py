@@ -1,0 +1,19 @@
+"""The JavaScript of the page: what components run when they load, and the handlers of events."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+
+
+def on_load(name: str) -> str:
+    """Return the script `name`.js of a component, which Gradio runs with `element`, `trigger` and
+    `watch` in scope."""
+    return (FOLDER / f"{name}.js").read_text(encoding="utf-8")
+
+
+def handler(name: str) -> str:
+    """Return the function that `name`.js exports, as an expression: an event's `js`."""
+    _, _, function = on_load(name).partition("export default ")
+    return function.rstrip().removesuffix(";")

@@ -1,0 +1,20 @@
+const file = async (link) => {
+    const picture = await (await fetch(link)).blob();
+    return new File([picture], "stylized.png", { type: "image/png" });
+};
+element.addEventListener("click", async (event) => {
+    const button = event.target.closest(".share");
+    if (!button) return;
+    try {
+        await navigator.share({ files: [await file(button.dataset.picture)] });
+    } catch (error) {
+        if (error.name !== "AbortError") button.textContent = "Sharing did not work";
+    }
+});
+const reveal = () => {
+    const probe = { files: [new File([""], "stylized.png", { type: "image/png" })] };
+    const button = element.querySelector(".share");
+    if (button && navigator.canShare && navigator.canShare(probe)) button.hidden = false;
+};
+reveal();
+watch("value", reveal);
