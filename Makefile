@@ -21,6 +21,7 @@ check: .venv/dev        ## lint and type-check
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/codespell
 	DENO_NO_UPDATE_CHECK=1 NO_COLOR=1 $(BIN)/deno fmt --quiet --check page/assets
 	DENO_NO_UPDATE_CHECK=1 NO_COLOR=1 $(BIN)/deno lint --quiet page/assets
 

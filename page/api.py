@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -55,10 +56,82 @@ def api_component(name: str) -> Component:
     return gr.Number(value, minimum=low, maximum=high, label=label, precision=precision)
 
 
+@dataclass(frozen=True)
+class Calls:
+    """What happens on a call: a job begins, is looked at, and its picture is delivered."""
+
+    admission: Admission
+    openers: ThreadPoolExecutor
+    picture: gr.Image  # the component that results are cached for
+
+    async def on_the_way(self, job: Job, request: gr.Request) -> AsyncGenerator[Look, None]:
+        """What there is to see until the job has ended, which it does when nobody looks."""
+        shown = -math.inf
+        try:
+            async with contextlib.aclosing(changes(job)) as looks:
+                async for is_news in looks:
+                    is_due = time.monotonic() - shown >= PREVIEW_EVERY
+                    if not is_read(request):
+                        return
+                    if job.state is State.WAITING:  # a caller who has left is noticed by this
+                        yield None, {"ahead": float(self.admission.workshop.ahead_of(job))}
+                    elif is_news and is_due and job.moment and job.state.is_live:
+                        preview = await asyncio.to_thread(self.preview_of, job.moment.picture)
+                        yield preview, figures(job.steps[-1])
+                        shown = time.monotonic()
+        finally:
+            job.stop()
+
+    def delivered(self, job: Job) -> Look:
+        """The finished picture. Raises `gr.Error`."""
+        if job.moment is None or job.state is State.FAILED:
+            raise gr.Error(job.note or UNEXPECTED, print_exception=False)
+        try:
+            key = ("picture", job.id, job.revision)
+            made = shared_renderings().fetch_now(key, lambda: delivered_png(job), LAST_PATIENCE)
+            picture = cached(made.read(), "stylized.png", self.picture)
+        except RenderingBusyError as error:
+            raise gr.Error(sentence_of(error), print_exception=False) from error
+        except OSError as error:
+            raise gr.Error(NO_DISK, print_exception=False) from error
+        return picture, figures(job.steps[-1])
+
+    def preview_of(self, picture: Image.Image) -> str | None:
+        """A file of it, unless the disk is full: the next one may fit again."""
+        with contextlib.suppress(OSError):
+            return cached_webp(picture, self.picture)
+        return None
+
+    async def begun(self, *asked: Any) -> Job:
+        """The job, in line; stopped when it gets there where the caller has left meanwhile."""
+        in_context = contextvars.copy_context().run
+        opening = self.openers.submit(in_context, self._begin, *asked)
+        try:
+            return await asyncio.shield(asyncio.wrap_future(opening))
+        except asyncio.CancelledError:
+            if not opening.cancel():  # it is under way
+                opening.add_done_callback(stop_begun)
+            raise
+
+    def _begin(
+        self, content: str, style: str, settings: TransferSettings, request: gr.Request
+    ) -> Job:
+        visitor = f"a program {request.session_hash or secrets.token_hex(16)}"
+        with self.admission.opened(settings):
+            photo, painting = load_named(content, "content"), load_named(style, "style")
+            expected = self.admission.expected(photo, [painting], settings)
+            engine = self.admission.workshop.backend.engine()
+            job = Job(photo, [painting], settings, visitor=visitor, engine=engine)
+            job.is_kept = False  # nobody can ask for it once more
+            self.admission.submit(job, expected.seconds, request)
+        return job
+
+
 def add_endpoint(admission: Admission) -> None:
     """Show nothing, and serve `/stylize`."""
+    picture = gr.Image(label="result", format="png", render=False)
     # They mostly wait for each other; the page's own threads must not.
-    openers = ThreadPoolExecutor(OPENERS, "opening")
+    calls = Calls(admission, ThreadPoolExecutor(OPENERS, "opening"), picture)
 
     async def stylize(
         content: str,
@@ -125,73 +198,13 @@ def add_endpoint(admission: Admission) -> None:
                 precision=precision,
                 weights=weights,
             )
-            job = await begun(content, style, settings, request)
+            job = await calls.begun(content, style, settings, request)
         except Exception as error:
             raise gr.Error(sentence_of(error), print_exception=False) from error
-        async with contextlib.aclosing(on_the_way(job, request)) as looks:
+        async with contextlib.aclosing(calls.on_the_way(job, request)) as looks:
             async for look in looks:
                 yield look
-        yield await asyncio.to_thread(delivered, job)
-
-    async def on_the_way(job: Job, request: gr.Request) -> AsyncGenerator[Look, None]:
-        """What there is to see until the job has ended, which it does when nobody looks."""
-        shown = -math.inf
-        try:
-            async with contextlib.aclosing(changes(job)) as looks:
-                async for is_news in looks:
-                    is_due = time.monotonic() - shown >= PREVIEW_EVERY
-                    if not is_read(request):
-                        return
-                    if job.state is State.WAITING:  # a caller who has left is noticed by this
-                        yield None, {"ahead": float(admission.workshop.ahead_of(job))}
-                    elif is_news and is_due and job.moment and job.state.is_live:
-                        preview = await asyncio.to_thread(preview_of, job.moment.picture)
-                        yield preview, figures(job.steps[-1])
-                        shown = time.monotonic()
-        finally:
-            job.stop()
-
-    def delivered(job: Job) -> Look:
-        """The finished picture. Raises `gr.Error`."""
-        if job.moment is None or job.state is State.FAILED:
-            raise gr.Error(job.note or UNEXPECTED, print_exception=False)
-        try:
-            key = ("picture", job.id, job.revision)
-            made = shared_renderings().fetch_now(key, lambda: delivered_png(job), LAST_PATIENCE)
-            picture = cached(made.read(), "stylized.png", outputs[0])
-        except RenderingBusyError as error:
-            raise gr.Error(sentence_of(error), print_exception=False) from error
-        except OSError as error:
-            raise gr.Error(NO_DISK, print_exception=False) from error
-        return picture, figures(job.steps[-1])
-
-    def preview_of(picture: Image.Image) -> str | None:
-        """A file of it, unless the disk is full: the next one may fit again."""
-        with contextlib.suppress(OSError):
-            return cached_webp(picture, outputs[0])
-        return None
-
-    async def begun(*asked: Any) -> Job:
-        """The job, in line; stopped when it gets there where the caller has left meanwhile."""
-        in_context = contextvars.copy_context().run
-        opening = openers.submit(in_context, begin, *asked)
-        try:
-            return await asyncio.shield(asyncio.wrap_future(opening))
-        except asyncio.CancelledError:
-            if not opening.cancel():  # it is under way
-                opening.add_done_callback(stop_begun)
-            raise
-
-    def begin(content: str, style: str, settings: TransferSettings, request: gr.Request) -> Job:
-        visitor = f"a program {request.session_hash or secrets.token_hex(16)}"
-        with admission.opened(settings):
-            photo, painting = load_named(content, "content"), load_named(style, "style")
-            expected = admission.expected(photo, [painting], settings)
-            engine = admission.workshop.backend.engine()
-            job = Job(photo, [painting], settings, visitor=visitor, engine=engine)
-            job.is_kept = False  # nobody can ask for it once more
-            admission.submit(job, expected.seconds, request)
-        return job
+        yield await asyncio.to_thread(calls.delivered, job)
 
     with gr.Row(visible=False):
         inputs = [
@@ -199,7 +212,7 @@ def add_endpoint(admission: Admission) -> None:
             untouched_image(label="style"),
             *(api_component(name) for name in API_SETTINGS),
         ]
-        outputs = [gr.Image(label="result", format="png"), gr.JSON(label="costs")]
+        outputs = [picture.render(), gr.JSON(label="costs")]
         gr.Button("API").click(
             stylize,
             inputs,

@@ -121,11 +121,7 @@ def transfer_style(
         NumericalError: when a target or the cost of the starting picture is not a finite number.
         MemoryError, torch.OutOfMemoryError, RuntimeError: when memory runs out, as torch says it.
     """
-    paintings = as_list(styles)
-    if not paintings:
-        raise ValueError("at least one style picture is needed")
-    if len(paintings) > MOST_STYLES:
-        raise ValueError(f"at most {MOST_STYLES} style pictures can be used, not {len(paintings)}")
+    paintings = _checked_list(styles)
     originals = (content, *paintings)
     content, paintings, begin = without_color_noise(content, paintings, begin)
     network = network or devices.load_network(settings, device)
@@ -203,6 +199,15 @@ def _set_out(
 def as_list(styles: Image.Image | Sequence[Image.Image]) -> list[Image.Image]:
     """Return one painting as a list of one, and several as a list."""
     return [styles] if isinstance(styles, Image.Image) else list(styles)
+
+
+def _checked_list(styles: Image.Image | Sequence[Image.Image]) -> list[Image.Image]:
+    paintings = as_list(styles)
+    if not paintings:
+        raise ValueError("at least one style picture is needed")
+    if len(paintings) > MOST_STYLES:
+        raise ValueError(f"at most {MOST_STYLES} style pictures can be used, not {len(paintings)}")
+    return paintings
 
 
 def _cost_or_infinity(point: Point) -> float:

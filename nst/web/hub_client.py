@@ -118,6 +118,10 @@ def explain(error: Exception, repo: str) -> str:
         return f"The Hugging Face Hub wants a sign-in for {repo}."
     if isinstance(error, (EntryNotFoundError, RevisionNotFoundError)) or status == 404:
         return f"{repo} on the Hugging Face Hub does not have what was looked for."
+    return _explain_status(status, repo)
+
+
+def _explain_status(status: int | None, repo: str) -> str:
     if status == 403:
         return f"This account may not write to {repo} on the Hugging Face Hub."
     if status == 429:
