@@ -6,6 +6,7 @@ import asyncio
 import base64
 import re
 import urllib.request
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, wait
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from gradio_client.exceptions import AppError
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from PIL import Image
-from server import Server
+from server import Server, running_server
 
 from nst import TransferSettings, load_image, stylize
 from nst.__main__ import main
@@ -28,6 +29,13 @@ pytestmark = pytest.mark.real
 EXAMPLES = Path(__file__).parent.parent / "examples"
 CONTENT = EXAMPLES / "content" / "moose.jpg"
 STYLE = EXAMPLES / "style" / "stained_glass.jpg"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """The page with the real network."""
+    with running_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
