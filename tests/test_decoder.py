@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import select
 import signal
 import subprocess
@@ -106,10 +107,22 @@ def test_the_worker_is_used_again(decoder: Decoder) -> None:
     "request_",
     ["exit", "kill", "crash", "raise", "swell", "open", "path", "lines", "huge", "none"],
 )
-def test_what_ends_the_worker_costs_one_picture(decoder: Decoder, request_: str) -> None:
+def test_what_ends_the_worker_costs_one_picture(
+    decoder: Decoder, request_: str, caplog: pytest.LogCaptureFixture
+) -> None:
     first = pid_of(decoder)
     assert refusal(decoder, request_) == DEFEATED
+    assert re.search(r"the worker that opens pictures was lost: \w", caplog.text)
     assert pid_of(decoder) != first
+
+
+@ON_LINUX
+@ON_LINUX
+def test_the_worker_leaves_no_core_dump(decoder: Decoder) -> None:
+    """It would hold a visitor's picture, and could be as large as its memory."""
+    limits = Path(f"/proc/{pid_of(decoder)}/limits").read_text()
+    (line,) = (line for line in limits.splitlines() if line.startswith("Max core file size"))
+    assert line.split()[4:6] == ["0", "0"]
 
 
 @ON_LINUX
