@@ -595,7 +595,7 @@ def test_a_sheet_is_stopped_and_fails_like_a_job(
     run.close()
     assert state_of(closed) is State.STOPPED
 
-    def failing(*_: object) -> Iterator[list[list[TransferStep]]]:
+    def failing(*_: object, **__: object) -> Iterator[list[list[TransferStep]]]:
         raise NumericalError("Not a finite number.")
 
     monkeypatch.setattr(nst.studio.sheet_job, "paint_sheet", failing)
