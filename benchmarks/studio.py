@@ -33,7 +33,7 @@ from nst.engine.devices import load_network
 from nst.studio.forecast import seconds_per_pixel
 from nst.studio.job import Job
 from nst.studio.workshop import Workshop
-from page.examples import Shelf
+from page.examples import ExampleSet
 from page.layout import build_demo
 from page.serving import launch_options
 
@@ -84,7 +84,7 @@ def a_page(folder: Path) -> Iterator[tuple[Page, Workshop, str]]:
     """The page served by this process, so that its jobs can be looked at, and a browser on it."""
     seconds_per_pixel(load_network())
     workshop = Workshop(folder)
-    shelf = Shelf()
+    shelf = ExampleSet()
     demo = build_demo(workshop, shelf)
     quiet = {"prevent_thread_lock": True, "quiet": True}
     _, url, _ = demo.launch(**launch_options(demo, workshop, shelf), **quiet)

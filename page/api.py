@@ -24,7 +24,7 @@ from nst import TransferSettings, TransferStep
 from nst.settings import DEFAULTS, options, parse_layer_weights
 from nst.studio.job import Job
 from nst.studio.task import UNEXPECTED, State
-from page.error_messages import NO_DISK, sentence_of
+from page.error_messages import NO_DISK, error_message
 from page.http.admission import Admission
 from page.http.following import changes, is_read
 from page.http.job_files import delivered_png
@@ -91,7 +91,7 @@ class Calls:
             made = shared_renderings().fetch_now(key, lambda: delivered_png(job), LAST_PATIENCE)
             picture = cached(made.read(), "stylized.png", self.picture)
         except RenderingBusyError as error:
-            raise gr.Error(sentence_of(error), print_exception=False) from error
+            raise gr.Error(error_message(error), print_exception=False) from error
         except OSError as error:
             raise gr.Error(NO_DISK, print_exception=False) from error
         return picture, figures(job.steps[-1])
@@ -200,7 +200,7 @@ def add_endpoint(admission: Admission) -> None:
             )
             job = await calls.begun(content, style, settings, request)
         except Exception as error:
-            raise gr.Error(sentence_of(error), print_exception=False) from error
+            raise gr.Error(error_message(error), print_exception=False) from error
         async with contextlib.aclosing(calls.on_the_way(job, request)) as looks:
             async for look in looks:
                 yield look

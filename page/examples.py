@@ -76,7 +76,7 @@ class Example:
         return copy
 
 
-class Shelf:
+class ExampleSet:
     """The examples that there are: the bundled ones at once, those of `repo` on the Hub when they
     have arrived. Whatever goes wrong with them is one line in the log."""
 
@@ -180,7 +180,7 @@ def row_markup(examples: Sequence[Example], label: str) -> str:
     return f'<div class="examples" role="group" aria-label="{html.escape(label)}">{buttons}</div>'
 
 
-async def arrival_of(shelf: Shelf, shown: tuple[Example, ...]) -> bool:
+async def arrival_of(shelf: ExampleSet, shown: tuple[Example, ...]) -> bool:
     """Wait until all examples are there. Whether they are others than those `shown`."""
     while not shelf.is_settled.is_set():
         await asyncio.sleep(LOOK_EVERY)

@@ -17,10 +17,10 @@ from nst.settings import GATYS_STYLE_LAYERS, options
 from nst.studio.workshop import Workshop
 from page.actions.session import Session
 from page.api import add_endpoint
-from page.examples import Shelf, arrival_of, picker, row_markup
+from page.examples import ExampleSet, arrival_of, picker, row_markup
 from page.http.admission import Admission
 from page.http.following import AT_ONCE, Tabs
-from page.http.middleware import GuardedBlocks
+from page.http.middleware import BoundedBlocks
 from page.panels.contact_sheet import add_sheet
 from page.panels.controls import OTHER_LAYERS, Controls
 from page.panels.own_gallery import add_gallery
@@ -42,10 +42,12 @@ Drop in a photo and a painting, and watch them become one picture.
 FINISHED = "Painted beforehand: click one to see it before and after, with its settings."
 
 
-def build_demo(workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None) -> GuardedBlocks:
+def build_demo(
+    workshop: Workshop, shelf: ExampleSet, gallery: Gallery | None = None
+) -> BoundedBlocks:
     """The page, not yet served; its pictures are painted in `workshop`, its examples those of
     `shelf`, and `gallery` is what visitors publish to, if there is one."""
-    with GuardedBlocks(
+    with BoundedBlocks(
         title="Neural Style Transfer", delete_cache=TEMPORARY_FILES, analytics_enabled=False
     ) as demo:
         gr.Markdown(INTRODUCTION, elem_id="introduction")
@@ -109,7 +111,7 @@ def build_demo(workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None)
             tabs=tabs,
         )
         arrival = Studio(session).wire(demo)
-        show_shelf(demo, shelf, finished, photo, painting)
+        show_examples(demo, shelf, finished, photo, painting)
         showcase = Showcase(
             shelf, gallery, controls, result_panel, photo.image, painting.image, current, tabs,
             is_live=lambda id: session.live_job(id) is not None,
@@ -122,12 +124,12 @@ def build_demo(workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None)
     for event in demo.fns.values():
         if event.name == "_check_login_status":  # of the sign-in button; nobody's to call
             event.api_visibility = "private"
-    assert isinstance(demo, GuardedBlocks)
+    assert isinstance(demo, BoundedBlocks)
     return demo.queue(max_size=MAX_WAITING)
 
 
-def show_shelf(
-    demo: gr.Blocks, shelf: Shelf, finished: gr.HTML, photo: Input, painting: Input
+def show_examples(
+    demo: gr.Blocks, shelf: ExampleSet, finished: gr.HTML, photo: Input, painting: Input
 ) -> None:
     """Fill the rows of examples, and again when those of the Hub have arrived."""
 

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from nst.errors import SettingsError
 from nst.settings import DEFAULTS, VERSION, TransferSettings, options, parse_layer_weights
-from page.examples import Example, Shelf
+from page.examples import Example, ExampleSet
 
 ROLES = ("content", "style")
 
@@ -47,7 +47,7 @@ def link_to(settings: TransferSettings, examples: Mapping[str, Example], result:
     return "?" + urlencode(query, safe=",=")
 
 
-def read_link(query: Mapping[str, str], shelf: Shelf) -> Shared | None:
+def read_link(query: Mapping[str, str], shelf: ExampleSet) -> Shared | None:
     """What a query asks for; None when it asks for nothing of ours. Raises `SettingsError`."""
     names = {*options(), *ROLES, "result"}
     wanted = {name: value for name, value in query.items() if name in names}

@@ -25,14 +25,14 @@ from nst.studio.backends import pick_backend
 from nst.studio.backends.base import Backend
 from nst.studio.limits import Limits
 from nst.studio.workshop import Workshop
-from page.examples import FOLDER, Shelf
+from page.examples import FOLDER, ExampleSet
 from page.http.job_files import file_routes
-from page.http.middleware import MAX_UPLOAD, Guard, GuardedBlocks
+from page.http.middleware import MAX_UPLOAD, BoundedBlocks, SecurityMiddleware
 from page.http.request_limits import RequestLimits
 from page.http.upload_folder import upload_folder
 from page.http.upload_space import UploadSpace
 from page.layout import build_demo, theme
-from page.panels.publishing import SignInGuard
+from page.panels.publishing import SignInMiddleware
 from page.rendering import shared_renderings
 
 MAX_EVENTS = 500  # at once; every tab that looks at a picture holds one or two
@@ -55,7 +55,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite end, like Ctrl+C
     with uploads_folder() as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(folder)
-        workshop, shelf, gallery = open_workshop(backend), open_shelf(), open_gallery()
+        workshop, shelf, gallery = open_workshop(backend), open_examples(), open_gallery()
         try:
             demo = build_demo(workshop, shelf, gallery)
             try:
@@ -84,11 +84,11 @@ def open_workshop(backend: Backend) -> Workshop:
     return workshop
 
 
-def open_shelf() -> Shelf:
+def open_examples() -> ExampleSet:
     """The bundled examples, and those of the Hub that `NST_EXAMPLES_REPO` and
     `NST_EXAMPLES_REVISION` name."""
     repo = os.environ.get("NST_EXAMPLES_REPO", "")
-    shelf = Shelf(repo=repo, revision=os.environ.get("NST_EXAMPLES_REVISION") or None)
+    shelf = ExampleSet(repo=repo, revision=os.environ.get("NST_EXAMPLES_REVISION") or None)
     shelf.start()
     return shelf
 
@@ -103,7 +103,10 @@ def open_gallery() -> Gallery | None:
 
 
 def launch_options(
-    demo: GuardedBlocks, workshop: Workshop, shelf: Shelf, gallery: Gallery | None = None
+    demo: BoundedBlocks,
+    workshop: Workshop,
+    shelf: ExampleSet,
+    gallery: Gallery | None = None,
 ) -> Mapping[str, Any]:
     """How the page is served; tests use the same."""
     built_in = (path for part in demo.blocks.values() for path in part.keep_in_cache)
@@ -115,10 +118,10 @@ def launch_options(
         "app_kwargs": {
             "routes": file_routes(workshop, shelf, gallery),
             "middleware": [
-                Middleware(Guard, heads=[HEAD], upload_space=upload_space),
+                Middleware(SecurityMiddleware, heads=[HEAD], upload_space=upload_space),
                 *allowed_hosts(),
                 Middleware(RequestLimits, blocks=demo, sessions=demo.sessions),
-                Middleware(SignInGuard),
+                Middleware(SignInMiddleware),
             ],
         },
         "max_threads": MAX_EVENTS,

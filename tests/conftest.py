@@ -191,7 +191,7 @@ def unserved_studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
     """The page's handlers without a server: jobs are kept in `tmp_path / "jobs"`, and there are no
     examples."""
     from nst.studio.workshop import Workshop
-    from page.examples import Shelf
+    from page.examples import ExampleSet
     from page.layout import build_demo
     from page.studio import Studio
 
@@ -204,7 +204,7 @@ def unserved_studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
 
     monkeypatch.setattr(Studio, "wire", remembered)
     (tmp_path / "metadata.jsonl").write_text("")
-    build_demo(Workshop(tmp_path / "jobs"), Shelf(tmp_path))
+    build_demo(Workshop(tmp_path / "jobs"), ExampleSet(tmp_path))
     return studios[0]
 
 

@@ -38,7 +38,7 @@ from nst.studio.job import Job
 from nst.studio.job_store import THUMBNAIL_SIDE, Card, JobStore
 from nst.studio.task import State, share_id
 from nst.studio.workshop import Workshop
-from page.examples import THUMBNAIL, Shelf, thumbnail_of
+from page.examples import THUMBNAIL, ExampleSet, thumbnail_of
 from page.http import job_files
 from page.http.job_files import byte_range, file_routes
 from page.panels.own_gallery import gallery_markup
@@ -99,7 +99,7 @@ class Site:
     app: Starlette = field(init=False)
 
     def __post_init__(self) -> None:
-        routes = file_routes(self.workshop, Shelf(), renderings=self.renderings)
+        routes = file_routes(self.workshop, ExampleSet(), renderings=self.renderings)
         # As Gradio's are: answered in a thread of the pool that all of the server shares.
         page = Route("/page", lambda _: PlainTextResponse("The page."))
         self.app = Starlette(routes=[*routes, page])

@@ -24,7 +24,7 @@ from nst.hub.image_folder import METADATA, Picture, read_collection, write_metad
 from nst.images.recipe import new_recipe, read_recipe
 from nst.images.writing import png_bytes
 from nst.settings import DEFAULTS, TransferSettings
-from page.examples import Example, Shelf
+from page.examples import Example, ExampleSet
 
 REPO = "ada/examples"
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -252,7 +252,7 @@ def test_a_repository_that_is_not_there_gets_a_sentence(
 # ------------------------------------------------------------------ on the page's shelf
 
 
-def are_known(shelf: Shelf, result: Example) -> bool:
+def are_known(shelf: ExampleSet, result: Example) -> bool:
     """Whether the photo and the painting of a finished picture are on the shelf."""
     recipe = result.picture.recipe
     assert recipe
@@ -277,7 +277,7 @@ def test_the_shelf_takes_what_is_new_and_usable(
         "content/castle.png": png_bytes(other),
         "content/broken.jpg": moose[:500],
     }
-    shelf = Shelf()
+    shelf = ExampleSet()
     before = len(shelf.examples)
     with caplog.at_level(logging.WARNING):
         shelf._take(write(files, tmp_path / "second"))
@@ -295,7 +295,7 @@ def test_the_shelf_takes_what_is_new_and_usable(
 
 
 def test_a_shelf_without_a_hub_is_settled_at_once() -> None:
-    shelf = Shelf()
+    shelf = ExampleSet()
     shelf.start()
     assert shelf.is_settled.is_set()
     assert len(shelf.of_role("result")) >= 4
@@ -388,7 +388,7 @@ def test_what_was_published_can_be_fetched_and_shown(
 ) -> None:
     with without_xet():
         push_examples(REPO, folder, tmp_path / "work", api=api)
-    shelf = Shelf(fetch(REPO, api=api, cache=tmp_path / "cache"))
+    shelf = ExampleSet(fetch(REPO, api=api, cache=tmp_path / "cache"))
     (result,) = shelf.of_role("result")
     assert result.title == "A hill in a storm"
     assert are_known(shelf, result)

@@ -42,7 +42,7 @@ from nst.hub.image_folder import METADATA, Picture, write_metadata
 from nst.images.recipe import Ingredient, new_recipe, read_recipe, signed_png
 from nst.images.writing import png_bytes
 from nst.settings import TransferSettings
-from page.examples import Shelf
+from page.examples import ExampleSet
 
 EXAMPLES = "ada/examples"
 GALLERY = "studio/gallery"  # the account of the Space is called studio
@@ -421,7 +421,7 @@ def test_whatever_is_wrong_with_the_hub_is_one_line_in_the_log(
 ) -> None:
     caplog.set_level(logging.INFO, "page")
     our_hub.fail(trouble.path, **trouble.fault)
-    shelf = Shelf(repo=EXAMPLES)
+    shelf = ExampleSet(repo=EXAMPLES)
     bundled = shelf.examples
     shelf.start()
     assert shelf.is_settled.wait(60)
@@ -435,7 +435,7 @@ def test_whatever_is_wrong_with_the_hub_is_one_line_in_the_log(
 
 def test_a_hub_that_is_asked_too_often_is_asked_again_later(our_hub: LoopbackHub) -> None:
     fault = our_hub.fail("/resolve/", status=429, headers={"Retry-After": "1"}, times=2)
-    shelf = Shelf(repo=EXAMPLES)
+    shelf = ExampleSet(repo=EXAMPLES)
     shelf.start()
     assert shelf.is_settled.wait(60)
     assert fault.hits == 2

@@ -29,7 +29,7 @@ from nst.studio.job_store import JobStore
 from nst.studio.limits import Limits
 from nst.studio.task import State, owner_of
 from nst.studio.workshop import Workshop
-from page.examples import Shelf
+from page.examples import ExampleSet
 from page.http.job_files import file_routes
 from page.panels.own_gallery import DAMAGED, gallery_markup
 from page.panels.result_panel import takeaway_markup, timelapse_markup
@@ -290,7 +290,7 @@ def test_a_job_that_was_never_painted_can_be_begun_again(
 
 def web(folder: Path) -> TestClient:
     gallery: Gallery | None = None
-    return TestClient(Starlette(routes=file_routes(Workshop(folder), Shelf(), gallery)))
+    return TestClient(Starlette(routes=file_routes(Workshop(folder), ExampleSet(), gallery)))
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "link"])

@@ -29,7 +29,7 @@ import nst.engine.objective
 import nst.images.recipe
 import nst.studio.job
 import nst.studio.sheet_job
-from nst.engine.cache import Memory
+from nst.caches import LRUCache
 from nst.engine.contact_sheet import plan_sheet
 from nst.engine.transfer import Engine, TransferStep
 from nst.errors import NumericalError, SettingsError, WeightsError
@@ -123,13 +123,13 @@ def test_edits_at_both_scales_replay(job: Job) -> None:
 def test_an_edit_works_out_no_targets_again(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[object] = []
 
-    class Counting(Memory):
-        def recall(self, key: Hashable, make: Callable[[], Any], size: Callable[[Any], int]) -> Any:
+    class Counting(LRUCache[Any, Any]):
+        def recall(self, key: Hashable, make: Callable[[], Any]) -> Any:
             def counted() -> Any:
                 made.append(key)
                 return make()
 
-            return super().recall(key, counted, size)
+            return super().recall(key, counted)
 
     monkeypatch.setattr(nst.engine.objective, "targets", Counting(2**28))
     for _ in job.run():
@@ -662,7 +662,7 @@ def test_without_memory_a_smaller_picture_is_painted(
 def test_memory_that_is_only_remembered_is_given_up_first(
     photo: Image.Image, painting: Image.Image
 ) -> None:
-    nst.engine.objective.targets.recall("a key", lambda: torch.ones(9), lambda value: 36)
+    nst.engine.objective.targets.recall("a key", lambda: torch.ones(9))
     once: list[Exception] = [MemoryError()]
 
     def stumbling(*args: Any, **options: Any) -> Iterator[TransferStep]:

@@ -22,7 +22,7 @@ from nst.settings import DEFAULTS, GATYS_STYLE_LAYERS, LOOKS, options
 from nst.studio.job_store import Card
 from nst.studio.task import State, new_id, owner_of
 from nst.studio.workshop import Workshop
-from page.examples import Example, Shelf
+from page.examples import Example, ExampleSet
 from page.http.job_files import file_routes
 from page.layout import build_demo
 from page.links import link_to, read_link
@@ -78,7 +78,7 @@ def test_a_look_is_known_by_its_settings(look: str) -> None:
 def test_the_page_builds_and_shows_every_setting() -> None:
     labels = {
         str(block.label).split(":")[0]
-        for block in build_demo(Workshop(), Shelf()).blocks.values()
+        for block in build_demo(Workshop(), ExampleSet()).blocks.values()
         if getattr(block, "label", None)
     }
     expected = {option.label for name, option in options().items() if name != "layer_weights"}
@@ -87,11 +87,11 @@ def test_the_page_builds_and_shows_every_setting() -> None:
 
 
 @pytest.fixture(scope="module")
-def shelf() -> Shelf:
-    return Shelf()
+def shelf() -> ExampleSet:
+    return ExampleSet()
 
 
-def named(shelf: Shelf, name: str) -> Example:
+def named(shelf: ExampleSet, name: str) -> Example:
     example = shelf.find(name)
     assert example
     return example
@@ -99,7 +99,7 @@ def named(shelf: Shelf, name: str) -> Example:
 
 @pytest.mark.parametrize(("role", "first"), [("content", "castle"), ("style", "night_impasto")])
 def test_there_are_examples_and_the_first_is_the_chosen_one(
-    shelf: Shelf, role: str, first: str
+    shelf: ExampleSet, role: str, first: str
 ) -> None:
     pictures = shelf.of_role(role)
     assert len(pictures) >= 6
@@ -186,7 +186,7 @@ def test_only_tabs_that_have_left_are_kept_out_of_the_log() -> None:
     assert is_our_business(record(ValueError("response already started")))
 
 
-def test_links_carry_what_differs_and_come_back(shelf: Shelf) -> None:
+def test_links_carry_what_differs_and_come_back(shelf: ExampleSet) -> None:
     settings = DEFAULTS.replace(
         beta=5.0, start="noise", seed=7, total_variation=0.3, layer_weights={"relu3_1": 0.5}
     )
@@ -202,7 +202,7 @@ def test_links_carry_what_differs_and_come_back(shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize("query", [{}, {"__theme": "dark"}, {"beta2": "5", "size_": "<b>"}])
-def test_a_query_that_is_not_ours_is_left_alone(shelf: Shelf, query: dict[str, str]) -> None:
+def test_a_query_that_is_not_ours_is_left_alone(shelf: ExampleSet, query: dict[str, str]) -> None:
     assert read_link(query, shelf) is None
 
 
@@ -218,13 +218,13 @@ def test_a_query_that_is_not_ours_is_left_alone(shelf: Shelf, query: dict[str, s
         {"iterations": "-1"},
     ],
 )
-def test_a_hostile_link_gets_a_sentence(shelf: Shelf, query: dict[str, str]) -> None:
+def test_a_hostile_link_gets_a_sentence(shelf: ExampleSet, query: dict[str, str]) -> None:
     with pytest.raises(SettingsError) as caught:
         read_link(query, shelf)
     assert len(str(caught.value)) < 200
 
 
-def test_examples_are_known_by_their_pixels(shelf: Shelf) -> None:
+def test_examples_are_known_by_their_pixels(shelf: ExampleSet) -> None:
     moose = named(shelf, "moose")
     assert shelf.example_of(moose.ingredient) is moose
     assert shelf.example_of(dataclasses.replace(moose.ingredient, width=1)) is None
@@ -254,7 +254,7 @@ UNKNOWN_JOB = f"{owner_of('me')}-{'0' * 32}"
     ],
 )
 def test_files_of_no_job_are_not_found(tmp_path: Path, path: str) -> None:
-    client = TestClient(Starlette(routes=file_routes(Workshop(tmp_path), Shelf())))
+    client = TestClient(Starlette(routes=file_routes(Workshop(tmp_path), ExampleSet())))
     answer = client.get(f"/studio/{path}")
     assert answer.status_code == 404
     assert str(tmp_path) not in answer.text

@@ -8,7 +8,7 @@ import pytest
 
 from nst.errors import BusyError
 from nst.studio.limits import Limits
-from nst.studio.queue import Line, minutes
+from nst.studio.queue import TaskQueue, minutes
 from nst.studio.task import State, Task
 
 
@@ -36,184 +36,184 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def order_of(line: Line, clock: list[float]) -> list[Task]:
+def order_of(queue: TaskQueue, clock: list[float]) -> list[Task]:
     """Everybody's turn, when each is painted as long as was expected."""
     order = []
-    while task := line.take():
+    while task := queue.take():
         order.append(task)
-        clock[0] += line.painted[0].seconds
-        line.leave(task)
+        clock[0] += queue.painted[0].seconds
+        queue.leave(task)
     return order
 
 
 def test_first_come_first_served(clock: list[float]) -> None:
-    line = Line(Limits())
+    queue = TaskQueue(Limits())
     tasks = [Waiting(name) for name in "abc"]
     for task in tasks:
-        line.join(task, 10.0)
-    assert order_of(line, clock) == tasks
+        queue.join(task, 10.0)
+    assert order_of(queue, clock) == tasks
 
 
 def test_who_has_many_pictures_takes_turns_with_who_has_one(clock: list[float]) -> None:
-    line = Line(Limits())
+    queue = TaskQueue(Limits())
     many = [Waiting("many") for _ in range(3)]
     for task in many:
-        line.join(task, 10.0)
-    assert line.take() is many[0]
+        queue.join(task, 10.0)
+    assert queue.take() is many[0]
     one, other = Waiting("one"), Waiting("other")
     for task in (one, other):
         clock[0] += 1.0
-        line.join(task, 10.0)
-    line.leave(many[0])
-    assert order_of(line, clock) == [one, other, many[1], many[2]]
+        queue.join(task, 10.0)
+    queue.leave(many[0])
+    assert order_of(queue, clock) == [one, other, many[1], many[2]]
 
 
 def test_nobody_starves(clock: list[float]) -> None:
     """A visitor's second picture is painted although there is always somebody new."""
-    line = Line(Limits())
+    queue = TaskQueue(Limits())
     first, second = Waiting("patient"), Waiting("patient")
-    line.join(first, 10.0)
-    line.join(second, 10.0)
+    queue.join(first, 10.0)
+    queue.join(second, 10.0)
     painted = []
     for number in range(10):
-        line.join(Waiting(f"new {number}"), 10.0)
-        task = line.take()
+        queue.join(Waiting(f"new {number}"), 10.0)
+        task = queue.take()
         assert task
         painted.append(task)
         clock[0] += 10.0
-        line.leave(task)
+        queue.leave(task)
     assert second in painted[:4]
 
 
 def test_nobody_gives_way_for_longer_than_the_limit(clock: list[float]) -> None:
-    line = Line(Limits(deference=100.0))
+    queue = TaskQueue(Limits(deference=100.0))
     tasks = [Waiting("patient"), Waiting("patient"), Waiting("new")]
-    line.join(tasks[0], 500.0)
-    line.join(tasks[1], 10.0)
+    queue.join(tasks[0], 500.0)
+    queue.join(tasks[1], 10.0)
     clock[0] += 101.0
-    line.join(tasks[2], 10.0)
-    assert order_of(line, clock) == tasks
+    queue.join(tasks[2], 10.0)
+    assert order_of(queue, clock) == tasks
 
 
 def test_what_is_expected_can_change(clock: list[float]) -> None:
-    line = Line(Limits())
+    queue = TaskQueue(Limits())
     tasks = [Waiting(name) for name in "abc"]
     for task in tasks:
-        line.join(task, 10.0)
-    assert line.take() is tasks[0]
+        queue.join(task, 10.0)
+    assert queue.take() is tasks[0]
     clock[0] += 4.0
-    line.expect(tasks[0], 60.0)
-    line.expect(tasks[1], 30.0)
-    assert [line.wait_of(task) for task in tasks[1:]] == [60.0, 90.0]
+    queue.expect(tasks[0], 60.0)
+    queue.expect(tasks[1], 30.0)
+    assert [queue.wait_of(task) for task in tasks[1:]] == [60.0, 90.0]
 
 
 def test_with_several_painters_everybody_has_one_before_anybody_has_two() -> None:
-    line = Line(Limits(painters=4))
+    queue = TaskQueue(Limits(painters=4))
     tasks = [Waiting("jane"), Waiting("jane"), Waiting("ada")]
     for task in tasks:
-        line.join(task)  # nothing is known of how long they take
-    assert [line.take() for _ in tasks] == [tasks[0], tasks[2], tasks[1]]
-    assert line.take() is None
+        queue.join(task)  # nothing is known of how long they take
+    assert [queue.take() for _ in tasks] == [tasks[0], tasks[2], tasks[1]]
+    assert queue.take() is None
 
 
 def test_the_wait_is_what_is_left_to_paint_before(clock: list[float]) -> None:
-    line = Line(Limits())
+    queue = TaskQueue(Limits())
     tasks = [Waiting(name) for name in "abc"]
     for task, seconds in zip(tasks, (30.0, 20.0, 10.0), strict=True):
-        line.join(task, seconds)
-    assert line.take() is tasks[0]
+        queue.join(task, seconds)
+    assert queue.take() is tasks[0]
     clock[0] += 12.0
-    assert [line.wait_of(task) for task in tasks] == [0.0, 18.0, 38.0]
-    assert [line.ahead_of(task) for task in tasks] == [0, 1, 2]
-    assert len(line) == 3
+    assert [queue.wait_of(task) for task in tasks] == [0.0, 18.0, 38.0]
+    assert [queue.ahead_of(task) for task in tasks] == [0, 1, 2]
+    assert len(queue) == 3
     clock[0] += 100.0  # it takes longer than expected
-    assert line.wait_of(tasks[1]) == 0.0
+    assert queue.wait_of(tasks[1]) == 0.0
     tasks[1].stop()
-    assert line.ahead_of(tasks[2]) == 1
+    assert queue.ahead_of(tasks[2]) == 1
 
 
 def test_several_painters_shorten_the_wait() -> None:
-    line = Line(Limits(painters=2))
+    queue = TaskQueue(Limits(painters=2))
     tasks = [Waiting(name) for name in "abc"]
     for task in tasks:
-        line.join(task, 30.0)
-    assert line.wait_of(tasks[2]) == 30.0
+        queue.join(task, 30.0)
+    assert queue.wait_of(tasks[2]) == 30.0
 
 
 def test_a_full_line_says_when_there_will_be_room(clock: list[float]) -> None:
-    line = Line(Limits(waiting=1))
-    line.join(Waiting("a"), 300.0)
-    line.take()
-    line.join(Waiting("b"), 10.0)
+    queue = TaskQueue(Limits(waiting=1))
+    queue.join(Waiting("a"), 300.0)
+    queue.take()
+    queue.join(Waiting("b"), 10.0)
     clock[0] += 30.0
     with pytest.raises(BusyError, match=r"already\. Please try again in about 5 minutes\.$"):
-        line.join(Waiting("c"), 10.0)
+        queue.join(Waiting("c"), 10.0)
     clock[0] += 240.0
     with pytest.raises(BusyError, match=r"try again in about a minute\.$"):
-        line.join(Waiting("c"), 10.0)
+        queue.join(Waiting("c"), 10.0)
 
 
 def test_nobody_waits_longer_than_the_limit(clock: list[float]) -> None:
-    line = Line(Limits(wait=1000.0))
-    line.join(Waiting("a"), 900.0)
-    line.join(Waiting("b"), 700.0)  # who may wait 900 s
+    queue = TaskQueue(Limits(wait=1000.0))
+    queue.join(Waiting("a"), 900.0)
+    queue.join(Waiting("b"), 700.0)  # who may wait 900 s
     sentence = r"The wait would be longer than 17 minutes now. .* again in about 10 minutes\.$"
     with pytest.raises(BusyError, match=sentence):
-        line.join(Waiting("c"), 1.0)
-    assert line.take()
+        queue.join(Waiting("c"), 1.0)
+    assert queue.take()
     clock[0] += 601.0
-    line.join(Waiting("c"), 1.0)
+    queue.join(Waiting("c"), 1.0)
 
 
 def test_pictures_in_memory_are_bounded(clock: list[float]) -> None:
-    line = Line(Limits(pictures=1000))
-    line.join(Waiting("a", 5000), 120.0)  # alone it would never fit otherwise
-    assert line.take()
+    queue = TaskQueue(Limits(pictures=1000))
+    queue.join(Waiting("a", 5000), 120.0)  # alone it would never fit otherwise
+    assert queue.take()
     with pytest.raises(BusyError, match=r"try again in about 2 minutes\.$"):
-        line.join(Waiting("b", 100))
-    line.leave(line.painted[0].task)
-    line.join(Waiting("b", 600))
+        queue.join(Waiting("b", 100))
+    queue.leave(queue.painted[0].task)
+    queue.join(Waiting("b", 600))
     with pytest.raises(BusyError):
-        line.join(Waiting("c", 600))
-    line.join(Waiting("c", 400))
+        queue.join(Waiting("c", 600))
+    queue.join(Waiting("c", 400))
 
 
 def test_one_visitor_cannot_take_the_whole_line() -> None:
-    line = Line(Limits(waiting_of_one=2))
+    queue = TaskQueue(Limits(waiting_of_one=2))
     for _ in range(2):
-        line.join(Waiting("greedy"))
+        queue.join(Waiting("greedy"))
     with pytest.raises(BusyError, match="Several of your pictures"):
-        line.join(Waiting("greedy"))
-    line.join(Waiting("other"))
+        queue.join(Waiting("greedy"))
+    queue.join(Waiting("other"))
 
 
 def test_one_network_cannot_take_the_whole_line() -> None:
     """However many visitors it says there are; where nothing is known of networks, nobody is."""
-    line = Line(Limits(waiting_of_source=2))
+    queue = TaskQueue(Limits(waiting_of_source=2))
     for number in range(2):
-        line.join(Waiting(f"mask {number}"), source="2001:db8::/64")
-        line.join(Waiting(f"anybody {number}"))
+        queue.join(Waiting(f"mask {number}"), source="2001:db8::/64")
+        queue.join(Waiting(f"anybody {number}"))
     with pytest.raises(BusyError, match="from your network"):
-        line.join(Waiting("mask 3"), source="2001:db8::/64")
-    line.join(Waiting("other"), source="198.51.100.7/32")
-    line.join(Waiting("anybody 3"))
+        queue.join(Waiting("mask 3"), source="2001:db8::/64")
+    queue.join(Waiting("other"), source="198.51.100.7/32")
+    queue.join(Waiting("anybody 3"))
 
 
 def test_those_who_ended_take_no_room_and_are_put_away_first() -> None:
-    line = Line(Limits(waiting=2))
+    queue = TaskQueue(Limits(waiting=2))
     kept, gone = Waiting("a"), Waiting("b")
     for task in (kept, gone):
-        line.join(task)
+        queue.join(task)
     gone.stop()
-    assert gone not in line
-    assert kept in line
-    line.check_room("c")
-    assert line.take() is gone
+    assert gone not in queue
+    assert kept in queue
+    queue.check_room("c")
+    assert queue.take() is gone
     gone, last = kept, Waiting("c")
-    line.join(last)
+    queue.join(last)
     gone.stop()
-    assert line.forget_ended() == [gone]
-    assert line.take() is last
+    assert queue.forget_ended() == [gone]
+    assert queue.take() is last
 
 
 @pytest.mark.parametrize(

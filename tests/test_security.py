@@ -48,7 +48,7 @@ from nst.hub.gallery_layout import Publication
 from nst.images.recipe import new_recipe, signed_png
 from nst.provenance import Provenance
 from nst.studio.workshop import Workshop
-from page.examples import Shelf, row_markup
+from page.examples import ExampleSet, row_markup
 from page.http.middleware import (
     MAX_CALL,
     MAX_TOOL_CALL,
@@ -56,7 +56,7 @@ from page.http.middleware import (
     MULTIPART,
     NOT_UPLOADED,
     TOO_LARGE,
-    Guard,
+    SecurityMiddleware,
 )
 from page.layout import build_demo
 from page.panels import charts
@@ -171,7 +171,7 @@ def test_another_site_does_not_act_for_who_is_signed_in(
 
     routes = [Route("/sign-in", sign_in), Route("/act", act, methods=["GET", "POST"])]
     sessions = Middleware(SessionMiddleware, secret_key="of the test")
-    app = Starlette(routes=routes, middleware=[sessions, Middleware(Guard)])
+    app = Starlette(routes=routes, middleware=[sessions, Middleware(SecurityMiddleware)])
 
     async def attack() -> tuple[str, str]:
         transport = httpx.ASGITransport(app)
@@ -261,7 +261,7 @@ def test_an_upload_that_breaks_off_leaves_no_file(tmp_path: Path, is_too_large: 
         "path": "/gradio_api/upload",
         "headers": [(b"content-type", b"multipart/form-data; boundary=b")],
     }
-    asyncio.run(Guard(gradio)(scope, receive, send))
+    asyncio.run(SecurityMiddleware(gradio)(scope, receive, send))
     assert list(tmp_path.iterdir()) == []
     assert [answer.get("status") for answer in answers] == (
         [413, None, None] if is_too_large else []
@@ -436,7 +436,7 @@ def test_what_others_wrote_is_text() -> None:
     now = datetime(2026, 11, 22, tzinfo=timezone.utc)
     quoted = f'"{HOSTILE}'
     published = Publication(quoted, quoted, quoted, now, recipe, False, "")
-    example = Shelf().examples[0]
+    example = ExampleSet().examples[0]
     picture = replace(example.picture, title=quoted, artist=quoted, licence=quoted)
     hostile = replace(example, picture=picture, name=quoted)
     for markup in (
@@ -589,7 +589,7 @@ def test_the_audit_fails_for_what_is_known(
 
 def test_a_session_holds_little() -> None:
     """Anybody may begin any number of them."""
-    demo = build_demo(Workshop(), Shelf())
+    demo = build_demo(Workshop(), ExampleSet())
     tracemalloc.start()
     sessions = [SessionState(demo) for _ in range(10)]
     held, _ = tracemalloc.get_traced_memory()

@@ -16,7 +16,7 @@ import page.http.event_queue
 from nst.errors import BusyError
 from page.http.event_queue import ENOUGH, SlimState, Unread, size_of
 from page.http.following import Tabs
-from page.http.middleware import GuardedBlocks
+from page.http.middleware import BoundedBlocks
 from page.http.request_limits import RequestLimits
 from page.http.sessions import (
     ENOUGH_FROM_THERE,
@@ -120,7 +120,7 @@ class Page:
     def __init__(self) -> None:
         self.is_going_on = asyncio.Event()
         self.ended = asyncio.Event()
-        with GuardedBlocks(analytics_enabled=False) as demo:
+        with BoundedBlocks(analytics_enabled=False) as demo:
             text, state = gr.Textbox(), gr.State("")
             shown = gr.Textbox()
 

@@ -15,7 +15,7 @@ from nst.errors import SettingsError
 from nst.images.recipe import new_recipe, parse_recipe
 from nst.settings import TransferSettings
 from nst.vgg.network import VGG
-from page.examples import Shelf
+from page.examples import ExampleSet
 from page.links import link_to, read_link
 
 OLD = 7.3  # a total variation weight of version 1
@@ -81,7 +81,7 @@ def test_an_old_recipe_is_translated_and_a_new_one_is_not() -> None:
     ids=str,
 )
 def test_an_old_link_is_translated(query: Mapping[str, str], weight: float) -> None:
-    shared = read_link(query, Shelf())
+    shared = read_link(query, ExampleSet())
     assert shared is not None
     assert shared.settings.total_variation == pytest.approx(weight)
 

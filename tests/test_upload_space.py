@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 import page.http.upload_space
 from nst.studio.limits import Limits
-from page.http.middleware import Guard
+from page.http.middleware import SecurityMiddleware
 from page.http.upload_space import YOUNG, Amount, File, UploadSpace
 from page.layout import TEMPORARY_FILES
 
@@ -203,10 +203,10 @@ def test_an_upload_without_room_gets_a_sentence_and_anything_else_passes(tmp_pat
 
     upload, other = paths = ("/gradio_api/upload", "/gradio_api/queue/join")
     served = Starlette(routes=[Route(path, take, methods=["POST"]) for path in paths])
-    guard = Guard(served, upload_space=scratch_of(tmp_path, most=UNIT))
+    app = SecurityMiddleware(served, upload_space=scratch_of(tmp_path, most=UNIT))
 
     async def ask(path: str, size: int) -> tuple[int, str]:
-        transport = httpx.ASGITransport(guard)
+        transport = httpx.ASGITransport(app)
         files = {"files": ("picture.png", bytes(size))} if path == upload else None
         async with httpx.AsyncClient(transport=transport, base_url="http://page") as client:
             answer = await client.post(path, files=files, content=None if files else bytes(size))

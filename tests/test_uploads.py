@@ -24,7 +24,7 @@ from starlette.types import Message, Scope
 import page.http.middleware
 import page.http.uploads
 from page.http.identifiers import RequestError
-from page.http.middleware import MAX_TOOL_CALL, TOO_LARGE, Guard
+from page.http.middleware import MAX_TOOL_CALL, TOO_LARGE, SecurityMiddleware
 from page.http.upload_space import UploadSpace
 from page.http.uploads import (
     AT_ONCE_OF_A_NETWORK,
@@ -217,12 +217,14 @@ def test_stalled_uploads_are_given_up_and_keep_nobody_out(
 ) -> None:
     """What was announced is not reserved; when it is too late, nothing of them is left."""
     monkeypatch.setattr(page.http.uploads, "FIRST_SECONDS", 3.0)
-    guard = Guard(gradio_at(tmp_path), upload_space=UploadSpace(tmp_path, most=60_000_000))
+    app = SecurityMiddleware(
+        gradio_at(tmp_path), upload_space=UploadSpace(tmp_path, most=60_000_000)
+    )
     whole = form_of(part(data=b"x" * 1000))
 
     async def attack() -> None:
         senders = [Sender(part(data=b"x" * 200)) for _ in range(76)]
-        stalled = [asyncio.create_task(sent_to(guard, each, 26_000_000)) for each in senders]
+        stalled = [asyncio.create_task(sent_to(app, each, 26_000_000)) for each in senders]
         for sender in senders:
             await sender.has_sent.wait()
         assert len(list(tmp_path.iterdir())) == 76
@@ -230,7 +232,7 @@ def test_stalled_uploads_are_given_up_and_keep_nobody_out(
         async def at_once() -> Message:
             return {"type": "http.request", "body": whole, "more_body": False}
 
-        assert (await sent_to(guard, at_once, 26_000_000))[0]["status"] == 200
+        assert (await sent_to(app, at_once, 26_000_000))[0]["status"] == 200
         for answers in await asyncio.gather(*stalled):
             assert answers[0]["status"] == 408
             assert answers[1]["body"] == TOO_SLOW.encode()
@@ -241,11 +243,11 @@ def test_stalled_uploads_are_given_up_and_keep_nobody_out(
 
 @pytest.mark.usefixtures("no_lingering")
 def test_an_upload_that_finds_no_room_on_its_way_leaves_nothing(tmp_path: Path) -> None:
-    guard = Guard(gradio_at(tmp_path), upload_space=UploadSpace(tmp_path, most=300_000))
+    app = SecurityMiddleware(gradio_at(tmp_path), upload_space=UploadSpace(tmp_path, most=300_000))
 
     async def attack() -> list[Message]:
         chunks = [part(data=b"x" * 100_000), *[b"x" * 100_000] * 9]
-        return await sent_to(guard, Sender(*chunks), 200_000)  # it sends more than it said
+        return await sent_to(app, Sender(*chunks), 200_000)  # it sends more than it said
 
     answers = asyncio.run(asyncio.wait_for(attack(), PATIENCE))
     assert answers[0]["status"] == 503
@@ -254,12 +256,12 @@ def test_an_upload_that_finds_no_room_on_its_way_leaves_nothing(tmp_path: Path) 
 
 @pytest.mark.usefixtures("no_lingering")
 def test_many_small_files_are_refused_and_leave_nothing(tmp_path: Path) -> None:
-    guard = Guard(gradio_at(tmp_path), upload_space=UploadSpace(tmp_path))
+    app = SecurityMiddleware(gradio_at(tmp_path), upload_space=UploadSpace(tmp_path))
 
     async def attack() -> list[Message]:
         data = form_of(*[part(data=b"x")] * 1000)
         chunks = [data[start : start + 5000] for start in range(0, len(data), 5000)]
-        return await sent_to(guard, Sender(*chunks), len(data))
+        return await sent_to(app, Sender(*chunks), len(data))
 
     answers = asyncio.run(asyncio.wait_for(attack(), PATIENCE))
     assert answers[0]["status"] == 413
@@ -273,14 +275,14 @@ def test_any_body_that_stalls_is_given_up(monkeypatch: pytest.MonkeyPatch) -> No
     async def read(request: Request) -> PlainTextResponse:
         return PlainTextResponse(str(len(await request.body())))
 
-    guard = Guard(Starlette(routes=[Route("/call", read, methods=["POST"])]))
+    app = SecurityMiddleware(Starlette(routes=[Route("/call", read, methods=["POST"])]))
 
     async def attack() -> int:
         async def stalling() -> AsyncIterator[bytes]:
             yield b"it"
             await asyncio.sleep(PATIENCE)
 
-        transport = httpx.ASGITransport(guard)
+        transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://page") as web:
             return (await web.post("/call", content=stalling())).status_code
 
@@ -292,13 +294,15 @@ def test_any_body_that_stalls_is_given_up(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.fixture
 def served() -> Iterator[str]:
-    """The guard behind a real socket."""
+    """The app behind a real socket."""
 
     async def nothing(_: Request) -> PlainTextResponse:
         return PlainTextResponse("")
 
-    guard = Guard(Starlette(routes=[Route("/gradio_api/mcp/", nothing, methods=["POST"])]))
-    config = uvicorn.Config(guard, host="127.0.0.1", port=0, log_level="error", lifespan="off")
+    app = SecurityMiddleware(
+        Starlette(routes=[Route("/gradio_api/mcp/", nothing, methods=["POST"])])
+    )
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

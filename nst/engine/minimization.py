@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from PIL import Image
 from torch import Tensor
 
-from nst.engine.cache import bytes_of
+from nst.engine.fingerprint import bytes_of
 from nst.engine.objective import Costs, Objective
 from nst.engine.optimizers import Optimizer
 from nst.engine.style_target import Guidance

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from nst.engine.cache import Memory, bytes_of, fingerprint
+from nst.caches import LRUCache
+from nst.engine.fingerprint import bytes_of, fingerprint
 from nst.engine.losses import content_cost, gram_style_cost, normalized_gram_matrix, total_variation
 from nst.engine.style_target import Guidance, Style
 from nst.errors import NumericalError
@@ -38,7 +40,12 @@ class Costs:
     goal: float  # what the gradient descends: J, or the surrogate of a guided objective
 
 
-targets = Memory(limit=256 * 2**20)  # shared by all runs of the process
+def _target_size(target: Tensor | Style) -> int:
+    return target.size() if isinstance(target, Style) else bytes_of(target)
+
+
+targets: LRUCache[Any, Any] = LRUCache(256 * 2**20, _target_size)
+"""What was worked out of pictures, up to so many bytes; shared by all runs of the process."""
 
 DEEP_EVERY = 10  # evaluations
 DEEP_SHARE = 0.03  # of J
@@ -76,7 +83,7 @@ class Objective:
 
     def forget(self) -> None:
         """Nothing of an earlier picture counts in the next evaluation."""
-        self._echo: Echo | None = None
+        self._kept: DeepLayers | None = None
 
     @torch.no_grad()
     def _content_target(self, content: Tensor) -> Tensor:
@@ -87,7 +94,8 @@ class Objective:
             return finite(activation, "The photo's scene is not a finite number.")
 
         key = (self.network.identity, layer, fingerprint(content))
-        return targets.recall(key, make, size=bytes_of)
+        target: Tensor = targets.recall(key, make)
+        return target
 
     @torch.no_grad()
     def _style_target(self, styles: Sequence[Tensor]) -> Style:
@@ -100,7 +108,8 @@ class Objective:
             return style
 
         key = (self.network.identity, layers, *map(fingerprint, styles))
-        return targets.recall(key, make, size=Style.size)
+        style: Style = targets.recall(key, make)
+        return style
 
     def parts(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The specification: the content term and λ[l] · J_style[l] by layer, before α and β.
@@ -141,32 +150,32 @@ class Objective:
         respect to activations are short formulas, and the network takes them back to the pixels.
 
         Layers beyond the content layer take a fifth of the time and move little. While they own
-        little of J as well, their part is taken from an earlier evaluation, see `Echo`.
+        little of J as well, their part is taken from an earlier evaluation, see `DeepLayers`.
         """
         settings, image = self.settings, self._spanned(image)
-        echo = self._echo if self._echo and self._echo.serves(self.guidance) else None
-        trace = self.network.observe(image, self._layers - self._deep if echo else self._layers)
+        kept = self._kept if self._kept and self._kept.serves(self.guidance) else None
+        trace = self.network.observe(image, self._layers - self._deep if kept else self._layers)
         terms = {
-            layer: echo.terms[layer] if echo and layer in self._deep else self._term(layer, trace)
+            layer: kept.terms[layer] if kept and layer in self._deep else self._term(layer, trace)
             for layer in settings.style_layers
         }
         residual = trace.activations[settings.content_layer].float() - self.content
         content = residual.square().mean()
         alpha = settings.alpha * (self.guidance.content if self.guidance else 1)
         pull = (2 * alpha / residual.numel()) * residual
-        gradient, deep_gradient = self._pull_back(trace, pull, terms, echo)
+        gradient, deep_gradient = self._pull_back(trace, pull, terms, kept)
         smoothness, its_gradient = self._smoothness(image)
 
         layers = {layer: term.cost for layer, term in terms.items()}
         J = self._total(settings.alpha, content, layers.values(), smoothness)
         goal = self._total(alpha, content, [term.goal for term in terms.values()], smoothness)
         costs = _costs(J, goal, content, layers, smoothness)
-        if echo is None and deep_gradient is not None:
+        if kept is None and deep_gradient is not None:
             share = settings.beta * sum(costs.layers[layer] for layer in self._deep)
             small = share < DEEP_SHARE * costs.J
-            self._echo = Echo(deep_gradient, terms, self.guidance, costs.J) if small else None
-        elif echo and costs.J < echo.J / 2:
-            self._echo = None  # the rest has shrunk beside what it keeps
+            self._kept = DeepLayers(deep_gradient, terms, self.guidance, costs.J) if small else None
+        elif kept and costs.J < kept.J / 2:
+            self._kept = None  # the rest has shrunk beside what it keeps
         return costs, self._spanned(gradient + its_gradient)
 
     def _spanned(self, image: Tensor) -> Tensor:
@@ -189,15 +198,15 @@ class Objective:
         )
 
     def _pull_back(
-        self, trace: Trace, content_pull: Tensor, terms: Mapping[str, Term], echo: Echo | None
+        self, trace: Trace, content_pull: Tensor, terms: Mapping[str, Term], kept: DeepLayers | None
     ) -> tuple[Tensor, Tensor | None]:
         """The gradient of the pixels, and what came from beyond the content layer on the way."""
-        deep_gradient = echo.gradient if echo else None
+        deep_gradient = kept.gradient if kept else None
 
         def add_term(layer: str, gradient: Tensor | None) -> Tensor:
             nonlocal deep_gradient
             if layer == self.settings.content_layer:
-                if echo is None:
+                if kept is None:
                     deep_gradient = None if gradient is None else gradient.clone()
                 elif deep_gradient is not None:
                     gradient = deep_gradient.clone()
@@ -255,7 +264,7 @@ class Term:
     pull: Tensor
 
 
-class Echo:
+class DeepLayers:
     """The part of layers beyond the content layer, of one evaluation, for the next few.
 
     To the optimiser it is a linear term of constant slope, renewed after `DEEP_EVERY` evaluations

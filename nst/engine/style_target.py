@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nst.engine.cache import bytes_of
+from nst.engine.fingerprint import bytes_of
 from nst.engine.tiles import gram_matrices
 from nst.vgg.network import VGG
 

@@ -29,7 +29,7 @@ from huggingface_hub import CommitOperationAdd, HfApi, hf_hub_url
 from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, RepositoryNotFoundError
 from PIL import Image
 
-from nst.engine.cache import Latest
+from nst.caches import LRUCache
 from nst.errors import HubError, ImageError, RecipeError
 from nst.hub.gallery_layout import (
     CARD,
@@ -124,9 +124,9 @@ class Gallery:
         self._problem = ""  # why there is none
         self._due = 0.0  # when to look again, on the monotonic clock
         self._turns = RateLimit(self.limits.in_ten_minutes, self.limits.in_a_day)
-        self._days: Latest[tuple[str, str], tuple[Entry, ...]] = Latest(400)
-        self._publications: Latest[tuple[str, str], Publication | None] = Latest(2000)
-        self._thumbnails: Latest[str, bytes] = Latest(400)
+        self._days: LRUCache[tuple[str, str], tuple[Entry, ...]] = LRUCache(400)
+        self._publications: LRUCache[tuple[str, str], Publication | None] = LRUCache(2000)
+        self._thumbnails: LRUCache[str, bytes] = LRUCache(400)
         self._decoding = threading.Semaphore(2)  # pictures of 50 million pixels take memory
 
     def __repr__(self) -> str:

@@ -26,7 +26,7 @@ from typing import Any
 
 from PIL import Image
 
-from nst.engine.cache import Latest
+from nst.caches import LRUCache
 from nst.engine.schedule import Moment
 from nst.errors import RecipeError
 from nst.files import whole_file
@@ -85,7 +85,7 @@ class JobStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._cards: Latest[str, tuple[object, Card]] = Latest(MOST_CARDS)  # by id, with a mark
+        self._cards: LRUCache[str, tuple[object, Card]] = LRUCache(MOST_CARDS)  # by id, with a mark
 
     def save(self, job: Job) -> None:
         """Write what has changed since the last time."""

@@ -41,7 +41,7 @@ class Place:
         return max(0.0, self.seconds - max(0.0, time.monotonic() - self.began))
 
 
-class Line:
+class TaskQueue:
     """Who waits, and who is being painted."""
 
     def __init__(self, limits: Limits) -> None:

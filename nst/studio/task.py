@@ -80,7 +80,7 @@ class Task:
                     self._become(self._end)
                     return
         except Exception as error:
-            self._become(self._end_after(error), sentence_of(error))
+            self._become(self._end_after(error), error_message(error))
         except BaseException:
             self._become(State.STOPPED)
             raise
@@ -148,7 +148,7 @@ def owner_of(visitor: str) -> str:
     return hashlib.sha256(visitor.encode()).hexdigest()[:16]
 
 
-def sentence_of(error: Exception) -> str:
+def error_message(error: Exception) -> str:
     """What to tell the visitor; what only we can mend goes to the log instead."""
     if isinstance(error, UserError):
         return str(error)

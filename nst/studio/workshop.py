@@ -23,7 +23,7 @@ from nst.studio.backends.local import LocalBackend
 from nst.studio.job import Job
 from nst.studio.job_store import Card, JobStore, error_text, is_id
 from nst.studio.limits import Limits
-from nst.studio.queue import Line
+from nst.studio.queue import TaskQueue
 from nst.studio.sheet_job import Sheet
 from nst.studio.task import State, Task, owner_of, share_id
 
@@ -53,7 +53,7 @@ class Workshop:
         self.limits = limits or Limits()
         self.backend = backend or LocalBackend()
         self.job_store = JobStore(folder) if folder else None
-        self._line = Line(self.limits)  # with `_news`
+        self._queue = TaskQueue(self.limits)  # with `_news`
         self._chores: OrderedDict[str, Iterator[object]] = OrderedDict()
         self._swept = float("-inf")  # when, on the monotonic clock
         self._tasks: OrderedDict[str, Task] = OrderedDict()
@@ -69,17 +69,17 @@ class Workshop:
         already keeps its place. Raises `BusyError` where there is no room, and the task is stopped
         then. `source` is the network that it came from, where that can be told."""
         with self._news:
-            for place in self._line.waiting:
+            for place in self._queue.waiting:
                 if self._is_abandoned(place.task):
                     place.task.stop(UNWATCHED)
-            left = self._line.forget_ended()
-            if task in self._line:
-                self._line.expect(task, seconds)
+            left = self._queue.forget_ended()
+            if task in self._queue:
+                self._queue.expect(task, seconds)
                 return
             if task.state is not State.WAITING:
                 return
             try:
-                self._line.join(task, seconds, source)
+                self._queue.join(task, seconds, source)
             except BusyError as error:
                 task.stop(str(error))
                 raise
@@ -93,17 +93,17 @@ class Workshop:
         """Raises `BusyError` when there is no room in line for a task with so many bytes of
         pictures, or none for more from there."""
         with self._news:
-            self._line.check_room(owner, source, size)
+            self._queue.check_room(owner, source, size)
 
     def check_pictures(self, size: int) -> None:
         """Raises `BusyError` when there is no room in memory for so many bytes of pictures more."""
         with self._news:
-            self._line.check_pictures(size)
+            self._queue.check_pictures(size)
 
     def expect(self, task: Task, seconds: float) -> None:
         """So many seconds of painting are expected of a task from now on."""
         with self._news:
-            self._line.expect(task, seconds)
+            self._queue.expect(task, seconds)
 
     def chore(self, name: str, work: Iterator[object]) -> None:
         """Something to do a piece at a time while nobody waits for a picture; the latest first, one
@@ -251,12 +251,12 @@ class Workshop:
     def ahead_of(self, task: Task) -> int:
         """How many are painted before this one."""
         with self._news:
-            return self._line.ahead_of(task)
+            return self._queue.ahead_of(task)
 
     def wait_of(self, task: Task) -> float:
         """Seconds until it is painted, as expected."""
         with self._news:
-            return self._line.wait_of(task)
+            return self._queue.wait_of(task)
 
     def wait_until_saved(self, seconds: float = 20.0) -> bool:
         """Wait until every job that was admitted has a record on disk; false after so long."""
@@ -292,7 +292,7 @@ class Workshop:
 
     def _wake(self) -> None:
         self._news.notify_all()
-        wanted = min(max(1, len(self._line)), self.limits.painters)
+        wanted = min(max(1, len(self._queue)), self.limits.painters)
         for number in range(len(self._painters), wanted):
             painter = threading.Thread(
                 target=self._work, args=(number == 0,), name=f"painter {number}", daemon=True
@@ -303,7 +303,7 @@ class Workshop:
     def _remember(self, task: Task) -> None:
         self._tasks[task.id] = task
         self._tasks.move_to_end(task.id)
-        in_use = [t for t in self._tasks.values() if t.state.is_live or self._line.is_painting(t)]
+        in_use = [t for t in self._tasks.values() if t.state.is_live or self._queue.is_painting(t)]
         room = self.limits.pictures - sum(kept.bytes for kept in in_use)
         count = self.limits.remembered
         for kept in reversed(self._tasks.copy().values()):
@@ -325,12 +325,12 @@ class Workshop:
     def _do_next(self, does_chores: bool) -> None:
         """Paint the next task, or do a piece of a chore, as soon as there is one."""
         with self._news:
-            while not self._line.has_next and not (does_chores and self._chores):
+            while not self._queue.has_next and not (does_chores and self._chores):
                 if not self._news.wait(SWEEP_EVERY) and does_chores:
                     self._chores["sweep"] = self._tidy()
                 if self._is_closing.is_set():
                     return
-            task = self._line.take()
+            task = self._queue.take()
             name = next(reversed(self._chores), "") if task is None else ""
         if task is None:
             self._do_piece(name)
@@ -339,7 +339,7 @@ class Workshop:
             deque(self.paint(task), maxlen=0)
         finally:
             with self._news:
-                self._line.leave(task)
+                self._queue.leave(task)
                 if not task.is_kept:
                     self._tasks.pop(task.id, None)
             give_back()
@@ -360,7 +360,7 @@ class Workshop:
 
     def _is_abandoned(self, task: Task) -> bool:
         with self._news:
-            is_wanted = bool(self._line.waiting)
+            is_wanted = bool(self._queue.waiting)
         return task.unwatched > (self.limits.grace_in_line if is_wanted else self.limits.grace)
 
     def _add_frame(self, job: Job, *, is_last: bool = False) -> None:

@@ -19,7 +19,7 @@ from nst.studio.backends.local import LocalBackend
 from nst.studio.sheet_job import Sheet
 from nst.studio.task import owner_of
 from page.actions.session import PREVIEW_EVERY, Session, Updates
-from page.error_messages import sentence_of
+from page.error_messages import error_message
 from page.http.following import AT_ONCE, changes, is_read, tab_of
 from page.panels import charts
 from page.panels.contact_sheet import sheet_markup
@@ -64,12 +64,12 @@ class ContactSheets:
                 session.admission.submit(sheet, seconds, request)
                 self._stop_sheet(values[session.sheet])
         except Exception as error:
-            gr.Warning(sentence_of(error))
+            gr.Warning(error_message(error))
             if values[session.sheet]:  # which stays, and goes on
                 return {session.sheet: values[session.sheet]}
             return {
                 session.sheet: "",
-                session.panel.grid: charts.message(sentence_of(error)),
+                session.panel.grid: charts.message(error_message(error)),
             }
         return {
             session.sheet: sheet.id,

@@ -15,7 +15,7 @@ from gradio.components import Component
 from nst.studio.job import Job
 from nst.studio.task import State, owner_of
 from page.actions.session import PREVIEW_EVERY, Session, Updates
-from page.error_messages import NO_DISK, sentence_of
+from page.error_messages import NO_DISK, error_message
 from page.http.following import AT_ONCE, changes, is_read, tab_of
 from page.panels import charts
 from page.panels.picture_inputs import load_named
@@ -146,7 +146,7 @@ class Painting:
         try:
             ended = session.result_panel.ended(job)
         except RenderingBusyError as error:
-            ended = session.result_panel.idle(sentence_of(error))
+            ended = session.result_panel.idle(error_message(error))
         except OSError:
             ended = session.result_panel.idle(NO_DISK)
         return {**ended, session.gallery: session.gallery_of(visitor)}

@@ -21,7 +21,7 @@ from nst.studio.job import Job
 from nst.studio.job_store import is_id
 from nst.studio.task import owner_of
 from nst.studio.workshop import Workshop
-from page.examples import Example, Shelf
+from page.examples import Example, ExampleSet
 from page.http.admission import Admission
 from page.http.following import Tabs, tab_of
 from page.http.identifiers import IDENTIFIER
@@ -42,7 +42,7 @@ class Session:
 
     admission: Admission
     book: TextureBook | None
-    shelf: Shelf
+    shelf: ExampleSet
     visitor: gr.BrowserState  # an unguessable token, in the visitor's browser
     current: gr.State  # the id of the job on the result panel
     to_follow: gr.State  # the same when there is news to wait for, or ""

@@ -13,7 +13,7 @@ from nst import ImageError, TransferSettings
 from nst.images.recipe import Ingredient
 from nst.studio.job import Job, picture_bytes
 from page.actions.session import FIXED, Session, Updates, fixed_part
-from page.error_messages import sentence_of
+from page.error_messages import error_message
 from page.http.following import AT_ONCE, LATEST
 from page.panels.picture_inputs import load_named
 from page.rendering import RenderingBusyError
@@ -133,4 +133,4 @@ def by_hand(*parts: Component) -> list[Any]:
 
 def refused(error: Exception) -> str:
     """What to tell the visitor of a change that is not made."""
-    return f"{sentence_of(error)} The picture goes on as it was."
+    return f"{error_message(error)} The picture goes on as it was."

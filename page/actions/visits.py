@@ -12,7 +12,7 @@ from nst import SettingsError
 from nst.settings import options
 from page.actions.session import Session, Updates
 from page.assets import handler
-from page.error_messages import NO_DISK, sentence_of
+from page.error_messages import NO_DISK, error_message
 from page.http.following import AT_ONCE, tab_of
 from page.links import read_link
 from page.panels.publishing import SIGN_IN_FAILED
@@ -89,4 +89,4 @@ class Visits:
             return session.result_panel.shared(job, share)
         except OSError as error:
             busy = isinstance(error, RenderingBusyError)
-            return session.result_panel.idle(sentence_of(error) if busy else NO_DISK)
+            return session.result_panel.idle(error_message(error) if busy else NO_DISK)

@@ -28,7 +28,7 @@ from nst.studio.job import Job
 from nst.studio.job_store import THUMBNAIL_SIDE
 from nst.studio.workshop import Workshop
 from page.error_messages import NO_DISK
-from page.examples import Shelf
+from page.examples import ExampleSet
 from page.rendering import (
     RETRY_AFTER,
     HungUpError,
@@ -55,7 +55,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 def file_routes(
     workshop: Workshop,
-    shelf: Shelf,
+    shelf: ExampleSet,
     gallery: Gallery | None = None,
     renderings: Renderings | None = None,
 ) -> list[Route]:

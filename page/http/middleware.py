@@ -94,7 +94,7 @@ META = {"_type": "gradio.FileData"}
 TAKE_FILES = (gr.Image, gr.UploadButton)
 
 
-class Guard:
+class SecurityMiddleware:
     """Add headers to every answer, and end requests that are too large, for a door that is shut, or
     with a file that `upload_space` has no room for. `heads` are the files with scripts that Gradio
     adds to the page. (ASGI middleware.)"""
@@ -350,7 +350,7 @@ class SlimConfig(BlocksConfig):  # type: ignore[misc]
         return copy
 
 
-class GuardedBlocks(gr.Blocks):  # type: ignore[misc]  # Gradio is untyped here
+class BoundedBlocks(gr.Blocks):  # type: ignore[misc]  # Gradio is untyped here
     """Blocks whose callers can name no file but their uploads. Gradio checks only what calls itself
     a file (`meta`), and fetches addresses. Sessions and events are bounded."""
 
@@ -363,7 +363,7 @@ class GuardedBlocks(gr.Blocks):  # type: ignore[misc]  # Gradio is untyped here
         self.sessions.when_dropped(lambda name: self._queue.forget(name))
         gradio.routes.file_upload_statuses = BoundedUploadProgress()
 
-    def queue(self, *args: Any, **named: Any) -> GuardedBlocks:
+    def queue(self, *args: Any, **named: Any) -> BoundedBlocks:
         super().queue(*args, **named)
         made: Any = self._queue
         self._queue = BoundedQueue(

@@ -13,7 +13,7 @@ import gradio as gr
 from PIL import Image
 
 from nst import ImageError
-from page.examples import Shelf, picker, row_markup
+from page.examples import ExampleSet, picker, row_markup
 from page.http.following import LATEST, event_value
 from page.panels.components import untouched_image
 from page.picture_cache import PictureCache
@@ -31,12 +31,12 @@ class Input:
     label: str
     role: str
 
-    def row_of(self, shelf: Shelf) -> str:
+    def row_of(self, shelf: ExampleSet) -> str:
         """What the row shows now."""
         return row_markup(shelf.of_role(self.role), f"Example {self.label.lower()}s")
 
 
-def picture_input(label: str, role: str, sources: list[Any], shelf: Shelf) -> Input:
+def picture_input(label: str, role: str, sources: list[Any], shelf: ExampleSet) -> Input:
     """A picture to upload, with the examples of its role to click beneath."""
     with gr.Column(min_width=150):
         image = untouched_image(

@@ -16,7 +16,7 @@ from gradio.components import Component
 from nst.hub.gallery import Gallery
 from nst.hub.gallery_layout import Publication
 from page.assets import on_load
-from page.error_messages import sentence_of
+from page.error_messages import error_message
 from page.http.following import AT_ONCE
 from page.panels import charts
 
@@ -60,7 +60,7 @@ class Community:
             page = self.gallery.newest(AT_A_TIME, before=shown[-1].id if shown else None)
             has_more = bool(page) and self.gallery.has_older(page[-1].id)
         except Exception as error:
-            return {self.grid: charts.message(sentence_of(error)) + publications_markup(shown)}
+            return {self.grid: charts.message(error_message(error)) + publications_markup(shown)}
         shown = [*shown, *page]
         return {
             self.grid: publications_markup(shown) or charts.message(NOBODY),

@@ -23,7 +23,7 @@ from nst.errors import HubError
 from nst.hub.gallery import Gallery, own_gallery
 from nst.hub.gallery_layout import LICENCE, LONGEST_TITLE
 from nst.studio.job import Job
-from page.error_messages import sentence_of
+from page.error_messages import error_message
 from page.http.following import AT_ONCE
 from page.panels import charts
 
@@ -87,7 +87,7 @@ class Publishing:
                 job = find_own(id, token_of_visitor)
                 outcome = self.publish(job, where, title, consent, profile, token)
             except Exception as error:
-                outcome = charts.message(sentence_of(error))
+                outcome = charts.message(error_message(error))
             yield {self.button: gr.update(interactive=True), self.outcome: outcome}
 
         # Neither the consent nor the title is for the next picture.
@@ -133,7 +133,7 @@ class Publishing:
         )
 
 
-class SignInGuard:
+class SignInMiddleware:
     """Leads those back to the page who did not want to sign in after all, or could not: Gradio
     would show them a server error. (ASGI middleware.)"""
 

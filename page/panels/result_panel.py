@@ -20,7 +20,7 @@ from nst.studio.forecast import Forecast
 from nst.studio.job import Job
 from nst.studio.task import State
 from page.assets import on_load
-from page.error_messages import sentence_of
+from page.error_messages import error_message
 from page.panels import charts
 from page.panels.controls import Controls
 from page.previews import cached_webp, rendered_webp
@@ -79,7 +79,7 @@ class ResultPanel:
 
     def refusal(self, error: Exception) -> dict[Component, Any]:
         """A sentence in the status and as a toast; nothing else moves."""
-        sentence = sentence_of(error)
+        sentence = error_message(error)
         gr.Warning(sentence)
         return self.idle(sentence)
 

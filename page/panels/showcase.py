@@ -22,7 +22,7 @@ from nst.hub.gallery import Gallery
 from nst.images.recipe import Recipe, read_recipe
 from nst.settings import options
 from page.assets import handler
-from page.examples import Example, Shelf
+from page.examples import Example, ExampleSet
 from page.http.following import AT_ONCE, Tabs, event_value, tab_of
 from page.panels import charts
 from page.panels.controls import Controls
@@ -41,7 +41,7 @@ Updates = dict[Component, Any]
 class Showcase:
     """What can be shown, and where."""
 
-    shelf: Shelf
+    shelf: ExampleSet
     publications: Gallery | None
     controls: Controls
     result_panel: ResultPanel

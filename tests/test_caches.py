@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import torch
 
-from nst.engine.cache import Memory, bytes_of, fingerprint
+from nst.caches import LRUCache
+from nst.engine.fingerprint import bytes_of, fingerprint
 
 
 def forbidden() -> int:
@@ -17,32 +18,28 @@ def make(value: int) -> Callable[[], int]:
     return lambda: value
 
 
-def ten(_: int) -> int:
-    return 10
-
-
 def test_a_value_is_made_once() -> None:
-    memory = Memory(limit=100)
-    assert memory.recall("a", make(1), ten) == 1
-    assert memory.recall("a", forbidden, ten) == 1
+    cache = LRUCache[str, int](100)
+    assert cache.recall("a", make(1)) == 1
+    assert cache.recall("a", forbidden) == 1
 
 
 def test_the_least_recently_used_makes_room() -> None:
-    memory = Memory(limit=25)
+    cache = LRUCache[str, int](25, lambda _: 10)
     for key, value in (("a", 1), ("b", 2)):
-        memory.recall(key, make(value), ten)
-    memory.recall("a", forbidden, ten)
-    memory.recall("c", make(3), ten)
-    assert memory.size == 20
-    assert memory.recall("a", forbidden, ten) == 1
-    assert memory.recall("b", make(4), ten) == 4, "b was forgotten"
+        cache.recall(key, make(value))
+    cache.recall("a", forbidden)
+    cache.recall("c", make(3))
+    assert cache.size == 20
+    assert cache.recall("a", forbidden) == 1
+    assert cache.recall("b", make(4)) == 4, "b was forgotten"
 
 
 def test_what_is_larger_than_all_is_not_kept() -> None:
-    memory = Memory(limit=15)
-    memory.recall("a", make(1), ten)
-    assert memory.recall("b", make(2), lambda _: 16) == 2
-    assert memory.recall("a", forbidden, ten) == 1
+    cache = LRUCache[str, int](15, lambda value: 16 if value == 2 else 10)
+    cache.recall("a", make(1))
+    assert cache.recall("b", make(2)) == 2
+    assert cache.recall("a", forbidden) == 1
 
 
 def test_a_fingerprint_is_of_pixels_and_shape() -> None:
