@@ -155,7 +155,7 @@ EFFECTS: dict[str, list[Effect]] = {
     ],
     "beta": [
         effect(0.01, 100.0, lambda r: r.style, 0.6),
-        effect(0.1, 1.0, lambda r: r.style, 0.97),
+        effect(0.1, 1.0, lambda r: r.content, 1.05),  # 1.12: the scene gives way
     ],
     "content_layer": [
         effect(
