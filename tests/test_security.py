@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from browsing import LONG, PAINTING, PHOTO, Visit, upload
+from browsing import LONG, PAINTING, PHOTO, Visit, start, status, upload
 from gradio.route_utils import upload_fn
 from gradio.state_holder import SessionState
 from gradio_client import Client, handle_file
@@ -529,8 +529,12 @@ def test_no_other_site_frames_the_page(browser: Browser, server: Server) -> None
 # --- Secrets ------------------------------------------------------------------------------------
 
 
-def test_secrets_stay_inside(web: httpx.Client, server: Server, jobs: Path) -> None:
+@pytest.mark.browser
+def test_secrets_stay_inside(web: httpx.Client, server: Server, jobs: Path, visit: Visit) -> None:
     assert "event: complete" in call(web, arguments(web))
+    page = visit()
+    start(page, size=64, iterations=3)
+    status(page, "3 of 3 iterations")  # what a visitor paints is kept
     told = [server.log().encode(), *(f.read_bytes() for f in jobs.rglob("*") if f.is_file())]
     for path in ("/", "/config", "/gradio_api/info", "/gradio_api/mcp/schema", "/nowhere"):
         told.append(web.get(path).content)
