@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import gradio as gr
 import pytest
 from conftest import MakePicture
 
@@ -63,17 +65,30 @@ def test_another_tab_paints_another_picture(stylize: Stylize) -> None:
     assert first.state is second.state is State.WAITING
 
 
-def test_a_late_click_on_stop_leaves_the_new_job_and_the_buttons_alone(
+def test_stop_stops_what_the_page_shows_and_what_was_begun_since(
     studio: Studio, stylize: Stylize
 ) -> None:
-    first = stylize()
-    studio.painting.halt(first.id, TAB)
-    second = stylize()
+    """A page that shows the first of two jobs must not be left with buttons that do nothing."""
+    first, second = stylize(), stylize()
     updates = studio.painting.halt(first.id, TAB)
-    assert second.state.is_live
-    assert studio.session.result_panel.go not in updates
-    studio.painting.halt(second.id, TAB)
-    assert second.state is State.STOPPED
+    assert not second.state.is_live
+    assert list(updates) == [studio.session.result_panel.stop]
+    ended = studio.painting.halt(first.id, TAB)
+    assert ended[studio.session.result_panel.go] == gr.update(interactive=True)
+
+
+def test_who_follows_a_job_that_is_gone_gets_the_buttons_back(
+    studio: Studio, stylize: Stylize
+) -> None:
+    job = stylize()
+    job.stop()
+    studio.session.workshop.forget(job.id)
+
+    async def look() -> Any:
+        return await anext(studio.painting.follow(job.id, "me", TAB))
+
+    updates = asyncio.run(look())
+    assert updates[studio.session.result_panel.go] == gr.update(interactive=True)
 
 
 def test_a_tab_that_is_not_known_any_more_can_stop(studio: Studio, stylize: Stylize) -> None:

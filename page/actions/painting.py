@@ -19,7 +19,7 @@ from page.error_messages import NO_DISK, error_message
 from page.http.following import AT_ONCE, changes, is_read, tab_of
 from page.panels import charts
 from page.panels.picture_inputs import load_named
-from page.panels.result_panel import price
+from page.panels.result_panel import NO_PICTURE, price
 from page.rendering import RenderingBusyError
 
 GALLERY_EVERY = 5.0  # seconds, while a picture is painted
@@ -38,7 +38,8 @@ class Painting:
         begun = asked.then(self.begin, session.values, session.everything, **AT_ONCE)
         begun.failure(panel.not_ready, None, panel.outputs, **AT_ONCE)
         self.follow_after(begun)
-        panel.stop.click(self.halt, [session.current], panel.outputs, **AT_ONCE)
+        # Whatever the tab followed before, it ends on what it shows.
+        self.follow_after(panel.stop.click(self.halt, [session.current], panel.outputs, **AT_ONCE))
 
     def wire_price(self, arrival: Any, resized: list[Any], look_taken: Any) -> None:
         """Tell the price of the next click when the page has opened and whenever it may change."""
@@ -101,12 +102,15 @@ class Painting:
     async def follow(self, id: str, visitor: str, request: gr.Request) -> AsyncIterator[Updates]:
         """Show a job until it ends, or until the tab turns to another."""
         session = self.session
-        job = await asyncio.to_thread(session.job_of, id)
-        if job is None:
+        if not id:
             yield {session.gallery: gr.update()}
             return
+        mark, beat = session.tabs.turn(tab_of(request), "job", id), 0  # first: clicks have an order
+        job = await asyncio.to_thread(session.job_of, id)
+        if job is None:  # there was nothing of it to keep
+            yield {**session.result_panel.idle(NO_PICTURE), session.gallery: gr.update()}
+            return
         visitor = session.visitor_of(visitor, request)
-        mark, beat = session.tabs.turn(tab_of(request), "job", id), 0
         shown = hung = 0.0
         async with aclosing(changes(job)) as looks:
             async for is_news in looks:
@@ -168,18 +172,17 @@ class Painting:
         }
 
     def halt(self, id: str, request: gr.Request) -> Updates:
-        """Stop; whoever follows the job shows what it reached."""
+        """Stop the job that the page shows, and the one that the tab has begun since: two clicks on
+        Stylize may both be on their way. What was reached is shown by `follow`, which comes next.
+        """
         session = self.session
-        if session.tabs.subject(tab_of(request), "job") not in ("", id):
-            return {
-                session.result_panel.stop: gr.update()
-            }  # a late click: the tab looks at another job by now
-        job = session.job_of(id)
-        if job and job.state.is_live:
+        begun = session.tabs.subject(tab_of(request), "job")
+        live = [job for each in {id, begun} if (job := session.live_job(each))]
+        for job in live:
             job.stop()
+        if live:
             return {session.result_panel.stop: gr.update(interactive=False)}
-        return (
-            session.result_panel.ended(job)
-            if job
-            else session.result_panel.idle("There is nothing to stop.")
-        )
+        job = session.job_of(id)
+        if job is None:
+            return session.result_panel.idle("There is nothing to stop.")
+        return session.result_panel.ended(job)
