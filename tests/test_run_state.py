@@ -186,7 +186,7 @@ def test_edits_in_quick_succession_cost_little(real_network: VGG) -> None:
             begin = next(step for step in steps if step.iteration == count).moment
         return run(photo, painting, settings.replace(beta=betas[-1]), real_network, begin).J
 
-    # 1.03 with two threads, 1.06 with one: the order of sums moves where so short a run gets to.
+    # 0.96 with two threads, 1.06 with one: the order of sums moves where so short a run gets to.
     assert edited([4 ** (n / 10) for n in range(1, 11)]) < 1.1 * edited([4.0] * 10)
 
 
