@@ -55,9 +55,7 @@ class ContactSheets:
                 photo = load_named(values[session.photo], "photo")
                 painting = load_named(values[session.painting], "painting")
                 tiles = [tile for row in grid for tile in row]
-                here = LocalBackend(
-                    session.workshop.backend.device
-                )  # where all of them are painted
+                here = LocalBackend(session.workshop.backend.device)  # paints all of them
                 sizes = photo.size, [painting.size]
                 seconds = sum(here.admit(*sizes, tile).seconds for tile in tiles)
                 sheet = Sheet(photo, [painting], grid, visitor=visitor, device=here.device)

@@ -24,11 +24,9 @@ class Backend(abc.ABC):
     lends_gpus = False
     """Whether a run takes seconds of a GPU that is lent in its visitor's name."""
 
-    @property
-    def device(self) -> str:
-        """The device of what is computed in this process in any case: contact sheets, textures and
-        forecasts of them. One of `pick_device`'s names."""
-        return "auto"
+    device = "auto"
+    """The device of what is computed in this process in any case: contact sheets, textures and
+    forecasts of them. One of `pick_device`'s names."""
 
     @abc.abstractmethod
     def prepare(self) -> None:

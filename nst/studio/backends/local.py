@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 from nst.engine.devices import load_network
@@ -16,11 +17,7 @@ class LocalBackend(Backend):
     """This process, on one of its devices."""
 
     def __init__(self, device: str = "auto") -> None:
-        self._device = device
-
-    @property
-    def device(self) -> str:
-        return self._device
+        self.device = device
 
     def prepare(self) -> None:
         seconds_per_pixel(load_network(DEFAULTS, self.device))
@@ -31,8 +28,7 @@ class LocalBackend(Backend):
     def engine(self) -> Engine:
         if self.device == "auto":
             return transfer_style
-        device = self.device
-        return lambda *run, **options: transfer_style(*run, **options, device=device)
+        return functools.partial(transfer_style, device=self.device)
 
     def forecast(
         self,
