@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))  # which is no package
 
-from proxy import Wire, wire_to
-from server import Server, running_server
+from helpers.proxy import Wire, wire_to
+from helpers.server import Server, running_server
 
 __all__ = ["Server", "Wire", "running_server", "wire_to"]

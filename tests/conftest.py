@@ -14,11 +14,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import numpy as np
 import pytest
-from browsing import CHROMIUM_FLAGS, LONG, Visit
 from huggingface_hub import HfApi
-from loopback_hub import LoopbackHub, loopback_hub
 from PIL import Image
 from playwright.sync_api import (
     Browser,
@@ -29,9 +26,12 @@ from playwright.sync_api import (
     expect,
     sync_playwright,
 )
-from server import Server, running_server
-from tiny_network import SERVED, tiny_weights
 
+from helpers.browsing import CHROMIUM_FLAGS, LONG, Visit
+from helpers.loopback_hub import LoopbackHub, loopback_hub
+from helpers.pictures import MakePicture, make_waves
+from helpers.server import Server, running_server
+from helpers.tiny_network import SERVED, MakeNetwork, tiny_weights
 from nst.engine.devices import load_network
 from nst.settings import TransferSettings
 from nst.vgg.network import VGG
@@ -40,11 +40,6 @@ if TYPE_CHECKING:
     from gradio import Blocks
 
     from page.studio import Studio
-
-MakeNetwork = Callable[..., VGG]
-MakePicture = Callable[..., Image.Image]
-
-EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 @pytest.fixture
@@ -65,16 +60,7 @@ def network(make_network: MakeNetwork) -> VGG:
 @pytest.fixture
 def make_picture() -> MakePicture:
     """`make_picture(width, height, seed)`: waves and grain in mid-range colours."""
-
-    def make(width: int = 40, height: int = 30, seed: int = 0) -> Image.Image:
-        rng = np.random.default_rng(seed)
-        y, x = np.mgrid[:height, :width]
-        waves = [np.sin(rng.uniform(0.05, 0.6) * x + rng.uniform(0.05, 0.6) * y) for _ in "RGB"]
-        grain = rng.normal(0, 12, (height, width, 3))
-        pixels = rng.uniform(100, 150, 3) + 40 * np.stack(waves, axis=-1) + grain
-        return Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8))
-
-    return make
+    return make_waves
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from tiny_network import tiny_weights
 
 from benchmarks.crowd import fairness, spread
 from benchmarks.gauge import Gauge, Sample, family, slope
@@ -23,8 +22,9 @@ from benchmarks.methods import METHODS, to_image
 from benchmarks.peers import Moment, Run, table
 from benchmarks.textbook import Textbook, lbfgs
 from benchmarks.visitors import PAINTINGS, PHOTOS, Order, Outcome, deal
+from helpers.places import ROOT
+from helpers.tiny_network import tiny_weights
 
-ROOT = Path(__file__).parents[1]
 TASK = ("photo", "painting", 64)
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import page.serving
+from helpers.places import ROOT
 from nst.__main__ import command
 from page.examples import FOLDER
 
-ROOT = Path(__file__).parents[1]
 PYPROJECT = (ROOT / "pyproject.toml").read_text()  # Python 3.10 cannot parse it by itself
 
 

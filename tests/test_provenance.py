@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import MakePicture
 from PIL import Image
 
 import nst.engine.contact_sheet
 import nst.engine.repaint
 import nst.provenance
 import nst.studio.job
+from helpers.pictures import MakePicture
 from nst.__main__ import main
 from nst.engine.contact_sheet import plan_sheet
 from nst.engine.repaint import repaint

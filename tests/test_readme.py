@@ -14,12 +14,12 @@ import pytest
 from huggingface_hub import SpaceCard, SpaceHardware
 from packaging.requirements import Requirement
 from PIL import Image
-from server import running_server
 
+from helpers.places import ROOT
+from helpers.server import running_server
 from nst import load_image
 from nst.vgg.download import REPO
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

@@ -1,0 +1,113 @@
+"""What a visitor does on the page, for the tests that drive a real Chromium."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from helpers.places import ROOT
+
+PHOTO = ROOT / "examples" / "content" / "bridge.jpg"
+PAINTING = ROOT / "examples" / "style" / "woodblock_waves.jpg"
+ARTIFACTS = ROOT / "artifacts"  # git-ignored; screenshots to look at
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+PREVIEW = "#preview img[data-testid='detailed-image'], #preview img"
+LONG = 150_000  # milliseconds for what computes on a slow machine
+
+Visit = Callable[..., Page]
+
+
+def upload(page: Page, role: str, path: Path) -> None:
+    page.locator(f"#{role}").get_by_label("Remove Image").click()
+    page.locator(f"#{role} input[type=file]").set_input_files(path)
+    expect(page.locator(f"#{role}").get_by_label("Remove Image")).to_be_visible(timeout=LONG)
+
+
+def set_slider(page: Page, name: str, value: int) -> None:
+    page.get_by_label(f"number input for {name}").fill(str(value))
+    page.get_by_label(f"number input for {name}").blur()
+
+
+def move_slider(page: Page, label: str, value: str) -> None:
+    """By its handle; `label` begins its name. The value of a logarithmic one is an exponent."""
+    page.get_by_label(f"range slider for {label}").first.fill(value)
+
+
+def open_fold(page: Page, elem_id: str) -> None:
+    page.locator(f"#{elem_id} > button").click()
+
+
+def start(page: Page, *, size: int = 128, iterations: int = 1000) -> None:
+    set_slider(page, "Size", size)
+    set_slider(page, "Iterations", iterations)
+    page.get_by_role("button", name="Stylize", exact=True).click()
+
+
+def stop(page: Page) -> None:
+    page.get_by_role("button", name="Stop", exact=True).click()
+
+
+def status(page: Page, text: str) -> None:
+    expect(page.locator("#status")).to_contain_text(text, timeout=LONG)
+
+
+def downloaded_file(page: Page, name: str = "Download PNG") -> bytes:
+    """What a link to a file delivers."""
+    with page.expect_download(timeout=LONG) as download:
+        page.get_by_role("link", name=name, exact=True).click()
+    return Path(download.value.path()).read_bytes()
+
+
+def downloaded(page: Page) -> Image.Image:
+    picture = Image.open(io.BytesIO(downloaded_file(page)))
+    picture.load()
+    assert picture.format == "PNG"
+    return picture.convert("RGB")
+
+
+def iteration(page: Page) -> int:
+    """How far the status says that the run is."""
+    text = page.locator("#status").inner_text()
+    return int(re.findall(r"Iteration (\d+) of|, (\d+) of", text)[0][0] or "-1")
+
+
+def wait_for_iteration(page: Page, least: int) -> int:
+    """Wait until a run under way has come so far."""
+    page.wait_for_function(
+        "least => { const text = document.querySelector('#status')?.innerText ?? '';"
+        " return Number((text.match(/Iteration (\\d+)/) || [0, -1])[1]) >= least; }",
+        arg=least,
+        timeout=LONG,
+    )
+    return iteration(page)
+
+
+def screenshot(page: Page, name: str) -> None:
+    ARTIFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTIFACTS / f"{name}.png", full_page=True)
+
+
+def watch_previews(page: Page, count: int) -> list[str]:
+    """Wait until the preview has shown `count` different pictures, and return their addresses."""
+    seen: list[str] = []
+    while len(seen) < count:
+        page.wait_for_function(
+            "([selector, last]) => { const image = document.querySelector(selector);"
+            " return image && image.src && image.src !== last; }",
+            arg=[PREVIEW, seen[-1] if seen else ""],
+            timeout=LONG,
+        )
+        seen.append(str(page.locator(PREVIEW).first.get_attribute("src")))
+    return seen

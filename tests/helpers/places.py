@@ -1,0 +1,10 @@
+"""Where things lie: the checkout, its tests, the bundled pictures, suites of malformed files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+TESTS = Path(__file__).parents[1]
+ROOT = TESTS.parent
+EXAMPLES = ROOT / "examples"
+SUITES_BESIDE = ROOT.parent / "shared" / "data" / "malformed"

@@ -1,0 +1,152 @@
+"""`/stylize` as programs use it: gradio_client and MCP, with the real network."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, wait
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from mcp import ClientSession
+from mcp.client.streamable_http import streamable_http_client
+from PIL import Image
+
+from helpers.places import EXAMPLES
+from helpers.server import Server, running_server
+from nst import TransferSettings, load_image, stylize
+from nst.__main__ import main
+from nst.settings import options
+from nst.studio.queue import ENOUGH
+
+pytestmark = pytest.mark.real
+
+CONTENT = EXAMPLES / "content" / "moose.jpg"
+STYLE = EXAMPLES / "style" / "stained_glass.jpg"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """The page with the real network."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Client:
+    return Client(
+        server.url,
+        verbose=False,
+        analytics_enabled=False,
+        download_files=tmp_path_factory.mktemp("results"),
+    )
+
+
+def test_the_endpoint_documents_every_setting(client: Client) -> None:
+    endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert list(endpoints) == ["/stylize"]
+    names = [parameter["parameter_name"] for parameter in endpoints["/stylize"]["parameters"]]
+    # Gradio passes arguments by position: the order must be that of the components.
+    assert names == ["content", "style", *options()]
+
+
+def test_two_files_give_a_picture_and_its_costs(client: Client) -> None:
+    path, costs = client.predict(
+        content=handle_file(CONTENT),
+        style=handle_file(STYLE),
+        size=96,
+        iterations=6,
+        layer_weights="relu1_1=1,relu4_1=0.5",
+        api_name="/stylize",
+    )
+    with Image.open(path) as picture:
+        assert (picture.format, picture.size) == ("PNG", (96, 64))
+    assert (costs["iteration"], costs["total"]) == (6, 6)
+    assert costs["J"] == pytest.approx(costs["content"] + costs["style"])
+
+
+def test_the_page_the_command_line_and_the_library_paint_the_same(
+    client: Client, tmp_path: Path
+) -> None:
+    request = {"content": handle_file(CONTENT), "style": handle_file(STYLE)}
+    path, _ = client.predict(**request, size=64, iterations=5, api_name="/stylize")
+    output = tmp_path / "out.png"
+    words = [str(CONTENT), str(STYLE), "-o", str(output), "--size", "64", "--iterations", "5"]
+    assert main(words) == 0
+    settings = TransferSettings(size=64, iterations=5)
+    painted = stylize(load_image(CONTENT), load_image(STYLE), settings)
+    with Image.open(path) as served, Image.open(output) as written:
+        assert served.tobytes() == written.tobytes() == painted.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"size": 9}, "Value 9 is less than minimum value 64"),
+        ({"layer_weights": "relu9_1=1"}, "layer_weights names a layer 'relu9_1'"),
+        ({"content": handle_file(__file__)}, "The content cannot be used."),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(
+    client: Client, changes: dict[str, Any], sentence: str
+) -> None:
+    request = {"content": handle_file(CONTENT), "style": handle_file(STYLE), "iterations": 1}
+    with pytest.raises(AppError, match="^" + sentence.replace(".", "[.]")):
+        client.predict(**{**request, **changes}, api_name="/stylize")
+
+
+def test_one_program_cannot_take_the_whole_line(server: Server) -> None:
+    client = Client(server.url, verbose=False, analytics_enabled=False)
+    files = {"content": handle_file(CONTENT), "style": handle_file(STYLE)}
+    jobs = [client.submit(**files, size=64, iterations=1000, api_name="/stylize") for _ in range(6)]
+    done, _ = wait(jobs, timeout=60, return_when=FIRST_COMPLETED)
+    assert str(done.pop().exception()) == ENOUGH
+    for job in jobs:
+        job.cancel()
+    client.predict(**files, size=64, iterations=1, api_name="/stylize")
+
+
+def test_what_would_take_too_long_is_refused_and_what_fits_is_said(client: Client) -> None:
+    files = {"content": handle_file(CONTENT), "style": handle_file(STYLE)}
+    sentence = r"This would take about \d+ minutes, and 30 are the most for one picture here[.]"
+    remedy = r" (\d+ px or )?\d+ iterations would fit[.]$"
+    with pytest.raises(AppError, match="^" + sentence + remedy):
+        client.predict(
+            **files, size=1600, iterations=1000, precision="float32", api_name="/stylize"
+        )
+
+
+def test_it_is_an_mcp_tool(server: Server) -> None:
+    def data_url(path: Path) -> str:
+        return "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode()
+
+    async def call() -> tuple[list[str], Any]:
+        address = f"{server.url}/gradio_api/mcp/"
+        async with (
+            streamable_http_client(address) as (read, write, _),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            tools = (await session.list_tools()).tools
+            arguments = {
+                "content": data_url(CONTENT),
+                "style": data_url(STYLE),
+                "size": 64,
+                "iterations": 2,
+            }
+            return [tool.name for tool in tools], await session.call_tool("stylize", arguments)
+
+    names, result = asyncio.run(call())
+    assert names == ["stylize"]
+    assert not result.isError
+    (text,) = [part.text for part in result.content if part.type == "text"]
+    assert "'iteration': 2" in text
+    address = re.findall(r"'url': '([^']+)'", text)[-1]
+    with urllib.request.urlopen(address) as answer, Image.open(answer) as picture:
+        assert (picture.format, picture.size) == ("PNG", (64, 43))
