@@ -119,12 +119,13 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     from nst.engine.repaint import repaint
     from nst.images.recipe import new_recipe, read_recipe
     from nst.provenance import provenance_of
+    from nst.studio.backends.local import LocalBackend
 
     content, *styles = (_load(load_image, path) for path in (options.content, *options.styles))
     device = str(pick_device(options.device))
     fresh = new_recipe(content, styles, settings, device)
     recipe = fresh if options.recipe is None else _load(read_recipe, options.recipe)
-    steps = repaint(recipe, content, styles, device=device)
+    steps = repaint(recipe, content, styles, engine=LocalBackend(device).engine())
     check_space(output, _largest_png(content, recipe))
     network = load_network(recipe.settings, device)
     here = provenance_of(network.device, network.dtype)

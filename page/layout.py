@@ -92,9 +92,7 @@ def build_demo(
         admission = Admission(workshop)
         session = Session(
             admission=admission,
-            book=TextureBook(workshop.job_store.folder / "textures", workshop.backend.device)
-            if workshop.job_store
-            else None,
+            book=texture_book(workshop),
             shelf=shelf,
             visitor=visitor,
             current=current,
@@ -126,6 +124,14 @@ def build_demo(
             event.api_visibility = "private"
     assert isinstance(demo, BoundedBlocks)
     return demo.queue(max_size=MAX_WAITING)
+
+
+def texture_book(workshop: Workshop) -> TextureBook | None:
+    """Return where the layers' textures are kept, beside the jobs."""
+    if not workshop.job_store:
+        return None
+    engine = workshop.backend.in_process.engine()
+    return TextureBook(workshop.job_store.folder / "textures", engine)
 
 
 def show_examples(

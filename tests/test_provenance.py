@@ -39,12 +39,9 @@ HERE = Provenance("cpu", "AVX512", "float32", 2, {"nst": "0.2.0", "torch": "2.14
 
 @pytest.fixture
 def engine(network: VGG, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    """The real engine on a tiny network, also for recipes, sheets and the command line."""
-    tiny = partial(transfer_style, network=network)
-    for module in (nst.engine.repaint, nst.engine.contact_sheet):
-        monkeypatch.setattr(module, "transfer_style", tiny)
+    """The real engine on a tiny network, also for the command line."""
     monkeypatch.setattr("nst.engine.devices.load_network", lambda *_: network)
-    return tiny
+    return partial(transfer_style, network=network)
 
 
 @pytest.fixture
@@ -117,13 +114,12 @@ def test_nothing_painted_has_no_provenance(photo: Image.Image, painting: Image.I
 
 
 def test_a_tile_keeps_what_painted_it(
-    engine: Engine, photo: Image.Image, painting: Image.Image, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, photo: Image.Image, painting: Image.Image
 ) -> None:
     here = Provenance("cpu", "AVX2", "float32", 7, {"nst": "0.2.0", "torch": "2.9"})
-    monkeypatch.setattr(nst.engine.contact_sheet, "transfer_style", made_by(here, engine))
     grid = plan_sheet(SMALL, "beta", "style_scale")
     small = [[each.replace(size=64, iterations=1) for each in row[:2]] for row in grid[:1]]
-    sheet = Sheet(photo, [painting], small, visitor="v")
+    sheet = Sheet(photo, [painting], small, visitor="v", engine=made_by(here, engine))
     list(sheet.run())
     job = sheet.job_of(0, 1, SMALL, "v")
     assert job.recipe().provenance == (here,)
@@ -209,7 +205,7 @@ def test_recipes_of_version_1_are_read_and_repainted(
     old = parse_recipe(version_1(job.recipe()))
     software = {"nst": "0.1.0", "torch": "2.14.1"}
     assert old.provenance == (Provenance("cpu", software=software),)
-    *_, last = repaint(old, photo, [painting])
+    *_, last = repaint(old, photo, [painting], engine=engine)
     assert job.moment
     assert last.image.tobytes() == job.moment.picture.tobytes()
     assert parse_recipe(old.to_text()) == old, "written anew, it is a recipe of this version"

@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from nst.engine.transfer import TransferStep, transfer_style
+from nst.engine.transfer import Engine, TransferStep, transfer_style
 from nst.errors import SettingsError
 from nst.settings import TransferSettings, options
 
@@ -65,13 +65,17 @@ def plan_sheet(settings: TransferSettings, rows: str, columns: str) -> Grid:
 
 
 def paint_sheet(
-    content: Image.Image, styles: Sequence[Image.Image], grid: Grid, *, device: str = "auto"
+    content: Image.Image,
+    styles: Sequence[Image.Image],
+    grid: Grid,
+    *,
+    engine: Engine = transfer_style,
 ) -> Iterator[list[list[TransferStep]]]:
-    """One step of every tile at a time, in the grid's order. The targets, which all tiles share,
-    are worked out once; each tile comes out as it would alone."""
-    runs = [
-        transfer_style(content, styles, settings, device=device) for row in grid for settings in row
-    ]
+    """Yield one step of every tile at a time, in the grid's order.
+
+    The targets, which all tiles share, are worked out once; each tile comes out as it would alone.
+    """
+    runs = [engine(content, styles, settings) for row in grid for settings in row]
     width = len(grid[0])
     for steps in zip(*runs, strict=True):
         yield [list(steps[first : first + width]) for first in range(0, len(steps), width)]

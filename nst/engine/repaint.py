@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from PIL import Image
 
 from nst.engine.schedule import Moment
-from nst.engine.transfer import TransferStep, transfer_style
+from nst.engine.transfer import Engine, TransferStep, transfer_style
 from nst.errors import RecipeError
 from nst.images.recipe import Recipe
 
@@ -17,26 +17,26 @@ def repaint(
     content: Image.Image,
     styles: Sequence[Image.Image],
     *,
-    device: str = "auto",
+    engine: Engine = transfer_style,
 ) -> Iterator[TransferStep]:
-    """Follow a recipe: the steps of its passages one after another, to the same picture on the same
-    machine and device, before the colours are dialled. Raises `RecipeError` at once for another
-    number of paintings, and on the way what `transfer_style` does."""
+    """Follow a recipe: yield the steps of its passages one after another, to the same picture on
+    the same machine and device, before the colours are dialled. Raises `RecipeError` at once for
+    another number of paintings, and on the way what `engine` does."""
     if len(styles) != len(recipe.styles):
         needed = "one painting" if len(recipe.styles) == 1 else f"{len(recipe.styles)} paintings"
         raise RecipeError(f"The recipe needs {needed}, not {len(styles)}.")
-    return _repaint(recipe, content, styles, device)
+    return _repaint(recipe, content, styles, engine)
 
 
 def _repaint(
-    recipe: Recipe, content: Image.Image, styles: Sequence[Image.Image], device: str
+    recipe: Recipe, content: Image.Image, styles: Sequence[Image.Image], engine: Engine
 ) -> Iterator[TransferStep]:
     begin: Moment | None = None
     for passage, end in zip(recipe.passages, recipe.ends, strict=True):
         chosen = [styles[index] for index in passage.styles]
         if begin and not passage.continues:
             begin = Moment(begin.picture, begin.iteration)
-        for step in transfer_style(content, chosen, passage.settings, begin=begin, device=device):
+        for step in engine(content, chosen, passage.settings, begin=begin):
             yield step
             if step.iteration >= end:
                 break

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from nst.engine.transfer import TransferStep, transfer_style
+from nst.engine.transfer import Engine, TransferStep, transfer_style
 from nst.files import whole_file
 from nst.images.tensors import fit
 from nst.settings import TransferSettings
@@ -28,9 +28,9 @@ CALM = {"5": {"beta": 1.0, "total_variation": 0.01}}
 
 
 def paint_texture(
-    painting: Image.Image, layer: str, *, device: str = "auto"
+    painting: Image.Image, layer: str, *, engine: Engine = transfer_style
 ) -> Iterator[TransferStep]:
-    """The steps to a square of `SIDE` pixels that looks like `painting` to `layer`, from noise."""
+    """Yield the steps from noise to a square of `SIDE` pixels that `layer` takes for `painting`."""
     alone = TransferSettings(
         size=SIDE,
         iterations=ITERATIONS,
@@ -43,15 +43,15 @@ def paint_texture(
     )
     settings = alone.replace(**CALM.get(layer[len("relu")], {}))
     nothing = Image.new("RGB", (SIDE, SIDE), "grey")
-    yield from transfer_style(nothing, painting, settings, device=device)
+    yield from engine(nothing, painting, settings)
 
 
 class TextureBook:
     """The textures of paintings by their hash, kept in a folder."""
 
-    def __init__(self, folder: Path, device: str = "auto") -> None:
+    def __init__(self, folder: Path, engine: Engine = transfer_style) -> None:
         self.folder = folder
-        self.device = device  # that paints them
+        self.engine = engine  # that paints them
 
     def find(self, painting_hash: str, layer: str) -> Path | None:
         """The texture's JPEG, when it has been painted."""
@@ -71,7 +71,7 @@ class TextureBook:
         for layer in layers:
             if self.find(painting_hash, layer):
                 continue
-            for step in paint_texture(painting, layer, device=self.device):
+            for step in paint_texture(painting, layer, engine=self.engine):
                 last = step
                 yield
             try:

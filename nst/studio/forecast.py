@@ -9,7 +9,7 @@ import bisect
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -37,6 +37,21 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
+class PlannedRun:
+    """A run before it begins: the sizes of its pictures (width, height) in pixels, its settings,
+    and the moment that it goes on from."""
+
+    photo: Size
+    paintings: Sequence[Size]
+    settings: TransferSettings
+    begin: Moment | None = None
+
+    def under(self, settings: TransferSettings) -> PlannedRun:
+        """Return the same run under other settings."""
+        return replace(self, settings=settings)
+
+
+@dataclass(frozen=True)
 class Forecast:
     """Seconds from start to finish, bytes above what the process holds already, and the seconds for
     which a GPU will be borrowed, where one is."""
@@ -57,22 +72,14 @@ class Work:
     held: int = 0
 
 
-def work_of(
-    photo: Size,
-    paintings: Sequence[Size],
-    settings: TransferSettings,
-    begin: Moment | None = None,
-    *,
-    least: int = 0,
-) -> Work:
-    """The work of `transfer_style` on pictures of these sizes (width, height) in pixels; no picture
-    counts for fewer than `least`."""
+def work_of(run: PlannedRun, *, least: int = 0) -> Work:
+    """Return the work of a run; no picture counts for fewer pixels than `least`."""
     evaluated = seen = last = 0
     largest = held = 0
-    for scale in plan_scales(settings, begin):
-        picture = _area(photo, scale.size)
-        side = style_side(scale, settings)
-        styles = [_area(painting, side) for painting in paintings]
+    for scale in plan_scales(run.settings, run.begin):
+        picture = _area(run.photo, scale.size)
+        side = style_side(scale, run.settings)
+        styles = [_area(painting, side) for painting in run.paintings]
         largest = max(largest, picture, *(min(style, AT_ONCE) for style in styles))
         held = max(held, sum(styles))
         picture, styles = max(picture, least), [max(style, least) for style in styles]
@@ -83,15 +90,9 @@ def work_of(
     return Work(evaluated + FORWARD * seen, largest, held)
 
 
-def forecast(
-    network: VGG,
-    photo: Size,
-    paintings: Sequence[Size],
-    settings: TransferSettings,
-    begin: Moment | None = None,
-) -> Forecast:
-    """What `transfer_style` will need for pictures of these sizes (width, height) in pixels."""
-    work = work_of(photo, paintings, settings, begin)
+def forecast(network: VGG, run: PlannedRun) -> Forecast:
+    """Return what `transfer_style` will need for a run."""
+    work = work_of(run)
     return Forecast(work.pixels * seconds_per_pixel(network), bytes_for(work, network.dtype))
 
 
@@ -116,14 +117,9 @@ class Room:
         return self.bytes is None or expected.bytes <= self.bytes
 
 
-def admitted(
-    cost: Callable[[TransferSettings], Forecast],
-    settings: TransferSettings,
-    room: Room,
-    begin: Moment | None = None,
-) -> Forecast:
-    """The cost of a run for which there is room. Raises `TooLargeError`."""
-    expected = cost(settings)
+def admitted(cost: Callable[[PlannedRun], Forecast], run: PlannedRun, room: Room) -> Forecast:
+    """Return the cost of a run for which there is room. Raises `TooLargeError`."""
+    expected = cost(run)
     if room.holds(expected):
         return expected
     if room.has_memory_for(expected):
@@ -136,22 +132,21 @@ def admitted(
             f"At this size a picture needs {expected.bytes / 1e9:.1f} GB of memory, and"
             f" {(room.bytes or 0) / 1e9:.1f} GB are free here."
         )
-    raise TooLargeError(f"{problem} {_remedy(cost, settings, room, begin)}")
+    raise TooLargeError(f"{problem} {_remedy(cost, run, room)}")
 
 
-def _remedy(
-    cost: Callable[[TransferSettings], Forecast],
-    settings: TransferSettings,
-    room: Room,
-    begin: Moment | None,
-) -> str:
-    """What there would be room for."""
+def _remedy(cost: Callable[[PlannedRun], Forecast], run: PlannedRun, room: Room) -> str:
+    """Say what there would be room for."""
+    settings, begin = run.settings, run.begin
+
+    def is_too_much(tried: TransferSettings) -> bool:
+        return not room.holds(cost(run.under(tried)))
 
     def most(name: str, low: int, step: int) -> int:
         """The largest value of a setting that fits, or 0."""
         values = range(low, getattr(settings, name), step)
         count = bisect.bisect_left(
-            values, True, key=lambda value: not room.holds(cost(settings.replace(**{name: value})))
+            values, True, key=lambda value: is_too_much(settings.replace(**{name: value}))
         )
         return values[count - 1] if count else 0
 

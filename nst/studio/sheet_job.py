@@ -8,7 +8,7 @@ from PIL import Image
 
 from nst.engine.contact_sheet import Grid, paint_sheet
 from nst.engine.schedule import Moment
-from nst.engine.transfer import TransferStep
+from nst.engine.transfer import Engine, TransferStep, transfer_style
 from nst.provenance import UNKNOWN
 from nst.settings import TransferSettings, options
 from nst.studio.job import Job, picture_bytes
@@ -25,10 +25,10 @@ class Sheet(Task):
         grid: Grid,
         *,
         visitor: str = "",
-        device: str = "auto",
+        engine: Engine = transfer_style,
     ) -> None:
         super().__init__(visitor)
-        self.device = device
+        self.engine = engine
         self.content = content
         self.styles = list(styles)
         self.grid = grid
@@ -44,7 +44,7 @@ class Sheet(Task):
         return sum(map(len, self.grid))
 
     def _pieces(self) -> Iterator[list[list[TransferStep]]]:
-        for tiles in paint_sheet(self.content, self.styles, self.grid, device=self.device):
+        for tiles in paint_sheet(self.content, self.styles, self.grid, engine=self.engine):
             with self.lock:
                 self.tiles = tiles
                 self.version += 1

@@ -15,7 +15,7 @@ from gradio.components import Component
 from nst import SettingsError
 from nst.engine.contact_sheet import plan_sheet
 from nst.settings import options
-from nst.studio.backends.local import LocalBackend
+from nst.studio.forecast import PlannedRun
 from nst.studio.sheet_job import Sheet
 from nst.studio.task import owner_of
 from page.actions.session import PREVIEW_EVERY, Session, Updates
@@ -55,10 +55,10 @@ class ContactSheets:
                 photo = load_named(values[session.photo], "photo")
                 painting = load_named(values[session.painting], "painting")
                 tiles = [tile for row in grid for tile in row]
-                here = LocalBackend(session.workshop.backend.device)  # paints all of them
-                sizes = photo.size, [painting.size]
-                seconds = sum(here.admit(*sizes, tile).seconds for tile in tiles)
-                sheet = Sheet(photo, [painting], grid, visitor=visitor, device=here.device)
+                here = session.workshop.backend.in_process
+                run = PlannedRun(photo.size, [painting.size], grid[0][0])
+                seconds = sum(here.admit(run.under(tile)).seconds for tile in tiles)
+                sheet = Sheet(photo, [painting], grid, visitor=visitor, engine=here.engine())
                 session.admission.submit(sheet, seconds, request)
                 self._stop_sheet(values[session.sheet])
         except Exception as error:

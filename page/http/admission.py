@@ -7,6 +7,7 @@ Knows requests and the workshop's limits; nothing of components.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from nst import TransferSettings
 from nst.engine.schedule import Moment
 from nst.errors import BusyError
 from nst.images.sandbox import BUSY, PATIENCE
-from nst.studio.forecast import Forecast
+from nst.studio.forecast import Forecast, PlannedRun
 from nst.studio.job import Job
 from nst.studio.task import State, Task
 from nst.studio.workshop import Workshop
@@ -54,8 +55,8 @@ class Admission:
     ) -> Forecast:
         """What a run will need. Raises `TooLargeError` when that is more than there is."""
         sizes = [painting.size for painting in paintings]
-        most = self.workshop.limits.seconds
-        return self.workshop.backend.admit(photo.size, sizes, settings, begin, seconds=most)
+        run = PlannedRun(photo.size, sizes, settings, begin)
+        return self.workshop.backend.admit(run, seconds=self.workshop.limits.seconds)
 
     def check_change(
         self, job: Job, settings: TransferSettings, painting: Image.Image | None = None
@@ -63,20 +64,20 @@ class Admission:
         """What a job that is painted will need under other settings, or with another painting. It
         is asked as for a new one, but for the memory that it holds already; what needs no more than
         was promised always passes. Raises `TooLargeError`."""
-        moment, present = job.moment, job.settings
-        photo, paintings = job.content.size, [each.size for each in job.wanted_paintings]
-        wanted = [painting.size] if painting else paintings
-        backend = self.workshop.backend
-        promised = backend.forecast(photo, paintings, present, moment)
-        expected = backend.forecast(photo, wanted, settings, moment)
+        moment, backend = job.moment, self.workshop.backend
+        paintings = [each.size for each in job.wanted_paintings]
+        present = PlannedRun(job.content.size, paintings, job.settings, moment)
+        wanted = present.under(settings)
+        if painting:
+            wanted = dataclasses.replace(wanted, paintings=[painting.size])
+        promised, expected = backend.forecast(present), backend.forecast(wanted)
         if expected.bytes <= promised.bytes and expected.seconds <= promised.seconds:
             return expected
         held = 0
         if moment and job.state is State.RUNNING:
-            now = present.replace(size=max(moment.picture.size))
-            held = backend.forecast(photo, paintings, now, moment).bytes
-        most = self.workshop.limits.seconds
-        return backend.admit(photo, wanted, settings, moment, seconds=most, held=held)
+            now = job.settings.replace(size=max(moment.picture.size))
+            held = backend.forecast(present.under(now)).bytes
+        return backend.admit(wanted, seconds=self.workshop.limits.seconds, held=held)
 
     def submit(self, task: Task, seconds: float, request: gr.Request) -> None:
         """Put a task in line. Raises `BusyError`."""

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -17,6 +18,7 @@ from PIL import Image
 from helpers.places import ROOT
 from nst import TransferSettings, load_image
 from nst.engine.repaint import repaint
+from nst.engine.transfer import transfer_style
 from nst.images.recipe import Passage, new_recipe, read_recipe, signed_png
 from nst.vgg.network import VGG
 
@@ -171,8 +173,9 @@ def test_once_writes_the_picture_so_far(
     recipe = read_recipe(folder / "out.png")
     assert recipe.iterations == done
     assert recipe.settings.iterations == ITERATIONS
-    monkeypatch.setattr("nst.engine.devices.load_network", lambda *_: network)
-    *_, step = repaint(recipe, *pictures_of(folder), device="cpu")
+    *_, step = repaint(
+        recipe, *pictures_of(folder), engine=partial(transfer_style, network=network)
+    )
     assert step.iteration == done
     assert step.image.size == load_image(folder / "out.png").size == (64, 48)
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 from PIL import Image
 
-import nst.engine.contact_sheet
 from helpers.painting import Recorder
 from nst.engine.contact_sheet import (
     FACTOR,
@@ -23,7 +22,7 @@ from nst.engine.contact_sheet import (
     plan_sheet,
     variations,
 )
-from nst.engine.transfer import transfer_style
+from nst.engine.transfer import Engine, transfer_style
 from nst.errors import SettingsError
 from nst.settings import DEFAULTS, TransferSettings, options
 from nst.vgg.network import VGG
@@ -142,12 +141,13 @@ def tiny_grid(rows: str, columns: str) -> Grid:
 
 
 @pytest.fixture
-def recorder(monkeypatch: pytest.MonkeyPatch, network: VGG) -> Recorder:
+def recorder(network: VGG) -> Recorder:
     """The network of every tile."""
-    recorder = Recorder(network)
-    stubbed = functools.partial(transfer_style, network=recorder)
-    monkeypatch.setattr(nst.engine.contact_sheet, "transfer_style", stubbed)
-    return recorder
+    return Recorder(network)
+
+
+def engine_on(network: VGG) -> Engine:
+    return functools.partial(transfer_style, network=network)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_every_tile_is_what_it_would_be_alone(
     columns: str,
 ) -> None:
     grid = tiny_grid(rows, columns)
-    *_, last = paint_sheet(photo, [painting], grid)
+    *_, last = paint_sheet(photo, [painting], grid, engine=engine_on(recorder))
     assert [len(row) for row in last] == [len(row) for row in grid]
     for row, steps in zip(grid, last, strict=True):
         for settings, step in zip(row, steps, strict=True):
@@ -181,7 +181,8 @@ def test_every_tile_is_what_it_would_be_alone(
 def test_targets_of_a_sheet_are_worked_out_once(
     recorder: Recorder, photo: Image.Image, painting: Image.Image
 ) -> None:
-    sheet = paint_sheet(photo, [painting], tiny_grid("alpha", "beta"))
+    grid = tiny_grid("alpha", "beta")
+    sheet = paint_sheet(photo, [painting], grid, engine=engine_on(recorder))
     assert recorder.seen == []
     for count, tiles in enumerate(sheet):
         assert {step.iteration for row in tiles for step in row} == {count}
@@ -193,7 +194,8 @@ def test_targets_of_a_sheet_are_worked_out_once(
 def test_a_sheet_that_is_closed_ends_at_once(
     recorder: Recorder, photo: Image.Image, painting: Image.Image
 ) -> None:
-    sheet = paint_sheet(photo, [painting], tiny_grid("alpha", "beta"))
+    grid = tiny_grid("alpha", "beta")
+    sheet = paint_sheet(photo, [painting], grid, engine=engine_on(recorder))
     next(sheet)
     sheet.close()  # type: ignore[attr-defined]
     assert next(sheet, None) is None

@@ -18,7 +18,7 @@ from nst import TransferSettings, TransferStep, load_image, transfer_style
 from nst.engine.schedule import COARSEST, GUIDED_AGAIN_FROM, Moment, plan_scales
 from nst.images.tensors import fit, fitted_size, to_image, to_tensor
 from nst.images.writing import save_png
-from nst.studio.forecast import forecast
+from nst.studio.forecast import PlannedRun, forecast
 from nst.vgg.network import VGG
 
 SMALL = TransferSettings(size=64, iterations=10)  # one scale
@@ -383,7 +383,7 @@ def known_pace(monkeypatch: pytest.MonkeyPatch) -> float:
 
 def test_what_is_left_is_forecast_by_hand(network: VGG, known_pace: float) -> None:
     settings = TransferSettings(size=200, iterations=10)
-    expected = forecast(network, (400, 200), [(100, 100)], settings, begun(4, 200))
+    expected = forecast(network, PlannedRun((400, 200), [(100, 100)], settings, begun(4, 200)))
     photo, painting = 200 * 100, 200 * 200
     looked_at = photo + painting + 2 * photo + painting  # targets; the end, and its targets
     assert expected.seconds == pytest.approx(known_pace * (7 * photo + 0.5 * looked_at))
@@ -399,7 +399,7 @@ def test_what_is_left_takes_less_than_the_whole(
     settings = TransferSettings(size=size, iterations=iterations)
 
     def planned(begin: Moment | None = None) -> float:
-        return forecast(network, (40, 30), [(30, 40)], settings, begin).seconds
+        return forecast(network, PlannedRun((40, 30), [(30, 40)], settings, begin)).seconds
 
     reached = [s.size for s in plan_scales(settings) for _ in range(s.iterations)]
     left = [planned(begun(done, side)) for done, side in enumerate(reached, start=1)]
@@ -407,9 +407,11 @@ def test_what_is_left_takes_less_than_the_whole(
     assert max(left) < 1.06 * planned()
     at_full_size = [seconds for seconds, side in zip(left, reached, strict=True) if side == size]
     assert at_full_size[1:] == sorted(at_full_size[1:], reverse=True)
-    bytes_needed = forecast(network, (40, 30), [(30, 40)], settings).bytes
+    bytes_needed = forecast(network, PlannedRun((40, 30), [(30, 40)], settings)).bytes
     begin = begun(iterations, size)
-    assert forecast(network, (40, 30), [(30, 40)], settings, begin).bytes == bytes_needed
+    assert (
+        forecast(network, PlannedRun((40, 30), [(30, 40)], settings, begin)).bytes == bytes_needed
+    )
 
 
 def test_any_mode_of_picture_will_do(

@@ -21,7 +21,7 @@ from helpers.places import EXAMPLES
 from nst import load_image
 from nst.engine.losses import normalized_gram_matrix
 from nst.engine.texture import ITERATIONS, SIDE, STYLE_SCALE, TextureBook, paint_texture
-from nst.engine.transfer import TransferStep, transfer_style
+from nst.engine.transfer import Engine, TransferStep, transfer_style
 from nst.images.tensors import fit, to_tensor
 from nst.settings import LAYER_CHANNELS
 from nst.vgg.network import VGG, Trace
@@ -46,29 +46,31 @@ class Asked(Recorder):
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch, network: VGG) -> Asked:
+def asked(network: VGG) -> Asked:
     """The network of every texture."""
-    asked = Asked(network)
-    stubbed = functools.partial(transfer_style, network=asked)
-    monkeypatch.setattr(nst.engine.texture, "transfer_style", stubbed)
-    return asked
+    return Asked(network)
 
 
-def texture(painting: Image.Image, layer: str) -> TransferStep:
-    *_, last = paint_texture(painting, layer)
+@pytest.fixture
+def engine(asked: Asked) -> Engine:
+    return functools.partial(transfer_style, network=asked)
+
+
+def texture(painting: Image.Image, layer: str, engine: Engine) -> TransferStep:
+    *_, last = paint_texture(painting, layer, engine=engine)
     return last
 
 
 @pytest.mark.parametrize("layer", SOME_LAYERS)
 def test_a_texture_has_the_layers_gram_matrix(
-    asked: Asked, network: VGG, painting: Image.Image, layer: str
+    engine: Engine, network: VGG, painting: Image.Image, layer: str
 ) -> None:
     """Measured: 1/19 of the noise's distance at relu5_1, 1/800 and less at shallower layers."""
 
     def gram(image: Image.Image) -> Tensor:
         return normalized_gram_matrix(network(to_tensor(image), [layer])[layer])
 
-    first, *_, last = paint_texture(painting, layer)
+    first, *_, last = paint_texture(painting, layer, engine=engine)
     assert (first.iteration, last.iteration) == (0, ITERATIONS)
     assert last.image.size == (SIDE, SIDE)
     wanted = gram(fit(painting, round(SIDE * STYLE_SCALE)))
@@ -79,46 +81,53 @@ def test_a_texture_has_the_layers_gram_matrix(
 
 @pytest.mark.parametrize("layer", SOME_LAYERS)
 def test_nothing_but_that_layer_is_asked_of_the_network(
-    asked: Asked, painting: Image.Image, layer: str
+    asked: Asked, engine: Engine, painting: Image.Image, layer: str
 ) -> None:
-    steps = paint_texture(painting, layer)
+    steps = paint_texture(painting, layer, engine=engine)
     assert set(next(steps).layers) == {layer}
     next(steps)
     assert asked.layers == {layer}
 
 
-def test_every_layer_has_a_texture(asked: Asked, painting: Image.Image) -> None:
+def test_every_layer_has_a_texture(engine: Engine, painting: Image.Image) -> None:
     for layer in LAYER_CHANNELS:
-        first = next(paint_texture(painting, layer))
+        first = next(paint_texture(painting, layer, engine=engine))
         assert (first.width, first.height) == (SIDE, SIDE)
 
 
 @pytest.mark.parametrize("size", [(16, 400), (400, 16), (97, 61)])
 def test_a_texture_is_square_whatever_the_painting(
-    asked: Asked, make_picture: MakePicture, size: tuple[int, int]
+    engine: Engine, make_picture: MakePicture, size: tuple[int, int]
 ) -> None:
-    assert next(paint_texture(make_picture(*size), "relu2_1")).image.size == (SIDE, SIDE)
+    assert next(paint_texture(make_picture(*size), "relu2_1", engine=engine)).image.size == (
+        SIDE,
+        SIDE,
+    )
 
 
-def test_the_seed_of_the_process_does_not_count(asked: Asked, painting: Image.Image) -> None:
+def test_the_seed_of_the_process_does_not_count(engine: Engine, painting: Image.Image) -> None:
     pictures = []
     for seed in (1, 2):
         torch.manual_seed(seed)
         np.random.seed(seed)
-        pictures.append(texture(painting, "relu1_1").image.tobytes())
+        pictures.append(texture(painting, "relu1_1", engine).image.tobytes())
     assert pictures[0] == pictures[1]
 
 
-def test_paintings_and_layers_differ(asked: Asked, make_picture: MakePicture) -> None:
+def test_paintings_and_layers_differ(engine: Engine, make_picture: MakePicture) -> None:
     one, other = make_picture(60, 60, seed=3), make_picture(60, 60, seed=4)
-    painted = [texture(one, "relu1_1"), texture(other, "relu1_1"), texture(one, "relu2_1")]
+    painted = [
+        texture(one, "relu1_1", engine),
+        texture(other, "relu1_1", engine),
+        texture(one, "relu2_1", engine),
+    ]
     assert len({step.image.tobytes() for step in painted}) == 3
 
 
 def test_a_book_paints_what_is_missing_and_keeps_it(
-    asked: Asked, painting: Image.Image, tmp_path: Path
+    engine: Engine, painting: Image.Image, tmp_path: Path
 ) -> None:
-    book = TextureBook(tmp_path / "textures")
+    book = TextureBook(tmp_path / "textures", engine)
     assert book.find("a" * 64, "relu1_1") is None
     assert len(list(book.fill(painting, "a" * 64, ["relu1_1"]))) == ITERATIONS + 1
     page = book.find("a" * 64, "relu1_1")
@@ -131,20 +140,20 @@ def test_a_book_paints_what_is_missing_and_keeps_it(
 
 
 def test_a_book_keeps_only_the_latest(
-    asked: Asked, painting: Image.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, painting: Image.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nst.engine.texture, "MOST_TEXTURES", 2)
-    book = TextureBook(tmp_path)
+    book = TextureBook(tmp_path, engine)
     layers = ["relu1_1", "relu1_2", "relu2_1"]
     list(book.fill(painting, "a", layers))
     assert [book.find("a", layer) is not None for layer in layers] == [False, True, True]
 
 
 def test_a_book_without_room_leaves_it_at_a_warning(
-    asked: Asked, painting: Image.Image, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    engine: Engine, painting: Image.Image, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
-    book = TextureBook(tmp_path / "file")  # no folder can be there
+    book = TextureBook(tmp_path / "file", engine)  # no folder can be there
     list(book.fill(painting, "a", ["relu1_1", "relu1_2"]))
     assert "could not be kept" in caplog.text
     assert book.find("a", "relu1_1") is None
@@ -152,11 +161,10 @@ def test_a_book_without_room_leaves_it_at_a_warning(
 
 @pytest.mark.real
 def test_a_real_texture_of_the_first_layer_has_the_paintings_colours(
-    monkeypatch: pytest.MonkeyPatch, real_network: VGG
+    real_network: VGG,
 ) -> None:
-    stubbed = functools.partial(transfer_style, network=real_network)
-    monkeypatch.setattr(nst.engine.texture, "transfer_style", stubbed)
+    engine = functools.partial(transfer_style, network=real_network)
     painting = load_image(EXAMPLES / "style/night_impasto.jpg")
-    mean = to_tensor(texture(painting, "relu1_1").image).mean((0, 2, 3))
+    mean = to_tensor(texture(painting, "relu1_1", engine).image).mean((0, 2, 3))
     # measured: at most 0.01 away
     torch.testing.assert_close(mean, to_tensor(painting).mean((0, 2, 3)), atol=0.03, rtol=0)

@@ -15,7 +15,7 @@ from nst.engine.schedule import plan_scales, style_side
 from nst.engine.starting_picture import starting_picture
 from nst.engine.tiles import HALO, gram_matrices
 from nst.settings import LAYER_CHANNELS, TransferSettings
-from nst.studio.forecast import bytes_for, work_of
+from nst.studio.forecast import PlannedRun, bytes_for, work_of
 from nst.vgg.network import VGG
 
 LAYERS = tuple(LAYER_CHANNELS)
@@ -72,7 +72,7 @@ def test_every_scale_of_the_painting_is_another_one() -> None:
 def test_a_large_painting_is_forecast_by_its_tiles() -> None:
     def needed(scale: float) -> int:
         settings = TransferSettings(size=2048, style_scale=scale)
-        return bytes_for(work_of((400, 300), [(400, 300)], settings), torch.float32)
+        return bytes_for(work_of(PlannedRun((400, 300), [(400, 300)], settings)), torch.float32)
 
     assert needed(1.0) < needed(2.0) < needed(3.0) < 1.6 * needed(1.0)
 

@@ -12,12 +12,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-import nst.engine.contact_sheet
-import nst.engine.objective
-import nst.engine.repaint
-import nst.engine.transfer
-import nst.images.recipe
-import nst.studio.job
 from nst.engine.objective import Costs, Objective
 from nst.engine.repaint import repaint
 from nst.engine.schedule import Moment
@@ -145,19 +139,16 @@ def picture_of(job: Job) -> Image.Image:
 def assert_replays(job: Job) -> None:
     """The recipe, as text and back, leads to the same picture bit for bit."""
     recipe = parse_recipe(job.recipe().to_text())
-    *_, last = repaint(recipe, job.content, job.styles)
+    *_, last = repaint(recipe, job.content, job.styles, engine=job.engine)
     assert last.iteration == recipe.iterations
     assert last.image.size == picture_of(job).size
     assert last.image.tobytes() == picture_of(job).tobytes()
 
 
 @pytest.fixture
-def engine(network: VGG, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    """The real engine on a tiny network; recipes and sheets are painted with it too."""
-    tiny = partial(transfer_style, network=network)
-    monkeypatch.setattr(nst.engine.repaint, "transfer_style", tiny)
-    monkeypatch.setattr(nst.engine.contact_sheet, "transfer_style", tiny)
-    return tiny
+def engine(network: VGG) -> Engine:
+    """The real engine on a tiny network."""
+    return partial(transfer_style, network=network)
 
 
 @pytest.fixture

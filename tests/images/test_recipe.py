@@ -10,6 +10,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,8 @@ def test_differences_are_named(changes: dict[str, Any], reason: str | None) -> N
 
 # Painting again
 
+on_cpu = partial(transfer_style, device="cpu")
+
 
 def by_hand(
     content: Image.Image, passages: Sequence[tuple[Pictures, TransferSettings, int]]
@@ -250,7 +253,7 @@ def by_hand(
 
 
 def painted(recipe: Recipe, content: Image.Image, styles: Pictures) -> Image.Image:
-    *_, last = repaint(recipe, content, styles, device="cpu")
+    *_, last = repaint(recipe, content, styles, engine=on_cpu)
     assert last.iteration == recipe.iterations
     return last.image
 
@@ -265,7 +268,7 @@ def test_a_run_in_one_go(photo: Image.Image, paintings: Pictures) -> None:
 @pytest.mark.usefixtures("tiny")
 def test_a_run_that_was_stopped(photo: Image.Image, paintings: Pictures) -> None:
     recipe = replace(new_recipe(photo, paintings, SMALL, "cpu"), iterations=2)
-    steps = list(repaint(recipe, photo, paintings, device="cpu"))
+    steps = list(repaint(recipe, photo, paintings, engine=on_cpu))
     assert [step.iteration for step in steps] == [0, 1, 2]
     assert steps[-1].image.tobytes() == by_hand(photo, [(paintings, SMALL, 2)]).tobytes()
     start = replace(recipe, iterations=0)
@@ -297,7 +300,7 @@ def test_passages_are_followed(photo: Image.Image, paintings: Pictures) -> None:
         ([two, one], larger, 7),
         ([one], over, 7),
     ]
-    steps = list(repaint(recipe, photo, paintings, device="cpu"))
+    steps = list(repaint(recipe, photo, paintings, engine=on_cpu))
     assert [step.iteration for step in steps] == [0, 1, 2, 2, 3, 3, 4, 5, 5, 6, 7, 7]
     assert [step.width for step in steps] == [64] * 8 + [96] * 3 + [72]
     assert steps[-1].image.tobytes() == by_hand(photo, chain).tobytes()

@@ -20,6 +20,7 @@ from nst.engine.transfer import TransferStep
 from nst.errors import TooLargeError
 from nst.images.tensors import fitted_size
 from nst.settings import TransferSettings
+from nst.studio.forecast import PlannedRun
 from nst.studio.job import Job
 from nst.studio.task import State
 from nst.vgg.network import VGG
@@ -198,7 +199,9 @@ def test_memory_that_the_job_holds_counts_as_free(
     """Where a new one would find just too little room."""
     painted, _ = job
     photo, paintings = painted.content.size, [painting.size for painting in painted.paintings]
-    needed = studio.session.workshop.backend.forecast(photo, paintings, LARGE, painted.moment).bytes
+    needed = studio.session.workshop.backend.forecast(
+        PlannedRun(photo, paintings, LARGE, painted.moment)
+    ).bytes
     free.bytes = needed - 50_000_000
     with pytest.raises(TooLargeError):
         Admission(studio.session.workshop).expected(painted.content, painted.paintings, LARGE)
@@ -209,7 +212,9 @@ def test_memory_that_the_job_holds_counts_as_free(
 def test_a_job_in_line_holds_nothing(studio: Studio, free: Free, make_picture: MakePicture) -> None:
     waiting = Job(make_picture(800, 600), [make_picture(600, 800)], SMALL)
     admission = Admission(studio.session.workshop)
-    needed = studio.session.workshop.backend.forecast((800, 600), [(600, 800)], LARGE).bytes
+    needed = studio.session.workshop.backend.forecast(
+        PlannedRun((800, 600), [(600, 800)], LARGE)
+    ).bytes
     free.bytes = needed - 1
     with pytest.raises(TooLargeError):
         admission.check_change(waiting, LARGE)

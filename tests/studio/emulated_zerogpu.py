@@ -43,13 +43,14 @@ from nst.engine.contact_sheet import plan_sheet
 from nst.engine.devices import load_network
 from nst.engine.repaint import repaint
 from nst.engine.texture import paint_texture
-from nst.engine.transfer import TransferStep, transfer_style
+from nst.engine.transfer import Engine, TransferStep, transfer_style
 from nst.errors import NumericalError, WeightsError
 from nst.images.recipe import Passage, parse_recipe
 from nst.provenance import Provenance
 from nst.settings import DEFAULTS, TransferSettings
 from nst.studio.backends import pick_backend
 from nst.studio.backends.zerogpu import SETUP, ZeroGPUBackend
+from nst.studio.forecast import PlannedRun
 from nst.studio.job import Job
 from nst.studio.sheet_job import Sheet
 from nst.studio.task import State
@@ -185,7 +186,6 @@ class Bench:
 def bench(network: VGG, monkeypatch: pytest.MonkeyPatch) -> Bench:
     bench = Bench(network)
     monkeypatch.setattr(nst.studio.backends.zerogpu, "transfer_style", bench)
-    monkeypatch.setattr(nst.engine.repaint, "transfer_style", bench.engine)
     return bench
 
 
@@ -205,9 +205,9 @@ def paint(job: Job) -> Job:
     return job
 
 
-def assert_replays(job: Job) -> None:
+def assert_replays(job: Job, engine: Engine) -> None:
     recipe = parse_recipe(job.recipe().to_text())
-    *_, last = in_thread(lambda: list(repaint(recipe, job.content, job.styles, device="cpu")))
+    *_, last = in_thread(lambda: list(repaint(recipe, job.content, job.styles, engine=engine)))
     assert job.moment is not None
     assert last.iteration == job.moment.iteration
     assert last.image.tobytes() == job.moment.picture.tobytes()
@@ -238,7 +238,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("tiny")
 def test_what_is_painted_here_is_painted_on_the_cpu(painting: Image.Image) -> None:
     assert torch.cuda.is_available()  # so it seems
-    step = in_thread(lambda: next(paint_texture(painting, "relu1_1", device=backend.device)))
+    here = backend.in_process.engine()
+    step = in_thread(lambda: next(paint_texture(painting, "relu1_1", engine=here)))
     assert step.pixels.device == torch.device("cpu")
 
 
@@ -258,16 +259,16 @@ def test_the_network_is_put_where_workers_look_for_it() -> None:
     assert backend._prepared_for(DEFAULTS.replace(pooling="average")) == {}
     other = "float32" if network.dtype == torch.bfloat16 else "bfloat16"
     assert backend._prepared_for(DEFAULTS.replace(precision=other)) == {}
-    assert load_network(device=backend.device).device.type == "cpu"
+    assert load_network(device="cpu").device.type == "cpu"
 
 
 def test_what_a_run_will_cost() -> None:
     sizes = (1024, 768), [(800, 800)]
-    asked = backend.admit(*sizes, DEFAULTS).borrowed
+    asked = backend.admit(PlannedRun(*sizes, DEFAULTS)).borrowed
     assert 5 <= asked <= 15  # of the two minutes a day that a stranger has
-    large = backend.admit(*sizes, TransferSettings(size=2048, iterations=500)).borrowed
+    large = backend.admit(PlannedRun(*sizes, TransferSettings(size=2048, iterations=500))).borrowed
     assert large > 2 * nst.studio.backends.zerogpu.MOST
-    assert backend.admit(*sizes, DEFAULTS).seconds < asked
+    assert backend.admit(PlannedRun(*sizes, DEFAULTS)).seconds < asked
 
 
 # ---------------------------------------------------------------- a stretch
@@ -302,7 +303,7 @@ def test_a_job_in_one_stretch(platform: Platform, bench: Bench, job: Job) -> Non
     assert end_of(job) == (State.FINISHED, "")
     assert [step.iteration for step in job.steps] == list(range(7))
     assert job.passages == [Passage(0, SMALL)]
-    assert_replays(job)
+    assert_replays(job, bench.engine)
 
 
 def test_the_worker_tells_what_it_painted_on(platform: Platform, bench: Bench, job: Job) -> None:
@@ -326,7 +327,7 @@ def test_a_contact_sheet_is_painted_on_this_processor(
 ) -> None:
     grid = plan_sheet(SMALL, "beta", "style_scale")
     small = [[settings.replace(size=64, iterations=1) for settings in row] for row in grid]
-    sheet = Sheet(photo, [painting], small, visitor="v", device=backend.device)
+    sheet = Sheet(photo, [painting], small, visitor="v", engine=backend.in_process.engine())
     in_thread(lambda: list(sheet.run()))
     (provenance,) = sheet.job_of(1, 2, SMALL, "v").recipe().provenance
     assert (provenance.device, provenance.threads) == ("cpu", torch.get_num_threads())
@@ -375,7 +376,7 @@ def test_a_steered_job_replays(
     assert end_of(job) == (State.FINISHED, "")
     assert job.passages == [Passage(0, SMALL), Passage(2, SMALL.replace(beta=3.0))]
     assert len(platform.asked) == 2
-    assert_replays(job)
+    assert_replays(job, bench.engine)
 
 
 # ---------------------------------------------------------------- out of time
@@ -390,7 +391,7 @@ def test_a_run_longer_than_its_seconds_goes_on_in_further_stretches(
     assert end_of(job) == (State.FINISHED, "")
     assert [passage.iteration for passage in job.passages] == list(range(6))
     assert platform.asked == [4] * 6
-    assert_replays(job)
+    assert_replays(job, bench.engine)
 
 
 def test_a_worker_that_is_ended_leaves_its_best_picture(
@@ -409,7 +410,7 @@ def test_a_worker_that_is_ended_leaves_its_best_picture(
     assert end_of(job) == (State.FINISHED, "")
     assert job.passages == [Passage(0, SMALL), Passage(4, SMALL)]
     assert len(platform.workers) == 2
-    assert_replays(job)
+    assert_replays(job, bench.engine)
 
 
 def test_a_worker_that_is_ended_before_it_got_anywhere(
@@ -429,7 +430,7 @@ def test_a_worker_that_is_ended_before_it_got_anywhere(
     assert job.moment.iteration == 0
     job.resume(SMALL)
     assert end_of(paint(job)) == (State.FINISHED, "")
-    assert_replays(job)
+    assert_replays(job, bench.engine)
 
 
 # ---------------------------------------------------------------- refused
@@ -475,10 +476,10 @@ def test_a_quota_that_ends_on_the_way_leaves_the_picture(
     assert end_of(job) == (State.STOPPED, nst.studio.backends.zerogpu.QUOTA)
     assert job.moment is not None
     assert job.moment.iteration == 2
-    assert_replays(job)
+    assert_replays(job, bench.engine)
     job.resume(SMALL)
     assert end_of(paint(job)) == (State.FINISHED, "")
-    assert_replays(job)
+    assert_replays(job, bench.engine)
 
 
 def test_the_platform_cannot_be_reached(

@@ -16,7 +16,7 @@ from nst.engine.schedule import Moment
 from nst.errors import TooLargeError
 from nst.settings import TransferSettings
 from nst.studio.backends.local import LocalBackend
-from nst.studio.forecast import Forecast, available_memory, forecast
+from nst.studio.forecast import Forecast, PlannedRun, available_memory, forecast
 from nst.vgg.network import VGG
 
 PACE = 1e-6  # seconds per pixel and evaluation
@@ -30,7 +30,7 @@ def known_pace(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_one_scale_by_hand(network: VGG) -> None:
     settings = TransferSettings(size=200, iterations=10)  # one scale, one phase: 11 evaluations
-    expected = forecast(network, (400, 200), [(100, 100)], settings)
+    expected = forecast(network, PlannedRun((400, 200), [(100, 100)], settings))
     photo, painting = 200 * 100, 200 * 200
     looked_at = photo + painting + 2 * photo + painting  # targets; the end, and its targets
     assert expected.seconds == pytest.approx(PACE * (11 * photo + 0.5 * looked_at))
@@ -39,7 +39,7 @@ def test_one_scale_by_hand(network: VGG) -> None:
 def test_iterations_and_pixels_cost_in_proportion(network: VGG) -> None:
     def seconds(size: int, iterations: int) -> float:
         settings = TransferSettings(size=size, iterations=iterations)
-        return forecast(network, (300, 200), [(300, 200)], settings).seconds
+        return forecast(network, PlannedRun((300, 200), [(300, 200)], settings)).seconds
 
     assert seconds(384, 1000) / seconds(384, 100) == pytest.approx(10, rel=0.1)
     assert seconds(768, 400) / seconds(384, 400) == pytest.approx(4, rel=0.35)  # one more scale
@@ -50,12 +50,12 @@ def test_memory_grows_with_the_larger_picture_and_shrinks_with_the_format(
 ) -> None:
     settings = TransferSettings(size=1024)
     wide, narrow = (
-        forecast(make_network(dtype=dtype), (1024, 768), [(64, 64)], settings).bytes
+        forecast(make_network(dtype=dtype), PlannedRun((1024, 768), [(64, 64)], settings)).bytes
         for dtype in (torch.float32, torch.bfloat16)
     )
     assert narrow < wide
     larger_style = settings.replace(style_scale=2.0)
-    assert forecast(make_network(), (1024, 768), [(64, 64)], larger_style).bytes > wide
+    assert forecast(make_network(), PlannedRun((1024, 768), [(64, 64)], larger_style)).bytes > wide
 
 
 def test_a_container_grants_what_is_left(tmp_path: Path) -> None:
@@ -80,13 +80,13 @@ def test_a_run_without_room_is_refused_in_a_sentence(
     monkeypatch.setattr("nst.studio.backends.local.load_network", lambda *_: network)
     monkeypatch.setattr("nst.studio.backends.local.available_memory", lambda _: 2 * 10**9)
     sizes = (64, 48), [(64, 48)]
-    assert isinstance(admit(*sizes, TransferSettings(size=384)), Forecast)
+    assert isinstance(admit(PlannedRun(*sizes, TransferSettings(size=384))), Forecast)
     with pytest.raises(
         TooLargeError, match=r"needs \d+\.\d GB of memory, and 2\.0 GB are free here"
     ):
-        admit(*sizes, TransferSettings(size=2048))
+        admit(PlannedRun(*sizes, TransferSettings(size=2048)))
     monkeypatch.setattr("nst.studio.backends.local.available_memory", lambda _: None)
-    assert admit(*sizes, TransferSettings(size=2048)).seconds > 0
+    assert admit(PlannedRun(*sizes, TransferSettings(size=2048))).seconds > 0
 
 
 SIZES = (640, 480), [(640, 480)]
@@ -96,7 +96,7 @@ def refusal(
     settings: TransferSettings, begin: Moment | None = None, *, seconds: float = math.inf
 ) -> str:
     with pytest.raises(TooLargeError) as refused:
-        admit(*SIZES, settings, begin, seconds=seconds)
+        admit(PlannedRun(*SIZES, settings, begin), seconds=seconds)
     sentence = str(refused.value)
     assert "\n" not in sentence
     return sentence
@@ -110,7 +110,7 @@ def test_a_refusal_says_what_would_fit_and_that_fits(
     monkeypatch.setattr("nst.studio.backends.local.available_memory", lambda _: 4 * 10**9)
     fits = re.search(r"(\d+) px would fit\.$", refusal(settings))
     assert fits, "fewer iterations would not take less memory"
-    assert admit(*SIZES, settings.replace(size=int(fits[1])))
+    assert admit(PlannedRun(*SIZES, settings.replace(size=int(fits[1]))))
     refusal(settings.replace(size=int(fits[1]) + 16))
 
     monkeypatch.setattr("nst.studio.backends.local.available_memory", lambda _: None)
@@ -119,7 +119,7 @@ def test_a_refusal_says_what_would_fit_and_that_fits(
     assert fits, sentence
     assert re.match(r"This would take about \d\d minutes, and 30 are the most", sentence)
     for name, value, step in (("size", int(fits[1]), 16), ("iterations", int(fits[2]), 1)):
-        assert admit(*SIZES, settings.replace(**{name: value}), seconds=1800.0)
+        assert admit(PlannedRun(*SIZES, settings.replace(**{name: value})), seconds=1800.0)
         refusal(settings.replace(**{name: value + step}), seconds=1800.0)
 
 
@@ -131,7 +131,7 @@ def test_what_is_painted_already_counts_for_nothing(
     monkeypatch.setattr("nst.studio.backends.local.available_memory", lambda _: None)
     settings = TransferSettings(size=640, iterations=1000)
     begin = Moment(Image.new("RGB", (640, 480)), 900)
-    assert admit(*SIZES, settings, begin, seconds=100.0)
+    assert admit(PlannedRun(*SIZES, settings, begin), seconds=100.0)
     assert refusal(settings, begin, seconds=20.0).endswith("Fewer iterations may do.")
     fits = re.search(
         r"(\d+) px would fit\.$", refusal(settings.replace(size=2048), begin, seconds=100.0)

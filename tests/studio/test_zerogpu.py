@@ -24,6 +24,7 @@ from nst.errors import TooLargeError
 from nst.images.recipe import Passage, parse_recipe
 from nst.settings import DEFAULTS, TransferSettings
 from nst.studio.backends.zerogpu import LEAST, MOST, SAFETY, SETUP, ZeroGPUBackend
+from nst.studio.forecast import PlannedRun
 from nst.studio.job import Job
 from nst.studio.task import UNEXPECTED, State
 from nst.vgg.network import VGG
@@ -96,16 +97,16 @@ def backend() -> ZeroGPUBackend:
 
 
 def test_the_default_run_asks_for_seconds(backend: ZeroGPUBackend) -> None:
-    asked = backend.admit(*SIZES, DEFAULTS).borrowed
+    asked = backend.admit(PlannedRun(*SIZES, DEFAULTS)).borrowed
     assert LEAST <= asked <= 15  # a stranger has two minutes a day
-    assert backend.admit(*SIZES, DEFAULTS).seconds <= asked
+    assert backend.admit(PlannedRun(*SIZES, DEFAULTS)).seconds <= asked
 
 
 def test_a_long_run_asks_for_several_stretches(backend: ZeroGPUBackend) -> None:
     long = TransferSettings(size=1024, iterations=1000)
-    seconds = backend.admit(*SIZES, long).seconds - SETUP
+    seconds = backend.admit(PlannedRun(*SIZES, long)).seconds - SETUP
     assert seconds > MOST
-    asked = backend.admit(*SIZES, long).borrowed
+    asked = backend.admit(PlannedRun(*SIZES, long)).borrowed
     stretches = -(-asked // MOST)
     assert stretches >= 2
     painting = asked - stretches * SETUP
@@ -113,20 +114,27 @@ def test_a_long_run_asks_for_several_stretches(backend: ZeroGPUBackend) -> None:
 
 
 def test_the_pace_is_the_slowest_of_the_latest(backend: ZeroGPUBackend) -> None:
-    guessed = backend.admit(*SIZES, TransferSettings(size=1024, iterations=200)).borrowed
+    guessed = backend.admit(
+        PlannedRun(*SIZES, TransferSettings(size=1024, iterations=200))
+    ).borrowed
     backend.paces.extend([1e-8, 2e-8])
-    learned = backend.admit(*SIZES, TransferSettings(size=1024, iterations=200)).borrowed
+    learned = backend.admit(
+        PlannedRun(*SIZES, TransferSettings(size=1024, iterations=200))
+    ).borrowed
     assert LEAST < learned < guessed
     backend.paces.append(1e-6)
-    assert backend.admit(*SIZES, TransferSettings(size=1024, iterations=200)).borrowed > guessed
+    assert (
+        backend.admit(PlannedRun(*SIZES, TransferSettings(size=1024, iterations=200))).borrowed
+        > guessed
+    )
 
 
 def test_the_gpu_s_memory_counts(monkeypatch: pytest.MonkeyPatch, backend: ZeroGPUBackend) -> None:
     largest = TransferSettings(size=2048, precision="float32")
-    assert backend.admit(*SIZES, largest).bytes > 10**9
+    assert backend.admit(PlannedRun(*SIZES, largest)).bytes > 10**9
     monkeypatch.setattr(nst.studio.backends.zerogpu, "MEMORY", 10**9)
     with pytest.raises(TooLargeError, match=r"1\.0 GB are free here"):
-        backend.admit(*SIZES, largest)
+        backend.admit(PlannedRun(*SIZES, largest))
 
 
 # ---------------------------------------------------------------- what a job makes of it
@@ -142,24 +150,20 @@ def sparse(*args: Any, network: VGG, every: int, ends_after: int, **options: Any
 
 
 @pytest.fixture
-def job(
-    photo: Image.Image, painting: Image.Image, network: VGG, monkeypatch: pytest.MonkeyPatch
-) -> Job:
-    monkeypatch.setattr(
-        nst.engine.repaint, "transfer_style", partial(transfer_style, network=network)
-    )
+def job(photo: Image.Image, painting: Image.Image, network: VGG) -> Job:
     engine = partial(sparse, network=network, every=4, ends_after=100)
     return Job(photo, [painting], SMALL.replace(iterations=12), visitor="v", engine=engine)
 
 
-def assert_replays(job: Job) -> None:
-    *_, last = repaint(parse_recipe(job.recipe().to_text()), job.content, job.styles)
+def assert_replays(job: Job, network: VGG) -> None:
+    recipe, engine = parse_recipe(job.recipe().to_text()), partial(transfer_style, network=network)
+    *_, last = repaint(recipe, job.content, job.styles, engine=engine)
     assert job.moment is not None
     assert last.iteration == job.moment.iteration == job.steps[-1].iteration
     assert last.image.tobytes() == job.moment.picture.tobytes()
 
 
-def test_the_moment_is_that_of_the_last_step(job: Job) -> None:
+def test_the_moment_is_that_of_the_last_step(job: Job, network: VGG) -> None:
     seen = []
     for step in job.run():
         assert job.moment is not None
@@ -169,10 +173,10 @@ def test_the_moment_is_that_of_the_last_step(job: Job) -> None:
     assert seen == [0, 4, 8, 12]
     assert [step.iteration for step in job.steps] == list(range(13))
     assert job.seconds == job.steps[-1].elapsed
-    assert_replays(job)
+    assert_replays(job, network)
 
 
-def test_steered_and_stopped_at_a_picture(job: Job) -> None:
+def test_steered_and_stopped_at_a_picture(job: Job, network: VGG) -> None:
     for _ in job.run():
         if job.steps[-1].iteration == 4:
             job.steer(job.settings.replace(beta=2.0))
@@ -180,7 +184,7 @@ def test_steered_and_stopped_at_a_picture(job: Job) -> None:
             job.stop()
     assert [passage.iteration for passage in job.passages] == [0, 4]
     assert [step.iteration for step in job.steps] == [*range(5), *range(4, 9)]
-    assert_replays(job)
+    assert_replays(job, network)
 
 
 def test_an_engine_that_ends_early_is_asked_again(job: Job, network: VGG) -> None:
@@ -193,7 +197,7 @@ def test_an_engine_that_ends_early_is_asked_again(job: Job, network: VGG) -> Non
         Passage(5, settings, continues=True),
         Passage(10, settings, continues=True),
     ]
-    assert_replays(job)
+    assert_replays(job, network)
 
 
 @pytest.mark.parametrize("steps", [0, 1])

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Sequence
 
-from nst.engine.schedule import Moment
 from nst.engine.transfer import Engine
 from nst.settings import TransferSettings
-from nst.studio.forecast import Forecast, Room, Size, admitted
+from nst.studio.forecast import Forecast, PlannedRun, Room, admitted
 
 
 class Backend(abc.ABC):
@@ -24,9 +22,10 @@ class Backend(abc.ABC):
     lends_gpus = False
     """Whether a run takes seconds of a GPU that is lent in its visitor's name."""
 
-    device = "auto"
-    """The device of what is computed in this process in any case: contact sheets, textures and
-    forecasts of them. One of `pick_device`'s names."""
+    @property
+    def in_process(self) -> Backend:
+        """What paints in this process: contact sheets and textures, which no GPU is lent for."""
+        return self
 
     @abc.abstractmethod
     def prepare(self) -> None:
@@ -43,35 +42,16 @@ class Backend(abc.ABC):
         visitor's request is answered: a GPU is lent in their name."""
 
     @abc.abstractmethod
-    def forecast(
-        self,
-        photo: Size,
-        paintings: Sequence[Size],
-        settings: TransferSettings,
-        begin: Moment | None = None,
-    ) -> Forecast:
-        """Return what a run needs for pictures of these sizes, (width, height) in pixels."""
+    def forecast(self, run: PlannedRun) -> Forecast:
+        """Return what a run needs here."""
 
     @abc.abstractmethod
     def free_memory(self, settings: TransferSettings, held: int) -> int | None:
         """Return the bytes that a run may take, where that can be told. Bytes that are `held` by
         what the run takes the place of count as free."""
 
-    def admit(
-        self,
-        photo: Size,
-        paintings: Sequence[Size],
-        settings: TransferSettings,
-        begin: Moment | None = None,
-        *,
-        seconds: float = math.inf,
-        held: int = 0,
-    ) -> Forecast:
+    def admit(self, run: PlannedRun, *, seconds: float = math.inf, held: int = 0) -> Forecast:
         """Return what a run needs. Raises `TooLargeError` when there is not enough memory, or it
         would take more than so many seconds."""
-
-        def cost(tried: TransferSettings) -> Forecast:
-            return self.forecast(photo, paintings, tried, begin)
-
-        room = Room(self.free_memory(settings, held), seconds)
-        return admitted(cost, settings, room, begin)
+        room = Room(self.free_memory(run.settings, held), seconds)
+        return admitted(self.forecast, run, room)

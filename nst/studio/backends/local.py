@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 
 from nst.engine.devices import load_network
-from nst.engine.schedule import Moment
 from nst.engine.transfer import Engine, transfer_style
 from nst.settings import DEFAULTS, TransferSettings
 from nst.studio.backends.base import Backend
-from nst.studio.forecast import Forecast, Size, available_memory, forecast, seconds_per_pixel
+from nst.studio.forecast import Forecast, PlannedRun, available_memory, forecast, seconds_per_pixel
 
 
 class LocalBackend(Backend):
@@ -30,14 +28,8 @@ class LocalBackend(Backend):
             return transfer_style
         return functools.partial(transfer_style, device=self.device)
 
-    def forecast(
-        self,
-        photo: Size,
-        paintings: Sequence[Size],
-        settings: TransferSettings,
-        begin: Moment | None = None,
-    ) -> Forecast:
-        return forecast(load_network(settings, self.device), photo, paintings, settings, begin)
+    def forecast(self, run: PlannedRun) -> Forecast:
+        return forecast(load_network(run.settings, self.device), run)
 
     def free_memory(self, settings: TransferSettings, held: int) -> int | None:
         free = available_memory(load_network(settings, self.device))

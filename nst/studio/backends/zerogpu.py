@@ -35,7 +35,8 @@ from nst.errors import GPUError, NumericalError, WeightsError
 from nst.images.tensors import to_tensor
 from nst.settings import DEFAULTS, TransferSettings
 from nst.studio.backends.base import Backend
-from nst.studio.forecast import Forecast, Size, Work, bytes_for, work_of
+from nst.studio.backends.local import LocalBackend
+from nst.studio.forecast import Forecast, PlannedRun, Work, bytes_for, work_of
 from nst.vgg.loading import load_weights
 from nst.vgg.network import VGG
 
@@ -94,7 +95,6 @@ class ZeroGPUBackend(Backend):
 
     painters = 4  # each on a GPU of its visitor's
     lends_gpus = True
-    device = "cpu"
 
     def __init__(self, spaces: Any = None) -> None:
         self.paces: deque[float] = deque(maxlen=5)  # seconds per pixel, of the latest stretches
@@ -102,6 +102,11 @@ class ZeroGPUBackend(Backend):
         borrow = spaces.GPU(duration=_duration) if spaces else lambda stretch: stretch
         self._borrowed: Callable[..., Generator[Batch | Exception, None, None]]
         self._borrowed = borrow(self._stretch)
+
+    @property
+    def in_process(self) -> Backend:
+        """Return what paints on the CPU: CUDA is only make-believe here."""
+        return LocalBackend("cpu")
 
     def prepare(self) -> None:
         """Put the network where the stretches look for it: the platform takes what is on the GPU
@@ -117,15 +122,9 @@ class ZeroGPUBackend(Backend):
         always the last one; and it raises `GPUError`."""
         return functools.partial(self._paint, contextvars.copy_context())
 
-    def forecast(
-        self,
-        photo: Size,
-        paintings: Sequence[Size],
-        settings: TransferSettings,
-        begin: Moment | None = None,
-    ) -> Forecast:
-        work = work_of(photo, paintings, settings, begin, least=SMALLEST)
-        dtype = torch.float32 if settings.precision == "float32" else torch.bfloat16
+    def forecast(self, run: PlannedRun) -> Forecast:
+        work = work_of(run, least=SMALLEST)
+        dtype = torch.float32 if run.settings.precision == "float32" else torch.bfloat16
         seconds = self._seconds_for(work)
         full, rest = divmod(SAFETY * seconds, MOST - SETUP)
         borrowed = int(full) * MOST + ask_for(rest)
@@ -150,8 +149,8 @@ class ZeroGPUBackend(Backend):
         """One stretch: all of a run, or as far as the seconds reach that were granted for it."""
         paintings = as_list(styles)
         load_weights(settings.weights)  # never within the seconds granted
-        sizes = content.size, [painting.size for painting in paintings]
-        work = work_of(*sizes, settings, begin, least=SMALLEST)
+        sizes = [painting.size for painting in paintings]
+        work = work_of(PlannedRun(content.size, sizes, settings, begin), least=SMALLEST)
         stretch = self._borrowed(
             _pixels(content),
             [_pixels(painting) for painting in paintings],
