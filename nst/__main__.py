@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """One flag for each setting, and where things come from and go to."""
+    """Return the parser: one flag for each setting, and where files come from and go to."""
     parser = argparse.ArgumentParser(
         prog="python -m nst",
         description="Paint a photo in the manner of a painting, by optimising its pixels.",
@@ -100,8 +100,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def run(options: argparse.Namespace, stop: StopRequest) -> None:
-    """Stylise as asked, or until the stop request. Errors of the engine pass through; no partial
-    file is left."""
+    """Stylise as the options ask, or until the stop request.
+
+    Errors of the engine pass through; no partial file is left.
+    """
     output = Path(options.output)
     recipes = [] if options.recipe is None else [options.recipe]
     check_output(options.output, (".png",), [options.content, *options.styles, *recipes])
@@ -146,8 +148,10 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
 def _paint(
     steps: Iterable[TransferStep], options: argparse.Namespace, stop: StopRequest
 ) -> tuple[int, TransferStep]:
-    """Report the steps until they end or a stop is requested. Return the number of passages begun
-    and the last step."""
+    """Report the steps until they end or a stop is requested.
+
+    Return the number of passages begun and the last step.
+    """
     show_bar = not options.json or sys.stderr.isatty()
     passages, last = 1, None
     for step in steps:
@@ -190,8 +194,10 @@ def _write(
 
 
 def _largest_png(content: Image.Image, recipe: Recipe) -> int:
-    """Return an upper limit of the output's size in bytes: its pixels as they are, its recipe, and
-    one part in a thousand for the format."""
+    """Return an upper limit of the output's size in bytes.
+
+    It is made of its pixels as they are, its recipe, and one part in a thousand for the format.
+    """
     from nst.images.tensors import fitted_size
 
     sizes = [passage.settings.size for passage in recipe.passages]
@@ -211,7 +217,7 @@ def print_bar(step: TransferStep, stream: TextIO) -> None:
 
 
 def _load(load: Callable[[str], Loaded], path: str) -> Loaded:
-    """What `load` makes of a file; its complaint names the file."""
+    """Return what `load` makes of a file; an error names the file."""
     try:
         return load(path)
     except ValueError as error:

@@ -13,8 +13,11 @@ Value = TypeVar("Value")
 
 
 class LRUCache(Generic[Key, Value]):
-    """Keep the values used last, as many as `limit` admits in all. `size_of` tells how much of it a
-    value takes, which is 1 unless it is given. Safe to share between threads."""
+    """Keep the values used last, as many as `limit` admits in all.
+
+    `size_of` tells how much of it a value takes, which is 1 unless it is given. Safe to share
+    between threads.
+    """
 
     def __init__(self, limit: int, size_of: Callable[[Value], int] | None = None) -> None:
         self._kept: cachetools.LRUCache[Key, Any] = cachetools.LRUCache(limit, size_of)
@@ -48,6 +51,6 @@ class LRUCache(Generic[Key, Value]):
 
     @property
     def size(self) -> int:
-        """How much of the limit is taken."""
+        """Return how much of the limit is taken."""
         with self._lock:
             return int(self._kept.currsize)

@@ -1,5 +1,8 @@
-"""Standard streams, pipes and signals of the commands: text that any encoding can print, closed
-pipes that end a command quietly, Ctrl-C that waits for the present iteration."""
+"""Standard streams, pipes and signals of the commands.
+
+Text prints in any encoding, a closed pipe ends a command quietly, and Ctrl-C waits for the present
+iteration.
+"""
 
 from __future__ import annotations
 
@@ -136,17 +139,20 @@ class StopRequest:
 
     @property
     def is_made(self) -> bool:
+        """Tell whether a signal has asked to stop."""
         return self.signal is not None
 
     @property
     def status(self) -> int:
-        """The exit status after the signal: 130 for SIGINT, 143 for SIGTERM."""
+        """Return the exit status after the signal: 130 for SIGINT, 143 for SIGTERM."""
         return 128 + (self.signal or signal.SIGINT)
 
     def defer(self) -> None:
+        """Let the next signal wait for the present iteration."""
         self._is_deferring = True
 
     def ignore(self) -> None:
+        """Ignore signals from now on."""
         self._is_ignoring = True
 
     def __enter__(self) -> StopRequest:

@@ -36,8 +36,10 @@ class BusyError(UserError, RuntimeError):
 
 
 class TooLargeError(UserError, ValueError):
-    """A run that there is no room for; the message is one sentence for the user, which says what
-    there would be room for."""
+    """A run that there is no room for.
+
+    The message is one sentence for the user, which says what there would be room for.
+    """
 
 
 class GPUError(UserError, RuntimeError):

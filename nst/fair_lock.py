@@ -44,12 +44,15 @@ class FairLock:
 
     @property
     def waiting(self) -> int:
-        """The number of threads that wait."""
+        """Return the number of threads that wait."""
         return len(self._waiting)
 
     def acquire(self, client: str = "", timeout: float = -1) -> bool:
-        """Take the lock for a client; False if that takes longer than `timeout` seconds (negative:
-        no limit), or at once where too many threads of the client wait already."""
+        """Take the lock for a client; return False if that takes longer than `timeout` seconds.
+
+        A negative timeout is no limit. Where too many threads of the client wait already, the
+        answer is False at once.
+        """
         thread = threading.get_ident()
         with self._guard:
             if self._owner == thread:

@@ -22,10 +22,10 @@ def cache_folder() -> Path:
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary file in the same folder, which takes its place at `path` when the block has
-    ended well, and is deleted when it has not.
+    """Yield a temporary file that takes its place at `path` when the block has ended well.
 
-    A link at `path` stays, and the file that it names is replaced. An existing file's mode stays.
+    It is in the same folder, and deleted when the block fails. A link at `path` stays, and the file
+    that it names is replaced. An existing file's mode stays.
     """
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".nst-{secrets.token_hex(4)}")  # short: names have a limit

@@ -51,8 +51,10 @@ def check_output(
 
 
 def check_space(path: str | os.PathLike[str], size: int) -> None:
-    """Raise `OutputError` where `size` bytes have no room beside `path`: on the disk, in a quota or
-    under a limit on the size of files."""
+    """Raise `OutputError` where `size` bytes have no room beside `path`.
+
+    The reason may be the disk, a quota or a limit on the size of files.
+    """
     folder = Path(os.path.realpath(path)).parent
     try:
         with tempfile.TemporaryFile(dir=folder, prefix=".nst-") as probe:
@@ -70,8 +72,10 @@ def check_space(path: str | os.PathLike[str], size: int) -> None:
 
 
 def _check_existing(target: Path) -> None:
-    """Raise `OSError` for what cannot be replaced by a file: a folder, a device, a pipe, a file
-    that may not be written, a name that is too long."""
+    """Raise `OSError` for what cannot be replaced by a file.
+
+    That is a folder, a device, a pipe, a file that may not be written, a name that is too long.
+    """
     try:
         mode = target.lstat().st_mode
     except FileNotFoundError:

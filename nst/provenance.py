@@ -63,7 +63,7 @@ class Provenance:
 
     @property
     def engine_note(self) -> str:
-        """A sentence where an earlier version painted it, whose engine is another; or nothing."""
+        """Return a sentence where a version with another engine painted it; or nothing."""
         version = self.software.get("nst", "")
         changes = engine_changes(version) if version else ""
         if not changes:

@@ -31,7 +31,7 @@ MOST_STYLES = 100  # paintings of one picture, its recipe included
 
 
 def gatys_layer_weight(layer: str) -> float:
-    """λ[l] = 4000 / n_C²: the textbook weight of J_style[l] that a relative weight of 1 stands for.
+    """Return λ[l] = 4000 / n_C², the textbook weight that a relative weight of 1 stands for.
 
     Gatys' published code weighs the mean squared difference of Gram / (n_H n_W) with 1000 / n_C².
     In terms of J_style[l] = ‖G_S − G_G‖² / (2 n_H n_W n_C)² that is 4 · 1000 / n_C².
@@ -54,14 +54,14 @@ class Option:
 
     @property
     def range(self) -> tuple[float, float]:
-        """(low, high) of a numeric setting."""
+        """Return (low, high) of a numeric setting."""
         if self.low is None or self.high is None:
             raise TypeError(f"{self.label} has no range")
         return self.low, self.high
 
 
 def setting(default: Any, label: str, help: str, **option: Any) -> Any:
-    """A dataclass field whose metadata carries its `Option`."""
+    """Return a dataclass field whose metadata carries its `Option`."""
     return field(default=default, metadata={"option": Option(label=label, help=help, **option)})
 
 
@@ -225,7 +225,7 @@ class TransferSettings:
 
     @property
     def style_layers(self) -> dict[str, float]:
-        """The layers that count, shallow to deep: name -> relative weight above 0."""
+        """Return the layers that count, shallow to deep: name -> relative weight above 0."""
         return {
             name: float(self.layer_weights[name])
             for name in LAYER_CHANNELS
@@ -233,14 +233,19 @@ class TransferSettings:
         }
 
     def paints_like(self, other: TransferSettings) -> bool:
-        """Whether a run would go the same way; the colours are dialled on what it has painted."""
+        """Tell whether a run would go the same way.
+
+        The colours are dialled on what it has painted.
+        """
         mine, others = (s.replace(colors=0.0, layer_weights={}) for s in (self, other))
         return mine == others and self.style_layers == other.style_layers
 
     @staticmethod
     def from_json(values: Any, *, version: int = VERSION) -> TransferSettings:
-        """Settings from `to_json`, of this version or an older one: what is missing is as usual.
-        Raises `SettingsError` for anything else."""
+        """Return settings from `to_json`, of this version or an older one.
+
+        What is missing is as usual. Raises `SettingsError` for anything else.
+        """
         if not isinstance(values, dict):
             raise SettingsError(f"settings must be an object, not {values!r}")
         names = options()
@@ -251,26 +256,29 @@ class TransferSettings:
         return _of_version_1(settings) if version == 1 else settings
 
     def to_json(self) -> dict[str, Any]:
-        """Every setting by name, as plain numbers, texts and one dict of layer weights."""
+        """Return every setting by name, as plain numbers, texts and one dict of layer weights."""
         return dataclasses.asdict(self)
 
     @staticmethod
     def of_look(look: str) -> TransferSettings:
-        """The defaults with the changes of one of `LOOKS`."""
+        """Return the defaults with the changes of one of `LOOKS`."""
         return TransferSettings(**LOOKS[look])
 
     def replace(self, **changes: Any) -> TransferSettings:
-        """A copy with some values changed."""
+        """Return a copy with some values changed.
+
+        Raises `SettingsError` for values out of range.
+        """
         return dataclasses.replace(self, **changes)
 
 
 def options() -> dict[str, Option]:
-    """The `Option` of every setting, in the order in which they are shown."""
+    """Return the `Option` of every setting, in the order in which they are shown."""
     return {f.name: f.metadata["option"] for f in dataclasses.fields(TransferSettings)}
 
 
 def parse_layer_weights(text: str) -> dict[str, float]:
-    """Layer weights from `relu1_1=1,relu2_1=0.5`: layers not named are left out.
+    """Return layer weights from `relu1_1=1,relu2_1=0.5`; layers not named are left out.
 
     Raises `SettingsError` when a part has another form; names and ranges are checked by
     `TransferSettings`.

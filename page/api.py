@@ -43,7 +43,7 @@ API_SETTINGS = tuple(options())
 
 
 def api_component(name: str) -> Component:
-    """An input of the endpoint, with the setting's default and bounds."""
+    """Return an input of the endpoint, with the setting's default and bounds."""
     option, value = options()[name], getattr(DEFAULTS, name)
     label = f"{option.label}: {option.help}"
     if name == "layer_weights":
@@ -65,7 +65,7 @@ class Calls:
     picture: gr.Image  # the component that results are cached for
 
     async def on_the_way(self, job: Job, request: gr.Request) -> AsyncGenerator[Look, None]:
-        """What there is to see until the job has ended, which it does when nobody looks."""
+        """Yield what there is to see until the job has ended, which it does when nobody looks."""
         shown = -math.inf
         try:
             async with contextlib.aclosing(changes(job)) as looks:
@@ -83,7 +83,10 @@ class Calls:
             job.stop()
 
     def delivered(self, job: Job) -> Look:
-        """The finished picture. Raises `gr.Error`."""
+        """Return the finished picture.
+
+        Raises `gr.Error`.
+        """
         if job.moment is None or job.state is State.FAILED:
             raise gr.Error(job.note or UNEXPECTED, print_exception=False)
         try:
@@ -97,13 +100,16 @@ class Calls:
         return picture, figures(job.steps[-1])
 
     def preview_of(self, picture: Image.Image) -> str | None:
-        """A file of it, unless the disk is full: the next one may fit again."""
+        """Return a file of it, unless the disk is full: the next one may fit again."""
         with contextlib.suppress(OSError):
             return cached_webp(picture, self.picture)
         return None
 
     async def begun(self, *asked: Any) -> Job:
-        """The job, in line; stopped when it gets there where the caller has left meanwhile."""
+        """Return the job, queued.
+
+        It is stopped when it gets there where the caller has left meanwhile.
+        """
         in_context = contextvars.copy_context().run
         opening = self.openers.submit(in_context, self._begin, *asked)
         try:
@@ -133,7 +139,7 @@ def add_endpoint(admission: Admission) -> None:
     # They mostly wait for each other; the page's own threads must not.
     calls = Calls(admission, ThreadPoolExecutor(OPENERS, "opening"), picture)
 
-    async def stylize(
+    async def stylize(  # noqa: D417  # Gradio passes the request; programs see this text
         content: str,
         style: str,
         request: gr.Request,
@@ -230,6 +236,6 @@ def stop_begun(opening: Future[Job]) -> None:
 
 
 def figures(step: TransferStep) -> dict[str, float]:
-    """The costs of a step, for programs."""
+    """Return the costs of a step, for programs."""
     names = ("iteration", "total", "width", "height", "J", "content", "style", "elapsed")
     return {name: getattr(step, name) for name in names}

@@ -51,25 +51,27 @@ class Example:
 
     @property
     def title(self) -> str:
+        """Return the picture's title."""
         return self.picture.title
 
     @property
     def role(self) -> str:
+        """Return the picture's role: `content`, `style` or `result`."""
         return self.picture.role
 
     @property
     def caption(self) -> str:
-        """Title, artist and licence, as far as they are known."""
+        """Return title, artist and licence, as far as they are known."""
         known = (self.title, self.picture.artist, self.picture.licence)
         return ", ".join(filter(None, known))
 
     @property
     def address(self) -> str:
-        """Of the thumbnail."""
+        """Return the thumbnail's address."""
         return f"studio/examples/{self.ingredient.sha256}.jpg"
 
     def as_value(self, cache: str) -> str:
-        """A path that the page may show: the bundled file, or a copy in Gradio's `cache`."""
+        """Return a path that the page may show: the bundled file, or a copy in Gradio's `cache`."""
         if self.path.is_relative_to(FOLDER):
             return str(self.path)
         copy: str = save_file_to_cache(self.path, cache)
@@ -77,8 +79,11 @@ class Example:
 
 
 class ExampleSet:
-    """The examples that there are: the bundled ones at once, those of `repo` on the Hub when they
-    have arrived. Whatever goes wrong with them is one line in the log."""
+    """The examples that there are.
+
+    The bundled ones are there at once, those of `repo` on the Hub when they have arrived. Whatever
+    goes wrong with them is one line in the log.
+    """
 
     def __init__(
         self, folder: Path = FOLDER, *, repo: str = "", revision: str | None = None
@@ -98,17 +103,19 @@ class ExampleSet:
             threading.Thread(target=self._fetch, name="examples", daemon=True).start()
 
     def of_role(self, role: str) -> list[Example]:
-        """The pictures of a role, `content`, `style` or `result`, in their order."""
+        """Return the pictures of a role, `content`, `style` or `result`, in their order."""
         return [example for example in self.examples if example.role == role]
 
     def find(self, name: str) -> Example | None:
+        """Return the example that links call `name`."""
         return next((example for example in self.examples if example.name == name), None)
 
     def example_of(self, ingredient: Ingredient) -> Example | None:
-        """The picture with these pixels, if it is one."""
+        """Return the picture with these pixels, if it is one."""
         return next((e for e in self.examples if e.ingredient == ingredient), None)
 
     def example_by_hash(self, sha256: str) -> Example | None:
+        """Return the picture whose pixels have this hash, if it is one."""
         return next((e for e in self.examples if e.ingredient.sha256 == sha256), None)
 
     def _fetch(self) -> None:
@@ -141,7 +148,7 @@ class ExampleSet:
 
 
 def open_example(picture: Picture, folder: Path) -> Example | None:
-    """A described picture, unless its file is missing or cannot be used."""
+    """Return a described picture, unless its file is missing or cannot be used."""
     path = folder / picture.file_name
     if not path.is_file() or (picture.role == "result" and picture.recipe is None):
         return None
@@ -163,12 +170,12 @@ def thumbnail_of(image: Image.Image, role: str) -> Image.Image:
 
 
 def picker(elem_id: str) -> gr.HTML:
-    """A row of pictures; choosing one triggers `select` with its name."""
+    """Return a row of pictures; choosing one triggers `select` with its name."""
     return gr.HTML(js_on_load=on_load("examples"), elem_id=elem_id)
 
 
 def row_markup(examples: Sequence[Example], label: str) -> str:
-    """What such a row shows; nothing when there are none."""
+    """Return what such a row shows; nothing when there are none."""
     if not examples:
         return ""
     buttons = "".join(

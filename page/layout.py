@@ -45,8 +45,11 @@ FINISHED = "Painted beforehand: click one to see it before and after, with its s
 def build_demo(
     workshop: Workshop, shelf: ExampleSet, gallery: Gallery | None = None
 ) -> BoundedBlocks:
-    """The page, not yet served; its pictures are painted in `workshop`, its examples those of
-    `shelf`, and `gallery` is what visitors publish to, if there is one."""
+    """Return the page, not yet served.
+
+    Its pictures are painted in `workshop`, its examples those of `shelf`, and `gallery` is what
+    visitors publish to, if there is one.
+    """
     with BoundedBlocks(
         title="Neural Style Transfer", delete_cache=TEMPORARY_FILES, analytics_enabled=False
     ) as demo:
@@ -161,7 +164,7 @@ def show_examples(
 
 
 def add_settings(controls: Controls) -> None:
-    """Every control but the look and the colours, the rarely used ones folded away."""
+    """Show every control but the look and the colours, the rarely used ones folded away."""
     with gr.Accordion("Settings", open=True, elem_id="settings"):
         controls.add("alpha", "beta", "size", "iterations")
     with gr.Accordion("Layers: what the style is made of", open=True, elem_id="layers"):

@@ -30,7 +30,7 @@ class Shared:
 
 
 def link_to(settings: TransferSettings, examples: Mapping[str, Example], result: str) -> str:
-    """The query of a link: `?beta=5`."""
+    """Return the query of a link: `?beta=5`."""
     query: dict[str, Any] = {role: example.name for role, example in examples.items()}
     for name in options():
         value = getattr(settings, name)
@@ -48,7 +48,10 @@ def link_to(settings: TransferSettings, examples: Mapping[str, Example], result:
 
 
 def read_link(query: Mapping[str, str], shelf: ExampleSet) -> Shared | None:
-    """What a query asks for; None when it asks for nothing of ours. Raises `SettingsError`."""
+    """Return what a query asks for; None when it asks for nothing of ours.
+
+    Raises `SettingsError`.
+    """
     names = {*options(), *ROLES, "result"}
     wanted = {name: value for name, value in query.items() if name in names}
     if not wanted:

@@ -41,8 +41,10 @@ class PictureCache:
         self._lock = threading.Lock()
 
     def open(self, path: str) -> Image.Image:
-        """Return the picture in a file. Who asks while it is being opened waits for the same one.
-        Raises `ImageError`."""
+        """Return the picture in a file.
+
+        Who asks while it is being opened waits for the same one. Raises `ImageError`.
+        """
         key = hash_of_file(path)
         with self._lock:
             if key in self._kept:
@@ -75,7 +77,7 @@ class PictureCache:
         opening.set_result(image)
 
     def _keep(self, key: str, image: Image.Image) -> None:
-        """With the lock held."""
+        """Keep a picture; call it with the lock held."""
         self._kept[key] = image
         while picture_bytes(*self._kept.values()) > self.most:
             self._kept.popitem(last=False)

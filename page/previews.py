@@ -25,23 +25,28 @@ def cached_webp(image: Image.Image, component: Component) -> str:
 
 
 def rendered_webp(key: Hashable, make: Callable[[], Image.Image], component: Component) -> str:
-    """Return the path, in the component's cache, of the picture that `make` returns, as WebP of
-    high quality: Gradio's own is either slow (PNG) or smears brush strokes (WebP at its usual
-    quality). It is made in the pool of renderings, once for all who ask for the same `key`.
-    Raises `OSError` on a full disk and `RenderingBusyError`."""
+    """Return the path, in the component's cache, of the picture that `make` returns, as WebP.
+
+    It is of high quality: Gradio's own is either slow (PNG) or smears brush strokes (WebP at its
+    usual quality). It is made in the pool of renderings, once for all who ask for the same `key`.
+    Raises `OSError` on a full disk and `RenderingBusyError`.
+    """
     rendering = shared_renderings().fetch_now(("webp", key), lambda: webp_bytes(make()))
     return cached(rendering.read(), "picture.webp", component)
 
 
 def webp_bytes(image: Image.Image) -> bytes:
+    """Return a picture as WebP."""
     buffer = io.BytesIO()
     image.save(buffer, format="WEBP", quality=92, method=2)
     return buffer.getvalue()
 
 
 def cached(data: bytes, name: str, component: Component) -> str:
-    """The path of a file with these bytes in the component's cache. Gradio would write it in the
-    face of whoever is just being sent the same bytes."""
+    """Return the path of a file with these bytes in the component's cache.
+
+    Gradio would write it in the face of whoever is just being sent the same bytes.
+    """
     path = Path(component.GRADIO_CACHE) / hashlib.sha256(data).hexdigest() / name
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as temporary:
@@ -50,9 +55,10 @@ def cached(data: bytes, name: str, component: Component) -> str:
 
 
 def data_url(image: Image.Image, quality: int = 82) -> str:
-    """The picture itself as an address: part of the page, so that no cache can lose it."""
+    """Return the picture itself as an address: part of the page, so that no cache can lose it."""
     return jpeg_url(jpeg_bytes(image, quality))
 
 
 def jpeg_url(data: bytes) -> str:
+    """Return the bytes of a JPEG as an address."""
     return "data:image/jpeg;base64," + base64.b64encode(data).decode()

@@ -94,6 +94,7 @@ class Rendering:
 
     @property
     def in_memory(self) -> bool:
+        """Return the rendering's bytes in memory."""
         return isinstance(self._file, io.BytesIO)
 
     def read(self, offset: int = 0, size: int = -1) -> bytes:
@@ -155,7 +156,9 @@ class Renderings:
         self, key: Hashable, make: Callable[[], bytes], patience: float | None = None
     ) -> Rendering:
         """Return the same to a caller in a thread of its own, which waits up to `patience` seconds.
-        Never call it from a thread of the pool."""
+
+        Never call it from a thread of the pool.
+        """
         found = self._join(key, make)
         if isinstance(found, Rendering):
             return found
@@ -178,13 +181,13 @@ class Renderings:
 
     @property
     def pending(self) -> int:
-        """How many renderings are made or wait for a thread."""
+        """Return how many renderings are made or wait for a thread."""
         with self._lock:
             return len(self._flights)
 
     @property
     def waiting(self) -> int:
-        """How many callers wait for them."""
+        """Return how many callers wait for them."""
         with self._lock:
             return sum(flight.waiting for flight in self._flights.values())
 
@@ -268,8 +271,11 @@ def _look_at(result: asyncio.Future[Value]) -> None:
 
 
 def worker_count(free: int | None = None, cores: int | None = None) -> int:
-    """Return how many threads may render at once: no more than there are cores, and than find
-    room for the largest picture in their share of the `free` bytes of memory."""
+    """Return how many threads may render at once.
+
+    No more than there are cores, and than find room for the largest picture in their share of the
+    `free` bytes of memory.
+    """
     free = host_memory() if free is None else free
     cores = cores or os.cpu_count() or 1
     room = cores if free is None else free // MEMORY_SHARE // RENDER_BYTES

@@ -1,6 +1,4 @@
-"""Serve the page: the workshop, examples and gallery that the environment asks for, and how Gradio
-is launched.
-"""
+"""Serve the page as the environment asks: its workshop, examples and gallery."""
 
 from __future__ import annotations
 
@@ -70,8 +68,11 @@ def main() -> None:
 
 
 def open_workshop(backend: Backend) -> Workshop:
-    """The workshop that the environment asks for: `NST_JOBS` is the folder where pictures are kept,
-    `NST_GRACE` how many seconds a job goes on with nobody watching."""
+    """Return the workshop that the environment asks for.
+
+    `NST_JOBS` is the folder where pictures are kept, `NST_GRACE` how many seconds a job goes on
+    with nobody watching.
+    """
     folder = Path(os.environ.get("NST_JOBS") or cache_folder() / "jobs")
     grace = float(os.environ.get("NST_GRACE") or Limits.grace)
     limits = Limits(
@@ -85,8 +86,10 @@ def open_workshop(backend: Backend) -> Workshop:
 
 
 def open_examples() -> ExampleSet:
-    """The bundled examples, and those of the Hub that `NST_EXAMPLES_REPO` and
-    `NST_EXAMPLES_REVISION` name."""
+    """Return the bundled examples, and those of the Hub.
+
+    `NST_EXAMPLES_REPO` and `NST_EXAMPLES_REVISION` name the latter.
+    """
     repo = os.environ.get("NST_EXAMPLES_REPO", "")
     shelf = ExampleSet(repo=repo, revision=os.environ.get("NST_EXAMPLES_REVISION") or None)
     shelf.start()
@@ -94,7 +97,7 @@ def open_examples() -> ExampleSet:
 
 
 def open_gallery() -> Gallery | None:
-    """The public gallery, where `NST_GALLERY_REPO` names one."""
+    """Return the public gallery, where `NST_GALLERY_REPO` names one."""
     try:
         return community()
     except HubError as error:
@@ -108,7 +111,7 @@ def launch_options(
     shelf: ExampleSet,
     gallery: Gallery | None = None,
 ) -> Mapping[str, Any]:
-    """How the page is served; tests use the same."""
+    """Return how the page is served; tests use the same."""
     built_in = (path for part in demo.blocks.values() for path in part.keep_in_cache)
     upload_space = UploadSpace(Path(get_upload_folder()), built_in, deleted=demo.forget_files)
     return {
@@ -137,8 +140,10 @@ def launch_options(
 
 
 def allowed_hosts() -> list[Middleware]:
-    """The names under which the page is served, where `NST_ALLOWED_HOSTS` lists them, and those of
-    this machine: Gradio calls itself."""
+    """Return the names under which the page is served.
+
+    They are what `NST_ALLOWED_HOSTS` lists, and those of this machine: Gradio calls itself.
+    """
     names = os.environ.get("NST_ALLOWED_HOSTS", "").replace(",", " ").split()
     own = os.environ.get("GRADIO_SERVER_NAME", "")
     local = ["127.0.0.1", "localhost", *([own] if own else [])]
@@ -149,15 +154,20 @@ def allowed_hosts() -> list[Middleware]:
 
 
 def uploads_folder() -> contextlib.AbstractContextManager[str | Path]:
-    """Where uploads and previews are: a folder of this page's own, gone at the end, unless the
-    environment names one. Gradio's usual one is for all its programs."""
+    """Yield where uploads and previews are: a folder of this page's own, gone at the end.
+
+    Unless the environment names one. Gradio's usual one is for all its programs.
+    """
     if chosen := os.environ.get("GRADIO_TEMP_DIR"):
         return contextlib.nullcontext(chosen)
     return upload_folder()
 
 
 def is_our_business(record: logging.LogRecord) -> bool:
-    """Not the tracebacks of tabs that were closed while something was sent to them: Gradio answers
-    404 in the middle of their streams, which nobody reads any more."""
+    """Tell whether a log record is ours to mend.
+
+    The tracebacks of tabs that were closed while something was sent to them are not: Gradio answers
+    404 in the middle of their streams, which nobody reads any more.
+    """
     error = record.exc_info[1] if record.exc_info else None
     return not (isinstance(error, RuntimeError) and "response already started" in str(error))

@@ -34,8 +34,11 @@ class Studio:
         self.sharing = Sharing(session)
 
     def wire(self, demo: gr.Blocks) -> Any:
-        """Connect every event. Each way to a job ends in `Painting.follow`, which shows it until it
-        ends. Returns the event of a visitor's arrival."""
+        """Connect every event.
+
+        Each way to a job ends in `Painting.follow`, which shows it until it ends. Returns the event
+        of a visitor's arrival.
+        """
         session, follow_after = self.session, self.painting.follow_after
         arrival = self.visits.wire(demo)
         follow_after(arrival)

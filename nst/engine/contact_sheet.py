@@ -31,8 +31,11 @@ Grid = list[list[TransferSettings]]
 
 
 def variations(settings: TransferSettings, name: str) -> list[Any]:
-    """Three values of a setting to compare: the present one with one below and one above, as far
-    as its range allows, or three of its choices."""
+    """Return three values of a setting to compare.
+
+    They are the present one with one below and one above, as far as its range allows, or three of
+    its choices.
+    """
     option, value = options()[name], getattr(settings, name)
     if option.choices:
         choices = list(option.choices)
@@ -49,9 +52,11 @@ def variations(settings: TransferSettings, name: str) -> list[Any]:
 
 
 def plan_sheet(settings: TransferSettings, rows: str, columns: str) -> Grid:
-    """The settings of every tile, small and short, `rows` growing downward. Two settings have
-    three values each; one with only two choices makes two rows or columns. Raises `SettingsError`
-    for names that are not two of `VARIABLE`."""
+    """Return the settings of every tile, small and short, `rows` growing downward.
+
+    Two settings have three values each; one with only two choices makes two rows or columns. Raises
+    `SettingsError` for names that are not two of `VARIABLE`.
+    """
     for name in (rows, columns):
         if name not in VARIABLE:
             raise SettingsError(f"a sheet compares two of {', '.join(VARIABLE)}, not {name!r}")

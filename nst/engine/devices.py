@@ -33,8 +33,11 @@ def pick_device(name: str = "auto") -> torch.device:
 def load_network(
     settings: TransferSettings = DEFAULTS, device: str = "auto", *, is_lent: bool = False
 ) -> VGG:
-    """Return VGG-19 as the settings want it, kept for the next run. A device that is lent to other
-    processes computes nothing in this one: the parameters are only laid out on it."""
+    """Return VGG-19 as the settings want it, kept for the next run.
+
+    A device that is lent to other processes computes nothing in this one: the parameters are only
+    laid out on it. Raises `ValueError` for a device that is not there, and `WeightsError`.
+    """
     where = pick_device(device)
     dtype = pick_dtype(settings.precision, where)
     load_weights(settings.weights)  # first: they may have to be fetched
@@ -46,7 +49,7 @@ _building = threading.RLock()  # or a crowd would build as many as there are cal
 
 
 def _after_fork() -> None:
-    """Whoever was building it in the parent is not here."""
+    """Replace a lock that a thread of the parent may have held."""
     global _building
     _building = threading.RLock()
 
@@ -68,7 +71,10 @@ def _cached_network(
 
 
 def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """bfloat16 where the processor multiplies it faster than float32; sums stay in float32."""
+    """Return bfloat16 where the processor multiplies it faster than float32.
+
+    Sums stay in float32.
+    """
     if precision != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
     has_bfloat16 = {"cuda": _cuda_has_bfloat16, "cpu": _cpu_has_bfloat16}
@@ -81,6 +87,9 @@ def _cuda_has_bfloat16() -> bool:
 
 
 def _cpu_has_bfloat16() -> bool:
-    """Whether the processor has AMX or AVX512-BF16; older torch cannot tell, so no."""
+    """Tell whether the processor has AMX or AVX512-BF16.
+
+    Older torch cannot tell; the answer is no then.
+    """
     names = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
     return any(getattr(torch.cpu, name, bool)() for name in names)

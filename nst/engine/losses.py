@@ -16,7 +16,7 @@ BLOCK = 1024  # positions multiplied at once
 
 
 def content_cost(content: Tensor, generated: Tensor) -> Tensor:
-    """J_content = ½ ‖a_C − a_G‖² over all activations (Gatys et al. 2016, eq. 1).
+    """Return J_content = ½ ‖a_C − a_G‖² over all activations (Gatys et al. 2016, eq. 1).
 
     Raises `ValueError` when the two shapes differ.
     """
@@ -28,9 +28,10 @@ def content_cost(content: Tensor, generated: Tensor) -> Tensor:
 
 
 def gram_matrix(activations: Tensor) -> Tensor:
-    """G[k, k'] = Σ_ij a[k, i, j] · a[k', i, j]: (n_C, n_C) (Gatys et al. 2016, eq. 3).
+    """Return G (n_C, n_C), G[k, k'] = Σ_ij a[k, i, j] · a[k', i, j] (Gatys et al. 2016, eq. 3).
 
-    Computed in at least float32: sums over many pixels overflow or drown in narrower formats.
+    It is computed in at least float32: sums over many pixels overflow or drown in narrower formats.
+    Raises `ValueError` for a batch of several pictures.
     """
     positions = _channels_first(activations).flatten(1).T  # (n_H * n_W, n_C)
     gram: Tensor = _SelfProduct.apply(positions)
@@ -38,8 +39,11 @@ def gram_matrix(activations: Tensor) -> Tensor:
 
 
 def _self_product(X: Tensor) -> Tensor:
-    """XᵀX of (n, k), in at least float32: of bfloat16 by blocks, which are fast to multiply and
-    short enough that rounding each product to bfloat16 averages out."""
+    """Return XᵀX of (n, k), in at least float32.
+
+    bfloat16 goes by blocks, which are fast to multiply and short enough that rounding each product
+    to bfloat16 averages out.
+    """
     if X.dtype != torch.bfloat16:
         wide = X.to(torch.promote_types(X.dtype, torch.float32))
         return wide.T @ wide
@@ -49,8 +53,11 @@ def _self_product(X: Tensor) -> Tensor:
 
 
 class _SelfProduct(torch.autograd.Function):
-    """XᵀX of a matrix X (n, k). Autograd would take it for a product of two matrices, and go back
-    twice; its derivative X (D + Dᵀ) is one product, in the dtype of X."""
+    """XᵀX of a matrix X (n, k).
+
+    Autograd would take it for a product of two matrices, and go back twice; its derivative X (D +
+    Dᵀ) is one product, in the dtype of X.
+    """
 
     @staticmethod
     def forward(ctx: Any, X: Tensor) -> Tensor:
@@ -66,32 +73,35 @@ class _SelfProduct(torch.autograd.Function):
 
 
 def normalized_gram_matrix(activations: Tensor) -> Tensor:
-    """The Gram matrix divided by n_H · n_W: comparable between pictures of different sizes."""
+    """Return the Gram matrix divided by n_H · n_W, (n_C, n_C).
+
+    It is comparable between pictures of different sizes.
+    """
     n_height, n_width = activations.shape[-2:]
     return gram_matrix(activations) / (n_height * n_width)
 
 
 def style_cost(style: Tensor, generated: Tensor) -> Tensor:
-    """J_style[l] = 1 / (2 n_H n_W n_C)² · ‖G_S − G_G‖²_F of one layer's activations.
+    """Return J_style[l] = 1 / (2 n_H n_W n_C)² · ‖G_S − G_G‖²_F of one layer's activations.
 
     Gatys et al. 2016, eq. 4, with one departure: each Gram matrix is divided by its own n_H · n_W
-    before they are compared, so that the two pictures may differ in size. For equal sizes the
-    value is the textbook's.
+    before they are compared, so that the two pictures may differ in size. For equal sizes the value
+    is the textbook's.
     """
     return gram_style_cost(normalized_gram_matrix(style), normalized_gram_matrix(generated))
 
 
 def gram_style_cost(style_gram: Tensor, generated_gram: Tensor) -> Tensor:
-    """J_style[l] from two normalized Gram matrices, both (n_C, n_C)."""
+    """Return J_style[l] from two normalized Gram matrices, both (n_C, n_C)."""
     n_channels = style_gram.shape[0]
     return (style_gram - generated_gram).square().sum() / (2 * n_channels) ** 2
 
 
 def total_variation(image: Tensor) -> Tensor:
-    """Mean squared difference between neighbouring pixels, of a (1, 3, H, W) image.
+    """Return the mean squared difference between neighbouring pixels of a (1, 3, H, W) image.
 
-    The anisotropic, squared form (after Mahendran & Vedaldi 2015, eq. 4, with β = 2), averaged
-    over rows and columns so that it does not grow with the size. 0 for a single pixel.
+    It is the anisotropic, squared form (after Mahendran & Vedaldi 2015, eq. 4, with β = 2),
+    averaged over rows and columns so that it does not grow with the size. 0 for a single pixel.
     """
     down = (image[..., 1:, :] - image[..., :-1, :]).square()
     right = (image[..., :, 1:] - image[..., :, :-1]).square()
@@ -99,7 +109,10 @@ def total_variation(image: Tensor) -> Tensor:
 
 
 def _channels_first(activations: Tensor) -> Tensor:
-    """(n_C, n_H, n_W), without a batch dimension: a batch must never fold into a Gram matrix."""
+    """Return (n_C, n_H, n_W), without a batch dimension.
+
+    A batch must never fold into a Gram matrix. Raises `ValueError` for one of several pictures.
+    """
     if activations.ndim == 4 and activations.shape[0] == 1:
         return activations[0]
     if activations.ndim != 3:

@@ -43,6 +43,7 @@ class Point:
 
     @property
     def is_finite(self) -> bool:
+        """Tell whether costs and gradient are finite numbers."""
         return math.isfinite(self.costs.J + self.costs.goal) and bool(
             self.gradient.isfinite().all()
         )
@@ -64,12 +65,13 @@ def minimize(
     *,
     backtracking: bool = False,
 ) -> Iterator[Iterate]:
-    """Yield the start, then an iterate after each iteration; a start that is a `Point` is not
-    evaluated again.
+    """Yield the start, then an iterate after each iteration.
+
+    A start that is a `Point` is not evaluated again.
 
     A step to something that is not a number, or far above the best, is taken back: the optimiser
-    forgets its curvature and goes on from the best point with half the step. With `backtracking`
-    a first step that raises the goal at all is halved, up to `HALVINGS` times, and then taken back.
+    forgets its curvature and goes on from the best point with half the step. With `backtracking` a
+    first step that raises the goal at all is halved, up to `HALVINGS` times, and then taken back.
 
     Raises `NumericalError` when the cost of the start is not a finite number.
     """
@@ -142,7 +144,7 @@ class RunState:
 
     @property
     def bytes(self) -> int:
-        """The memory that it holds, in bytes."""
+        """Return the memory that the state holds, in bytes."""
         tensors = [
             tensor for at in (self.point, self.best) for tensor in (at.image, at.gradient)
         ] + self.optimizer.tensors()

@@ -82,7 +82,7 @@ class Objective:
         self.style = self._style_target(styles)
 
     def forget(self) -> None:
-        """Nothing of an earlier picture counts in the next evaluation."""
+        """Let nothing of an earlier picture count in the next evaluation."""
         self._kept: DeepLayers | None = None
 
     @torch.no_grad()
@@ -112,9 +112,10 @@ class Objective:
         return style
 
     def parts(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The specification: the content term and λ[l] · J_style[l] by layer, before α and β.
+        """Return the content term and λ[l] · J_style[l] by layer, before α and β.
 
-        Differentiable, plain and slow; `evaluate` is held to it by the tests.
+        This is the specification: differentiable, plain and slow; `evaluate` is held to it by the
+        tests.
         """
         settings, content, layers = self.settings, torch.zeros(()), {}
         for layer, activation in self.network.walk(self._spanned(image), self._layers):
@@ -128,7 +129,7 @@ class Objective:
         return content, layers
 
     def cost(self, image: Tensor) -> Tensor:
-        """J, the specification of the whole, differentiable."""
+        """Return J, the specification of the whole, differentiable."""
         content, layers = self.parts(image)
         return self._total(
             self.settings.alpha, content, layers.values(), self._smoothness_cost(image)
@@ -136,7 +137,7 @@ class Objective:
 
     @torch.no_grad()
     def costs(self, image: Tensor) -> Costs:
-        """The costs alone, by the specification."""
+        """Return the costs alone, by the specification."""
         content, layers = self.parts(image)
         smoothness = self._smoothness_cost(image)
         J = self._total(self.settings.alpha, content, layers.values(), smoothness)
@@ -144,10 +145,11 @@ class Objective:
 
     @torch.no_grad()
     def evaluate(self, image: Tensor) -> tuple[Costs, Tensor]:
-        """The costs at `image` and the gradient to follow there, (1, 3, H, W).
+        """Return the costs at `image` and the gradient to follow there, both (1, 3, H, W) float32.
 
-        The gradient is dJ/d(image), unless `guidance` is set. The fast path: J's derivatives with
-        respect to activations are short formulas, and the network takes them back to the pixels.
+        The gradient is dJ/d(image), unless `guidance` is set. This is the fast path: J's
+        derivatives with respect to activations are short formulas, and the network takes them back
+        to the pixels.
 
         Layers beyond the content layer take a fifth of the time and move little. While they own
         little of J as well, their part is taken from an earlier evaluation, see `DeepLayers`.
@@ -183,7 +185,10 @@ class Objective:
         return image.mean(1, keepdim=True).repeat(1, 3, 1, 1) if self.is_grey else image
 
     def _term(self, layer: str, trace: Trace) -> Term:
-        """J_style[l] = unit · ‖G − G_S‖² with G = AᵀA / n, so dJ/dA = A · 4 unit (G − G_S) / n."""
+        """Return a layer's J_style[l] with its derivative.
+
+        J_style[l] = unit · ‖G − G_S‖² with G = AᵀA / n, so dJ/dA = A · 4 unit (G − G_S) / n.
+        """
         settings, activation = self.settings, trace.activations[layer]
         n_channels, n_height, n_width = activation.shape[1:]
         unit = settings.style_layers[layer] * gatys_layer_weight(layer) / (2 * n_channels) ** 2
@@ -200,7 +205,7 @@ class Objective:
     def _pull_back(
         self, trace: Trace, content_pull: Tensor, terms: Mapping[str, Term], kept: DeepLayers | None
     ) -> tuple[Tensor, Tensor | None]:
-        """The gradient of the pixels, and what came from beyond the content layer on the way."""
+        """Return the gradient of the pixels, and what came from beyond the content layer."""
         deep_gradient = kept.gradient if kept else None
 
         def add_term(layer: str, gradient: Tensor | None) -> Tensor:
@@ -221,12 +226,12 @@ class Objective:
 
     @property
     def _layers(self) -> set[str]:
-        """Those with a weight; λ = 0 costs nothing."""
+        """Return the layers with a weight; λ = 0 costs nothing."""
         return {self.settings.content_layer, *self.settings.style_layers}
 
     @property
     def _deep(self) -> set[str]:
-        """The style layers beyond the content layer."""
+        """Return the style layers beyond the content layer."""
         names = list(LAYER_CHANNELS)
         return set(names[names.index(self.settings.content_layer) + 1 :]) & self._layers
 
@@ -237,7 +242,7 @@ class Objective:
         return alpha * content + self.settings.beta * style_cost + smoothness
 
     def _smoothness(self, image: Tensor) -> tuple[Tensor, Tensor | float]:
-        """The smoothness term, and its gradient."""
+        """Return the smoothness term, and its gradient."""
         if self.settings.total_variation == 0:
             return image.new_zeros(()), 0.0
         with torch.enable_grad():
@@ -247,17 +252,21 @@ class Objective:
         return cost.detach(), gradient
 
     def _smoothness_cost(self, image: Tensor) -> Tensor:
-        """β · 1000 · weight · total variation, in levels of 255: a weight does the same whatever β
-        is."""
+        """Return β · 1000 · weight · total variation, in levels of 255.
+
+        A weight does the same whatever β is.
+        """
         weight = self.settings.beta * SMOOTHNESS_UNIT * self.settings.total_variation
         return weight * total_variation(255 * self._spanned(image))
 
 
 @dataclass(frozen=True)
 class Term:
-    """One style layer at one picture: λ[l] · J_style[l], the same as guided, and β times the
-    latter's derivative with respect to the activations A (positions, n_C), as a matrix to
-    multiply A by."""
+    """One style layer at one picture.
+
+    It holds λ[l] · J_style[l], the same as guided, and β times the latter's derivative with respect
+    to the activations A (positions, n_C), as a matrix to multiply A by.
+    """
 
     cost: Tensor
     goal: Tensor
@@ -281,13 +290,16 @@ class DeepLayers:
         self.left = DEEP_EVERY - 1
 
     def serves(self, guidance: Guidance | None) -> bool:
-        """Whether it may be used once more; counts the uses."""
+        """Tell whether it may be used once more; count the uses."""
         self.left -= 1
         return self.left >= 0 and guidance == self.guidance
 
 
 def finite(values: Tensor, problem: str) -> Tensor:
-    """The same tensor. Raises `NumericalError` where one of its values is not a number."""
+    """Return the same tensor.
+
+    Raises `NumericalError` where one of its values is not a number.
+    """
     if not bool(values.isfinite().all()):
         raise NumericalError(problem)
     return values
@@ -303,7 +315,10 @@ def _costs(
 
 
 def _add_product(gradient: Tensor | None, activation: Tensor, matrix: Tensor) -> Tensor:
-    """gradient + A · matrix, where A (positions, n_C) is what (1, n_C, H, W) channels_last is."""
+    """Return gradient + A · matrix.
+
+    A (positions, n_C) is what (1, n_C, H, W) channels_last is.
+    """
     A, matrix = _positions(activation), matrix.to(activation.dtype)
     if gradient is None:
         shape = activation.permute(0, 2, 3, 1).shape
@@ -313,5 +328,5 @@ def _add_product(gradient: Tensor | None, activation: Tensor, matrix: Tensor) ->
 
 
 def _positions(activation: Tensor) -> Tensor:
-    """A view of (1, n_C, H, W) channels_last as a matrix (H · W, n_C)."""
+    """Return (1, n_C, H, W) channels_last viewed as a matrix (H · W, n_C)."""
     return activation.permute(0, 2, 3, 1).view(-1, activation.shape[1])

@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 FIRST_STEP = 5 / 255  # root mean square change of the pixels
 GENTLE_STEP = 1 / 255  # the same, of a picture that is nearly finished
@@ -35,7 +36,7 @@ class Optimizer(Protocol):
     """Proposes points inside the box; a new instance for every function to minimise."""
 
     def step(self, image: Tensor, gradient: Tensor) -> Tensor:
-        """The next point, a new tensor in [0, 1], given the gradient at `image`."""
+        """Return the next point, a new tensor in [0, 1], given the gradient at `image`."""
 
     def restart(self) -> None:
         """Forget what was learned and go on more carefully, after a step that went wrong."""
@@ -47,8 +48,10 @@ class Optimizer(Protocol):
         """Take steps of the usual length again."""
 
     def rescale(self, image: Tensor, previous: Tensor | None, gradient: Tensor) -> None:
-        """Go on under another function, whose gradient at `image` is `gradient` where it was
-        `previous`; None where that is not known."""
+        """Go on under another function.
+
+        Its gradient at `image` is `gradient` where it was `previous`; None where that is not known.
+        """
 
     def copy(self: Kind, history: int | None = None) -> Kind:
         """Return an optimiser that would take the same next step."""
@@ -57,7 +60,7 @@ class Optimizer(Protocol):
         """Return what it keeps."""
 
 
-class BoxLBFGS:
+class BoxLBFGS(Optimizer):
     """L-BFGS (Nocedal 1980; Liu & Nocedal 1989) projected on the box [0, 1].
 
     A departure: pixels at a bound whose gradient points outward are held there for the step, as
@@ -72,6 +75,7 @@ class BoxLBFGS:
         self.first_step = first_step
         self.caution = 1.0
 
+    @override
     def step(self, image: Tensor, gradient: Tensor) -> Tensor:
         self._learn(image, gradient)
         held = _held_at_bounds(image, gradient)
@@ -82,21 +86,27 @@ class BoxLBFGS:
         self.previous = (image, gradient)
         return (image + self.caution * limit * direction).clamp(0, 1)
 
+    @override
     def restart(self) -> None:
         self.pairs.clear()
         self.previous = None
         self.caution = max(self.caution / 2, 1 / 64)
 
+    @override
     def shorten(self) -> None:
         self.caution /= 2
 
+    @override
     def recover(self) -> None:
         self.caution = 1.0
 
     def rescale(self, image: Tensor, previous: Tensor | None, gradient: Tensor) -> None:
-        """Multiply every y by the factor that turns the old gradient into the new one, in the sense
-        of least squares: a weight that doubles doubles the curvature of its term. Without an old
-        gradient the pairs are kept as they are, with an unrelated one they are dropped."""
+        """Multiply every y by the factor that turns the old gradient into the new one.
+
+        It is the factor of least squares: a weight that doubles doubles the curvature of its term.
+        Without an old gradient the pairs are kept as they are, with an unrelated one they are
+        dropped.
+        """
         if previous is None:
             self.previous = None
             return
@@ -113,11 +123,13 @@ class BoxLBFGS:
             ((s, y * factor, rho / factor) for s, y, rho in self.pairs), maxlen=self.pairs.maxlen
         )
 
+    @override
     def copy(self, history: int | None = None) -> BoxLBFGS:
         twin = copy.copy(self)
         twin.pairs = deque(self.pairs, maxlen=history or self.pairs.maxlen)
         return twin
 
+    @override
     def tensors(self) -> list[Tensor]:
         return [tensor for s, y, _ in self.pairs for tensor in (s, y)] + [*(self.previous or ())]
 
@@ -130,7 +142,7 @@ class BoxLBFGS:
             self.pairs.append((s, y, 1 / curvature))
 
     def _direction(self, gradient: Tensor) -> Tensor:
-        """−H · gradient by the two-loop recursion (Nocedal & Wright 2006, algorithm 7.4)."""
+        """Return −H · gradient by the two-loop recursion (Nocedal & Wright 2006, algorithm 7.4)."""
         q = -gradient
         coefficients = []
         for s, y, rho in reversed(self.pairs):
@@ -144,7 +156,7 @@ class BoxLBFGS:
         return q
 
 
-class BoxAdam:
+class BoxAdam(Optimizer):
     """Adam (Kingma & Ba 2015, algorithm 1), clamped to [0, 1] after every step."""
 
     def __init__(
@@ -156,10 +168,12 @@ class BoxAdam:
         self.restart_moments()
 
     def restart_moments(self) -> None:
+        """Forget the gradients seen so far."""
         self.count = 0
         self.mean: Tensor | None = None
         self.square: Tensor | None = None
 
+    @override
     def step(self, image: Tensor, gradient: Tensor) -> Tensor:
         first, second = self.betas
         self.count += 1
@@ -173,29 +187,35 @@ class BoxAdam:
         rate = self.rate * min(1.0, self.count / (self.warm_up + 1))
         return (image - rate * mean / deviation).clamp(0, 1)
 
+    @override
     def restart(self) -> None:
         self.rate = max(self.rate / 2, 1e-4)
         self.restart_moments()
 
     def shorten(self) -> None:
-        """Its rate is its own business."""
+        """Keep the rate, which is Adam's own business."""
 
     def recover(self) -> None:
-        """The same."""
+        """Keep the rate, as `shorten` did."""
 
     def rescale(self, image: Tensor, previous: Tensor | None, gradient: Tensor) -> None:
-        """The moments fade by themselves, and their ratio has no unit."""
+        """Keep the moments: they fade by themselves, and their ratio has no unit."""
 
+    @override
     def copy(self, history: int | None = None) -> BoxAdam:
         return copy.copy(self)
 
+    @override
     def tensors(self) -> list[Tensor]:
         return [tensor for tensor in (self.mean, self.square) if tensor is not None]
 
 
 def make_optimizer(name: str, *, first_step: float = FIRST_STEP) -> Optimizer:
-    """`lbfgs` or `adam`, for a picture whose pixels may change by `first_step` at first, as the
-    root of the mean square; a small one is for a picture that is nearly done."""
+    """Return `lbfgs` or `adam` for a picture whose pixels may change by `first_step` at first.
+
+    The step is the root of the mean square, in [0, 1]; a small one is for a picture that is nearly
+    done.
+    """
     if name == "adam":
         return BoxAdam(warm_up=ADAM_WARM_UP if first_step < FIRST_STEP else 0)
     return BoxLBFGS(first_step=first_step)
@@ -208,7 +228,7 @@ def long_history(image: Tensor) -> int:
 
 
 def smooth(image: Tensor) -> Tensor:
-    """Each spatial frequency f (cycles per pixel) of (1, 3, H, W) multiplied by (0.1 / f)^¾.
+    """Return (1, 3, H, W) with each spatial frequency f (cycles per pixel) times (0.1 / f)^¾.
 
     The amplitudes of natural pictures fall about as 1 / f (Field 1987), which L-BFGS is slow to
     find from a multiple of the identity. The exponent is a compromise: 1 is as good for most
@@ -223,7 +243,7 @@ def smooth(image: Tensor) -> Tensor:
 
 
 def _held_at_bounds(image: Tensor, gradient: Tensor) -> Tensor:
-    """Where the gradient would push a pixel out of [0, 1]."""
+    """Return where the gradient would push a pixel out of [0, 1]."""
     return ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
 
 

@@ -14,16 +14,21 @@ RAN_OUT = (
 
 
 def has_run_out(error: BaseException) -> bool:
-    """Whether an error says that there was no memory left, on whatever device. torch has a class of
-    its own for CUDA only."""
+    """Tell whether an error says that there was no memory left, on whatever device.
+
+    torch has a class of its own for CUDA only.
+    """
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in RAN_OUT)
 
 
 def give_back() -> None:
-    """Return to the system what is free in the C library's heaps, where it is one that keeps it for
-    later (glibc): every thread that ever decoded or encoded a picture has a heap of its own."""
+    """Return to the system what is free in the C library's heaps.
+
+    glibc keeps it for later: every thread that ever decoded or encoded a picture has a heap of its
+    own.
+    """
     try:
         trim = ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError, TypeError):  # another library, or another system

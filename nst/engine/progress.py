@@ -17,11 +17,16 @@ class Stage(Protocol):
     """What is known of a scale."""
 
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """Return the longest side in pixels."""
+
     @property
-    def iterations(self) -> int: ...
+    def iterations(self) -> int:
+        """Return the number of iterations."""
+
     @property
-    def work(self) -> int: ...
+    def work(self) -> int:
+        """Return the number of pixels to evaluate."""
 
 
 class Progress:
@@ -72,21 +77,22 @@ class Progress:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether nothing was reported yet."""
+        """Tell whether nothing was reported yet."""
         return self.iteration < self.done
 
     @property
     def is_over(self) -> bool:
+        """Tell whether the last iteration was reported."""
         return self.iteration == self.total
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the run began."""
+        """Return the seconds since the run began."""
         return self._clock() - self._started
 
     @property
     def remaining(self) -> float:
-        """Estimated seconds until the finished picture."""
+        """Return the estimated seconds until the finished picture."""
         if self.is_over:
             return 0.0
         pace = sum(self._recent) / len(self._recent) if self._recent else self._pace

@@ -19,9 +19,11 @@ def repaint(
     *,
     engine: Engine = transfer_style,
 ) -> Iterator[TransferStep]:
-    """Follow a recipe: yield the steps of its passages one after another, to the same picture on
-    the same machine and device, before the colours are dialled. Raises `RecipeError` at once for
-    another number of paintings, and on the way what `engine` does."""
+    """Follow a recipe: yield the steps of its passages one after another.
+
+    They lead to the same picture on the same machine and device, before the colours are dialled.
+    Raises `RecipeError` at once for another number of paintings, and on the way what `engine` does.
+    """
     if len(styles) != len(recipe.styles):
         needed = "one painting" if len(recipe.styles) == 1 else f"{len(recipe.styles)} paintings"
         raise RecipeError(f"The recipe needs {needed}, not {len(styles)}.")

@@ -19,8 +19,11 @@ EXACT = 0.2  # of those at full size
 
 @dataclass(frozen=True)
 class Moment:
-    """Where a run goes on from: an RGB picture, 8-bit so that a PNG holds all of it, and the number
-    of iterations behind it; and what the optimiser has learned, where that is still known."""
+    """A moment to go on from: a picture, the iterations behind it, and the optimiser's state.
+
+    The picture is RGB, 8-bit so that a PNG holds all of it; the state is what the optimiser has
+    learned, where that is still known.
+    """
 
     picture: Image.Image
     iteration: int
@@ -28,7 +31,7 @@ class Moment:
 
     @property
     def bytes(self) -> int:
-        """The memory that it holds beside its picture, in bytes."""
+        """Return the memory that it holds beside its picture, in bytes."""
         return self.state.bytes if self.state else 0
 
 
@@ -37,46 +40,51 @@ Phase = tuple[Guidance | None, int]  # what guides the gradient, and the iterati
 
 @dataclass(frozen=True)
 class Scale:
-    """One stage of a run: the longest side in pixels, and its phases in their order, at least
-    one."""
+    """One stage of a run: the longest side in pixels, and its phases in order, at least one."""
 
     size: int
     phases: tuple[Phase, ...]
 
     @property
     def guided(self) -> int:
-        """Iterations along a guided gradient."""
+        """Return the iterations along a guided gradient."""
         return sum(iterations for guidance, iterations in self.phases if guidance)
 
     @property
     def exact(self) -> int:
-        """Iterations on J itself."""
+        """Return the iterations on J itself."""
         return self.iterations - self.guided
 
     @property
     def iterations(self) -> int:
+        """Return all iterations of the stage."""
         return sum(iterations for _, iterations in self.phases)
 
     @property
     def work(self) -> int:
-        """In pixels evaluated, the starting picture of each phase included; the aspect ratio, the
-        same at every scale, is left out."""
+        """Return the pixels evaluated, the starting picture of each phase included.
+
+        The aspect ratio, the same at every scale, is left out.
+        """
         return self.size**2 * (self.iterations + len(self.phases))
 
 
 def style_side(scale: Scale, settings: TransferSettings) -> int:
-    """The longest side of the paintings at `scale`, in pixels."""
+    """Return the longest side of the paintings at `scale`, in pixels."""
     return round(scale.size * settings.style_scale)
 
 
 def plan_scales(settings: TransferSettings, begin: Moment | None = None) -> list[Scale]:
-    """The stages from coarse to fine: sizes halved while they are not below `COARSEST`, an eighth
-    of the iterations at each of the coarser ones, and the last few on J itself. The guide mends
-    curvature for L-BFGS; Adam and runs too short to come back from the detour stay on J.
+    """Return the stages of a run from coarse to fine.
 
-    From a picture to `begin` with, the same for the iterations that are left, and never coarser
-    than that picture; when none are left, it is only brought to its size. Where its state is known,
-    the phase goes on, or an eased one follows when it was over: J must not rise again."""
+    Sizes are halved while they are not below `COARSEST`. Each of the coarser ones has an eighth of
+    the iterations; the last few are on J itself. The guide mends curvature for L-BFGS; Adam and
+    runs too short to come back from the detour stay on J.
+
+    From a picture to `begin` with, the same holds for the iterations that are left, and no stage is
+    coarser than that picture; when none are left, it is only brought to its size. Where its state
+    is known, the phase goes on, or an eased one follows when it was over: J must not rise again.
+    """
     done, reached = (begin.iteration, max(begin.picture.size)) if begin else (0, 0)
     left = max(0, settings.iterations - done)
     each = left // 8

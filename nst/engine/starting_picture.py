@@ -22,7 +22,7 @@ COLORS_OF = 2**22  # pixels; of a larger painting every other one, and so on, te
 def starting_picture(
     photo: Tensor, paintings: Sequence[Tensor], settings: TransferSettings
 ) -> Tensor:
-    """The picture that the first iteration sees, shaped like `photo`."""
+    """Return the picture that the first iteration sees, shaped like `photo`."""
     if settings.start == "content":
         return photo
     if settings.start == "recolored":
@@ -43,8 +43,11 @@ def _thinned(painting: Tensor) -> Tensor:
 def without_color_noise(
     content: Image.Image, paintings: Sequence[Image.Image], begin: Moment | None
 ) -> tuple[Image.Image, list[Image.Image], Moment | None]:
-    """Return what a run works on: pictures with nothing but colour noise in pure grey, and where
-    all are grey, the picture to go on from as well. `Objective` then has no gradient in colour."""
+    """Return what a run works on: pictures with nothing but colour noise are pure grey.
+
+    Where all are grey, the picture to go on from is too. `Objective` then has no gradient in
+    colour.
+    """
     pictures = [content, *paintings]
     colored = [has_color(picture) for picture in pictures]
     content, *paintings = (
@@ -57,8 +60,10 @@ def without_color_noise(
 
 
 def keeps_detail(settings: TransferSettings) -> bool:
-    """Whether the photo's own detail is taken from the larger photo when a run moves up a scale,
-    or enlarged with the rest. Noise has none to keep."""
+    """Tell whether the photo's own detail comes from the larger photo when a run moves up a scale.
+
+    Otherwise it is enlarged with the rest. Noise has none to keep.
+    """
     return settings.restructure != "much" and settings.start != "noise"
 
 
@@ -68,8 +73,10 @@ def change_since_start(
     paintings: Sequence[Tensor],
     settings: TransferSettings,
 ) -> Tensor:
-    """What distinguishes `picture` from what a run would start from at its size; a picture larger
-    than the run will be is reduced first."""
+    """Return what distinguishes `picture` from what a run would start from at its size.
+
+    A picture larger than the run will be is reduced first.
+    """
     picture = fit(picture, min(max(picture.size), settings.size))
     painted = to_tensor(picture).to(paintings[0].device)
     if not keeps_detail(settings):
@@ -79,7 +86,7 @@ def change_since_start(
 
 
 def enlarge(change: Tensor, *, onto: Tensor) -> Tensor:
-    """`onto` plus `change` resampled to its height and width, inside [0, 1]."""
+    """Return `onto` plus `change` resampled to its height and width, inside [0, 1]."""
     size = onto.shape[-2:]
     larger = F.interpolate(change, size, mode="bicubic", align_corners=False)
     return (onto + larger).clamp(0, 1)

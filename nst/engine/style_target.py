@@ -45,11 +45,11 @@ class Style:
 
     @functools.cached_property
     def guides(self) -> dict[str, Guide]:
-        """The guide of each layer; a run that is never guided does not need them."""
+        """Return the guide of each layer; a run that is never guided does not need them."""
         return {layer: Guide(gram) for layer, gram in self.grams.items()}
 
     def size(self) -> int:
-        """Bytes, of the Gram matrices; guides are slim."""
+        """Return the bytes of the Gram matrices; guides are slim."""
         return bytes_of(*self.grams.values())
 
 
@@ -85,8 +85,10 @@ class Guide:
 
 
 def _eigen(gram: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues and eigenvectors; in float64 where float32 fails, since a tiny painting leaves
-    most of the values at 0."""
+    """Return eigenvalues and eigenvectors, in float64 where float32 fails.
+
+    A tiny painting leaves most of the values at 0.
+    """
     with contextlib.suppress(RuntimeError):  # LinAlgError is one
         values, vectors = torch.linalg.eigh(gram)
         if bool(values.isfinite().all() and vectors.isfinite().all()):

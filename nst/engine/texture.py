@@ -54,15 +54,17 @@ class TextureBook:
         self.engine = engine  # that paints them
 
     def find(self, painting_hash: str, layer: str) -> Path | None:
-        """The texture's JPEG, when it has been painted."""
+        """Return the texture's JPEG, when it has been painted."""
         page = self._page(painting_hash, layer)
         return page if page.exists() else None
 
     def fill(
         self, painting: Image.Image, painting_hash: str, layers: Sequence[str]
     ) -> Iterator[None]:
-        """Paint what is missing, a piece for each iteration; until then, and however large the
-        painting is, no more of it is held than is needed."""
+        """Paint what is missing; yield after each iteration.
+
+        Until then, and however large the painting is, no more of it is held than is needed.
+        """
         return self._fill(fit(painting, round(SIDE * STYLE_SCALE)), painting_hash, layers)
 
     def _fill(

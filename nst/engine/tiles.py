@@ -41,8 +41,10 @@ def gram_matrices(
 
 
 def _tiles(picture: Tensor) -> Iterator[tuple[Tensor, slice, slice]]:
-    """Yield each tile with its halo, and which of its rows and columns of pixels are its own; the
-    last ones reach to the picture's edge."""
+    """Yield each tile with its halo, and which of its rows and columns of pixels are its own.
+
+    The last ones reach to the picture's edge.
+    """
     for top, y in _spans(picture.shape[-2]):
         for left, x in _spans(picture.shape[-1]):
             yield picture[..., top, left], y, x
@@ -57,5 +59,5 @@ def _spans(length: int) -> Iterator[tuple[slice, slice]]:
 
 
 def _cut(span: slice, stride: int) -> slice:
-    """The positions of a layer whose pixels are `stride` apart."""
+    """Return the positions of a layer whose pixels are `stride` apart."""
     return slice(span.start // stride, None if span.stop is None else span.stop // stride)

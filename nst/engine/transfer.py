@@ -45,8 +45,9 @@ Engine = Callable[..., Iterator["TransferStep"]]  # with the signature of `trans
 
 @dataclass(frozen=True)
 class TransferStep:
-    """One reported moment of a run. All costs are those of `image`, the picture with the lowest J
-    so far at its size.
+    """One reported moment of a run.
+
+    All costs are those of `image`, the picture with the lowest J so far at its size.
 
     J = α · content + β · style + smoothness, in the units of Gatys' published weights; `layers`
     holds λ[l] · J_style[l]. The last step's costs are worked out afresh in float32; before, they
@@ -73,22 +74,24 @@ class TransferStep:
 
     @property
     def moment(self) -> Moment:
-        """Where a run can go on from, as if it had never stopped."""
+        """Return where a run can go on from, as if it had never stopped."""
         return Moment(self.image, self.iteration, self.state)
 
     @property
     def image(self) -> Image.Image:
-        """The picture as it was painted, 8-bit RGB; converted when asked for. `dial_colors` makes
-        of it what `settings.colors` asks for."""
+        """Return the picture as it was painted, 8-bit RGB; it is converted when asked for.
+
+        `dial_colors` makes of it what `settings.colors` asks for.
+        """
         return to_image(self.pixels)
 
     @property
     def has_picture(self) -> bool:
-        """Whether the pixels are there, and not only the figures."""
+        """Tell whether the pixels are there, and not only the figures."""
         return self.pixels.numel() > 0
 
     def without_pixels(self) -> TransferStep:
-        """The figures alone, for keeping many steps in little memory."""
+        """Return the figures alone, for keeping many steps in little memory."""
         return replace(self, pixels=self.pixels.new_empty(0), state=None)
 
 

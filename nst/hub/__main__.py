@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """One command for each thing that can be published."""
+    """Return the parser: one command for each thing that can be published."""
     parser = argparse.ArgumentParser(
         prog="python -m nst.hub", description="Publish on the Hugging Face Hub."
     )
@@ -71,6 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def push_examples(options: argparse.Namespace) -> Published:
+    """Paint and publish the examples."""
     from nst.hub import examples  # after --help: torch takes seconds
 
     work = cache_folder() / "examples"
@@ -80,12 +81,14 @@ def push_examples(options: argparse.Namespace) -> Published:
 
 
 def push_weights_of(options: argparse.Namespace) -> Published:
+    """Publish the original parameters."""
     from nst.hub.push_weights import push_weights
 
     return push_weights(options.repo, private=options.private)
 
 
 def deploy(options: argparse.Namespace) -> Published:
+    """Deploy the page to a Space."""
     from nst.hub import space
 
     chosen = {v: value for name, v in VARIABLES.items() if (value := getattr(options, name))}
@@ -95,6 +98,7 @@ def deploy(options: argparse.Namespace) -> Published:
 
 
 def report(line: str) -> None:
+    """Print what a publication did."""
     print(line, file=sys.stderr, flush=True)
 
 

@@ -67,8 +67,10 @@ Each picture has its own licence; see the column `licence`.
 def cached(
     repo: str, revision: str | None = None, *, api: HfApi | None = None, cache: Path | None = None
 ) -> Path | None:
-    """The folder of a whole snapshot that was fetched before; no request is made. `cache` stands
-    for the cache of `huggingface_hub`."""
+    """Return the folder of a whole snapshot that was fetched before; no request is made.
+
+    `cache` stands for the cache of `huggingface_hub`.
+    """
     with contextlib.suppress(Exception):  # nothing there, a part, or a name that cannot be
         folder = _snapshot(api or HfApi(), repo, revision, cache, local_files_only=True)
         return folder if (folder / WHOLE).exists() else None
@@ -78,8 +80,11 @@ def cached(
 def fetch(
     repo: str, revision: str | None = None, *, api: HfApi | None = None, cache: Path | None = None
 ) -> Path:
-    """The folder of the newest snapshot, downloaded where it is not there; a pinned one that is
-    there makes no request. Raises `HubError`, also for a repository that is far too large."""
+    """Return the folder of the newest snapshot, downloaded where it is not there.
+
+    A pinned one that is there makes no request. Raises `HubError`, also for a repository that is
+    far too large.
+    """
     api = api or HfApi()
     present = cached(repo, revision, api=api, cache=cache)
     is_pinned = revision is not None and COMMIT_HASH.fullmatch(revision)
@@ -125,8 +130,10 @@ def _snapshot(
 
 
 def _files(api: HfApi, repo: str, sha: str) -> list[RepoFile]:
-    """The files of a commit that are wanted. Raises `HubError` when they are too many or too
-    large."""
+    """Return the files of a commit that are wanted.
+
+    Raises `HubError` when they are too many or too large.
+    """
     files: list[RepoFile] = []
     total = 0
     for entry in api.list_repo_tree(repo, repo_type="dataset", revision=sha, recursive=True):
@@ -139,8 +146,10 @@ def _files(api: HfApi, repo: str, sha: str) -> list[RepoFile]:
 
 
 def _check_content(repo: str, folder: Path, files: Iterable[RepoFile]) -> None:
-    """The library does not look whether what arrived is what was sent. Raises `HubError` when it is
-    not, and leaves none of it in the cache."""
+    """Raise `HubError` where what arrived is not what was sent, and leave none of it in the cache.
+
+    The library does not look.
+    """
     paths = {folder / file.path: file for file in files}
     damaged = [p for p, file in paths.items() if p.is_file() and not is_same(p.read_bytes(), file)]
     for path in damaged:
@@ -198,7 +207,7 @@ def push_examples(
 
 
 def _published(api: HfApi, repo: str) -> Mapping[str, Picture]:
-    """What the repository describes already."""
+    """Return what the repository describes already."""
     with explained(repo):
         path = Path(api.hf_hub_download(repo, METADATA, repo_type="dataset"))
     return {picture.file_name: picture for picture in read_collection(path.parent)}
@@ -210,7 +219,7 @@ def _is_result_of(wanted: Picture, found: Picture | None, folder: Path) -> bool:
 
 
 def is_painted_as(recipe: Recipe, wanted: Picture, folder: Path) -> bool:
-    """Whether a recipe is that of a wanted result: the same pictures, and its look."""
+    """Tell whether a recipe is that of a wanted result: the same pictures, and its look."""
     paths = (folder / wanted.content, folder / wanted.style)
     content, style = (Ingredient.of(load_image(path)) for path in paths)
     return (recipe.content, recipe.styles) == (content, (style,)) and recipe.settings.paints_like(
@@ -219,7 +228,7 @@ def is_painted_as(recipe: Recipe, wanted: Picture, folder: Path) -> bool:
 
 
 def _result(wanted: Picture, folder: Path, work: Path, report: Report) -> tuple[Path, Recipe]:
-    """The file of a result, painted if it is nowhere yet, and its recipe."""
+    """Return the file of a result, painted if it is nowhere yet, and its recipe."""
     for path in (folder / wanted.file_name, work / wanted.file_name):
         with contextlib.suppress(RecipeError):  # also when it is not there
             recipe = read_recipe(path)

@@ -100,9 +100,12 @@ class Receipt:
 
 
 class Gallery:
-    """A dataset of finished pictures. `token` is what writes to it (and reads it, if it is
-    private); by default that of this machine's login. Every method raises `HubError`, and none of
-    its sentences, nor anything else that leaves here, holds the token."""
+    """A dataset of finished pictures.
+
+    `token` is what writes to it (and reads it, if it is private); by default that of this machine's
+    login. Every method raises `HubError`, and none of its sentences, nor anything else that leaves
+    here, holds the token.
+    """
 
     def __init__(
         self,
@@ -137,12 +140,12 @@ class Gallery:
 
     @property
     def url(self) -> str:
-        """The public page of the dataset."""
+        """Return the public page of the dataset."""
         return f"{self._api.endpoint}/datasets/{self.repo}"
 
     @property
     def can_write(self) -> bool:
-        """Whether there is a token to publish with; the Hub has the last word."""
+        """Tell whether there is a token to publish with; the Hub has the last word."""
         return can_write(self._api)
 
     def publish(
@@ -154,8 +157,11 @@ class Gallery:
         title: str = "",
         photo: Image.Image | None = None,
     ) -> Receipt:
-        """Publish a picture in one commit, unless the same one is there; `author` is who the Hub
-        says has signed in, and `photo` is only for those who ticked that it may be public."""
+        """Publish a picture in one commit, unless the same one is there.
+
+        `author` is who the Hub says has signed in, and `photo` is only for those who ticked that it
+        may be public.
+        """
         author, digest = path_word(author), hash_of(picture)[:16]
         now = datetime.fromtimestamp(self._clock(), timezone.utc)
         id = new_id(author, now, digest)
@@ -181,21 +187,23 @@ class Gallery:
         return receipt
 
     def newest(self, count: int, before: str | None = None) -> list[Publication]:
-        """The newest publications, or those older than the one with the id `before`; fewer than
-        `count` only at the end. What cannot be used is left out. While the Hub is away, the last
-        known ones."""
+        """Return the newest publications, or those older than the one with the id `before`.
+
+        Fewer than `count` only at the end. What cannot be used is left out. While the Hub is away,
+        the last known ones.
+        """
         count = max(1, min(count, MOST_AT_ONCE))
         until = self._until()
         return asked(self.repo, lambda: self._newest(count, before or "~", until))
 
     def has_older(self, id: str) -> bool:
-        """Whether there are publications older than the one with this id."""
+        """Tell whether there are publications older than the one with this id."""
         head, until = self._current(), self._until()
         older = self._older(head, id, until)
         return asked(self.repo, lambda: next(older, None) is not None)
 
     def find(self, id: str) -> Publication | None:
-        """One publication by its id; None where there is no such one."""
+        """Return one publication by its id; None where there is no such one."""
         if not ID.fullmatch(id):
             return None
         head, until = self._current(), self._until()
@@ -207,16 +215,16 @@ class Gallery:
         return asked(self.repo, look)
 
     def picture(self, id: str) -> Image.Image:
-        """The picture itself, full size."""
+        """Return the picture itself, full size."""
         return self._image(id, PICTURE)
 
     def photo(self, id: str) -> Image.Image | None:
-        """What it was painted from, if that was published."""
+        """Return what it was painted from, if that was published."""
         publication = self.find(id)
         return self._image(id, PHOTO) if publication and publication.has_photo else None
 
     def thumbnail(self, id: str) -> bytes:
-        """A small JPEG of the picture, kept in memory."""
+        """Return a small JPEG of the picture, kept in memory."""
         if self.find(id) is None:  # also what was taken down meanwhile
             raise HubError(NO_SUCH_PICTURE)
         known = self._thumbnails.get(id)
@@ -238,7 +246,7 @@ class Gallery:
         return time.monotonic() + self.limits.reading
 
     def _current(self) -> _Head:
-        """The commit that is looked at: not older than `limits.fresh`, if the Hub answers."""
+        """Return the commit to look at: not older than `limits.fresh`, if the Hub answers."""
         with self._looking:
             if time.monotonic() >= self._due:
                 try:
@@ -252,7 +260,7 @@ class Gallery:
             return self._head
 
     def _look(self) -> _Head:
-        """The head of the dataset with its days, the newest of them listed."""
+        """Return the head of the dataset with its days, the newest of them listed."""
         until = self._until()
         try:
             info = self._api.dataset_info(self.repo, expand=["sha"], timeout=self.limits.silence)
@@ -297,14 +305,14 @@ class Gallery:
         return found
 
     def _older(self, head: _Head, before: str, until: float) -> Iterator[Entry]:
-        """All entries before one, newest first, listed day by day as they are asked for."""
+        """Yield all entries before one, newest first, listed day by day as they are asked for."""
         for day in head.days:
             if day <= before.partition("/")[0]:
                 entries = self._entries(head, day, until)
                 yield from (entry for entry in entries if entry.id < before)
 
     def _entries(self, head: _Head, day: str, until: float) -> tuple[Entry, ...]:
-        """What was published on a day, newest first."""
+        """Return what was published on a day, newest first."""
         if day not in head.days:
             return ()
         key = (day, head.days[day])
@@ -318,7 +326,7 @@ class Gallery:
         return next((entry for entry in entries if entry.id == id), None)
 
     def _publication(self, head: _Head, entry: Entry, until: float) -> Publication | None:
-        """What the metadata say; None where they, or the rest of the folder, are of no use."""
+        """Return what the metadata say; None where they, or the folder, are of no use."""
         known = self._publications.get(entry.key, _NOTHING)
         if known is not _NOTHING:
             return known
@@ -371,8 +379,10 @@ class Gallery:
     def _tree(
         self, sha: str | None, path: str, until: float, recursive: bool = False
     ) -> Iterator[Mapping[str, Any]]:
-        """What is in a folder of the dataset; nothing where there is none. (The listing of
-        `huggingface_hub` would wait for a silent server without end.)"""
+        """Return what is in a folder of the dataset; nothing where there is none.
+
+        The listing of `huggingface_hub` would wait for a silent server without end.
+        """
         home = f"{self._api.endpoint}/api/datasets/{self.repo}/tree/"
         url: str | None = f"{home}{sha}/{path}" + ("?recursive=true" if recursive else "")
         for _ in range(MOST_PAGES):
@@ -426,7 +436,7 @@ class Gallery:
         raise AssertionError("every try returns or raises")
 
     def _head_to_follow(self) -> _Head:
-        """The head as it is at this moment; the dataset is made where there is none."""
+        """Return the head as it is at this moment; make the dataset where there is none."""
         head = self._look()
         if head.sha is None:
             self._api.create_repo(self.repo, repo_type="dataset", private=False, exist_ok=True)
@@ -434,7 +444,7 @@ class Gallery:
         return head
 
     def _twin(self, head: _Head, id: str) -> str | None:
-        """The id of the same picture, if it is there (and was not taken down since)."""
+        """Return the id of the same picture, if it is there (and was not taken down since)."""
         until = self._until()
         try:
             twin = self._file(head, pointer_of(id), 1000, until).decode("ascii", "replace").strip()
@@ -443,7 +453,7 @@ class Gallery:
         return twin if self._entry(head, twin, until) else None
 
     def _card(self, head: _Head) -> list[CommitOperationAdd]:
-        """The README with the first picture, unless the owner has written one."""
+        """Return the README with the first picture, unless the owner has written one."""
         if head.days:
             return []
         try:
@@ -453,7 +463,7 @@ class Gallery:
         return []
 
     def _check_limits(self, head: _Head, id: str) -> None:
-        """Against what all servers have published for this author."""
+        """Check what all servers have published for this author."""
         now = named(id)
         days = {f"{now.created - timedelta(days=ago):%Y-%m-%d}" for ago in (0, 1)}
         self._turns.check(
@@ -468,15 +478,21 @@ class Gallery:
 
 
 def community() -> Gallery | None:
-    """The gallery that `NST_GALLERY_REPO` names, written to with `NST_GALLERY_TOKEN` or else this
-    machine's login. Raises `HubError` when it is not a name."""
+    """Return the gallery that `NST_GALLERY_REPO` names.
+
+    It is written to with `NST_GALLERY_TOKEN` or else this machine's login. Raises `HubError` when
+    it is not a name.
+    """
     repo = os.environ.get("NST_GALLERY_REPO", "").strip()
     return Gallery(repo, token=os.environ.get("NST_GALLERY_TOKEN") or None) if repo else None
 
 
 def own_gallery(token: str, username: str, *, endpoint: str | None = None) -> Gallery:
-    """The dataset of somebody who has signed in, made with their own token when they first publish
-    (the scope `contribute-repos` is enough)."""
+    """Return the dataset of somebody who has signed in.
+
+    It is made with their own token when they first publish (the scope `contribute-repos` is
+    enough).
+    """
     if not token:  # without one, this machine's own would be used
         raise HubError("Please sign in with Hugging Face first.")
     return Gallery(f"{username}/{OWN_NAME}", token=token, endpoint=endpoint)

@@ -103,17 +103,20 @@ class Entry:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What a `Publication` depends on."""
+        """Return what a `Publication` depends on."""
         return self.id, f"{self.content} {self.has_photo} {self.problem}"
 
 
 def new_id(author: str, created: datetime, digest: str) -> str:
-    """The folder of a picture, whose author is one `path_word`."""
+    """Return a new folder's name for a picture, whose author is one `path_word`."""
     return f"{created:%Y-%m-%d/%H%M%S}-{author}-{digest}"
 
 
 def named(id: str) -> Entry:
-    """What the name of a folder says. Raises `ValueError` for one that is not ours."""
+    """Return what the name of a folder says.
+
+    Raises `ValueError` for one that is not ours.
+    """
     match = ID.fullmatch(id)
     if not match:
         raise ValueError("not an id")
@@ -122,18 +125,18 @@ def named(id: str) -> Entry:
 
 
 def pointer_of(id: str) -> str:
-    """The file that leads from the content of a picture to its folder."""
+    """Return the file that leads from the content of a picture to its folder."""
     digest = id[-16:]
     return f"index/{digest[:2]}/{digest}.txt"
 
 
 def thumbnail_of(id: str) -> str:
-    """The file of a small version; outside of data/, since it is no picture of its own."""
+    """Return the file of a small version; outside of data/, since it is no picture of its own."""
     return f"thumbnails/{id}.jpg"
 
 
 def entries_of(listing: Iterable[Mapping[str, Any]]) -> tuple[Entry, ...]:
-    """The folders of a day from the listing of all that is below it, newest first."""
+    """Return the folders of a day from the listing of all that is below it, newest first."""
     folders: dict[str, dict[str, Mapping[str, Any]]] = {}
     for file in listing:
         folder, _, name = str(file.get("path")).removeprefix("data/").rpartition("/")
@@ -165,9 +168,11 @@ class UnusableError(ValueError):
 def write_metadata(
     names: Sequence[str], recipe: Recipe, author: str, title: str, created: datetime
 ) -> bytes:
-    """One line for each picture, all with the same columns of text, as an ImageFolder needs them:
-    the recipe, whose inner names differ from picture to picture, is text too. Raises `HubError`
-    for a recipe that would be too long to be read again."""
+    """Return one line for each picture, all with the same columns of text.
+
+    An ImageFolder needs them: the recipe, whose inner names differ from picture to picture, is text
+    too. Raises `HubError` for a recipe that would be too long to be read again.
+    """
     rows = [
         {
             "file_name": name,
@@ -186,7 +191,10 @@ def write_metadata(
 
 
 def read_metadata(data: bytes) -> tuple[str, Recipe]:
-    """The title and the recipe. Raises `UnusableError` and `RecipeError`."""
+    """Return the title and the recipe.
+
+    Raises `UnusableError` and `RecipeError`.
+    """
     try:
         rows = [json.loads(line) for line in data.decode().split("\n") if line.strip()]
     except (ValueError, RecursionError):
@@ -201,14 +209,15 @@ def read_metadata(data: bytes) -> tuple[str, Recipe]:
 
 
 def photo_bytes(photo: Image.Image) -> bytes:
-    """The pixels of a photo, and nothing else that came in its file."""
+    """Return the pixels of a photo, and nothing else that came in its file."""
     return jpeg_bytes(shrink(photo.convert("RGB"), PHOTO_SIDE), 90)
 
 
 def thumbnail_bytes(picture: Image.Image) -> bytes:
+    """Return a small JPEG of a picture."""
     return jpeg_bytes(shrink(picture, THUMBNAIL_SIDE))
 
 
 def path_word(name: str) -> str:
-    """A name as a part of a path: letters, digits, `_`, `.` and `-`."""
+    """Return a name as a part of a path: letters, digits, `_`, `.` and `-`."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", name)[:64] or "somebody"

@@ -57,11 +57,11 @@ class Picture:
 
     @property
     def name(self) -> str:
-        """What links call it."""
+        """Return what links call it."""
         return Path(self.file_name).stem
 
     def to_json(self) -> dict[str, Any]:
-        """The line that describes it."""
+        """Return the line that describes it."""
         line: dict[str, Any] = {"file_name": self.file_name, "role": self.role}
         known = ("title", "artist", "year", "licence", "source", "content", "style", "look")
         line |= {name: value for name in known if (value := getattr(self, name))}
@@ -69,8 +69,10 @@ class Picture:
 
 
 def read_collection(folder: Path) -> list[Picture]:
-    """What `metadata.jsonl` describes, whether the files are there or not. Raises `OSError` when
-    it cannot be read; lines that are not understood are left out."""
+    """Return what `metadata.jsonl` describes, whether the files are there or not.
+
+    Raises `OSError` when it cannot be read; lines that are not understood are left out.
+    """
     path = folder / METADATA
     if path.stat().st_size > MOST_BYTES:
         raise OSError(f"{METADATA} is too large")
@@ -86,14 +88,16 @@ def read_collection(folder: Path) -> list[Picture]:
 
 
 def write_metadata(pictures: Sequence[Picture]) -> bytes:
-    """The content of `metadata.jsonl`."""
+    """Return the content of `metadata.jsonl`."""
     lines = (json.dumps(picture.to_json(), ensure_ascii=False) for picture in pictures)
     return "".join(f"{line}\n" for line in lines).encode()
 
 
 def one_line(value: Any, most: int = MOST_CHARACTERS) -> str:
-    """A short plain text from elsewhere, in one line and without what steers how text is shown; ""
-    for anything but text."""
+    """Return a short plain text from elsewhere, in one line and without control characters.
+
+    "" for anything but text.
+    """
     if not isinstance(value, str):
         return ""
     seen = (char for char in value[:1000] if unicodedata.category(char) != "Cf")
@@ -130,7 +134,7 @@ def _picture(line: str) -> Picture | None:
 
 
 def _file_name(value: Any) -> str:
-    """A path inside the folder, to a picture; "" for any other."""
+    """Return a path inside the folder, to a picture; "" for any other."""
     is_inside = isinstance(value, str) and FILE_NAME.fullmatch(value) and ".." not in value
     return value if is_inside and value.endswith(SUFFIXES) else ""
 

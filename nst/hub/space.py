@@ -32,9 +32,10 @@ def deploy(
     variables: Mapping[str, str] | None = None,
     api: HfApi | None = None,
 ) -> Published:
-    """Create the Space `owner/name` where there is none, give it its hardware and variables, and
-    make its files those that git tracks in `folder`, in one commit; what is so already is left
-    alone.
+    """Bring the files that git tracks in `folder` to the Space `owner/name`, in one commit.
+
+    The Space is made where there is none, and gets its hardware and variables; what is so already
+    is left alone.
 
     `hardware` is a flavour of the Hub, such as cpu-basic or zero-a10g; the default is what the
     Space has, or what the account's Spaces begin with. Raises `HubError`.
@@ -65,7 +66,7 @@ def deploy(
 
 
 def _settle_hardware(api: HfApi, repo: str, wanted: str | None) -> str | None:
-    """What the Space runs on from now on."""
+    """Return what the Space runs on from now on."""
     runtime = api.get_space_runtime(repo)
     present = runtime.requested_hardware or runtime.hardware
     if wanted and wanted != present:
@@ -74,15 +75,19 @@ def _settle_hardware(api: HfApi, repo: str, wanted: str | None) -> str | None:
 
 
 def with_thumbnail(readme: bytes, space: str) -> bytes:
-    """The README with the picture that stands for the Space elsewhere, which has to be an address
-    and so depends on where it is deployed to."""
+    """Return the README with the picture that stands for the Space elsewhere.
+
+    It has to be an address and so depends on where the Space is.
+    """
     line = f"thumbnail: {space}/resolve/main/{THUMBNAIL}\n"
     return readme.replace(b"---\n", b"---\n" + line.encode(), 1)
 
 
 def for_zerogpu(requirements: bytes) -> bytes:
-    """The requirements with the newest torch that ZeroGPU is known to run. Raises `HubError` when
-    they are not the ones that are expected here."""
+    """Return the requirements with the newest torch that ZeroGPU is known to run.
+
+    Raises `HubError` when they are not the ones that are expected here.
+    """
     lines = requirements.decode().splitlines()
     if not set(ZEROGPU_TORCH) <= set(lines):
         raise HubError("requirements.txt does not ask for torch in the way that ZeroGPU needs.")
@@ -90,7 +95,10 @@ def for_zerogpu(requirements: bytes) -> bytes:
 
 
 def tracked_files(folder: Path) -> dict[str, bytes]:
-    """What git tracks in `folder`, as it lies there, by path. Raises `HubError` outside of git."""
+    """Return what git tracks in `folder`, as it lies there, by path.
+
+    Raises `HubError` outside of git.
+    """
     try:
         listed = subprocess.run(
             ["git", "ls-files", "-z"], cwd=folder, capture_output=True, check=True

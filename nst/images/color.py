@@ -23,9 +23,12 @@ MOST_GAIN = 7.0  # of a colour direction; ordinary photos seldom need more
 def dial_colors(
     painted: Image.Image, photo: Image.Image, paintings: Sequence[Image.Image], amount: float
 ) -> Image.Image:
-    """A finished picture with its colours moved by `amount`, at once: −1 is the photo's own colours
-    (the luminance alone is painted, as in Gatys et al. 2016, "Preserving color", section 2),
-    0 leaves it as it is, 1 is the mean and covariance of the paintings' colours."""
+    """Return a finished picture with its colours moved by `amount`, at once.
+
+    −1 is the photo's own colours (the luminance alone is painted, as in Gatys et al. 2016,
+    "Preserving color", section 2), 0 leaves it as it is, 1 is the mean and covariance of the
+    paintings' colours.
+    """
     if amount == 0:
         return painted
     photo, *paintings = map(without_color_noise, [photo, *paintings])
@@ -81,22 +84,22 @@ def is_grey(image: Tensor) -> bool:
 
 
 def with_luminance(photo: Tensor, image: Tensor) -> Tensor:
-    """The colours of `photo` at the brightness of `image`: YIQ's Y replaced."""
+    """Return the colours of `photo` at the brightness of `image`: YIQ's Y replaced."""
     weights = photo.new_tensor(LUMA).view(1, 3, 1, 1)
     brighter = ((image - photo) * weights).sum(1, keepdim=True)
     return (photo + brighter).clamp(0, 1)
 
 
 def all_colors(pictures: Sequence[Tensor]) -> Tensor:
-    """The pixels of several pictures as one, (1, 3, 1, pixels)."""
+    """Return the pixels of several pictures as one, (1, 3, 1, pixels)."""
     return torch.cat([picture.flatten(2) for picture in pictures], dim=2).unsqueeze(2)
 
 
 def match_colors(image: Tensor, reference: Tensor) -> Tensor:
-    """`image` with the mean and the full RGB covariance of `reference`, kept inside [0, 1].
+    """Return `image` with the mean and the full RGB covariance of `reference`, inside [0, 1].
 
-    The optimal transport between two Gaussians (Monge's linear map): with covariances A and B,
-    T = A^−½ (A^½ B A^½)^½ A^−½, the smallest change of colours that does it. A departure: no
+    It is the optimal transport between two Gaussians (Monge's linear map): with covariances A and
+    B, T = A^−½ (A^½ B A^½)^½ A^−½, the smallest change of colours that does it. A departure: no
     direction of `image`'s colours is amplified without limit, see `_limited`.
     """
     mean, covariance = _color_statistics(image)
@@ -131,7 +134,7 @@ def _limited(transport: Tensor, covariance: Tensor) -> Tensor:
 
 
 def _color_statistics(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (3, 1) and covariance (3, 3) of the colours, in float64."""
+    """Return mean (3, 1) and covariance (3, 3) of the colours, in float64."""
     pixels = _pixels(image)
     mean = pixels.mean(1, keepdim=True)
     centred = pixels - mean
@@ -140,7 +143,7 @@ def _color_statistics(image: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _pixels(image: Tensor) -> Tensor:
-    """(3, H*W) in float64, on the CPU: not every device has float64."""
+    """Return (3, H*W) in float64, on the CPU: not every device has float64."""
     return image[0].cpu().double().flatten(1)
 
 

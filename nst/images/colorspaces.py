@@ -1,5 +1,7 @@
-"""ICC profiles of the colour spaces that files name without a profile: the code points of ITU-T
-H.273 (the cICP chunk of PNG, the nclx box of AVIF and HEIC), gAMA with cHRM, and EXIF's Adobe RGB.
+"""ICC profiles of the colour spaces that files name without a profile.
+
+They name them by the code points of ITU-T H.273 (the cICP chunk of PNG, the nclx box of AVIF and
+HEIC), gAMA with cHRM, and EXIF's Adobe RGB.
 
 Each is a matrix and one curve. HDR is tone-mapped by that curve, channel by channel: light is
 measured in units of the reference white (203 cd/m², ITU-R BT.2408), stays as it is up to half of
@@ -53,6 +55,7 @@ class CodePoints:
 
     @property
     def is_srgb(self) -> bool:
+        """Tell whether the numbers name sRGB."""
         return (self.primaries, self.transfer, self.is_full_range) == (1, 13, True)
 
     def profile(self) -> bytes | None:
@@ -86,8 +89,10 @@ def png_code_points(data: bytes) -> CodePoints | None:
 
 
 def avif_code_points(data: bytes) -> CodePoints | None:
-    """Return what the nclx boxes of an AVIF file say; None where there is none, or where they
-    differ. The range is the decoder's affair."""
+    """Return what the nclx boxes of an AVIF file say.
+
+    None where there is none, or where they differ. The range is the decoder's affair.
+    """
     found = set()
     for meta in _boxes(data, b"meta"):
         for properties in _boxes(meta[4:], b"iprp"):
@@ -128,7 +133,7 @@ _COLORANTS = (b"rXYZ", b"gXYZ", b"bXYZ")
 
 
 def _to_d50(chromaticities: Chromaticities) -> Curve:
-    """(3, 3) from linear RGB to XYZ, adapted to D50 by Bradford's method."""
+    """Return (3, 3) from linear RGB to XYZ, adapted to D50 by Bradford's method."""
     white, *primaries = (
         np.array([x / y, 1, (1 - x - y) / y])
         for x, y in zip(chromaticities[::2], chromaticities[1::2], strict=True)
@@ -145,12 +150,12 @@ def _xyz(values: Sequence[float] | Curve) -> bytes:
 
 
 def _fixed(values: Sequence[float] | Curve) -> bytes:
-    """Numbers as ICC's s15Fixed16."""
+    """Return numbers as ICC's s15Fixed16."""
     return struct.pack(f">{len(values)}i", *(round(float(value) * 65536) for value in values))
 
 
 def _boxes(data: bytes, kind: bytes) -> Iterator[bytes]:
-    """The contents of the boxes of one kind, of those at the top of `data`."""
+    """Return the contents of the boxes of one kind, of those at the top of `data`."""
     at = 0
     while at + 8 <= len(data):
         length = int.from_bytes(data[at : at + 4], "big") or len(data) - at
@@ -171,7 +176,7 @@ def _srgb(signal: Curve) -> Curve:
 
 
 def _pq(signal: Curve) -> Curve:
-    """SMPTE ST 2084, tone-mapped."""
+    """Apply SMPTE ST 2084, tone-mapped."""
     m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
     power = signal ** (1 / m2)
     light = ((power - c1).clip(0) / (c2 - c3 * power)) ** (1 / m1)
@@ -179,7 +184,7 @@ def _pq(signal: Curve) -> Curve:
 
 
 def _hlg(signal: Curve) -> Curve:
-    """ARIB STD-B67 with the system gamma of a display of 1000 cd/m², 1.2, tone-mapped."""
+    """Apply ARIB STD-B67 with the system gamma of a display of 1000 cd/m², 1.2, tone-mapped."""
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     scene = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
     return tone_map(PEAK * scene**1.2)
@@ -259,13 +264,16 @@ def _png_profile(info: dict[Any, Any], data: bytes, profile: bytes | None) -> by
 
 
 def _is_video_srgb(points: CodePoints) -> bool:
-    """Whether it is sRGB in fact: encoders of still pictures write BT.709's or SMPTE 170M's numbers
-    for it, and viewers show it so."""
+    """Tell whether it is sRGB in fact.
+
+    Encoders of still pictures write BT.709's or SMPTE 170M's numbers for it, and viewers show it
+    so.
+    """
     return points.primaries in (1, 5, 6) and points.transfer in (1, 6, 13)
 
 
 def _is_adobe_rgb(exif: Any) -> bool:
-    """Whether DCF's optional colour space is named: uncalibrated, with the index R03."""
+    """Tell whether DCF's optional colour space is named: uncalibrated, with the index R03."""
     try:
         is_uncalibrated = exif.get_ifd(0x8769).get(0xA001) == 0xFFFF
         return is_uncalibrated and str(exif.get_ifd(0xA005).get(1, "")).startswith("R03")

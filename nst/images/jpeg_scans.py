@@ -17,8 +17,10 @@ _END, _SCAN = 0xD9, 0xDA
 
 
 def count_scans(data: bytes, most: int = MOST_SCANS) -> int:
-    """Return the number of scans of a JPEG file; counting stops beyond `most`, which is also said
-    of a file with very many markers of any kind."""
+    """Return the number of scans of a JPEG file.
+
+    Counting stops beyond `most`, which is also said of a file with very many markers of any kind.
+    """
     scans = position = 0
     for _ in range(MOST_MARKERS):
         found = _MARKER.search(data, position)

@@ -83,18 +83,20 @@ _AT_ONCE = 1 << 20  # values that are converted, or bytes that are sent
 
 
 def load_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
-    """The picture in a file or in bytes, as RGB with 8 bits per channel and no metadata.
+    """Return the picture in a file or in bytes, as RGB with 8 bits per channel and no metadata.
 
-    Upright (EXIF orientation applied), converted to sRGB from its own colour profile, 16-bit
-    values scaled, transparency laid on white. Of an animation or of several pages the first, and
-    `info["note"]` is a sentence that says so. Raises `ImageError`, one plain sentence, for anything
-    that is not a whole picture in one of `FORMATS`, by content and whatever its name, of at most
-    `MAX_BYTES` and `MAX_PIXELS`, with sides of at least `MIN_SIDE` pixels, none more than
-    `MAX_RATIO` times the other. A JPEG may have `MAX_JPEG_PIXELS`; where it has more than
-    `MAX_PIXELS` it is read at half its width and height, or a quarter.
+    It is upright (EXIF orientation applied), converted to sRGB from its own colour profile, 16-bit
+    values scaled, transparency laid on white. Of an animation or of several pages it is the first,
+    and `info["note"]` is a sentence that says so.
 
-    Always opened in another process (`nst.images.sandbox`), whoever it comes from: that costs 0.2 s
-    once and milliseconds after, and there is one way in.
+    The picture is opened in another process (`nst.images.sandbox`), whoever it comes from: that
+    costs 0.2 s once and milliseconds after, and there is one way in.
+
+    Raises `ImageError`, one plain sentence, for anything that is not a whole picture in one of
+    `FORMATS`, by content and whatever its name, of at most `MAX_BYTES` and `MAX_PIXELS`, with sides
+    of at least `MIN_SIDE` pixels, none more than `MAX_RATIO` times the other. A JPEG may have
+    `MAX_JPEG_PIXELS`; where it has more than `MAX_PIXELS` it is read at half its width and height,
+    or a quarter.
     """
     with _decoder.turn():
         data = source if isinstance(source, bytes) else _read(Path(source))
@@ -128,10 +130,11 @@ class Opened:
 
     @property
     def size(self) -> tuple[int, int]:
+        """Return width and height in pixels."""
         return self.image.size
 
     def rows(self) -> Iterator[bytes]:
-        """The pixels from the top, a few rows at a time."""
+        """Yield the pixels from the top, a few rows at a time."""
         width, height = self.image.size
         step = max(1, _AT_ONCE // (3 * width))
         for top in range(0, height, step):
@@ -139,7 +142,7 @@ class Opened:
 
 
 def format_of(data: bytes) -> str | None:
-    """Which of `FORMATS` the bytes begin as; None for all else."""
+    """Return which of `FORMATS` the bytes begin as; None for all else."""
     for beginning, format in _BEGINNINGS.items():
         if data.startswith(beginning):
             return format
@@ -153,8 +156,10 @@ def format_of(data: bytes) -> str | None:
 
 
 def decode(data: bytes) -> Opened:
-    """What `load_image` promises of bytes, in this very process: for pictures from strangers only
-    where a crash does no harm. Raises `ImageError`."""
+    """Return what `load_image` promises of bytes, decoded in this very process.
+
+    Pictures from strangers belong where a crash does no harm. Raises `ImageError`.
+    """
     format = format_of(data)
     if format is None:
         raise ImageError(f"This is not a picture that can be read; use a {NAMES} file.")
@@ -248,7 +253,7 @@ def _open(data: bytes, format: str) -> ImageFile.ImageFile:
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
-    """Width and height in pixels, as the first chunk has them."""
+    """Return width and height in pixels, as the first chunk has them."""
     if data[12:16] == b"VP8X":
         return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
     if data[12:16] == b"VP8L":
@@ -263,15 +268,17 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 
 
 def _is_one_of_several(image: Image.Image) -> bool:
-    """Whether its file has more frames or pages. (What telephones put behind a JPEG is not meant to
-    be looked at.)"""
+    """Tell whether its file has more frames or pages.
+
+    What telephones put behind a JPEG is not meant to be looked at.
+    """
     with contextlib.suppress(Exception):  # what follows may be damaged
         return image.format != "MPO" and bool(getattr(image, "is_animated", False))
     return False
 
 
 def _to_srgb(image: Image.Image, data: bytes) -> Image.Image:
-    """Upright 8-bit sRGB on white from what Pillow has loaded."""
+    """Return upright 8-bit sRGB on white from what Pillow has loaded."""
     colors, alpha = _colors_and_alpha(image, data)
     profile = _profile_of(image, data)
     if profile is not image.info.get("icc_profile") and colors.mode == "L":
@@ -286,7 +293,7 @@ def _to_srgb(image: Image.Image, data: bytes) -> Image.Image:
 
 
 def _on_white(image: Image.Image, frame: tuple[int, int, int, int]) -> Image.Image:
-    """All white but for what is in the frame: left, top, right and bottom."""
+    """Return all white but for what is in the frame: left, top, right and bottom."""
     white = Image.new("RGB", image.size, "white")
     white.paste(image.crop(frame), frame)
     return white
@@ -299,7 +306,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _colors_and_alpha(image: Image.Image, data: bytes) -> tuple[Image.Image, Image.Image | None]:
-    """8-bit L, RGB, CMYK or LAB, and the transparency if there is any."""
+    """Return 8-bit L, RGB, CMYK or LAB, and the transparency if there is any."""
     key = image.info.get("transparency")
     depth = data[24] if image.format == "PNG" else 8  # bits a channel, from the header
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
@@ -316,8 +323,10 @@ def _colors_and_alpha(image: Image.Image, data: bytes) -> tuple[Image.Image, Ima
 
 
 def _scaled(image: Image.Image) -> Image.Image:
-    """Greyscale of more than 8 bits (Pillow would clip it) as 8 bits. Signed values are black below
-    zero; floating-point ones are white at 1, or at the largest."""
+    """Return greyscale of more than 8 bits (Pillow would clip it) as 8 bits.
+
+    Signed values are black below zero; floating-point ones are white at 1, or at the largest.
+    """
     values = np.asarray(image)
     tags: Any = getattr(image, "tag_v2", {})
     kind = tags.get(TiffImagePlugin.SAMPLEFORMAT, (1,))[0]
@@ -340,21 +349,23 @@ def _scaled(image: Image.Image) -> Image.Image:
 
 
 def _in_8_bits(values: Values, top: float) -> Values:
-    """0 … 255 from 0 … top, rounded; what is not a number is black."""
+    """Return 0 … 255 from 0 … top, rounded; what is not a number is black."""
     scaled: Values = np.nan_to_num(values.astype(np.float32)) * np.float32(255 / top)
     return scaled.round().clip(0, 255).astype(np.uint8)
 
 
 def _keyed(image: Image.Image, key: int | None) -> Image.Image | None:
-    """Transparent where the value is `key`."""
+    """Return an alpha channel, transparent where the value is `key`."""
     if key is None:
         return None
     return Image.fromarray((np.asarray(image) != key).astype(np.uint8) * np.uint8(255))
 
 
 def _keyed_exactly(image: Image.Image, data: bytes, key: tuple[int, int, int]) -> Image.Image:
-    """Transparent where all 16 bits of a PNG's colour are `key`; Pillow has loaded the upper ones
-    and is made to load the lower ones here."""
+    """Return an alpha channel, transparent where all 16 bits of a PNG's colour are `key`.
+
+    Pillow has loaded the upper ones and is made to load the lower ones here.
+    """
     opaque = Image.new("L", image.size, 0)
     with Image.open(io.BytesIO(data), formats=("PNG",)) as lower:
         assert isinstance(lower, PngImagePlugin.PngImageFile)
@@ -369,7 +380,7 @@ def _keyed_exactly(image: Image.Image, data: bytes, key: tuple[int, int, int]) -
 
 
 def _profile_of(image: Image.Image, data: bytes) -> bytes | None:
-    """The ICC profile of a file's colours; None for sRGB."""
+    """Return the ICC profile of a file's colours; None for sRGB."""
     exif = None
     with contextlib.suppress(Exception):  # damaged EXIF
         exif = image.getexif()
@@ -377,7 +388,7 @@ def _profile_of(image: Image.Image, data: bytes) -> bytes | None:
 
 
 def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Colours as sRGB shows them; a profile that does not fit the picture is ignored."""
+    """Return colours as sRGB shows them; a profile that does not fit the picture is ignored."""
     source: Any = io.BytesIO(profile) if profile else None
     if image.mode == "LAB":
         source = ImageCms.createProfile("LAB")

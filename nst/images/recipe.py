@@ -75,6 +75,7 @@ class Ingredient:
 
     @staticmethod
     def of(image: Image.Image) -> Ingredient:
+        """Describe a picture by its size and the hash of its pixels."""
         return Ingredient(hash_of(image), image.width, image.height)
 
 
@@ -109,30 +110,32 @@ class Recipe:
 
     @property
     def ends(self) -> list[int]:
-        """The iteration that is the last of each passage, and where the next one begins."""
+        """Return the last iteration of each passage, where the next one begins."""
         return [passage.iteration for passage in self.passages[1:]] + [self.iterations]
 
     @property
     def settings(self) -> TransferSettings:
-        """The last choice, as the controls showed it."""
+        """Return the last choice, as the controls showed it."""
         return self.passages[-1].settings.replace(colors=self.colors)
 
     @property
     def painting(self) -> Ingredient:
-        """The (first) painting in force at the end."""
+        """Return the (first) painting in force at the end."""
         return self.styles[self.passages[-1].styles[0]]
 
     def painted_until(self, passages: int, iterations: int) -> Recipe:
-        """Return the recipe of the picture that was reached after `iterations`, in the last of the
-        first `passages`."""
+        """Return the recipe of the picture that was reached after `iterations`.
+
+        It lies in the last of the first `passages`.
+        """
         return replace(self, passages=self.passages[:passages], iterations=iterations)
 
     def last_of(self, styles: Sequence[Image.Image]) -> list[Image.Image]:
-        """The paintings in force at the end, of those that `styles` lists in the recipe's order."""
+        """Return the paintings in force at the end, of `styles` in the recipe's order."""
         return [styles[index] for index in self.passages[-1].styles]
 
     def differences(self, present: Recipe) -> list[str]:
-        """Why following it may lead to another picture: what is not the same at present."""
+        """Return why following it may lead to another picture: what is not the same at present."""
         differ = []
         if self.content != present.content:
             differ.append("the photo is not the recipe's")
@@ -146,8 +149,10 @@ class Recipe:
         return list(dict.fromkeys(differ))
 
     def painted_again(self, present: Recipe) -> Recipe:
-        """Return the recipe of the picture that following this one gave: with the pictures of
-        `present`, and all of it painted by what that names."""
+        """Return the recipe of the picture that following this one gave.
+
+        It has the pictures of `present`, and all of it was painted by what that names.
+        """
         return replace(
             self,
             content=present.content,
@@ -157,7 +162,7 @@ class Recipe:
         )
 
     def to_text(self) -> str:
-        """The chunk's text, ASCII."""
+        """Return the chunk's text, ASCII."""
         return json.dumps(
             {
                 "version": VERSION,
@@ -184,12 +189,15 @@ class Recipe:
 
 
 def signed_png(picture: Image.Image, recipe: Recipe) -> bytes:
-    """The picture as it is delivered: a PNG with its recipe, and nothing else, in its text."""
+    """Return the picture as it is delivered: a PNG with its recipe as its only text."""
     return png_bytes(picture, {KEYWORD: recipe.to_text()})
 
 
 def read_recipe(source: str | os.PathLike[str] | bytes) -> Recipe:
-    """The recipe in a PNG, a file or bytes. Raises `RecipeError` when there is none to be used."""
+    """Return the recipe in a PNG, a file or bytes.
+
+    Raises `RecipeError` when there is none to be used.
+    """
     text = _text_chunk(source)
     if text is None:
         raise RecipeError("This picture carries no recipe; it was not made here, or was re-saved.")
@@ -197,7 +205,10 @@ def read_recipe(source: str | os.PathLike[str] | bytes) -> Recipe:
 
 
 def parse_recipe(text: str) -> Recipe:
-    """A `Recipe` from its text. Raises `RecipeError`, and nothing else."""
+    """Return a `Recipe` from its text.
+
+    Raises `RecipeError`, and nothing else.
+    """
     if len(text) > MAX_TEXT:
         raise RecipeError("The recipe in this picture is too long.")
     try:
@@ -220,8 +231,10 @@ def new_recipe(
     settings: TransferSettings,
     provenance: Provenance | str,
 ) -> Recipe:
-    """The recipe of a run in one go, to its end. The name of a device stands for a provenance of
-    which nothing else is known."""
+    """Return the recipe of a run in one go, to its end.
+
+    The name of a device stands for a provenance of which nothing else is known.
+    """
     known = Provenance(provenance) if isinstance(provenance, str) else provenance
     return Recipe(
         content=Ingredient.of(content),
@@ -234,7 +247,10 @@ def new_recipe(
 
 
 def _text_chunk(source: str | os.PathLike[str] | bytes) -> str | None:
-    """The text under `KEYWORD`; None where a PNG has none. No decoder ever sees the file."""
+    """Return the text under `KEYWORD`; None where a PNG has none.
+
+    No decoder ever sees the file.
+    """
     data = source if isinstance(source, bytes) else _read(Path(source))
     found = [
         text
@@ -247,8 +263,10 @@ def _text_chunk(source: str | os.PathLike[str] | bytes) -> str | None:
 
 
 def _chunks_before_pixels(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The kinds and contents of a PNG's chunks up to its pixels. Raises `RecipeError` for what is
-    damaged so far, and for more than `MOST_CHUNKS`."""
+    """Yield the kinds and contents of a PNG's chunks up to its pixels.
+
+    Raises `RecipeError` for what is damaged so far, and for more than `MOST_CHUNKS`.
+    """
     at = len(SIGNATURE)
     if not data.startswith(SIGNATURE) or data[at + 4 : at + 8] != b"IHDR":
         raise RecipeError(NOT_A_PNG)
@@ -268,8 +286,10 @@ def _chunks_before_pixels(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _text(kind: bytes, body: bytes) -> str | None:
-    """The text of such a chunk as other software may have written it anew; None for another
-    keyword."""
+    """Return the text of such a chunk as other software may have written it anew.
+
+    None for another keyword.
+    """
     keyword, _, value = body.partition(b"\0")
     if keyword != KEYWORD.encode():
         return None
@@ -285,7 +305,10 @@ def _text(kind: bytes, body: bytes) -> str | None:
 
 
 def _inflated(data: bytes) -> bytes | None:
-    """At most `MAX_TEXT` bytes; None for what is damaged. Raises `RecipeError` for more."""
+    """Return at most `MAX_TEXT` bytes; None for what is damaged.
+
+    Raises `RecipeError` for more.
+    """
     inflater = zlib.decompressobj()
     try:
         text = inflater.decompress(data, MAX_TEXT + 1)
@@ -333,7 +356,7 @@ def _passage(data: Any, version: int) -> Passage:
 
 
 def _provenance(data: Any) -> Provenance:
-    """From its own object, or from that of a whole recipe of version 1."""
+    """Return it from its own object, or from that of a whole recipe of version 1."""
     software = data["software"].items()
     return Provenance(
         device=_word(data["device"]),
@@ -388,6 +411,6 @@ def _is_number(value: Any) -> bool:
 
 
 def _short(error: Exception) -> str:
-    """A sentence about somebody else's data, of a length that fits on a page, and no markup."""
+    """Return a sentence about somebody else's data: short, and without markup."""
     text = " ".join(str(error).split()).translate(str.maketrans("<>", "‹›"))
     return text if len(text) <= 160 else text[:160] + "…"

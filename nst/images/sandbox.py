@@ -75,15 +75,22 @@ class Decoded(Protocol):
     """What a worker's function makes of the bytes."""
 
     @property
-    def size(self) -> tuple[int, int]: ...
+    def size(self) -> tuple[int, int]:
+        """Return width and height in pixels."""
+
     @property
-    def several(self) -> bool: ...
-    def rows(self) -> Iterable[bytes]: ...
+    def several(self) -> bool:
+        """Tell whether the file holds more pictures than this one."""
+
+    def rows(self) -> Iterable[bytes]:
+        """Yield the RGB pixels from the top, some rows at a time."""
 
 
 class Decoder:
     """One worker that runs `code`, which must call `serve`; it is started when it is first needed.
-    Any number of threads may call `open`, which serves one after another."""
+
+    Any number of threads may call `open`, which serves one after another.
+    """
 
     def __init__(self, code: str, *, most_pixels: int, seconds: float = SECONDS) -> None:
         self.code = code
@@ -101,14 +108,16 @@ class Decoder:
 
     @property
     def waiting(self) -> int:
-        """The number of threads that wait for the worker."""
+        """Return the number of threads that wait for the worker."""
         return self._turn.waiting
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
-        """Alone with the worker, to read a file only when it can be opened: those who wait should
-        hold nothing. Clients take turns. Raises `ImageError` after a long wait, and at once where
-        the client waits for many pictures already."""
+        """Hold the worker alone, to read a file only when it can be opened.
+
+        Those who wait should hold nothing. Clients take turns. Raises `ImageError` after a long
+        wait, and at once where the client waits for many pictures already.
+        """
         if self._owner != os.getpid():  # after a fork: the worker is the parent's, and its turn
             self._begin()
         if not self._turn.acquire(client.get(), timeout=PATIENCE):
@@ -119,9 +128,11 @@ class Decoder:
             self._turn.release()
 
     def open(self, data: bytes) -> Pixels:
-        """The picture in `data`. Raises `ImageError` with the worker's sentence, or where the
-        worker was lost over it; for a while again without asking the worker, unless it was lost
-        over it only once."""
+        """Return the picture in `data`.
+
+        Raises `ImageError` with the worker's sentence, or where the worker was lost over it; for a
+        while again without asking the worker, unless it was lost over it only once.
+        """
         with self.turn():
             digest = hashlib.sha256(data).digest()
             self._check_refused(digest)
@@ -195,7 +206,10 @@ class Decoder:
             raise
 
     def _answer(self, pipe: IO[bytes] | None) -> Pixels:
-        """Raises `ValueError` for what no sound worker says."""
+        """Return the worker's answer.
+
+        Raises `ValueError` for what no sound worker says.
+        """
         kind = _exactly(pipe, 1)
         if kind == b"P":
             width, height, several = PICTURE.unpack(_exactly(pipe, PICTURE.size))
@@ -212,8 +226,10 @@ class Decoder:
 
 
 def serve(decode: Callable[[bytes], Decoded]) -> None:
-    """The worker's whole life: answer what comes on stdin until it ends. Whatever `decode` raises
-    but `ImageError` ends it."""
+    """Answer what comes on stdin until it ends: the worker's whole life.
+
+    Whatever `decode` raises but `ImageError` ends it.
+    """
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the parent's
@@ -240,7 +256,7 @@ def _send(answers: IO[bytes], picture: Decoded) -> None:
 
 
 def _limit() -> None:
-    """This process's limits, where the system has them."""
+    """Limit this process, where the system can."""
     try:
         import resource
     except ImportError:  # Windows
@@ -257,14 +273,16 @@ def _limit() -> None:
 
 
 def _allow(seconds: float) -> None:
-    """End this process when it has computed for so long from now, where the system can; 0 takes
-    that back."""
+    """End this process when it has computed for so long from now, where the system can.
+
+    0 takes that back.
+    """
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def _start(code: str) -> subprocess.Popen[bytes]:
-    """A fresh interpreter in this package's folder, that finds the same modules."""
+    """Start a fresh interpreter in this package's folder, that finds the same modules."""
     paths = os.pathsep.join(os.path.abspath(path) for path in sys.path if path)
     kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
     return subprocess.Popen(
@@ -307,7 +325,10 @@ def _ended_after(seconds: float, worker: subprocess.Popen[bytes]) -> Iterator[No
 
 
 def _exactly(pipe: IO[bytes] | None, count: int) -> bytearray:
-    """So many bytes. Raises `EOFError` where they end before."""
+    """Return so many bytes.
+
+    Raises `EOFError` where they end before.
+    """
     data = bytearray(count)
     view, done = memoryview(data), 0
     while done < count:

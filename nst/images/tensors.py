@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def to_tensor(image: Image.Image) -> Tensor:
-    """(1, 3, H, W) float32 in [0, 1] from an RGB picture."""
+    """Return (1, 3, H, W) float32 in [0, 1] from an RGB picture."""
     import torch
 
     pixels = torch.from_numpy(np.array(image.convert("RGB"), dtype=np.float32))  # (H, W, 3)
@@ -20,7 +20,7 @@ def to_tensor(image: Image.Image) -> Tensor:
 
 
 def to_image(tensor: Tensor) -> Image.Image:
-    """An 8-bit RGB picture from (1, 3, H, W) in [0, 1], rounded to the nearest value."""
+    """Return an 8-bit RGB picture from (1, 3, H, W) in [0, 1], rounded to the nearest value."""
     import torch
 
     pixels = tensor.detach()[0].clamp(0, 1).mul(255).round().to(torch.uint8)
@@ -28,7 +28,7 @@ def to_image(tensor: Tensor) -> Image.Image:
 
 
 def fit(image: Image.Image, longest_side: int) -> Image.Image:
-    """The picture scaled to a longest side in pixels; its aspect ratio is kept, always."""
+    """Return the picture scaled to a longest side in pixels; its aspect ratio is kept, always."""
     size = fitted_size(image.size, longest_side)
     return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
 
@@ -39,7 +39,7 @@ def shrink(image: Image.Image, longest_side: int) -> Image.Image:
 
 
 def fitted_size(size: tuple[int, int], longest_side: int) -> tuple[int, int]:
-    """The width and height in pixels of such a picture after `fit`."""
+    """Return the width and height in pixels of such a picture after `fit`."""
     factor = longest_side / max(size)
     width, height = (max(1, round(side * factor)) for side in size)
     return width, height

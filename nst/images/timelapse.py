@@ -68,7 +68,7 @@ def encode_timelapse(
 
 
 def shown_size(size: tuple[int, int], format: str) -> tuple[int, int]:
-    """Width and height in pixels of the film whose last frame has that `size`."""
+    """Return width and height in pixels of the film whose last frame has that `size`."""
     width, height = fitted_size(size, min(max(size), SIDES[format]))
     if format == "mp4":  # yuv420p has one colour for two by two pixels
         return max(2, width - width % 2), max(2, height - height % 2)
@@ -76,12 +76,12 @@ def shown_size(size: tuple[int, int], format: str) -> tuple[int, int]:
 
 
 def frame_rate(count: int) -> int:
-    """Frames per second between the first and the last of `count` frames."""
+    """Return the frames per second between the first and the last of `count` frames."""
     return min(FASTEST, max(SLOWEST, round((count - 2) / MIDDLE)))
 
 
 def durations(count: int, ticks: int) -> list[int]:
-    """How long each of `count` frames is shown, in units of 1 / `ticks` seconds.
+    """Return how long each of `count` frames is shown, in units of 1 / `ticks` seconds.
 
     Each one ends at the tick nearest to its true end, so that rounding never adds up. A single
     frame is a last one.
@@ -93,7 +93,10 @@ def durations(count: int, ticks: int) -> list[int]:
 
 
 def _shown(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """RGB of that size without metadata; one pixel too many is cut off, the rest stays sharp."""
+    """Return RGB of that size without metadata.
+
+    One pixel too many is cut off, the rest stays sharp.
+    """
     surplus = (picture.width - size[0], picture.height - size[1])
     if min(surplus) >= 0 and max(surplus) <= 1:
         shown = picture.crop((0, 0, *size)).convert("RGB")
@@ -104,7 +107,7 @@ def _shown(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def _write_mp4(frames: Sequence[Image.Image], path: Path) -> None:
-    """H.264 with a time and a duration for every frame, its index ahead of the pictures."""
+    """Write H.264 with a time and a duration for every frame, its index ahead of the pictures."""
     lengths = durations(len(frames), MP4_TICKS)
     starts = list(accumulate(lengths, initial=0))[:-1]
     length_at = dict(zip(starts, lengths, strict=True))
@@ -134,7 +137,7 @@ def _describe(stream: VideoStream, size: tuple[int, int]) -> None:
 
 
 def _video_frame(picture: Image.Image, start: int) -> av.VideoFrame:
-    """The picture in Y'CbCr as BT.709 defines it, limited range, shown from tick `start` on."""
+    """Return the picture in BT.709's Y'CbCr, limited range, shown from tick `start` on."""
     planes = np.concatenate([plane.ravel() for plane in _yuv420(np.asarray(picture))])
     rows = picture.height * 3 // 2
     frame = av.VideoFrame.from_ndarray(planes.reshape(rows, picture.width), format="yuv420p")
@@ -143,10 +146,10 @@ def _video_frame(picture: Image.Image, start: int) -> av.VideoFrame:
 
 
 def _yuv420(pixels: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
-    """Convert (H, W, 3) RGB to the planes Y' (H, W), Cb and Cr (H / 2, W / 2), ITU-R BT.709-6
-    item 3 in 8 bits. libswscale's fast path is up to 3 levels off in Y'.
+    """Convert (H, W, 3) RGB to the planes Y' (H, W), Cb and Cr (H / 2, W / 2).
 
-    Chroma is sited as H.264 has it by default: on even columns, between two rows.
+    ITU-R BT.709-6 item 3 in 8 bits; libswscale's fast path is up to 3 levels off in Y'. Chroma is
+    sited as H.264 has it by default: on even columns, between two rows.
     """
     rgb = pixels.astype(np.float32)
     luma = rgb @ np.array(LUMA_709, np.float32)  # (H, W) in [0, 255]
@@ -167,8 +170,10 @@ def _write_webp(frames: Sequence[Image.Image], path: Path) -> None:
 
 
 def _write_gif(frames: Sequence[Image.Image], path: Path) -> None:
-    """256 colours for the whole film, dithered: a palette per frame would make the sky flicker.
-    The last one, which is held, has its own."""
+    """Write 256 colours for the whole film, dithered.
+
+    A palette per frame would make the sky flicker. The last frame, which is held, has its own.
+    """
     lengths = [length * 1000 // GIF_TICKS for length in durations(len(frames), GIF_TICKS)]
     palette = _palette(frames)
     *moving, last = frames
@@ -179,9 +184,10 @@ def _write_gif(frames: Sequence[Image.Image], path: Path) -> None:
 
 
 def _palette(frames: Sequence[Image.Image]) -> Image.Image:
-    """256 colours for all the frames, by k-means from a median cut of a few of them, made small.
+    """Return 256 colours for all the frames.
 
-    Single pixels are picked and not averaged: averages would lose the brightest colours.
+    They come by k-means from a median cut of a few of them, made small. Single pixels are picked
+    and not averaged: averages would lose the brightest colours.
     """
     last = len(frames) - 1
     width, height = _small(frames[0], PALETTE_SIDE).size

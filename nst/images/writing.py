@@ -15,8 +15,10 @@ from nst.files import whole_file
 def png_bytes(
     image: Image.Image, text: Mapping[str, str] | None = None, *, compression: int = 6
 ) -> bytes:
-    """A PNG with `text` chunks of ASCII by keyword, and no other metadata; `compression` is from 0
-    to 9."""
+    """Return a PNG with `text` chunks of ASCII by keyword, and no other metadata.
+
+    `compression` is from 0 to 9.
+    """
     chunks = PngImagePlugin.PngInfo()
     for keyword, value in (text or {}).items():
         chunks.add_text(keyword, value)
@@ -26,14 +28,14 @@ def png_bytes(
 
 
 def jpeg_bytes(image: Image.Image, quality: int = 82) -> bytes:
-    """A JPEG of an RGB picture, without metadata."""
+    """Return a JPEG of an RGB picture, without metadata."""
     buffer = io.BytesIO()
     _bare(image).save(buffer, format="JPEG", quality=quality)
     return buffer.getvalue()
 
 
 def _bare(image: Image.Image) -> Image.Image:
-    """The pixels alone: Pillow would write the profile that a picture came with."""
+    """Return the pixels alone: Pillow would write the profile that a picture came with."""
     bare = image.copy()
     bare.info = {}
     return bare
@@ -46,16 +48,20 @@ def save_png(
     *,
     compression: int = 6,
 ) -> None:
-    """Write `png_bytes` whole or not at all. Raises `OSError` when the folder cannot be written
-    to."""
+    """Write `png_bytes` whole or not at all.
+
+    Raises `OSError` when the folder cannot be written to.
+    """
     data = png_bytes(image, text, compression=compression)
     with whole_file(path) as temporary:
         temporary.write_bytes(data)
 
 
 def hash_of(image: Image.Image) -> str:
-    """SHA-256 of the size and the RGB pixels of a picture, in hexadecimal: the file it came in and
-    what else is in there do not count."""
+    """Return the SHA-256 of a picture's size and RGB pixels, in hexadecimal.
+
+    The file it came in and what else is in there do not count.
+    """
     digest = hashlib.sha256(f"RGB {image.width}x{image.height} ".encode())
     digest.update(image.convert("RGB").tobytes())
     return digest.hexdigest()

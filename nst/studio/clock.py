@@ -9,13 +9,18 @@ import time
 
 
 def now() -> float:
-    """Seconds since 1970, but never more than have passed since the start: a clock that is set
-    ahead must not make everything old."""
+    """Return the seconds since 1970, but never more than have passed since the start.
+
+    A clock that is set ahead must not make everything old.
+    """
     return min(time.time(), _AHEAD + _uptime())
 
 
 def _uptime() -> float:
-    """Seconds on a clock that nobody sets, which goes on while the machine sleeps where it can."""
+    """Return the seconds of a clock that nobody sets.
+
+    It goes on while the machine sleeps, where it can.
+    """
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 

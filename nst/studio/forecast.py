@@ -38,8 +38,11 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run before it begins: the sizes of its pictures (width, height) in pixels, its settings,
-    and the moment that it goes on from."""
+    """A run before it begins.
+
+    It has the sizes of its pictures (width, height) in pixels, its settings, and the moment that it
+    goes on from.
+    """
 
     photo: Size
     paintings: Sequence[Size]
@@ -53,8 +56,11 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Seconds from start to finish, bytes above what the process holds already, and the seconds for
-    which a GPU will be borrowed, where one is."""
+    """What a run needs.
+
+    Seconds from start to finish, bytes above what the process holds already, and the seconds for
+    which a GPU will be borrowed, where one is.
+    """
 
     seconds: float
     bytes: int
@@ -63,9 +69,11 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Work:
-    """What a run evaluates of J with its gradient, wherever that is: pixels in all, those of what
-    costs less in proportion, pixels of the largest picture that the network sees at once, and
-    those of all paintings at their largest."""
+    """What a run evaluates of J with its gradient, wherever that is.
+
+    Pixels in all, those of what costs less in proportion; pixels of the largest picture that the
+    network sees at once; and those of all paintings at their largest.
+    """
 
     pixels: float
     largest: int
@@ -97,7 +105,7 @@ def forecast(network: VGG, run: PlannedRun) -> Forecast:
 
 
 def bytes_for(work: Work, dtype: torch.dtype) -> int:
-    """The most that a run holds, with a network of this dtype."""
+    """Return the most that a run holds, in bytes, with a network of this dtype."""
     narrow = dtype == torch.bfloat16
     per_pixel = BYTES_PER_PIXEL[torch.bfloat16 if narrow else torch.float32]
     return BYTES_AT_LEAST + round(work.largest * per_pixel) + work.held * BYTES_HELD
@@ -111,9 +119,11 @@ class Room:
     seconds: float = math.inf
 
     def holds(self, expected: Forecast) -> bool:
+        """Tell whether there is memory and time for a run."""
         return self.has_memory_for(expected) and expected.seconds <= self.seconds
 
     def has_memory_for(self, expected: Forecast) -> bool:
+        """Tell whether there is memory for a run."""
         return self.bytes is None or expected.bytes <= self.bytes
 
 
@@ -143,7 +153,7 @@ def _remedy(cost: Callable[[PlannedRun], Forecast], run: PlannedRun, room: Room)
         return not room.holds(cost(run.under(tried)))
 
     def most(name: str, low: int, step: int) -> int:
-        """The largest value of a setting that fits, or 0."""
+        """Return the largest value of a setting that fits, or 0."""
         values = range(low, getattr(settings, name), step)
         count = bisect.bisect_left(
             values, True, key=lambda value: is_too_much(settings.replace(**{name: value}))
@@ -167,7 +177,10 @@ def _minutes(seconds: float) -> int:
 
 
 def seconds_per_pixel(network: VGG) -> float:
-    """Of one evaluation of J and its gradient: the quickest of a few, tried once per network."""
+    """Return the seconds per pixel of one evaluation of J and its gradient.
+
+    It is the quickest of a few, tried once per network.
+    """
     if network not in _paces:
         picture = torch.full((1, 3, PROBE, PROBE), 0.5, device=network.device)
         objective = Objective(network, picture, [picture], TransferSettings())
@@ -185,7 +198,7 @@ _paces: WeakKeyDictionary[VGG, float] = WeakKeyDictionary()
 
 
 def available_memory(network: VGG) -> int | None:
-    """Bytes that a run may take on the network's device without harm, where that can be told."""
+    """Return the bytes that a run may take on the network's device, where that can be told."""
     if network.device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(network.device)
         kept = torch.cuda.memory_reserved(network.device) - torch.cuda.memory_allocated(
@@ -203,13 +216,13 @@ def host_memory() -> int | None:
 
 
 def _area(picture: Size, side: int) -> int:
-    """Pixels of a picture with its longest side brought to `side`."""
+    """Return the pixels of a picture with its longest side brought to `side`."""
     width, height = fitted_size(picture, side)
     return width * height
 
 
 def _number(path: Path, name: str) -> int | None:
-    """The number after `name` in one of the lines of a file, where there is one."""
+    """Return the number after `name` in one of the lines of a file, where there is one."""
     try:
         lines = path.read_text().splitlines()
     except OSError:
@@ -218,7 +231,10 @@ def _number(path: Path, name: str) -> int | None:
 
 
 def left_in_container(group: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """What a container of control groups (version 2) still grants; caches give way."""
+    """Return the bytes that a container of control groups (version 2) still grants.
+
+    Caches give way.
+    """
     try:
         limit, used = ((group / name).read_text().strip() for name in LIMIT_AND_USE)
     except OSError:
@@ -228,7 +244,7 @@ def left_in_container(group: Path = Path("/sys/fs/cgroup")) -> int | None:
 
 
 def _left_to_process() -> int | None:
-    """What `ulimit -v` still grants this process, where it was set."""
+    """Return the bytes that `ulimit -v` still grants this process, where it was set."""
     try:
         import resource
     except ImportError:  # Windows

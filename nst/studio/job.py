@@ -82,6 +82,7 @@ class Job(Task):
 
     @property
     def bytes(self) -> int:
+        """Return the bytes of its pictures, its state and its steps in memory."""
         with self.lock:
             wish = self._wish.painting if self._wish else None
             pictures = picture_bytes(self.content, *self.styles, *([wish] if wish else []))
@@ -89,44 +90,47 @@ class Job(Task):
 
     @property
     def settings(self) -> TransferSettings:
-        """The latest choice, whether it is in force yet or not."""
+        """Return the latest choice, whether it is in force yet or not."""
         with self.lock:
             latest = self._wish or self.passages[-1]
             return latest.settings.replace(colors=self.colors)
 
     @property
     def painting(self) -> Image.Image:
-        """The (first) painting in force."""
+        """Return the (first) painting in force."""
         return self.styles[self.passages[-1].styles[0]]
 
     @property
     def paintings(self) -> list[Image.Image]:
+        """Return the paintings in force."""
         return [self.styles[index] for index in self.passages[-1].styles]
 
     @property
     def ingredients(self) -> list[Ingredient]:
-        """Those of the content and then of each style."""
+        """Return those of the content and then of each style."""
         with self.lock:
             return [self._content_ingredient, *self._style_ingredients]
 
     @property
     def wanted_paintings(self) -> list[Image.Image]:
-        """The paintings of the latest choice, whether it is in force yet or not."""
+        """Return the paintings of the latest choice, whether it is in force yet or not."""
         with self.lock:
             wished = self._wish.painting if self._wish else None
             return [wished] if wished else self.paintings
 
     @property
     def course(self) -> tuple[Passage, ...]:
-        """The passages that led to the present picture; the latest may not have begun yet."""
+        """Return the passages to the present picture; the latest may not have begun yet."""
         with self.lock:
             is_ahead = self._is_bare and self.moment is not None
             return tuple(self.passages[:-1] if is_ahead else self.passages)
 
     def steer(self, settings: TransferSettings, painting: Image.Image | None = None) -> None:
-        """Go on under other settings, or with another painting, from the next iteration on. What
-        is the same already changes nothing, and neither does what comes after the end. Raises
-        `SettingsError` when the recipe would grow beyond its bounds."""
+        """Go on under other settings, or with another painting, from the next iteration on.
+
+        What is the same already changes nothing, and neither does what comes after the end. Raises
+        `SettingsError` when the recipe would grow beyond its bounds.
+        """
         wish = wish_for(settings, painting)
         with self.lock:
             if self.state.is_live:
@@ -157,8 +161,10 @@ class Job(Task):
                 self.version += 1
 
     def resume(self, settings: TransferSettings, painting: Image.Image | None = None) -> None:
-        """Make an ended job ready to be painted further, under other settings. Raises
-        `SettingsError` while it is still being painted."""
+        """Make an ended job ready to be painted further, under other settings.
+
+        Raises `SettingsError` while it is still being painted.
+        """
         wish = wish_for(settings, painting)
         with self.lock:
             if self.state.is_live:
@@ -169,7 +175,7 @@ class Job(Task):
             self._become(State.WAITING, "")
 
     def copy(self, visitor: str) -> Job:
-        """An ended twin with an id of its own, to be taken elsewhere from here."""
+        """Return an ended twin with an id of its own, to be taken elsewhere from here."""
         with self.lock:
             twin = Job(
                 self.content,
@@ -188,14 +194,14 @@ class Job(Task):
             return twin
 
     def delivered(self) -> tuple[Image.Image, Recipe]:
-        """The present picture in the colours that were dialled, and how it came about."""
+        """Return the present picture in the colours that were dialled, and how it came about."""
         with self.lock:
             moment, recipe, paintings = self.moment, self.recipe(), self.paintings
         assert moment is not None
         return dial_colors(moment.picture, self.content, paintings, recipe.colors), recipe
 
     def recipe(self) -> Recipe:
-        """How the present picture came about."""
+        """Return how the present picture came about."""
         with self.lock:
             return Recipe(
                 content=self._content_ingredient,
@@ -216,7 +222,7 @@ class Job(Task):
                     raise
 
     def _until_edited(self) -> Iterator[TransferStep]:
-        """A passage, to its end or until something is wished for."""
+        """Paint a passage, to its end or until an edit is made."""
         for step in self._paint_passage():
             yield step
             if self._wish and step.iteration > self.passages[-1].iteration:
@@ -224,9 +230,11 @@ class Job(Task):
         self._check_progress()
 
     def _make_room(self) -> bool:
-        """When memory has run out: once more without what is only remembered, then smaller and
-        smaller from the picture as it is, but not smaller than that. False when there is no room
-        for any of it."""
+        """Make room when memory has run out: return False when there is no room for any of it.
+
+        First once more without what is only remembered, then smaller and smaller from the picture
+        as it is, but not smaller than that.
+        """
         with self.lock:
             if not self._is_lightened:
                 self._is_lightened = True
@@ -246,14 +254,15 @@ class Job(Task):
             return True
 
     def _forget_state(self, most: int = 0) -> None:
-        """Keep the picture alone, where what the optimiser has learned takes more than so many
-        bytes."""
+        """Keep the picture alone, where the optimiser's state takes more than so many bytes."""
         if self.moment and self.moment.bytes > most:
             self.moment = replace(self.moment, state=None)
 
     def _begin_passage(self) -> bool:
-        """Take up what was wished for meanwhile. False, and finished, when nothing is left to
-        paint."""
+        """Take up the edits made meanwhile.
+
+        Returns False, and has finished, when nothing is left to paint.
+        """
         with self.lock:
             latest, wish, moment = self.passages[-1], self._wish, self.moment
             self._wish = None
@@ -276,8 +285,10 @@ class Job(Task):
             return True
 
     def _paint_passage(self) -> Iterator[TransferStep]:
-        """The steps that come with a picture, which an engine may leave out in between; not the
-        last one's. What has no picture yet does not count, so `moment` is always the last step's.
+        """Yield the steps that come with a picture, which an engine may leave out in between.
+
+        The last one has it. What has no picture yet does not count, so `moment` is always the last
+        step's.
         """
         before, passage = self.seconds, self.passages[-1]
         figures: list[TransferStep] = []
@@ -304,14 +315,20 @@ class Job(Task):
         self.passages[-1] = replace(self.passages[-1], painted_by=index)
 
     def _check_progress(self) -> None:
-        """An engine may end early, and the next passage goes on from there; but not for ever."""
+        """Notice an engine that ends early without progress.
+
+        The next passage goes on from there; but not for ever.
+        """
         passage = self.passages[-1]
         reached = self.moment.iteration if self.moment else 0
         if reached <= passage.iteration < passage.settings.iterations:
             raise RuntimeError("the engine ended where it began")
 
     def _end_after(self, error: Exception) -> State:
-        """Without a GPU, or memory, the picture can be continued some other time."""
+        """End after an error.
+
+        Without a GPU, or memory, the picture can be continued some other time.
+        """
         can_wait = isinstance(error, GPUError) or has_run_out(error)
         can_wait = can_wait and self.moment is not None
         return State.STOPPED if can_wait else State.FAILED
@@ -323,7 +340,7 @@ class Job(Task):
                 self._forget_state(MOST_STATE)
 
     def _index_of(self, wish: Wish) -> int:
-        """Where the wish's painting is among the job's, which it joins when it is new."""
+        """Return where the edit's painting is among the job's, which it joins when it is new."""
         assert wish.painting is not None
         assert wish.ingredient is not None
         if wish.ingredient in self._style_ingredients:
@@ -334,10 +351,10 @@ class Job(Task):
 
 
 def picture_bytes(*images: Image.Image) -> int:
-    """Of RGB pictures, in memory."""
+    """Return the in-memory size of RGB pictures, in bytes."""
     return sum(3 * image.width * image.height for image in images)
 
 
 def wish_for(settings: TransferSettings, painting: Image.Image | None) -> Wish:
-    """A wish with its painting's hash, which takes a while: not to be made under a lock."""
+    """Return an edit with its painting's hash, which takes a while: not to be made under a lock."""
     return Wish(settings, painting, Ingredient.of(painting) if painting else None)

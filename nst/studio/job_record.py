@@ -1,5 +1,6 @@
-"""Read a job's files from disk, and believe none of them: `job.json` as a `JobRecord`, pictures as
-RGB.
+"""Read a job's files from disk, and believe none of them.
+
+`job.json` becomes a `JobRecord`, pictures become RGB.
 
 A file that a crash or a failing disk has damaged raises `DamagedError`, and nothing else. Must not
 know where a job's files are.
@@ -61,6 +62,7 @@ class JobRecord:
 
     @property
     def state_after_restart(self) -> State:
+        """Return the state of a job that a restart has found."""
         return State.INTERRUPTED if self.state.is_live else self.state
 
 
@@ -112,8 +114,10 @@ def read_picture(data: bytes, name: str, format: str = "PNG") -> Image.Image:
 
 
 def parse_record(data: bytes, *, with_steps: bool = True) -> JobRecord:
-    """Return the record in the bytes of a `job.json`; a card needs no steps. Raises
-    `DamagedError`."""
+    """Return the record in the bytes of a `job.json`; a card needs no steps.
+
+    Raises `DamagedError`.
+    """
     try:
         fields = json.loads(data)
     except (ValueError, RecursionError):
@@ -156,7 +160,7 @@ def _checked(name: str, value: Any, check: Callable[[Any], Value]) -> Value:
 
 
 def _step(values: Any, names: list[str]) -> TransferStep:
-    """From the figures of a record, by their names; those that are not known here are left out."""
+    """Return a step from the figures of a record; names that are not known here are left out."""
     if not isinstance(values, list) or len(values) != len(names):
         raise DamagedError("job.json has a step of another length")
     found = dict(zip(names, values, strict=True))

@@ -74,6 +74,7 @@ class Card:
 
     @staticmethod
     def of(job: Job) -> Card:
+        """Return the card of a job in memory."""
         with job.lock:
             done = job.moment.iteration if job.moment else 0
             total = max(done, job.settings.iterations)
@@ -109,8 +110,10 @@ class JobStore:
         _write(text, home / "job.json")
 
     def load(self, id: str) -> Job | None:
-        """The job as it was saved last; one that was live then was interrupted since. None where
-        there is none, or it is damaged, which its card says from then on."""
+        """Return the job as it was saved last; one that was live then was interrupted since.
+
+        None where there is none, or it is damaged, which its card says from then on.
+        """
         if not ID.fullmatch(id) or not self._home(id).is_dir():
             return None
         mark = self._mark(id)
@@ -146,13 +149,15 @@ class JobStore:
         return job
 
     def cards(self, owner: str, but: Set[str] = frozenset()) -> list[Card]:
-        """The jobs whose ids begin with `owner`, `but` for some, from their records alone; only
-        those that have changed are read again."""
+        """Return the cards of the jobs whose ids begin with `owner`, `but` for some.
+
+        They come from the records alone; only those that have changed are read again.
+        """
         ids = [id for id in self.ids() if id.startswith(f"{owner}-") and id not in but]
         return [card for id in ids if (card := self.card(id))]
 
     def card(self, id: str) -> Card | None:
-        """The card of a job; None where there is none, or it was only begun to be written."""
+        """Return the card of a job; None where there is none, or only a beginning of one."""
         mark = self._mark(id)
         if mark is None:
             return None
@@ -184,8 +189,10 @@ class JobStore:
         return Card(id, when, State.FAILED, 0, 0, when, is_damaged=True)
 
     def _mark(self, id: str) -> object | None:
-        """What differs when a job's record, or a picture beside it, was written anew; None without
-        either."""
+        """Return what differs when a job's record, or a picture beside it, was written anew.
+
+        None without either.
+        """
         marks: list[tuple[int, int, int] | None] = []
         for name in ("job.json", "picture.png", "content.png", "style-0.png"):
             try:
@@ -202,11 +209,11 @@ class JobStore:
         return not self._home(id).exists()
 
     def file(self, id: str, name: str) -> Path:
-        """Where a job's file is, or would be."""
+        """Return where a job's file is, or would be."""
         return self._home(id) / name
 
     def ids(self) -> list[str]:
-        """All jobs there are."""
+        """Return the ids of all jobs there are."""
         with contextlib.suppress(OSError):
             return [path.name for path in self.folder.iterdir() if ID.fullmatch(path.name)]
         return []
@@ -215,7 +222,9 @@ class JobStore:
         self, id: str, frames: list[int], index: int, picture: Image.Image, *, is_last: bool = False
     ) -> list[int]:
         """Keep a picture of the way, unless there are enough near it; the last one in any case.
-        Returns the frames kept."""
+
+        Returns the frames kept.
+        """
         stride = 1
         while index // stride >= MOST_FRAMES:
             stride *= 2
@@ -228,10 +237,11 @@ class JobStore:
         return [frame for frame in frames if frame % stride == 0] + [index]
 
     def frame_file(self, id: str, index: int) -> Path:
+        """Return where a kept moment's file is, or would be."""
         return self._home(id) / "frames" / f"{index:06d}.jpg"
 
     def read_frame(self, id: str, index: int) -> Image.Image | None:
-        """One of the kept moments as it was painted; None where it is gone or damaged."""
+        """Return one of the kept moments as it was painted; None where it is gone or damaged."""
         path = self.frame_file(id, index)
         try:
             return read_picture(read_file(path, MOST_JPEG), path.name, "JPEG")
@@ -252,9 +262,11 @@ class JobStore:
         spare: Set[str],
         delete: Callable[[str], bool] | None = None,
     ) -> list[str]:
-        """Delete jobs not changed for `kept` seconds, and beyond `most_bytes` the oldest first; but
-        none of `spare`. `delete` stands for `forget`, and tells whether the job is gone. Returns
-        the ids that are."""
+        """Delete jobs not changed for `kept` seconds, and beyond `most_bytes` the oldest first.
+
+        None of `spare` is deleted. `delete` stands for `forget`, and tells whether the job is gone.
+        Returns the ids that are.
+        """
         total, old = 0, []
         for home in sorted(map(self._home, self.ids()), key=_changed, reverse=True):
             total += _size(home)
@@ -290,19 +302,22 @@ def _record(job: Job) -> dict[str, Any]:
 
 
 def is_id(text: str) -> bool:
-    """Whether a job can be called so."""
+    """Tell whether a job can be called so."""
     return ID.fullmatch(text) is not None
 
 
 def error_text(error: Exception) -> str:
-    """What a log may tell of an error: no path."""
+    """Return what a log may tell of an error: no path."""
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
     return str(error)
 
 
 def _latest(home: Path, record: JobRecord) -> tuple[Recipe, Moment | None]:
-    """The picture's own recipe tells how far it is, whatever else was written since."""
+    """Return the newest of the iterations known: the picture's own recipe tells how far it is.
+
+    Whatever else was written since.
+    """
     try:
         data = read_file(home / "picture.png", MOST_PNG)  # once: another one may take its place
     except FileNotFoundError:
@@ -334,7 +349,7 @@ def _save_jpeg(image: Image.Image, path: Path) -> None:
 
 
 def _changed(home: Path) -> float:
-    """When a job was saved last, in seconds since 1970, or begun to be."""
+    """Return when a job was saved last, in seconds since 1970, or begun to be."""
     for path in (home / "job.json", home):
         with contextlib.suppress(OSError):
             return path.stat().st_mtime
@@ -342,7 +357,7 @@ def _changed(home: Path) -> float:
 
 
 def _size(home: Path) -> int:
-    """Bytes on disk of a job's files, but for those that are just going."""
+    """Return the bytes on disk of a job's files, but for those that are just going."""
     total = 0
     for path in home.rglob("*"):
         with contextlib.suppress(OSError):

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """The workshop's limits. Those of a picture are in `nst.images.reading`, those of a request in
-    `page.http.middleware`."""
+    """The workshop's limits.
+
+    Those of a picture are in `nst.images.reading`, those of a request in `page.http.middleware`.
+    """
 
     painters: int = 1  # tasks at the same time; more only share the same processor
     seconds: float = 1800.0  # of painting at a stretch

@@ -37,7 +37,7 @@ class Place:
 
     @property
     def left(self) -> float:
-        """Seconds that it will still be painted, as expected."""
+        """Return the seconds that it will still be painted, as expected."""
         return max(0.0, self.seconds - max(0.0, time.monotonic() - self.began))
 
 
@@ -54,7 +54,7 @@ class TaskQueue:
 
     @property
     def waiting(self) -> list[Place]:
-        """The next one first."""
+        """Return the places of those who wait, the next one first."""
         return [place for place in self._places if place.task.state is State.WAITING]
 
     def join(self, task: Task, seconds: float = 0.0, source: str = "") -> None:
@@ -64,8 +64,10 @@ class TaskQueue:
         self._places.sort(key=lambda place: place.due)  # stable
 
     def check_room(self, owner: str, source: str = "", size: int = 0) -> None:
-        """Raises `BusyError` where there is no room in line for a task with so many bytes of
-        pictures, or none for more from there."""
+        """Raise `BusyError` where the queue has no room for a task with so many bytes of pictures.
+
+        The same where there is none for more from its owner or source.
+        """
         waiting = self.waiting
         if sum(place.task.owner == owner for place in waiting) >= self.limits.waiting_of_one:
             raise BusyError(ENOUGH)
@@ -80,13 +82,13 @@ class TaskQueue:
             raise BusyError(TOO_LONG.format(minutes(self.limits.wait), minutes(too_long)))
 
     def check_pictures(self, size: int) -> None:
-        """Raises `BusyError` where there is no room in memory for so many bytes more."""
+        """Raise `BusyError` where there is no room in memory for so many bytes more."""
         held = sum(place.task.bytes for place in self.painted + self.waiting)
         if held and held + size > self.limits.pictures:
             raise BusyError(FULL.format(minutes(self._until_next())))
 
     def expect(self, task: Task, seconds: float) -> None:
-        """From now on, so many seconds of painting are expected of a task."""
+        """Expect so many seconds of painting of a task from now on."""
         for place in self.painted + self.waiting:
             if place.task is task:
                 elapsed = place.seconds - place.left  # 0 for one that waits
@@ -94,11 +96,15 @@ class TaskQueue:
 
     @property
     def has_next(self) -> bool:
+        """Tell whether a task can be taken."""
         return bool(self._places)
 
     def take(self) -> Task | None:
-        """The next one, which is painted from now on: what has ended, and only has to be put away,
-        then one of those for whom nothing is painted yet, then any."""
+        """Return the next task, which is painted from now on.
+
+        First what has ended, and only has to be put away, then one of those for whom nothing is
+        painted yet, then any.
+        """
         if not self._places:
             return None
         served = {place.task.owner for place in self.painted}
@@ -113,43 +119,44 @@ class TaskQueue:
         return place.task
 
     def is_painting(self, task: Task) -> bool:
+        """Tell whether a task is painted."""
         return any(place.task is task for place in self.painted)
 
     def __len__(self) -> int:
-        """How many are painted and wait."""
+        """Return how many are painted and wait."""
         return len(self.painted) + len(self._places)
 
     def leave(self, task: Task) -> None:
-        """It is painted no more."""
+        """Let go of a task that is painted no more."""
         self.painted = [place for place in self.painted if place.task is not task]
 
     def forget_ended(self) -> list[Task]:
-        """Those who wait no more, and are out of line from now on."""
+        """Return those who wait no more, and are out of the queue from now on."""
         gone = [place.task for place in self._places if place.task.state is not State.WAITING]
         self._places = self.waiting
         return gone
 
     def ahead_of(self, task: Task) -> int:
-        """How many are painted before this one."""
+        """Return how many are painted before this one."""
         tasks = [place.task for place in self.waiting]
         return tasks.index(task) + len(self.painted) if task in tasks else 0
 
     def wait_of(self, task: Task) -> float:
-        """Seconds until it is painted, as expected."""
+        """Return the seconds until it is painted, as expected."""
         waiting = self.waiting
         tasks = [place.task for place in waiting]
         return self._wait(waiting[: tasks.index(task)]) if task in tasks else 0.0
 
     def _wait(self, waiting: list[Place]) -> float:
-        """Seconds until these are painted, and what is being painted now."""
+        """Return the seconds until these are painted, and what is being painted now."""
         return sum(place.left for place in self.painted + waiting) / self.limits.painters
 
     def _until_next(self) -> float:
-        """Seconds until one of those who wait is being painted."""
+        """Return the seconds until one of those who wait is being painted."""
         return min((place.left for place in self.painted), default=0.0)
 
     def _due(self, owner: str) -> float:
-        """When a task of this visitor's is due that comes now."""
+        """Return when a task of this visitor's is due that comes now."""
         places = self.painted + self.waiting
         own = sum(place.left for place in places if place.task.owner == owner)
         visitors = {place.task.owner for place in places} | {owner}
@@ -157,6 +164,6 @@ class TaskQueue:
 
 
 def minutes(seconds: float) -> str:
-    """Whole minutes, at least one."""
+    """Return whole minutes in words, at least one."""
     count = max(1, math.ceil(seconds / 60))
     return "a minute" if count == 1 else f"{count} minutes"

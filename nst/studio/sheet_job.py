@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from PIL import Image
+from typing_extensions import override
 
 from nst.engine.contact_sheet import Grid, paint_sheet
 from nst.engine.schedule import Moment
@@ -35,12 +36,13 @@ class Sheet(Task):
         self.tiles: list[list[TransferStep]] = []
 
     @property
+    @override
     def bytes(self) -> int:
         return picture_bytes(self.content, *self.styles)
 
     @property
     def count(self) -> int:
-        """How many tiles there are."""
+        """Return how many tiles there are."""
         return sum(map(len, self.grid))
 
     def _pieces(self) -> Iterator[list[list[TransferStep]]]:
@@ -52,8 +54,11 @@ class Sheet(Task):
         self._become(State.FINISHED, "")
 
     def job_of(self, row: int, column: int, settings: TransferSettings, visitor: str) -> Job:
-        """A job that goes on from one tile under `settings`, with as many iterations more as those
-        say. Raises `IndexError` for a tile that is not there."""
+        """Return a job that goes on from one tile under `settings`.
+
+        It has as many iterations more as those say. Raises `IndexError` for a tile that is not
+        there.
+        """
         tile, small = self.tiles[row][column], self.grid[row][column]
         job = Job(self.content, self.styles, small, visitor=visitor)
         job.moment = Moment(tile.image, tile.iteration)

@@ -31,6 +31,7 @@ class State(str, Enum):
 
     @property
     def is_live(self) -> bool:
+        """Tell whether the task waits or is painted."""
         return self in (State.WAITING, State.RUNNING)
 
 
@@ -53,22 +54,24 @@ class Task:
 
     @property
     def revision(self) -> str:
-        """What addresses carry: it never repeats, not even after a restart of the server."""
+        """Return what addresses carry: it never repeats, not even after a restart of the server."""
         return f"{self.stamp}-{self.version}"
 
     @property
     def owner(self) -> str:
-        """What the ids of the visitor's tasks begin with."""
+        """Return what the ids of the visitor's tasks begin with."""
         return self.id.partition("-")[0]
 
     @property
     def bytes(self) -> int:
-        """Of the pictures that it is made from, in memory."""
+        """Return the in-memory size of the pictures that it is made from."""
         return 0
 
     def run(self) -> Generator[object, None, None]:
-        """Do the work, one yield for each small piece, unless somebody has done so or it was
-        stopped."""
+        """Do the work, one yield for each small piece.
+
+        Nothing happens where somebody has done so or it was stopped.
+        """
         with self.lock:
             if self.state is not State.WAITING:
                 return
@@ -86,7 +89,7 @@ class Task:
             raise
 
     def _pieces(self) -> Iterator[object]:
-        """The work itself; finished when it ends."""
+        """Do the work itself; finished when it ends."""
         raise NotImplementedError
 
     def _end_after(self, error: Exception) -> State:
@@ -104,7 +107,7 @@ class Task:
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """While the block lasts somebody is looking."""
+        """Count somebody who is looking, while the block lasts."""
         with self.lock:
             self._watchers += 1
         try:
@@ -115,13 +118,13 @@ class Task:
                 self._last_seen = time.monotonic()
 
     def greet(self) -> None:
-        """Its visitor is there, if looking elsewhere."""
+        """Note that its visitor is there, if looking elsewhere."""
         with self.lock:
             self._last_seen = time.monotonic()
 
     @property
     def unwatched(self) -> float:
-        """Seconds since the last look."""
+        """Return the seconds since the last look."""
         with self.lock:
             return 0.0 if self._watchers else time.monotonic() - self._last_seen
 
@@ -134,22 +137,25 @@ class Task:
 
 
 def new_id(visitor: str) -> str:
-    """Unguessable; begins with what the visitor's other jobs begin with."""
+    """Return an unguessable id that begins with what the visitor's other jobs begin with."""
     return f"{owner_of(visitor)}-{secrets.token_hex(16)}"
 
 
 def share_id(job_id: str) -> str:
-    """What a link may carry: it lets a finished picture be seen, and does not tell the job's id."""
+    """Return what a link may carry.
+
+    It lets a finished picture be seen, and does not tell the job's id.
+    """
     return hashlib.sha256(f"share {job_id}".encode()).hexdigest()[:32]
 
 
 def owner_of(visitor: str) -> str:
-    """A name for a visitor that does not tell their token."""
+    """Return a name for a visitor that does not tell their token."""
     return hashlib.sha256(visitor.encode()).hexdigest()[:16]
 
 
 def error_message(error: Exception) -> str:
-    """What to tell the visitor; what only we can mend goes to the log instead."""
+    """Return what to tell the visitor; what only we can mend goes to the log instead."""
     if isinstance(error, UserError):
         return str(error)
     if has_run_out(error):

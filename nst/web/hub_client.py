@@ -60,8 +60,10 @@ class ConflictError(HubError):
 
 @contextlib.contextmanager
 def explained(repo: str) -> Iterator[None]:
-    """What goes wrong with `repo` inside the block leaves it as a `HubError`. The original is not
-    printed with it: its text may hold what must not be shown."""
+    """Let what goes wrong with `repo` inside the block leave it as a `HubError`.
+
+    The original is not printed with it: its text may hold what must not be shown.
+    """
     try:
         yield
     except HubError:
@@ -72,9 +74,11 @@ def explained(repo: str) -> Iterator[None]:
 
 
 def asked(repo: str, call: Callable[[], T], *, within: float | None = None) -> T:
-    """What `call` returns. What goes wrong with `repo` leaves as a `HubError` that does not know
-    the original at all. `within` so many seconds there is an answer: the library retries for
-    minutes, and waits for a silent server without end. What was sent may still be done."""
+    """Return what `call` returns, or raise a `HubError` that does not know the original at all.
+
+    `within` so many seconds there is an answer: the library retries for minutes, and waits for a
+    silent server without end. What was sent may still be done.
+    """
     outcome = _outcome(repo, call) if within is None else _outcome_within(repo, call, within)
     if isinstance(outcome, HubError):
         raise outcome
@@ -102,7 +106,7 @@ def _outcome_within(repo: str, call: Callable[[], T], seconds: float) -> T | Hub
 
 
 def explain(error: Exception, repo: str) -> str:
-    """One sentence about an error of `huggingface_hub`, or below it."""
+    """Return one sentence about an error of `huggingface_hub`, or below it."""
     if isinstance(error, HFValidationError):
         return f"{repo!r} is not the name of a repository: it looks like owner/name."
     if isinstance(error, OfflineModeIsEnabled):
@@ -134,7 +138,7 @@ def _explain_status(status: int | None, repo: str) -> str:
 
 
 def status_of(error: BaseException | None) -> int | None:
-    """The HTTP status behind an error, if a server answered at all."""
+    """Return the HTTP status behind an error, if a server answered at all."""
     while error is not None:
         if isinstance(error, HfHubHTTPError) and error.response is not None:
             return int(error.response.status_code)
@@ -159,9 +163,12 @@ def get(
     silence: float = 5.0,
     params: Mapping[str, str] | None = None,
 ) -> Answer:
-    """One GET without retries: at most `most` bytes, over by `until` on the monotonic clock, with
-    at most `silence` seconds between two packets. Raises what the library and HTTP raise, and
-    `HubError` for what is too large or too slow."""
+    """Send one GET without retries, and return at most `most` bytes.
+
+    It is over by `until` on the monotonic clock, with at most `silence` seconds between two
+    packets. Raises what the library and HTTP raise, and `HubError` for what is too large or too
+    slow.
+    """
     late = HubError("The Hugging Face Hub is too slow now.")
     remaining = until - time.monotonic()
     if remaining <= 0:
@@ -186,12 +193,15 @@ def get(
 
 
 def can_write(api: HfApi) -> bool:
-    """Whether there is a token to write with; the Hub has the last word."""
+    """Tell whether there is a token to write with; the Hub has the last word."""
     return bool(api.token or get_token())
 
 
 def signed_in(api: HfApi) -> HfApi:
-    """The same, for somebody at a command line. Raises `HubError` when nobody has signed in."""
+    """Return the same client, for somebody at a command line.
+
+    Raises `HubError` when nobody has signed in.
+    """
     if not can_write(api):
         raise HubError("Publishing needs a sign-in: run 'hf auth login', or set HF_TOKEN.")
     return api
@@ -206,7 +216,10 @@ class Published:
 
 
 def files_of(api: HfApi, repo: str, kind: str) -> dict[str, RepoFile]:
-    """What a repository holds now, by path. Raises `HubError`."""
+    """Return what a repository holds now, by path.
+
+    Raises `HubError`.
+    """
     with explained(repo):
         tree = api.list_repo_tree(repo, repo_type=kind, recursive=True)
         return {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
@@ -222,8 +235,11 @@ def publish(
     there: Mapping[str, RepoFile],
     gone: Iterable[str] = (),
 ) -> Published:
-    """Bring `files` to a repository that holds `there`, and delete those that are `gone`, in one
-    commit; nothing is sent when all of it is so already. Raises `HubError`."""
+    """Bring `files` to a repository, and delete those that are `gone`, in one commit.
+
+    The repository holds what is `there`; nothing is sent when all of it is so already. Raises
+    `HubError`.
+    """
     news = sorted(name for name, data in files.items() if not is_same(data, there.get(name)))
     operations: list[Operation] = [CommitOperationAdd(name, files[name]) for name in news]
     operations += [CommitOperationDelete(name) for name in sorted(gone) if name in there]
@@ -234,7 +250,7 @@ def publish(
 
 
 def is_same(data: bytes, entry: RepoFile | None) -> bool:
-    """Whether a file of a repository holds these bytes, told by git's hash or that of LFS."""
+    """Tell whether a file of a repository holds these bytes, by git's hash or that of LFS."""
     if entry is None or entry.size != len(data):
         return False
     if entry.lfs:
@@ -253,9 +269,12 @@ def commit(
     parent: str | None = None,
     until: float = math.inf,
 ) -> CommitInfo:
-    """Everything in one commit on top of whatever is there, tried again when another commit came
-    first or the server has a weak moment, until `until` on the monotonic clock. Raises `HubError`;
-    where `parent` is the only commit to follow, `ConflictError` when another one came first."""
+    """Commit everything at once on top of whatever is there.
+
+    It is tried again when another commit came first or the server has a weak moment, until `until`
+    on the monotonic clock. Raises `HubError`; where `parent` is the only commit to follow,
+    `ConflictError` when another one came first.
+    """
     with explained(repo):
         for attempt in range(TRIES):
             try:
@@ -286,7 +305,7 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _patience(error: Exception, attempt: int) -> float:
-    """Seconds to wait: what the server asks for, or twice as long each time."""
+    """Return the seconds to wait: what the server asks for, or twice as long each time."""
     wait: float = WAIT * 2**attempt
     if isinstance(error, HfHubHTTPError):
         with contextlib.suppress(KeyError, ValueError):

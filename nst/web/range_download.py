@@ -50,9 +50,10 @@ class RemoteFile:
 
 
 def find(repo: str, name: str, revision: str) -> RemoteFile:
-    """The file as it is now, by one request that waits no longer than HF_HUB_ETAG_TIMEOUT.
+    """Return the file as it is now, by one request.
 
-    Raises `OutOfReachError` when the Hub is switched off or does not answer, and `HubError`.
+    It waits no longer than HF_HUB_ETAG_TIMEOUT. Raises `OutOfReachError` when the Hub is switched
+    off or does not answer, and `HubError`.
     """
     with _explained(repo, name):
         url = hf_hub_url(repo, name, revision=revision)
@@ -64,9 +65,12 @@ def find(repo: str, name: str, revision: str) -> RemoteFile:
 
 
 def read_range(file: RemoteFile, start: int, stop: int, take: Callable[[bytes], None]) -> None:
-    """Hand the bytes from `start` to `stop` to `take` as they arrive. A connection that breaks is
-    opened again and goes on from there. Raises `HubError` when the Hub does not send them, sends
-    another version, or is too slow; what `take` has got is good in any case."""
+    """Hand the bytes from `start` to `stop` to `take` as they arrive.
+
+    A connection that breaks is opened again and goes on from there. Raises `HubError` when the Hub
+    does not send them, sends another version, or is too slow; what `take` has got is good in any
+    case.
+    """
     at, fruitless, pace = start, 0, _Pace(file.repo)
     with _explained(file.repo, file.name):
         while at < stop:
@@ -93,7 +97,7 @@ def read_range(file: RemoteFile, start: int, stop: int, take: Callable[[bytes], 
 
 
 def _stream(file: RemoteFile, start: int, stop: int) -> Generator[bytes, None, None]:
-    """The bytes from `start` on, up to `stop` at most."""
+    """Yield the bytes from `start` on, up to `stop` at most."""
     wanted = {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
     with get_session().stream(
         "GET",
@@ -114,7 +118,7 @@ def _stream(file: RemoteFile, start: int, stop: int) -> Generator[bytes, None, N
 
 
 def _check(file: RemoteFile, response: Any, start: int) -> None:
-    """Whether this is the part that was asked for, of the version that was found."""
+    """Check that this is the part that was asked for, of the version that was found."""
     if _etag(response) != file.etag:
         raise HubError(f"{file.repo} changed while it was read; please try again.")
     part = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
@@ -126,8 +130,11 @@ def _check(file: RemoteFile, response: Any, start: int) -> None:
 
 
 def _etag(response: Any) -> str:
-    """As the Hub says it when it sends us on to its storage, or else as the file's own server does;
-    without quotes, like `get_hf_file_metadata`."""
+    """Return the ETag without quotes, like `get_hf_file_metadata`.
+
+    It is what the Hub says when it sends us on to its storage, or else what the file's own server
+    says.
+    """
     answers = [*response.history, response]
     linked = (answer.headers.get(constants.HUGGINGFACE_HEADER_X_LINKED_ETAG) for answer in answers)
     tag: str = next(filter(None, linked), None) or response.headers.get("ETag", "")
@@ -155,7 +162,7 @@ class _Pace:
 
 @contextlib.contextmanager
 def _explained(repo: str, name: str) -> Iterator[None]:
-    """What goes wrong with reading leaves the block as a `HubError`."""
+    """Let what goes wrong with reading leave the block as a `HubError`."""
     try:
         yield
     except HubError:
@@ -172,7 +179,7 @@ def _explained(repo: str, name: str) -> Iterator[None]:
 
 
 def _is_passing(error: Exception) -> bool:
-    """Whether the connection broke or the server has a weak moment."""
+    """Tell whether the connection broke or the server has a weak moment."""
     status = status_of(error)
     if status is not None:
         return status in PASSING
@@ -181,8 +188,10 @@ def _is_passing(error: Exception) -> bool:
 
 
 def _patience(problem: Exception | None, fruitless: int) -> float:
-    """Seconds until the next try: what the server asks for, or twice as long each time. Raises the
-    problem when the server asks for too much."""
+    """Return the seconds until the next try: what the server asks for, or twice as long each time.
+
+    Raises the problem when the server asks for too much.
+    """
     headers = getattr(getattr(problem, "response", None), "headers", {})
     asked = str(headers.get("Retry-After", ""))
     if not asked.isdigit():
@@ -193,9 +202,9 @@ def _patience(problem: Exception | None, fruitless: int) -> float:
 
 
 class Partial:
-    """What has arrived of a download, in a file that a later process can trust: each block is
-    followed by its SHA-256, and reading ends before the first one that is not whole.
+    """What has arrived of a download, in a file that a later process can trust.
 
+    Each block is followed by its SHA-256, and reading ends before the first one that is not whole.
     Closing writes the last, shorter block too; a process that is killed loses less than a block.
     All methods raise `OSError` when the disk does not take it.
     """
@@ -216,10 +225,11 @@ class Partial:
 
     @property
     def size(self) -> int:
-        """Bytes that are here."""
+        """Return the bytes that are here."""
         return self._blocks * BLOCK + len(self._rest)
 
     def append(self, data: bytes) -> None:
+        """Add bytes that have arrived."""
         self._rest += data
         while len(self._rest) >= BLOCK:
             self._write(self._rest[:BLOCK])
@@ -227,13 +237,14 @@ class Partial:
             del self._rest[:BLOCK]
 
     def content(self) -> bytearray:
-        """All of it; nothing can be appended afterwards."""
+        """Return all of it; nothing can be appended afterwards."""
         self._file.flush()
         content = bytearray().join(self._sound_blocks())
         content += self._rest
         return content
 
     def close(self) -> None:
+        """Write the last block, and close the file."""
         with self._file:
             if self._rest:
                 self._write(self._rest)

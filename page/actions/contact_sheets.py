@@ -45,7 +45,7 @@ class ContactSheets:
         )
 
     def make_sheet(self, values: dict[Component, Any], request: gr.Request) -> Updates:
-        """Nine small pictures in line."""
+        """Queue nine small pictures."""
         session = self.session
         visitor = session.visitor_of(values[session.visitor], request)
         rows, columns = values[session.panel.rows], values[session.panel.columns]
@@ -75,7 +75,7 @@ class ContactSheets:
         }
 
     def _stop_sheet(self, id: str) -> None:
-        """A new contact sheet takes the place of the one before."""
+        """Stop the contact sheet before: a new one takes its place."""
         sheet = self.session.workshop.find(id) if id else None
         if isinstance(sheet, Sheet):
             sheet.stop()

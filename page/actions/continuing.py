@@ -80,7 +80,7 @@ class Continuing:
         }
 
     def branch(self, id: str, token: str, request: gr.Request) -> Updates:
-        """A copy on a card of its own; what follows happens to the copy."""
+        """Put a copy on a card of its own; what follows happens to the copy."""
         session = self.session
         visitor = session.visitor_of(token, request)
         job = session.job_of(id)

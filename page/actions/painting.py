@@ -55,7 +55,7 @@ class Painting:
         event.success(self.follow, [session.to_follow, session.visitor], outputs, **AT_ONCE)
 
     def begin(self, values: dict[Component, Any], request: gr.Request) -> Updates:
-        """A new job from the photo, the painting and the controls."""
+        """Begin a new job from the photo, the painting and the controls."""
         session = self.session
         visitor = session.visitor_of(values[session.visitor], request)
         try:
@@ -88,7 +88,7 @@ class Painting:
             self._forget_if_empty(before)
 
     def price(self, values: dict[Component, Any]) -> str:
-        """What the next click would cost the visitor, where GPUs are borrowed."""
+        """Show what the next click would cost the visitor, where GPUs are borrowed."""
         session = self.session
         try:
             photo = load_named(values[session.photo], "photo")
@@ -161,7 +161,10 @@ class Painting:
             self.session.workshop.forget(job.id)
 
     def _beating(self, updates: Updates, beat: int) -> Updates:
-        """A status that changes with every message: the page sees by it whether it is connected."""
+        """Return a status that changes with every message.
+
+        The page sees by it whether it is connected.
+        """
         session = self.session
         text = updates.get(
             session.result_panel.status, charts.message(session.result_panel.first_words)
@@ -172,8 +175,10 @@ class Painting:
         }
 
     def halt(self, id: str, request: gr.Request) -> Updates:
-        """Stop the job that the page shows, and the one that the tab has begun since: two clicks on
-        Stylize may both be on their way. What was reached is shown by `follow`, which comes next.
+        """Stop the job that the page shows, and the one that the tab has begun since.
+
+        Two clicks on Stylize may both be on their way. What was reached is shown by `follow`, which
+        comes next.
         """
         session = self.session
         begun = session.tabs.subject(tab_of(request), "job")

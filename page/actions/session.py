@@ -1,5 +1,4 @@
-"""What all that a visitor does shares: the parts of the page, the workshop behind them, and whose
-job is whose."""
+"""The session: the parts of the page, the workshop behind them, and whose job is whose."""
 
 from __future__ import annotations
 
@@ -59,30 +58,33 @@ class Session:
 
     @property
     def workshop(self) -> Workshop:
-        """Where jobs are painted and kept."""
+        """Return where jobs are painted and kept."""
         return self.admission.workshop
 
     @property
     def values(self) -> set[Component]:
-        """What a run is made of: the pictures, the controls, and who asks."""
+        """Return what a run is made of: the pictures, the controls, and who asks."""
         pictures = {self.photo, self.painting}
         return {self.visitor, self.current, *pictures, *self.controls.components}
 
     @property
     def everything(self) -> list[Component]:
-        """What opening a job may write to."""
+        """Return what opening a job may write to."""
         inputs = [self.current, self.to_follow, self.photo, self.painting, self.sheet]
         return [*inputs, *self.controls.components, *self.result_panel.outputs, self.gallery]
 
     def visitor_of(self, token: str, request: gr.Request) -> str:
-        """The visitor's token; a new visitor's first click may come before it has reached them."""
+        """Return the visitor's token.
+
+        A new visitor's first click may come before it has reached them.
+        """
         if isinstance(token, str) and IDENTIFIER.fullmatch(token):
             return token
         values = self.tabs.sessions.values(tab_of(request))
         return str(values.setdefault("visitor", secrets.token_urlsafe(24)))
 
     def job_of(self, id: str) -> Job | None:
-        """The job of an id that a tab holds; "" stands for none."""
+        """Return the job of an id that a tab holds; "" stands for none."""
         return self.workshop.find_job(id) if id else None
 
     def live_job(self, id: str) -> Job | None:
@@ -106,7 +108,7 @@ class Session:
         return updates
 
     def on_panel(self, job: Job) -> Updates:
-        """A job's pictures and settings in their places; `follow` shows the rest."""
+        """Put a job's pictures and settings in their places; `follow` shows the rest."""
         recipe = job.recipe()
         style = recipe.passages[-1].styles[0]
         return {
@@ -119,7 +121,7 @@ class Session:
         }
 
     def _input_value(self, job: Job, name: str, image: Image.Image, ingredient: Ingredient) -> str:
-        """A file with the pixels of one of a job's pictures, for an upload to show."""
+        """Return a file with the pixels of one of a job's pictures, for an upload to show."""
         if example := self.shelf.example_of(ingredient):
             return self.example_value(example)
         cache = self.photo.GRADIO_CACHE
@@ -134,16 +136,16 @@ class Session:
         return example.as_value(self.photo.GRADIO_CACHE)
 
     def put_up(self, job: Job) -> Updates:
-        """From now on this job is on the result panel, and followed."""
+        """Put this job on the result panel, and follow it from now on."""
         return {self.current: job.id, self.to_follow: job.id}
 
     def refuse(self, error: Exception) -> Updates:
-        """A sentence in the status and as a toast; nothing else moves."""
+        """Show a sentence in the status and as a toast; nothing else moves."""
         return {self.to_follow: "", **self.result_panel.refusal(error)}
 
 
 def is_owned(id: str, visitor: str) -> bool:
-    """Whether a job of this id would be the visitor's."""
+    """Tell whether a job of this id would be the visitor's."""
     return (
         isinstance(visitor, str)
         and bool(visitor)

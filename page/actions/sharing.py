@@ -30,7 +30,7 @@ class Sharing:
         linked.then(None, [session.link], [session.link], js=handler("copy_link"))
 
     def link_now(self, values: dict[Component, Any]) -> Any:
-        """The address of what is on the page."""
+        """Return the address of what is on the page."""
         session = self.session
         roles = {"content": session.photo, "style": session.painting}
         chosen = {

@@ -44,7 +44,7 @@ class Steering:
 
     @property
     def typed(self) -> list[Any]:
-        """The controls whose numbers count when they have been typed to their end."""
+        """Return the controls whose numbers count when they have been typed to their end."""
         return [self.session.controls.by_name[name] for name in TYPED]
 
     def steer(self, values: dict[Component, Any]) -> None:
@@ -103,7 +103,7 @@ class Steering:
             return  # it is refused when it is to be painted
 
     def dial(self, colors: float, id: str) -> Updates:
-        """Other colours, on what is painted already."""
+        """Show other colours on what is painted already."""
         session = self.session
         job = session.job_of(id)
         if job is None or colors == job.colors:
@@ -125,12 +125,14 @@ class Steering:
 
 
 def by_hand(*parts: Component) -> list[Any]:
-    """The events of controls that a visitor moves; what a handler moves is left alone. A slider's
-    reset is a release."""
+    """Return the events of controls that a visitor moves.
+
+    What a handler moves is left alone. A slider's reset is a release.
+    """
     events = [part.input for part in parts]
     return events + [part.release for part in parts if isinstance(part, gr.Slider)]
 
 
 def refused(error: Exception) -> str:
-    """What to tell the visitor of a change that is not made."""
+    """Return what to tell the visitor of a change that is not made."""
     return f"{error_message(error)} The picture goes on as it was."

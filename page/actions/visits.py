@@ -68,7 +68,7 @@ class Visits:
         return updates
 
     def leave(self, request: gr.Request) -> None:
-        """A closed tab looks at nothing; its jobs have their grace."""
+        """Forget what a closed tab looked at; its jobs have their grace."""
         self.session.tabs.forget(tab_of(request))
 
     def _sheet_of(self, visitor: str) -> Updates:

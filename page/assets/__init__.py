@@ -8,8 +8,10 @@ FOLDER = Path(__file__).parent
 
 
 def on_load(name: str) -> str:
-    """Return the script `name`.js of a component, which Gradio runs with `element`, `trigger` and
-    `watch` in scope."""
+    """Return the script `name`.js of a component.
+
+    Gradio runs it with `element`, `trigger` and `watch` in scope.
+    """
     return (FOLDER / f"{name}.js").read_text(encoding="utf-8")
 
 

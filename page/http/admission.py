@@ -1,5 +1,6 @@
-"""Where jobs come in: what a run may cost here, how many pictures are open at once, and from which
-network a request comes.
+"""Admit jobs: what a run may cost here, and how many pictures are open at once.
+
+It also tells from which network a request comes.
 
 Knows requests and the workshop's limits; nothing of components.
 """
@@ -35,8 +36,10 @@ class Admission:
 
     @contextlib.contextmanager
     def opened(self, settings: TransferSettings) -> Iterator[None]:
-        """Alone with pictures that the workshop has not made room for yet: a crowd that sends the
-        largest there are would fill the memory before anybody is turned away. Raises `BusyError`.
+        """Hold pictures alone that the workshop has not made room for yet.
+
+        A crowd that sends the largest there are would fill the memory before anybody is turned
+        away. Raises `BusyError`.
         """
         self.workshop.backend.fetch_weights(settings)  # now: nobody else should wait for it
         if not self._door.acquire(timeout=PATIENCE):
@@ -53,7 +56,10 @@ class Admission:
         settings: TransferSettings,
         begin: Moment | None = None,
     ) -> Forecast:
-        """What a run will need. Raises `TooLargeError` when that is more than there is."""
+        """Return what a run will need.
+
+        Raises `TooLargeError` when that is more than there is.
+        """
         sizes = [painting.size for painting in paintings]
         run = PlannedRun(photo.size, sizes, settings, begin)
         return self.workshop.backend.admit(run, seconds=self.workshop.limits.seconds)
@@ -61,9 +67,11 @@ class Admission:
     def check_change(
         self, job: Job, settings: TransferSettings, painting: Image.Image | None = None
     ) -> Forecast:
-        """What a job that is painted will need under other settings, or with another painting. It
-        is asked as for a new one, but for the memory that it holds already; what needs no more than
-        was promised always passes. Raises `TooLargeError`."""
+        """Return what a job that is painted will need after a change.
+
+        Settings and a painting may change. It is asked as for a new job, but for the memory that it
+        holds already; what needs no more than was promised always passes. Raises `TooLargeError`.
+        """
         moment, backend = job.moment, self.workshop.backend
         paintings = [each.size for each in job.wanted_paintings]
         present = PlannedRun(job.content.size, paintings, job.settings, moment)
@@ -85,6 +93,8 @@ class Admission:
 
 
 def source_of(request: gr.Request) -> str:
-    """The network that a request comes from, or "" where the address tells nothing: that of a proxy
-    in front of the page is everybody's."""
+    """Return the network that a request comes from, or "" where the address tells nothing.
+
+    That of a proxy in front of the page is everybody's.
+    """
     return network_of(getattr(request.client, "host", ""))

@@ -18,6 +18,7 @@ from gradio.components import State
 from gradio.queueing import Event, Queue
 from gradio.state_holder import SessionState, StateHolder
 from gradio.utils import run_coro_in_background, safe_aclose_iterator
+from typing_extensions import override
 
 from nst.errors import BusyError
 from page.http.rate_limit import network_of
@@ -61,7 +62,7 @@ class Unread(asyncio.Queue[Any]):
 
     @property
     def age(self) -> float:
-        """Seconds for which the oldest has waited."""
+        """Return the seconds for which the oldest has waited."""
         return time.monotonic() - self._queue[0][2] if self._queue else 0.0
 
 
@@ -83,8 +84,11 @@ class EventIds(dict[str, set[str]]):
 
 
 class SlimState(SessionState):  # type: ignore[misc]  # Gradio is untyped here
-    """The values of a session's states, and the component that was updated last. Gradio would keep
-    a copy of each, 150 kB in all; no update here changes what a component accepts."""
+    """The values of a session's states, and the component that was updated last.
+
+    Gradio would keep a copy of each, 150 kB in all; no update here changes what a component
+    accepts.
+    """
 
     def __init__(self, blocks: Any) -> None:
         super().__init__(blocks)
@@ -101,15 +105,17 @@ class SlimState(SessionState):  # type: ignore[misc]  # Gradio is untyped here
         return value if key == latest else super().__getitem__(key)
 
     def _update_config(self, key: int) -> None:
-        """Nothing: only deep links, which are shut, would read it."""
+        """Do nothing: only deep links, which are shut, would read it."""
 
     def _update_value_in_config(self, key: int, value: Any) -> None:
-        """Nothing, as above."""
+        """Do nothing, as above."""
 
 
 class SessionStates(StateHolder):  # type: ignore[misc]
-    """The states of components, for sessions in the table alone: what is dropped does not return
-    with an event that is still under way."""
+    """The states of components, for sessions in the table alone.
+
+    What is dropped does not return with an event that is still under way.
+    """
 
     def __init__(self, sessions: Sessions) -> None:
         super().__init__()
@@ -135,16 +141,19 @@ class BoundedQueue(Queue):  # type: ignore[misc]
         self._sizes: dict[str, int] = {}  # of the arguments, by event
         self._begun: set[str] = set()  # events that are being processed
 
+    @override
     def start(self) -> None:
         super().start()
         run_coro_in_background(self._sweep_for_ever)
 
+    @override
     def set_server_app(self, app: Any) -> None:
         super().set_server_app(app)
         if not isinstance(app.state_holder, SessionStates):
             app.state_holder = SessionStates(self.sessions)
             app.state_holder.set_blocks(self.blocks)
 
+    @override
     async def push(self, body: Any, request: Any, username: str | None) -> Any:
         network = network_of(request.client.host if request.client else "")
         if body.session_hash is None:
@@ -177,6 +186,7 @@ class BoundedQueue(Queue):  # type: ignore[misc]
         if size + sum(self._sizes.values()) > ALL_EVENT_BYTES:
             raise BusyError(FULL)
 
+    @override
     def send_message(self, event: Event, event_message: Any) -> None:
         if event.session_hash not in self.pending_messages_per_session:
             event.alive = False
@@ -185,8 +195,10 @@ class BoundedQueue(Queue):  # type: ignore[misc]
         self._bound_bytes(event.session_hash)
 
     def _bound_bytes(self, name: str) -> None:
-        """Drop sessions until what is unread is within its bounds: this one where it has too much,
-        and those that have the most."""
+        """Drop sessions until what is unread is within its bounds.
+
+        That is this one where it has too much, and those that have the most.
+        """
         boxes = self.pending_messages_per_session
         if boxes[name].bytes > UNREAD_BYTES:
             self.sessions.drop(name)
@@ -196,7 +208,7 @@ class BoundedQueue(Queue):  # type: ignore[misc]
             self.forget(most)
 
     def is_read(self, name: str | None, most: int = MOST_UNREAD) -> bool:
-        """Whether a session takes its answers; a call without a session waits for its one."""
+        """Tell whether a session takes its answers; a call without a session waits for its one."""
         if name is None:
             return True
         box = self.pending_messages_per_session.get(name)
@@ -251,6 +263,7 @@ class BoundedQueue(Queue):  # type: ignore[misc]
             self.server_app.state_holder.session_data.pop(name, None)
             self.server_app.state_holder.time_last_used.pop(name, None)
 
+    @override
     async def process_events(self, events: list[Event], *more: Any) -> None:
         self._begun.update(event._id for event in events)
         try:
@@ -270,7 +283,7 @@ class BoundedQueue(Queue):  # type: ignore[misc]
                 run_coro_in_background(safe_aclose_iterator, iterator)
 
     def compute_analytics_summary(self, records: Any) -> Any:
-        """Nothing: nobody can see it."""
+        """Do nothing: nobody can see it."""
         return self.cached_event_analytics_summary
 
 

@@ -32,8 +32,11 @@ LATEST: dict[str, Any] = {**AT_ONCE, "trigger_mode": "always_last"}
 
 
 async def changes(task: Task) -> AsyncGenerator[bool, None]:
-    """Whether the task has changed since the last time: at once, at each change that is noticed,
-    and at least every second, until it has ended. While this is iterated, somebody watches."""
+    """Yield whether the task has changed since the last time, until it has ended.
+
+    At once, at each change that is noticed, and at least every second. While this is iterated,
+    somebody watches.
+    """
     with task.watched():
         seen, told = -1, 0.0
         while True:
@@ -48,8 +51,11 @@ async def changes(task: Task) -> AsyncGenerator[bool, None]:
 
 
 def is_read(request: gr.Request, most: int = MOST_UNREAD) -> bool:
-    """Whether the caller takes what is sent. Gradio sends on to one who asked and never opened the
-    stream of answers, and notices only streams that break."""
+    """Tell whether the caller takes what is sent.
+
+    Gradio sends on to one who asked and never opened the stream of answers, and notices only
+    streams that break.
+    """
     queue = getattr(LocalContext.blocks.get(None), "_queue", None)
     return not isinstance(queue, BoundedQueue) or queue.is_read(request.session_hash, most)
 
@@ -78,6 +84,7 @@ class Tabs:
         return mark
 
     def is_current(self, tab: str, kind: str, mark: Mark) -> bool:
+        """Tell whether a tab still looks at what a mark stands for."""
         return self.sessions.values(tab).get(kind) is mark
 
     def subject(self, tab: str, kind: str) -> str:
@@ -86,18 +93,20 @@ class Tabs:
         return mark.subject if mark else ""
 
     def forget(self, tab: str) -> None:
-        """The tab was closed."""
+        """Forget a tab that was closed."""
         self.sessions.values(tab).clear()
 
 
 def tab_of(request: gr.Request) -> str:
-    """An id that tells tabs apart."""
+    """Return an id that tells tabs apart."""
     return str(request.session_hash)
 
 
 def event_value(event: gr.EventData, name: str) -> str:
-    """Return what the browser says of an event, as text. Raises `gr.Error` where it says nothing:
-    programs may leave it out."""
+    """Return what the browser says of an event, as text.
+
+    Raises `gr.Error` where it says nothing: programs may leave it out.
+    """
     try:
         return str(getattr(event, name))
     except (AttributeError, TypeError) as error:

@@ -72,8 +72,11 @@ def check_head(scope: Scope) -> None:
 
 
 def read_call(path: str, body: bytes, functions: Container[int], names: Container[str]) -> Any:
-    """Return what the body of an API call says, with every identifier checked. `functions` and
-    `names` are the numbers and the API names of what can be called. Raises `RequestError`."""
+    """Return what the body of an API call says, with every identifier checked.
+
+    `functions` and `names` are the numbers and the API names of what can be called. Raises
+    `RequestError`.
+    """
     try:
         call = json.loads(body)
     except (ValueError, RecursionError):

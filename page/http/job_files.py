@@ -59,8 +59,10 @@ def file_routes(
     gallery: Gallery | None = None,
     renderings: Renderings | None = None,
 ) -> list[Route]:
-    """Return the routes below `studio/`: files of jobs, and small pictures of the examples and of
-    the public gallery."""
+    """Return the routes below `studio/`.
+
+    They are files of jobs, and small pictures of the examples and of the public gallery.
+    """
     # Threads that wait for the Hub must not be those that the page itself needs.
     at_the_hub = CapacityLimiter(AT_THE_HUB)
     files = JobFiles(workshop, renderings or shared_renderings())
@@ -76,7 +78,7 @@ def file_routes(
         return Response(data, media_type="image/jpeg", headers=FOR_AN_HOUR)
 
     async def example(request: Request) -> Response:
-        """A small picture of the shelf, named by the hash of the large one."""
+        """Send a small picture of an example, named by the hash of the large one."""
         found = shelf.example_by_hash(request.path_params["hash"])
         if found is None:
             return missing()
@@ -126,10 +128,12 @@ class JobFiles:
         self.workshop, self.renderings = workshop, renderings
 
     async def picture(self, request: Request) -> Response:
+        """Send a finished picture."""
         job = await self._job(request)
         return missing() if job is None else await self._picture(job, request)
 
     async def shared_picture(self, request: Request) -> Response:
+        """Send the picture that a link speaks of."""
         share = request.path_params["share"]
         job = await self.renderings.look_up(lambda: self.workshop.find_shared(share), request)
         if job is None or job.state.is_live:
@@ -144,6 +148,7 @@ class JobFiles:
         return self._send(made, request, "image/png", PRIVATE)
 
     async def thumbnail(self, request: Request) -> Response:
+        """Send a card's small picture."""
         stored = await self._stored("thumbnail.jpg", request)
         if stored is None:
             job = await self._job(request)
@@ -159,8 +164,10 @@ class JobFiles:
         )
 
     async def frame(self, request: Request) -> Response:
-        """A kept moment, in the colours that are dialled now; immutable at the address that the
-        page shows now, which no other content ever has."""
+        """Send a kept moment, in the colours that are dialled now.
+
+        It is immutable at the address that the page shows now, which no other content ever has.
+        """
         job, index = await self._job(request), request.path_params["index"]
         if job is None or not re.fullmatch(r"\d{6}", index):
             return missing()
@@ -181,6 +188,7 @@ class JobFiles:
         return self._send(made, request, "image/jpeg", FOREVER if is_current else PRIVATE)
 
     async def timelapse(self, request: Request) -> Response:
+        """Send the film of a job."""
         job, kind = await self._job(request), request.path_params["kind"]
         has_film = job is not None and self.workshop.job_store and len(job.frames) > 1
         if job is None or job.moment is None or kind not in FORMATS or not has_film:
@@ -238,8 +246,10 @@ class JobFiles:
 
 
 def byte_range(header: str, size: int) -> tuple[int, int]:
-    """Return where a range of `size` bytes begins and ends; empty where it cannot be satisfied,
-    and all of it where several ranges or none are asked for."""
+    """Return where a range of `size` bytes begins and ends.
+
+    Empty where it cannot be satisfied, and all of it where several ranges or none are asked for.
+    """
     found = RANGE.fullmatch(header)
     if found is None or found[0] == "bytes=-":
         return 0, size
@@ -250,7 +260,7 @@ def byte_range(header: str, size: int) -> tuple[int, int]:
 
 
 def delivered_png(job: Job) -> bytes:
-    """The picture in the colours that were dialled, with its recipe."""
+    """Return the picture in the colours that were dialled, with its recipe."""
     return signed_png(*job.delivered())
 
 
@@ -274,8 +284,10 @@ def film(job: Job, kind: str, workshop: Workshop) -> bytes:
 
 
 def film_frames(job: Job, workshop: Workshop) -> list[Image.Image]:
-    """The kept moments and the picture of today, in the colours that were dialled, without those
-    that equal the one before."""
+    """Return the kept moments and the picture of today, in the colours that were dialled.
+
+    Those that equal the one before are left out.
+    """
     assert workshop.job_store
     assert job.moment
     frames: list[Image.Image] = []
@@ -288,12 +300,13 @@ def film_frames(job: Job, workshop: Workshop) -> list[Image.Image]:
 
 
 def frame_picture(job: Job, index: int, workshop: Workshop) -> Image.Image | None:
-    """One of the kept moments, as it was painted; None where it is gone or damaged."""
+    """Return one of the kept moments, as it was painted; None where it is gone or damaged."""
     assert workshop.job_store
     return workshop.job_store.read_frame(job.id, index)
 
 
 def missing() -> Response:
+    """Return the answer for what is not there."""
     return Response(
         "There is no such picture (any more).", status_code=404, media_type="text/plain"
     )

@@ -1,5 +1,7 @@
-"""What stands between the network and the page: what a browser may do with an answer, how much a
-request may send, which of Gradio's doors stay shut, and which files a caller may name.
+"""The middleware between the network and the page.
+
+It says what a browser may do with an answer, how much a request may send, which of Gradio's routes
+stay shut, and which files a caller may name.
 
 Knows HTTP and Gradio's files; nothing of pictures. The threat model is in SECURITY.md.
 """
@@ -28,6 +30,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.formparsers import MultiPartException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from typing_extensions import override
 
 from nst.images import sandbox
 from nst.images.reading import MAX_BYTES
@@ -95,9 +98,11 @@ TAKE_FILES = (gr.Image, gr.UploadButton)
 
 
 class SecurityMiddleware:
-    """Add headers to every answer, and end requests that are too large, for a door that is shut, or
-    with a file that `upload_space` has no room for. `heads` are the files with scripts that Gradio
-    adds to the page. (ASGI middleware.)"""
+    """Add headers to every answer, and end requests that nobody should make.
+
+    That is one that is too large, for a door that is shut, or with a file that `upload_space` has
+    no room for. `heads` are the files with scripts that Gradio adds to the page. (ASGI middleware.)
+    """
 
     def __init__(
         self, app: ASGIApp, heads: Iterable[Path] = (), upload_space: UploadSpace | None = None
@@ -108,6 +113,7 @@ class SecurityMiddleware:
         self.scripts = [name for head in heads for name in scripts_in(head.read_bytes())]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle an ASGI connection."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -130,7 +136,7 @@ class SecurityMiddleware:
     async def _take(
         self, scope: Scope, body: Body, answer: Answer, upload_space: UploadSpace
     ) -> None:
-        """An upload, if there is room for it."""
+        """Take an upload, if there is room for it."""
         network = network_of_scope(scope)
         with self.uploads.another(network):
             size = body.announced or body.limit
@@ -163,8 +169,11 @@ class SecurityMiddleware:
 
 
 class Answer:
-    """What is sent, with its headers. Those of a page name its own inline scripts, by their
-    hashes, so that markup which got in somehow runs nothing."""
+    """An answer under way, with its headers.
+
+    Those of a page name its own inline scripts, by their hashes, so that markup which got in
+    somehow runs nothing.
+    """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, scripts: Iterable[str]) -> None:
         self.has_begun = self.is_final = False
@@ -175,6 +184,7 @@ class Answer:
         self._page = b""
 
     async def send(self, message: Message) -> None:
+        """Send a message of ASGI on."""
         if self.is_final:
             return
         if message["type"] == "http.response.start":
@@ -191,8 +201,11 @@ class Answer:
         await self._send(message)
 
     async def say(self, text: str, status: int, *, lingers: bool = True) -> None:
-        """A sentence instead of all else. What the client has yet to send is thrown away, for a
-        while: closed at once, the connection would often end before the sentence was read."""
+        """Send a sentence instead of all else.
+
+        What the client has yet to send is thrown away, for a while: closed at once, the connection
+        would often end before the sentence was read.
+        """
         response = PlainTextResponse(text, status, headers={"Connection": "close"})
         start = {"type": "http.response.start", "status": status, "headers": response.raw_headers}
         await self.send(start)
@@ -229,6 +242,7 @@ class Body:
         self._is_whole = False
 
     async def receive(self) -> Message:
+        """Receive a message of ASGI, counted."""
         message = await (self._receive() if self._is_whole else self._in_time())
         if message["type"] == "http.request":
             data = message.get("body", b"")
@@ -247,7 +261,7 @@ class Body:
         return message
 
     async def _in_time(self) -> Message:
-        """The next message, unless it takes too long."""
+        """Return the next message, unless it takes too long."""
         self._pace = self._pace or Pace()
         try:
             return await asyncio.wait_for(self._receive(), self._pace.left(self._received))
@@ -263,8 +277,10 @@ class Body:
 
 
 def announced(headers: Headers) -> int:
-    """Return how many bytes a request says that it sends; 0 where it does not say. Raises
-    `RequestError`."""
+    """Return how many bytes a request says that it sends; 0 where it does not say.
+
+    Raises `RequestError`.
+    """
     length = headers.get("content-length", "0")
     if not re.fullmatch("[0-9]{1,18}", length):
         raise RequestError("The Content-Length of this request is no number.")
@@ -292,30 +308,34 @@ async def throw_away(receive: Receive) -> None:
 
 
 def is_of_another_site(scope: Scope) -> bool:
-    """Whether a page elsewhere makes this request in a visitor's browser, links to here apart.
-    Gradio lets it, and its session cookie goes along on a Space, which is shown in a frame."""
+    """Tell whether a page elsewhere makes this request in a visitor's browser, links to here apart.
+
+    Gradio lets it, and its session cookie goes along on a Space, which is shown in a frame.
+    """
     headers = Headers(scope=scope)
     is_link = scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate"
     return headers.get("sec-fetch-site") in ("cross-site", "same-site") and not is_link
 
 
 def limit_of(path: str) -> int:
-    """How many bytes a request may send there."""
+    """Return how many bytes a request may send there."""
     if path.startswith("/gradio_api/upload"):
         return MAX_UPLOAD + MULTIPART
     return MAX_TOOL_CALL if path.startswith("/gradio_api/mcp") else MAX_CALL
 
 
 def scripts_in(page: bytes) -> list[str]:
-    """The sources that a policy must allow for the inline scripts of a page to run."""
+    """Return the sources that a policy must allow for the inline scripts of a page to run."""
     hashes = (hashlib.sha256(script).digest() for script in INLINE_SCRIPT.findall(page))
     return [f"'sha256-{base64.b64encode(each).decode()}'" for each in hashes]
 
 
 def page_policy(scripts: Iterable[str]) -> str:
-    """What the page may load and run: its own, and these inline scripts; on a Space also what
-    Gradio's header of the Hub shows. Gradio compiles its events' JavaScript, hence 'unsafe-eval',
-    and sets styles inline."""
+    """Return what the page may load and run: its own, and these inline scripts.
+
+    On a Space also what Gradio's header of the Hub shows. Gradio compiles its events' JavaScript,
+    hence 'unsafe-eval', and sets styles inline.
+    """
     hub = {
         "img-src": "https://huggingface.co https://*.huggingface.co",
         "connect-src": "https://huggingface.co",
@@ -340,9 +360,11 @@ def page_policy(scripts: Iterable[str]) -> str:
 
 
 class SlimConfig(BlocksConfig):  # type: ignore[misc]
-    """What Gradio knows of the page, copied for every session. For its deep links, which are shut,
-    each copy would also hold what every component looks like: 300 kB, and anybody may begin as many
-    sessions as they like."""
+    """What Gradio knows of the page, copied for every session.
+
+    For its deep links, which are shut, each copy would also hold what every component looks like:
+    300 kB, and anybody may begin as many sessions as they like.
+    """
 
     def __copy__(self) -> BlocksConfig:
         copy, nothing = super().__copy__(), dict[str, Any]()
@@ -351,8 +373,11 @@ class SlimConfig(BlocksConfig):  # type: ignore[misc]
 
 
 class BoundedBlocks(gr.Blocks):  # type: ignore[misc]  # Gradio is untyped here
-    """Blocks whose callers can name no file but their uploads. Gradio checks only what calls itself
-    a file (`meta`), and fetches addresses. Sessions and events are bounded."""
+    """Blocks whose callers can name no file but their uploads.
+
+    Gradio checks only what calls itself a file (`meta`), and fetches addresses. Sessions and events
+    are bounded.
+    """
 
     _queue: BoundedQueue
 
@@ -363,6 +388,7 @@ class BoundedBlocks(gr.Blocks):  # type: ignore[misc]  # Gradio is untyped here
         self.sessions.when_dropped(lambda name: self._queue.forget(name))
         gradio.routes.file_upload_statuses = BoundedUploadProgress()
 
+    @override
     def queue(self, *args: Any, **named: Any) -> BoundedBlocks:
         super().queue(*args, **named)
         made: Any = self._queue
@@ -382,10 +408,12 @@ class BoundedBlocks(gr.Blocks):  # type: ignore[misc]  # Gradio is untyped here
         for files in self.temp_file_sets:
             files.difference_update(paths)
 
+    @override
     async def process_api(self, *args: Any, **named: Any) -> Any:
         sandbox.client.set(client_of(named.get("request")))
         return await super().process_api(*args, **named)
 
+    @override
     async def preprocess_data(self, event: Any, inputs: Any, *more: Any, **named: Any) -> Any:
         named_as_files = [
             {"path": value} if isinstance(value, str) and isinstance(part, TAKE_FILES) else value
@@ -404,8 +432,10 @@ class BoundedBlocks(gr.Blocks):  # type: ignore[misc]  # Gradio is untyped here
 
 
 def client_of(request: Any) -> str:
-    """Return whom pictures are opened for: the network of a request, or its session where the
-    address tells nothing."""
+    """Return whom pictures are opened for.
+
+    That is the network of a request, or its session where the address tells nothing.
+    """
     client = getattr(request, "client", None)
     return network_of(getattr(client, "host", "")) or str(
         getattr(request, "session_hash", None) or ""
@@ -413,20 +443,25 @@ def client_of(request: Any) -> str:
 
 
 def is_file(value: object) -> bool:
-    """Whether Gradio, or one of its components, could take this for a file."""
+    """Tell whether Gradio, or one of its components, could take this for a file."""
     return isinstance(value, dict) and any(value.get(key) is not None for key in ("path", "url"))
 
 
 def checked_file(file: dict[str, Any]) -> dict[str, Any]:
-    """The same file, by a path that may be opened. Raises `gr.Error`."""
+    """Return the same file, by a path that may be opened.
+
+    Raises `gr.Error`.
+    """
     named = file.get("path")
     path = uploaded(file["url"] if named is None else named)
     return {**file, "path": str(path), "url": None, "is_stream": False, "meta": META}
 
 
 def uploaded(address: object) -> Path:
-    """The upload that is meant: by its path, by its address here, or sent along as a data: URL.
-    Raises `gr.Error` for anything else; nothing is ever fetched."""
+    """Return the upload that is meant: by its path, its address here, or as a data: URL.
+
+    Raises `gr.Error` for anything else; nothing is ever fetched.
+    """
     text = str(address)
     try:
         if text.startswith("data:"):

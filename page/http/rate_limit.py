@@ -31,8 +31,11 @@ OF_ALL_LOCAL = Rate(200.0, 4000.0)  # or behind a proxy that forwards no address
 
 
 def network_of(host: object) -> str:
-    """Return the network of an address, or "" where it tells nothing: a loopback or private address
-    is that of a proxy, or of everybody here. IPv6 gives each customer a whole /64."""
+    """Return the network of an address, or "" where it tells nothing.
+
+    A loopback or private address is that of a proxy, or of everybody here. IPv6 gives each customer
+    a whole /64.
+    """
     try:
         address = ipaddress.ip_address(str(host))
     except ValueError:

@@ -44,6 +44,7 @@ class RequestLimits:
         self.rate_limit = rate_limit or RateLimit()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle an ASGI connection."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -94,8 +95,10 @@ class RequestLimits:
             raise RequestError(WRONG_ARGUMENTS) from error
 
     def _listener(self, scope: Scope) -> str:
-        """Return the session whose answers a request takes, or "" where it is not known. Raises
-        `RequestError` for an event that is not there."""
+        """Return the session whose answers a request takes, or "" where it is not known.
+
+        Raises `RequestError` for an event that is not there.
+        """
         if scope["path"] == QUEUE_DATA:
             query = parse_qs(scope["query_string"].decode("latin-1"))
             return str(query.get("session_hash", [""])[-1])
@@ -110,8 +113,10 @@ class RequestLimits:
 
 
 class SentenceStatus:
-    """Sends an answer on; where Gradio says 500 with a sentence that was written for the caller, as
-    400."""
+    """Send an answer on, with the status of its kind.
+
+    Where Gradio says 500 with a sentence that was written for the caller, it is sent as 400.
+    """
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -119,6 +124,7 @@ class SentenceStatus:
         self._body = b""
 
     async def __call__(self, message: Message) -> None:
+        """Send a message of ASGI on."""
         if message["type"] == "http.response.start" and message["status"] == 500:
             self._start = message
             return

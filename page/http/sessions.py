@@ -38,8 +38,10 @@ class Session:
 
 
 class Sessions:
-    """The table of sessions. Belongs to the server's event loop, but for `values` and `in`, which
-    any thread may use."""
+    """The table of sessions.
+
+    It belongs to the server's event loop, but for `values` and `in`, which any thread may use.
+    """
 
     def __init__(
         self,
@@ -65,8 +67,10 @@ class Sessions:
         self._when_dropped.append(forget)
 
     def enter(self, name: str, network: str) -> None:
-        """Give a session a place, or note that it is used. Raises `BusyError` where there is none
-        left without cutting somebody's stream."""
+        """Give a session a place, or note that it is used.
+
+        Raises `BusyError` where there is none left without cutting somebody's stream.
+        """
         if session := self._sessions.get(name):
             session.used = self._clock()
             self._sessions.move_to_end(name)
@@ -91,8 +95,10 @@ class Sessions:
 
     @contextlib.contextmanager
     def streaming(self, name: str, *, answers: bool) -> Iterator[None]:
-        """While the block lasts a connection of the session is open; one that takes `answers`
-        listens. Raises `BusyError` where it has too many."""
+        """Count a connection of the session as open while the block lasts.
+
+        One that takes `answers` listens. Raises `BusyError` where it has too many.
+        """
         session = self._sessions.get(name)
         if session is None:
             yield
@@ -110,23 +116,25 @@ class Sessions:
                 self.enter(name, session.network)
 
     def is_heard(self, name: str) -> bool:
-        """Whether somebody listens to the answers of a session."""
+        """Tell whether somebody listens to the answers of a session."""
         session = self._sessions.get(name)
         return session is not None and session.listeners > 0
 
     def network(self, name: str) -> str:
-        """The network that a session came from, or ""."""
+        """Return the network that a session came from, or ""."""
         session = self._sessions.get(name)
         return session.network if session else ""
 
     def values(self, name: str) -> dict[str, Any]:
-        """What the page keeps for a session; of one that is not (any more) here, nothing is."""
+        """Return what the page keeps for a session; nothing of one that is not (any more) here."""
         session = self._sessions.get(name)
         return session.values if session else {}
 
     def _make_place(self, refusal: str, network: str | None = None) -> None:
-        """Drop the least lately used session without a stream, of a network or of all. Raises
-        `BusyError` with the refusal where there is none."""
+        """Drop the least lately used session without a stream, of a network or of all.
+
+        Raises `BusyError` with the refusal where there is none.
+        """
         for name, session in self._sessions.items():
             if not session.streams and network in (None, session.network):
                 self.drop(name)

@@ -1,5 +1,6 @@
-"""Make the folder for uploads and previews, delete it at the end, and delete what servers left that
-were killed.
+"""Make the folder for uploads and previews, and delete it at the end.
+
+Folders of servers that were killed are deleted at the next start.
 
 A server holds a lock (`flock`) on its folder for as long as it lives, which the system takes back
 however it ends; so a folder that nobody has locked belongs to nobody any more. Must not know what
@@ -31,8 +32,11 @@ PAUSE = 0.05  # seconds between two tries
 
 @contextlib.contextmanager
 def upload_folder(parent: Path | None = None) -> Iterator[Path]:
-    """Make a folder in `parent` (the system's for temporary files) that is gone after the block;
-    those of this user that dead servers left are deleted first."""
+    """Make a folder that is gone after the block.
+
+    It is in `parent` (the system's for temporary files); those of this user that dead servers left
+    are deleted first.
+    """
     parent = parent or Path(tempfile.gettempdir())
     delete_abandoned(parent)
     folder, lock = _make(parent)
@@ -45,8 +49,10 @@ def upload_folder(parent: Path | None = None) -> Iterator[Path]:
 
 
 def delete_abandoned(parent: Path) -> None:
-    """Delete the folders in `parent` whose servers are dead. Other users' are left alone, and so
-    are links."""
+    """Delete the folders in `parent` whose servers are dead.
+
+    Other users' are left alone, and so are links.
+    """
     with contextlib.suppress(OSError):
         for folder in sorted(parent.glob(f"{PREFIX}*")):
             lock = _lock(folder, wait=False)
@@ -60,8 +66,10 @@ def delete_abandoned(parent: Path) -> None:
 
 
 def delete(folder: Path, patience: float = PATIENCE) -> None:
-    """Delete a folder into which something may still be written, by threads that are just ending;
-    what is left after so many seconds is deleted at the next start."""
+    """Delete a folder into which something may still be written, by threads that are just ending.
+
+    What is left after so many seconds is deleted at the next start.
+    """
     end = time.monotonic() + patience
     while folder.exists():
         shutil.rmtree(folder, ignore_errors=True)
@@ -73,7 +81,7 @@ def delete(folder: Path, patience: float = PATIENCE) -> None:
 
 
 def _make(parent: Path) -> tuple[Path, int | None]:
-    """A new folder and the lock on it; None where the system has no such locks."""
+    """Make a new folder and return the lock on it; None where the system has no such locks."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
         lock = _lock(folder, wait=True)
@@ -83,8 +91,10 @@ def _make(parent: Path) -> tuple[Path, int | None]:
 
 
 def _lock(folder: Path, *, wait: bool) -> int | None:
-    """The descriptor of an own folder that is locked from now on; None where another process has
-    locked it, or it is gone, somebody else's, or no folder."""
+    """Return the descriptor of an own folder that is locked from now on.
+
+    None where another process has locked it, or it is gone, somebody else's, or no folder.
+    """
     if sys.platform == "win32":  # which has no such locks
         return None
     try:

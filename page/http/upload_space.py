@@ -1,5 +1,7 @@
-"""Gradio's temporary folder: uploads, previews, and what programs were given. Gradio deletes what
-is old, and all of it at the end; this keeps it from filling the disk until then.
+"""Keep Gradio's temporary folder from filling the disk.
+
+It holds uploads, previews, and what programs were given. Gradio deletes what is old, and all of it
+at the end.
 
 Knows files; nothing of what is in them. The folder has a folder for each file, and these are read
 again only when they have changed.
@@ -46,6 +48,7 @@ class Amount:
         return Amount(self.bytes - other.bytes, self.files - other.files)
 
     def fits(self, room: Amount) -> bool:
+        """Tell whether there is room for this much."""
         return self.bytes <= room.bytes and self.files <= room.files
 
 
@@ -62,10 +65,12 @@ class File:
 
 
 class UploadSpace:
-    """A folder of at most `most` bytes and `most_files` files, and fewer where the disk is nearly
-    full. The oldest files give way to new ones, but none younger than `young` seconds, and none of
+    """A folder of at most `most` bytes and `most_files` files, fewer where the disk is nearly full.
+
+    The oldest files give way to new ones, but none younger than `young` seconds, and none of
     `spare`. A network has at most a `share` of it within `young` seconds. `deleted` is called with
-    the paths of files that gave way."""
+    the paths of files that gave way.
+    """
 
     def __init__(
         self,
@@ -95,7 +100,10 @@ class UploadSpace:
         self._folders: dict[str, tuple[int, list[File]]] = {}  # when changed (ns), their files
 
     def wait_for(self, size: int, network: str = "") -> float:
-        """Seconds until there may be room for so many bytes; 0 when there is. Reserves none."""
+        """Return the seconds until there may be room for so many bytes; 0 when there is.
+
+        Reserves none.
+        """
         self._look(Amount(size, 1))
         wanted = Amount(size, 1)
         with self._lock:
@@ -108,7 +116,7 @@ class UploadSpace:
             return max(until_one_gives_way if is_taken else 0.0, self.look_every, 1.0)
 
     def arrive(self, size: int, files: int = 0) -> bool:
-        """Reserve room for what has arrived of an upload; False where there is none."""
+        """Reserve room for what has arrived of an upload; return False where there is none."""
         with self._lock:
             more = Amount(size + files * ENTRY, files)
             if not more.fits(self._room - self._arriving):
@@ -117,7 +125,7 @@ class UploadSpace:
             return True
 
     def end(self, size: int, files: int, network: str = "", *, is_kept: bool) -> None:
-        """An upload is over of which so much has arrived; its files are there if it `is_kept`."""
+        """End an upload of which so much has arrived; its files are there if it `is_kept`."""
         amount = Amount(size + files * ENTRY, files)
         with self._lock:
             self._arriving -= amount
@@ -133,22 +141,25 @@ class UploadSpace:
                         self._of_networks.popitem(last=False)
 
     def drop_halves(self) -> None:
-        """Delete uploads that are not whole yet: on a disk that is full they will never be, and
-        Gradio leaves them. The whole ones are in folders of their own."""
+        """Delete uploads that are not whole yet.
+
+        On a disk that is full they will never be, and Gradio leaves them. The whole ones are in
+        folders of their own.
+        """
         with contextlib.suppress(OSError):
             for path in self.folder.iterdir():
                 if path.is_file():
                     path.unlink(missing_ok=True)
 
     def _taken_by(self, network: str) -> Amount:
-        """What a network has uploaded lately."""
+        """Return what a network has uploaded lately."""
         uploads = self._of_networks.get(network, deque())
         while uploads and time.monotonic() - uploads[0][0] > self.young:
             uploads.popleft()
         return sum((amount for _, amount in uploads), NOTHING)
 
     def _until_share(self, network: str) -> float:
-        """Seconds until the earliest upload of a network counts no more."""
+        """Return the seconds until the earliest upload of a network counts no more."""
         uploads = self._of_networks.get(network)
         return uploads[0][0] + self.young - time.monotonic() if uploads else self.young
 
@@ -191,7 +202,7 @@ class UploadSpace:
             self._oldest, self._looked = oldest, time.monotonic()
 
     def _files(self) -> Iterator[File]:
-        """The files that there are; of folders that have not changed, as they were."""
+        """Return the files that there are; of folders that have not changed, as they were."""
         known, self._folders = self._folders, {}
         try:
             entries = list(os.scandir(self.folder))
@@ -221,7 +232,10 @@ class UploadSpace:
         return File(changed, size + ENTRY, path)
 
     def _free(self) -> Amount:
-        """What the disk has room for; where there is no folder yet, any number of bytes."""
+        """Return what the disk has room for.
+
+        Where there is no folder yet, it is any number of bytes.
+        """
         try:
             space = shutil.disk_usage(self.folder).free
         except OSError:
@@ -231,7 +245,7 @@ class UploadSpace:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """The files in a folder and in all folders in it."""
+    """Return the files in a folder and in all folders in it."""
     for path in folder.rglob("*"):
         if not path.is_dir():
             yield path

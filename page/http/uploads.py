@@ -12,6 +12,7 @@ from typing import Any
 from gradio.route_utils import FileUploadProgress
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
+from typing_extensions import override
 
 from page.http.identifiers import RequestError
 from page.http.upload_space import UploadSpace
@@ -110,7 +111,7 @@ class Upload:
         self._files += files
 
     def end(self, *, is_kept: bool) -> None:
-        """It is over, and its files are in the folder if it `is_kept`."""
+        """End the upload; its files are in the folder if it `is_kept`."""
         self._scratch.end(self._bytes, self._files, self._network, is_kept=is_kept)
 
 
@@ -134,7 +135,10 @@ class UploadsUnderWay:
 
     @contextmanager
     def another(self, network: str) -> Iterator[None]:
-        """One more while the block lasts. Raises `RequestError` where there are enough."""
+        """Count one more while the block lasts.
+
+        Raises `RequestError` where there are enough.
+        """
         is_enough = network and self._counts[network] >= AT_ONCE_OF_A_NETWORK
         if is_enough or self._counts.total() >= AT_ONCE:
             raise RequestError(TOO_MANY_UPLOADS, 503)
@@ -147,18 +151,22 @@ class UploadsUnderWay:
 
 
 class BoundedUploadProgress(FileUploadProgress):  # type: ignore[misc]  # Gradio is untyped here
-    """What Gradio tells of uploads under way, for so many of them: it forgets none that nobody asks
-    for, and none that never came."""
+    """What Gradio tells of uploads under way, for so many of them.
+
+    It forgets none that nobody asks for, and none that never came.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._statuses: OrderedDict[str, Any] = OrderedDict()
 
+    @override
     def track(self, upload_id: str) -> None:
         super().track(upload_id)
         while len(self._statuses) > MOST_TRACKED:
             self.stop_tracking(next(iter(self._statuses)))
 
+    @override
     async def is_tracked(self, upload_id: str) -> bool:
         if len(self._signals) >= 2 * MOST_TRACKED:
             raise asyncio.TimeoutError
@@ -168,6 +176,7 @@ class BoundedUploadProgress(FileUploadProgress):  # type: ignore[misc]  # Gradio
             if upload_id not in self._statuses:
                 self._signals.pop(upload_id, None)
 
+    @override
     def stop_tracking(self, upload_id: str) -> None:
         super().stop_tracking(upload_id)
         self._signals.pop(upload_id, None)

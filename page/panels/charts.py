@@ -1,5 +1,6 @@
-"""How far a run is, as HTML: a progress bar with the time left, the curves of the costs with a mark
-for every change of course, and what each layer costs.
+"""Charts of a run as markup: progress, curves of the costs, and what each layer costs.
+
+A mark in the curves shows every change of course.
 
 Knows numbers and markup.
 """
@@ -37,7 +38,7 @@ CURVES = (
 
 
 def progress(step: TransferStep, note: str = "") -> str:
-    """The progress bar of a running transfer, and what there is to say about it."""
+    """Return the progress bar of a running transfer, and what there is to say about it."""
     return (
         f'<div class="progress"><progress max="{step.total}" value="{step.iteration}"'
         f' aria-label="Progress of the picture"></progress><p>Iteration {step.iteration} of'
@@ -47,7 +48,7 @@ def progress(step: TransferStep, note: str = "") -> str:
 
 
 def summary(step: TransferStep, *, finished: bool, note: str = "") -> str:
-    """What a finished or stopped run reached."""
+    """Return what a finished or stopped run reached."""
     return message(
         f"{'Finished' if finished else 'Stopped'} after {duration(step.elapsed)},"
         f" {step.iteration} of {step.total} iterations, {step.width}×{step.height} px."
@@ -57,12 +58,12 @@ def summary(step: TransferStep, *, finished: bool, note: str = "") -> str:
 
 
 def message(text: str) -> str:
-    """A line of status that screen readers announce."""
+    """Return a line of status that screen readers announce."""
     return f'<p class="message" role="status">{html.escape(text)}</p>'
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words a person reads at a glance: `0.4 s`, `12 s`, `3 min 05 s`."""
+    """Return seconds in words a person reads at a glance: `0.4 s`, `12 s`, `3 min 05 s`."""
     if seconds < 0.95:
         return f"{seconds:.1f} s"
     if seconds < 90:
@@ -72,7 +73,7 @@ def duration(seconds: float) -> str:
 
 
 def figure(value: float) -> str:
-    """A cost with three significant digits: `1.23 M`, `45.6 k`."""
+    """Return a cost with three significant digits: `1.23 M`, `45.6 k`."""
     for factor, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
         if abs(value) >= 0.9995 * factor:
             return f"{value / factor:.3g}{unit}"
@@ -80,8 +81,10 @@ def figure(value: float) -> str:
 
 
 def curves(steps: Sequence[TransferStep], passages: Sequence[Passage] = ()) -> str:
-    """J, content and style cost against the iteration, on a logarithmic scale, as SVG, with a mark
-    where each passage but the first begins."""
+    """Return J, content and style cost against the iteration, on a logarithmic scale, as SVG.
+
+    There is a mark where each passage but the first begins.
+    """
     values = {
         curve.name: [max(getattr(step, curve.attribute), 1e-9) for step in steps]
         for curve in CURVES
@@ -135,7 +138,7 @@ def curves(steps: Sequence[TransferStep], passages: Sequence[Passage] = ()) -> s
 
 
 def _changes(passages: Sequence[Passage]) -> list[tuple[int, str]]:
-    """(iteration, what changed there), of every passage but the first."""
+    """Return (iteration, what changed there), of every passage but the first."""
     return [
         (after.iteration, describe_change(before, after)) for before, after in pairwise(passages)
     ]
@@ -146,7 +149,7 @@ UNMARKED = {"layer_weights", "colors", "start", "seed", "precision", "weights"}
 
 
 def describe_change(before: Passage, after: Passage) -> str:
-    """The settings that differ: `β 1 → 5, λ relu1_1 1 → 0`."""
+    """Return the settings that differ: `β 1 → 5, λ relu1_1 1 → 0`."""
     old, new = before.settings, after.settings
     words = [
         f"{_symbol(name)} {_plain(getattr(old, name))} → {_plain(getattr(new, name))}"
@@ -163,7 +166,7 @@ def describe_change(before: Passage, after: Passage) -> str:
 
 
 def _symbol(name: str) -> str:
-    """α and β by their letters, the others by their labels."""
+    """Return α and β by their letters, the others by their labels."""
     return {"alpha": "α", "beta": "β"}.get(name) or options()[name].label.lower()
 
 
@@ -172,7 +175,10 @@ def _plain(value: object) -> str:
 
 
 def explanation(step: TransferStep, settings: TransferSettings) -> str:
-    """The share of J that each of its terms has, as bars; `settings` are those of the step."""
+    """Return the share of J that each of its terms has, as bars.
+
+    `settings` are those of the step.
+    """
     parts = parts_of(step, settings)
     whole = max(step.J, 1e-9)
     rows = "".join(

@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.data_classes import ImageData
+from typing_extensions import override
 
 
 class UntouchedImage(gr.Image):  # type: ignore[misc]  # Gradio is untyped here
@@ -18,6 +19,7 @@ class UntouchedImage(gr.Image):  # type: ignore[misc]  # Gradio is untyped here
 
     is_template = True  # to the browser it is a `gr.Image`
 
+    @override
     def preprocess(self, payload: ImageData | None) -> str | None:
         if payload is None or payload.path is None:
             inline: str | None = super().preprocess(payload)  # nothing, or an MCP client's data
@@ -26,16 +28,19 @@ class UntouchedImage(gr.Image):  # type: ignore[misc]  # Gradio is untyped here
 
 
 class ForgivingSlider(gr.Slider):  # type: ignore[misc]
-    """A `gr.Slider` whose box may be empty or out of range while somebody types: the nearest value
-    that is allowed counts, as the box itself will show when it is left."""
+    """A `gr.Slider` whose box may be empty or out of range while somebody types.
+
+    The nearest value that is allowed counts, as the box itself will show when it is left.
+    """
 
     is_template = True
 
+    @override
     def preprocess(self, payload: float | None) -> float:
         number = self.minimum if payload is None else payload
         return float(min(max(number, self.minimum), self.maximum))
 
 
 def untouched_image(value: str | None = None, **options: Any) -> UntouchedImage:
-    """An input for one picture, with its file's own pixels."""
+    """Return an input for one picture, with its file's own pixels."""
     return UntouchedImage(value, type="filepath", image_mode=None, **options)

@@ -21,6 +21,8 @@ from page.previews import data_url
 
 @dataclass
 class SheetPanel:
+    """The contact sheet's fold: the two settings, the button and the tiles."""
+
     rows: gr.Dropdown
     columns: gr.Dropdown
     make: gr.Button
@@ -48,7 +50,7 @@ def add_sheet() -> SheetPanel:
 
 
 def sheet_markup(sheet: Sheet, ahead: int) -> str:
-    """The tiles as they are now."""
+    """Return the tiles as they are now."""
     if sheet.state is State.FAILED or (sheet.state is State.STOPPED and sheet.note):
         return charts.message(sheet.note)
     if not sheet.tiles:
@@ -76,10 +78,11 @@ def sheet_markup(sheet: Sheet, ahead: int) -> str:
 
 
 def varied(sheet: Sheet) -> list[str]:
-    """The settings that differ between tiles."""
+    """Return the settings that differ between tiles."""
     tiles = [settings for row in sheet.grid for settings in row]
     return [n for n in VARIABLE if any(getattr(t, n) != getattr(tiles[0], n) for t in tiles)]
 
 
 def value_text(value: object) -> str:
+    """Return a setting's value as a tile shows it."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)

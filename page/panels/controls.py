@@ -46,6 +46,7 @@ class Controls:
 
     @property
     def components(self) -> set[Component]:
+        """Return all controls."""
         look = [self.look] if self.look else []
         return {*self.by_name.values(), *self.layers.values(), *look}
 
@@ -73,7 +74,10 @@ class Controls:
                 )
 
     def settings(self, values: Mapping[Component, Any]) -> TransferSettings:
-        """What the visitor chose. Raises `ValueError` for what no control allows."""
+        """Return what the visitor chose.
+
+        Raises `ValueError` for what no control allows.
+        """
         chosen: dict[str, Any] = {
             name: _power(values[component]) if options()[name].logarithmic else values[component]
             for name, component in self.by_name.items()
@@ -85,7 +89,7 @@ class Controls:
         return TransferSettings(**chosen, layer_weights=weights)
 
     def show(self, settings: TransferSettings, names: set[str]) -> dict[Component, Any]:
-        """Updates that move the controls of `names` to `settings`."""
+        """Return updates that move the controls of `names` to `settings`."""
         updates: dict[Component, Any] = {}
         for name in names - {"layer_weights"}:
             updates[self.by_name[name]] = _update(settings, name)
@@ -97,7 +101,7 @@ class Controls:
         return updates
 
     def add_looks(self) -> None:
-        """The named looks, which set several controls at once."""
+        """Show the named looks, which set several controls at once."""
         self.look = gr.Radio(
             list(LOOKS),
             value="Balanced",
@@ -129,7 +133,7 @@ class Controls:
 
 
 def look_of(settings: TransferSettings) -> str | None:
-    """The look that these settings are, if it is one."""
+    """Return the look that these settings are, if it is one."""
     for name in LOOKS:
         look = TransferSettings.of_look(name)
         if settings.replace(**{n: getattr(look, n) for n in CHANGED_BY_LOOKS}).paints_like(
@@ -140,7 +144,7 @@ def look_of(settings: TransferSettings) -> str | None:
 
 
 def texture_markup(layer: str, address: str = "") -> str:
-    """What a layer sees in the painting, or room for it."""
+    """Return what a layer sees in the painting, or room for it."""
     if not address:
         return '<div class="texture" aria-hidden="true"></div>'
     title = f"What {layer} alone captures of the painting"

@@ -37,7 +37,7 @@ def add_gallery() -> gr.HTML:
 
 
 def gallery_markup(cards: Sequence[Card], kept: float) -> str:
-    """One card for each job, the latest first; pictures load when they come into sight."""
+    """Return one card for each job, the latest first; pictures load when they come into sight."""
     if not cards:
         return EMPTY.format(hours=kept / 3600)
     return (

@@ -32,12 +32,12 @@ class Input:
     role: str
 
     def row_of(self, shelf: ExampleSet) -> str:
-        """What the row shows now."""
+        """Return what the row shows now."""
         return row_markup(shelf.of_role(self.role), f"Example {self.label.lower()}s")
 
 
 def picture_input(label: str, role: str, sources: list[Any], shelf: ExampleSet) -> Input:
-    """A picture to upload, with the examples of its role to click beneath."""
+    """Return a picture to upload, with the examples of its role to click beneath."""
     with gr.Column(min_width=150):
         image = untouched_image(
             next((str(example.path) for example in shelf.of_role(role)), None),
@@ -77,7 +77,10 @@ def comment(name: str, path: str | None) -> None:
 
 
 def load_named(path: str | None, name: str) -> Image.Image:
-    """The picture that a visitor chose. Raises `ImageError` that says which one is meant."""
+    """Return the picture that a visitor chose.
+
+    Raises `ImageError` that says which one is meant.
+    """
     if not path:
         raise ImageError(f"Please choose a {name} first.")
     try:

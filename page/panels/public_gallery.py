@@ -45,12 +45,12 @@ class Community:
             published.then(self.newest, None, outputs, **AT_ONCE)
 
     def newest(self) -> Iterator[Updates]:
-        """The first few."""
+        """Show the first few."""
         yield {self.grid: charts.message("Fetching the newest pictures…")}
         yield self._page([])
 
     def further(self, shown: list[Publication]) -> Updates:
-        """A few more below those that are shown."""
+        """Show a few more below those that are shown."""
         return self._page(shown)
 
     def _page(self, shown: list[Publication]) -> Updates:
@@ -82,7 +82,7 @@ def add_community(gallery: Gallery | None) -> Community:
 
 
 def publications_markup(publications: Sequence[Publication]) -> str:
-    """One card for each; pictures load when they come into sight."""
+    """Return one card for each; pictures load when they come into sight."""
     if not publications:
         return ""
     cards = []

@@ -42,7 +42,7 @@ Updates = dict[Component, Any]
 
 
 def can_sign_in() -> bool:
-    """Whether this page is a Space whose visitors can sign in (`hf_oauth`)."""
+    """Tell whether this page is a Space whose visitors can sign in (`hf_oauth`)."""
     return get_space() is not None and bool(os.environ.get("OAUTH_CLIENT_ID"))
 
 
@@ -96,7 +96,7 @@ class Publishing:
         return self.button.click(publish, inputs, [self.button, self.outcome], **AT_ONCE)
 
     def know(self, profile: gr.OAuthProfile | None) -> Updates:
-        """Only who has signed in can publish, and finds the panel open."""
+        """Open the panel for those who have signed in; only they can publish."""
         if profile is None:
             return {self.button: gr.update(interactive=False)}
         return {self.fold: gr.update(open=True), self.button: gr.update(interactive=True)}
@@ -134,13 +134,16 @@ class Publishing:
 
 
 class SignInMiddleware:
-    """Leads those back to the page who did not want to sign in after all, or could not: Gradio
-    would show them a server error. (ASGI middleware.)"""
+    """Lead those back to the page who did not want to sign in after all, or could not.
+
+    Gradio would show them a server error. (ASGI middleware.)
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle an ASGI connection."""
         if scope["type"] != "http" or not scope["path"].startswith("/login/"):
             await self.app(scope, receive, send)
             return

@@ -58,7 +58,7 @@ class ResultPanel:
 
     @property
     def outputs(self) -> list[Component]:
-        """Those that handlers write to."""
+        """Return the components that handlers write to."""
         return [
             self.go,
             self.stop,
@@ -74,21 +74,21 @@ class ResultPanel:
         ]
 
     def idle(self, text: str) -> dict[Component, Any]:
-        """Ready for a click, with a line of status."""
+        """Be ready for a click, with a line of status."""
         return {**self._buttons(live=False), self.status: charts.message(text)}
 
     def refusal(self, error: Exception) -> dict[Component, Any]:
-        """A sentence in the status and as a toast; nothing else moves."""
+        """Show a sentence in the status and as a toast; nothing else moves."""
         sentence = error_message(error)
         gr.Warning(sentence)
         return self.idle(sentence)
 
     def not_ready(self) -> dict[Component, Any]:
-        """A run was asked for, and something that is not ours said why it cannot be."""
+        """Say why a run that was asked for cannot be: something that is not ours said so."""
         return self.idle(READY)
 
     def getting_ready(self) -> dict[Component, Any]:
-        """A run was asked for, and its pictures are being opened."""
+        """Show that a run was asked for, and its pictures are being opened."""
         return {
             self.go: gr.update(interactive=False),
             self.stop: gr.update(interactive=False),
@@ -96,7 +96,7 @@ class ResultPanel:
         }
 
     def empty(self) -> dict[Component, Any]:
-        """Nothing painted yet."""
+        """Show that nothing is painted yet."""
         return {
             self.comparison: gr.update(visible=False),
             self.finish: gr.update(visible=False),
@@ -107,7 +107,7 @@ class ResultPanel:
         }
 
     def begun(self, expected: Forecast) -> dict[Component, Any]:
-        """A run begins."""
+        """Show that a run begins."""
         return {
             **self._buttons(live=True),
             **self.empty(),
@@ -115,7 +115,7 @@ class ResultPanel:
         }
 
     def resumed(self, expected: Forecast) -> dict[Component, Any]:
-        """An ended picture is painted further."""
+        """Show that an ended picture is painted further."""
         return {
             **self._buttons(live=True),
             self.finish: gr.update(visible=False),
@@ -124,14 +124,14 @@ class ResultPanel:
         }
 
     def waiting(self, ahead: int, seconds: float) -> dict[Component, Any]:
-        """A job is in line, for about so many seconds."""
+        """Show that a job is queued, for about so many seconds."""
         others = "1 picture is" if ahead == 1 else f"{ahead} pictures are"
         until = f"about {charts.duration(seconds)}" if seconds >= 1 else "any moment now"
         text = f"In the queue: {others} before yours, {until}."
         return {**self._buttons(live=True), self.status: charts.message(text)}
 
     def progress(self, job: Job) -> dict[Component, Any]:
-        """A job is under way: the figures, which are cheap."""
+        """Show the figures of a job under way, which are cheap."""
         if not job.steps:
             return self._buttons(live=True)
         steps = list(job.steps)
@@ -143,7 +143,7 @@ class ResultPanel:
         }
 
     def picture(self, job: Job) -> dict[Component, Any]:
-        """The picture of a job under way."""
+        """Show the picture of a job under way."""
         if job.moment is None:
             return {}
         key = ("preview", job.id, job.revision)
@@ -156,7 +156,7 @@ class ResultPanel:
         }
 
     def ended(self, job: Job) -> dict[Component, Any]:
-        """A job has ended: before and after, what can be done with it, and the figures."""
+        """Show before and after of an ended job, what can be done with it, and the figures."""
         if job.moment is None or not job.steps:
             text = job.note if job.state is State.FAILED else NO_PICTURE
             if job.state is State.INTERRUPTED:
@@ -175,7 +175,7 @@ class ResultPanel:
         }
 
     def before_and_after(self, job: Job) -> dict[Component, Any]:
-        """The photo and the picture as its colours are dialled."""
+        """Show the photo and the picture as its colours are dialled."""
         assert job.moment is not None
         content, size = job.content, job.moment.picture.size
         key = ("before", job.id, job.stamp, size)
@@ -190,7 +190,7 @@ class ResultPanel:
     def exhibit(
         self, picture: Image.Image, text: str, photo: Image.Image | None = None
     ) -> dict[Component, Any]:
-        """A finished picture that is nobody's job here, beside the photo where that is known."""
+        """Show a finished picture that is nobody's job here, beside its photo where known."""
         updates = {**self._buttons(live=False), **self.empty(), self.status: charts.message(text)}
         if photo is None:
             path = cached_webp(picture, self.preview)
@@ -204,7 +204,7 @@ class ResultPanel:
         }
 
     def shared(self, job: Job, share: str) -> dict[Component, Any]:
-        """Somebody else's finished picture, to be looked at."""
+        """Show somebody else's finished picture."""
         assert job.moment is not None
         address = f"studio/shared/{share}/picture.png"
         return {
@@ -230,8 +230,10 @@ class ResultPanel:
 
 
 def dialled(job: Job, longest_side: int | None = None) -> Callable[[], Image.Image]:
-    """Return a function that makes the present picture in the colours dialled now, scaled down to
-    a longest side in pixels."""
+    """Return a function that makes the present picture in the colours dialled now.
+
+    It is scaled down to a longest side in pixels.
+    """
     assert job.moment is not None
     picture, content, paintings = job.moment.picture, job.content, job.paintings
     colors, side = job.colors, longest_side or max(picture.size)
@@ -244,13 +246,13 @@ def result_webp(job: Job, component: Component) -> str:
 
 
 def expectation(expected: Forecast) -> str:
-    """How long a run will take, and what it will cost the visitor."""
+    """Return how long a run will take, and what it will cost the visitor."""
     text = f"About {charts.duration(expected.seconds)} from here."
     return f"{text} {price(expected)}" if expected.borrowed else text
 
 
 def price(expected: Forecast) -> str:
-    """What a run asks for where GPUs are borrowed."""
+    """Return what a run asks for where GPUs are borrowed."""
     return f"This borrows a GPU for at most {expected.borrowed} s of your daily time."
 
 
@@ -308,7 +310,10 @@ def add_result_panel(controls: Controls, *, lends_gpus: bool) -> ResultPanel:
 
 
 def takeaway_markup(job: Job) -> str:
-    """Links to the files; their addresses carry the revision, so that nothing stale is shown."""
+    """Return links to the files.
+
+    Their addresses carry the revision, so that nothing stale is shown.
+    """
     home = f"studio/{job.id}"
     fresh = f"?v={job.revision}"
     films = " ".join(
@@ -328,7 +333,7 @@ def takeaway_markup(job: Job) -> str:
 
 
 def timelapse_markup(job: Job) -> str:
-    """A picture, a slider through the frames, and a button to play them."""
+    """Return a picture, a slider through the frames, and a button to play them."""
     frames = [f"{index:06d}" for index in job.frames]
     if len(frames) < 2:
         return ""

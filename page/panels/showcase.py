@@ -62,8 +62,11 @@ class Showcase:
         bring_back.upload(self.restore, [bring_back, self.current], outputs, **AT_ONCE)
 
     def _showing(self, prepare: Callable[[str], Updates]) -> Callable[..., AsyncIterator[Updates]]:
-        """A handler that shows what `prepare` makes of the name that was clicked, which may take a
-        while; unless the visitor has turned to something else meanwhile."""
+        """Return a handler that shows what `prepare` makes of the name that was clicked.
+
+        That may take a while; nothing is shown where the visitor has turned to something else
+        meanwhile.
+        """
 
         async def show(
             current: str, event: gr.EventData, request: gr.Request
@@ -89,7 +92,7 @@ class Showcase:
         return show
 
     def _example(self, name: str) -> Updates:
-        """A finished example beside its photo."""
+        """Show a finished example beside its photo."""
         example = self.shelf.find(name)
         recipe = example.picture.recipe if example else None
         if example is None or recipe is None:
@@ -103,7 +106,7 @@ class Showcase:
         }
 
     def _publication(self, id: str) -> Updates:
-        """A picture that somebody published, beside its photo where that was published too."""
+        """Show a picture that somebody published, beside its photo where that was published too."""
         publication = self.publications.find(id) if self.publications else None
         if self.publications is None or publication is None:
             raise SettingsError(GONE)
@@ -118,8 +121,10 @@ class Showcase:
         }
 
     def restore(self, path: str, current: str) -> Updates:
-        """Every control as the recipe in a picture has it, and its pictures where they are ours;
-        not while a picture is painted, which would follow."""
+        """Set every control as the recipe in a picture has it, and its pictures where known.
+
+        Not while a picture is painted, which would follow.
+        """
         if self.is_live(current):
             gr.Warning(STOP_FIRST)
             return {self.result_panel.status: gr.update()}
@@ -132,7 +137,7 @@ class Showcase:
         return {**self._settings_of(recipe), self.result_panel.status: charts.message(text)}
 
     def _settings_of(self, recipe: Recipe, photo: Image.Image | None = None) -> Updates:
-        """The controls where the recipe has them, and its pictures where they are known."""
+        """Set the controls as the recipe has them, and its pictures where they are known."""
         known = self._known(recipe)
         updates = self.controls.show(recipe.settings, set(options()))
         updates |= {part: example.as_value(part.GRADIO_CACHE) for part, example in known.items()}
@@ -141,13 +146,13 @@ class Showcase:
         return updates
 
     def _known(self, recipe: Recipe) -> dict[gr.Image, Example]:
-        """Which of the inputs a shelf's picture belongs in."""
+        """Return which of the inputs an example belongs in."""
         wanted = {self.photo: recipe.content, self.painting: recipe.painting}
         found = {part: self.shelf.example_of(which) for part, which in wanted.items()}
         return {part: example for part, example in found.items() if example}
 
     def _missing(self, recipe: Recipe, photo: Image.Image | None = None) -> str:
-        """What the visitor has to bring."""
+        """Return what the visitor has to bring."""
         known = self._known(recipe)
         names = {"photo": self.photo in known or photo, "painting": self.painting in known}
         missing = [name for name, is_there in names.items() if not is_there]

@@ -36,8 +36,10 @@ class Textures:
     tabs: Tabs
 
     def wire(self, arrival: Any) -> None:
-        """Show those of the usual layers when the page has opened or the painting changes, the
-        others when they are unfolded."""
+        """Show the usual layers' textures when the page has opened or the painting changes.
+
+        The others come when they are unfolded.
+        """
         parts = self.controls.textures
         usual = [parts[layer] for layer in GATYS_STYLE_LAYERS]
         show_usual, show_others = self.of(GATYS_STYLE_LAYERS), self.of(OTHER_LAYERS)
@@ -47,7 +49,7 @@ class Textures:
         self.controls.folded.expand(show_others, [self.painting], others, **AT_ONCE)
 
     def of(self, layers: tuple[str, ...]) -> Callable[..., AsyncIterator[dict[Component, Any]]]:
-        """A handler that shows what each layer sees in the painting, as soon as it is known."""
+        """Return a handler that shows what each layer sees in the painting, once it is known."""
         kind = f"textures {layers[0]}"
 
         async def show(

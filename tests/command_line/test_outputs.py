@@ -44,7 +44,7 @@ def unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
     def paint(*_: object, **__: object) -> Iterator[Any]:
         raise AssertionError("it was painted")
 
-    monkeypatch.setattr("nst.engine.repaint.transfer_style", paint)
+    monkeypatch.setattr("nst.studio.backends.local.transfer_style", paint)
 
 
 def paint(output: str, *more: str, style: str = "painting.png") -> int:

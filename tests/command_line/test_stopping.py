@@ -28,7 +28,8 @@ PAUSE = 3  # the iteration at which a run waits for a line on stdin
 # loading, at an iteration, or in the final write. Each signal is announced when it has been noted.
 COMMAND = f"""
 import os, signal, sys
-import nst.console, nst.engine.devices, nst.engine.repaint, nst.engine.transfer, nst.images.recipe
+import nst.console, nst.engine.devices, nst.engine.transfer, nst.images.recipe
+import nst.studio.backends.local
 from helpers.tiny_network import tiny_weights
 from nst.__main__ import main
 from nst.vgg.network import VGG
@@ -66,7 +67,7 @@ set_handler = signal.signal
 signal.signal = lambda number, handler: set_handler(number, announced(handler))
 transfer_style, signed_png = nst.engine.transfer.transfer_style, nst.images.recipe.signed_png
 nst.engine.devices.load_network = load
-nst.engine.repaint.transfer_style, nst.images.recipe.signed_png = paint, sign
+nst.studio.backends.local.transfer_style, nst.images.recipe.signed_png = paint, sign
 sys.exit(nst.console.run_command(main, "nst"))
 """
 

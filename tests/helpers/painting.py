@@ -136,10 +136,10 @@ def picture_of(job: Job) -> Image.Image:
     return job.moment.picture
 
 
-def assert_replays(job: Job) -> None:
+def assert_replays(job: Job, engine: Engine) -> None:
     """The recipe, as text and back, leads to the same picture bit for bit."""
     recipe = parse_recipe(job.recipe().to_text())
-    *_, last = repaint(recipe, job.content, job.styles, engine=job.engine)
+    *_, last = repaint(recipe, job.content, job.styles, engine=engine)
     assert last.iteration == recipe.iterations
     assert last.image.size == picture_of(job).size
     assert last.image.tobytes() == picture_of(job).tobytes()

@@ -247,7 +247,7 @@ def test_what_is_painted_here_is_painted_on_the_cpu(painting: Image.Image) -> No
 def test_the_network_is_put_where_workers_look_for_it() -> None:
     """In this process it is make-believe; `spaces` keeps the real parameters for the workers."""
     backend.prepare()
-    network = backend._prepared_for(DEFAULTS)["network"]
+    network = backend.prepared_for(DEFAULTS)["network"]
     assert network.device.type == "cuda"
     held = [network.mean, network.scale]
     for layer in ("relu1_1", "relu5_1"):
@@ -256,9 +256,9 @@ def test_the_network_is_put_where_workers_look_for_it() -> None:
         held += [convolution.weight, convolution.bias]
     assert all(tensor in cuda_aliases for tensor in held)
     assert "weight" not in vars(network.convolutions["relu5_2"])  # rarely needed
-    assert backend._prepared_for(DEFAULTS.replace(pooling="average")) == {}
+    assert backend.prepared_for(DEFAULTS.replace(pooling="average")) == {}
     other = "float32" if network.dtype == torch.bfloat16 else "bfloat16"
-    assert backend._prepared_for(DEFAULTS.replace(precision=other)) == {}
+    assert backend.prepared_for(DEFAULTS.replace(precision=other)) == {}
     assert load_network(device="cpu").device.type == "cpu"
 
 

@@ -90,12 +90,12 @@ def test_everything_comes_back(
     assert facts(again) == facts(job)
     assert job.state is State.STOPPED
     assert len(job.frames) == 8
-    assert_replays(again)
+    assert_replays(again, engine)
     again.engine = engine
     again.resume(again.settings)
     paint(again)
     assert (again.state, iterations(again)[-1]) == (State.FINISHED, 6)
-    assert_replays(again)
+    assert_replays(again, engine)
 
 
 @pytest.mark.parametrize("end", ["finished", "failed", "waiting"])
@@ -134,12 +134,12 @@ def test_after_a_crash_it_goes_on_from_the_checkpoint(
     assert again
     assert (again.state, again.note) == (State.INTERRUPTED, "")
     assert again.steps == job.steps
-    assert_replays(again)
+    assert_replays(again, engine)
     again.engine = engine
     again.resume(SMALL.replace(iterations=7))
     paint(again)
     assert iterations(again) == [*range(crash + 1), *range(crash, 8)]
-    assert_replays(again)
+    assert_replays(again, engine)
 
 
 class Crash(BaseException):

@@ -77,7 +77,7 @@ def test_a_job_paints_what_the_engine_paints(job: Job, engine: Engine) -> None:
     assert picture_of(job).tobytes() == last.image.tobytes()
     assert versions == sorted(set(versions)), "each step can be seen to be new"
     assert all(step.pixels.numel() == 0 for step in job.steps), "figures keep no pixels"
-    assert_replays(job)
+    assert_replays(job, engine)
 
 
 @pytest.mark.parametrize(
@@ -106,10 +106,10 @@ def test_an_edit_holds_from_the_next_iteration_on(
     assert iterations(job) == [0, 1, 2, *range(2, edited.iterations + 1)]
     *_, last = engine(job.content, job.styles, edited, begin=before)
     assert picture_of(job).tobytes() == last.image.tobytes(), "it went on from where it was"
-    assert_replays(job)
+    assert_replays(job, engine)
 
 
-def test_edits_at_both_scales_replay(job: Job) -> None:
+def test_edits_at_both_scales_replay(job: Job, engine: Engine) -> None:
     job.steer(TWO_SCALES)
     for _ in job.run():
         if iterations(job)[-1] in (2, 7):  # 80 and 160 pixels
@@ -117,7 +117,7 @@ def test_edits_at_both_scales_replay(job: Job) -> None:
     assert [passage.iteration for passage in job.passages] == [0, 2, 7]
     assert {step.width for step in job.steps} == {80, 160}
     assert iterations(job)[-1] == 24
-    assert_replays(job)
+    assert_replays(job, engine)
 
 
 def test_an_edit_works_out_no_targets_again(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,14 +166,14 @@ def test_several_edits_between_two_iterations_are_one(mock: Job, make_picture: M
     assert mock.passages == [Passage(0, SMALL), Passage(2, SMALL.replace(beta=3.0), (1,))]
 
 
-def test_an_edit_at_every_iteration_still_makes_progress(job: Job) -> None:
+def test_an_edit_at_every_iteration_still_makes_progress(job: Job, engine: Engine) -> None:
     for count, _ in enumerate(job.run(), 1):
         assert count < 20
         job.steer(job.settings.replace(alpha=1.0 + count))
     assert state_of(job) is State.FINISHED
     assert iterations(job)[-1] == 6
     assert [passage.iteration for passage in job.passages] == [0, 1, 2, 3, 4, 5]
-    assert_replays(job)
+    assert_replays(job, engine)
 
 
 def test_an_edit_while_waiting_is_how_it_begins(mock: Job) -> None:
@@ -185,17 +185,19 @@ def test_an_edit_while_waiting_is_how_it_begins(mock: Job) -> None:
 
 
 @pytest.mark.parametrize("wanted", [1, 4, 5])
-def test_fewer_iterations_than_done_end_the_run(job: Job, wanted: int) -> None:
+def test_fewer_iterations_than_done_end_the_run(job: Job, wanted: int, engine: Engine) -> None:
     for _ in job.run():
         if iterations(job)[-1] == 5 and len(job.passages) == 1:
             job.steer(SMALL.replace(iterations=wanted))
     assert iterations(job) == [0, 1, 2, 3, 4, 5, 5]
     assert state_of(job) is State.FINISHED
     assert job.steps[-1].total == 5
-    assert_replays(job)
+    assert_replays(job, engine)
 
 
-def test_fewer_iterations_than_done_bring_a_coarse_picture_to_its_size(job: Job) -> None:
+def test_fewer_iterations_than_done_bring_a_coarse_picture_to_its_size(
+    job: Job, engine: Engine
+) -> None:
     job.steer(TWO_SCALES)
     for _ in job.run():
         if iterations(job)[-1] == 2 and len(job.passages) == 1:
@@ -203,17 +205,17 @@ def test_fewer_iterations_than_done_bring_a_coarse_picture_to_its_size(job: Job)
             job.steer(TWO_SCALES.replace(iterations=1))
     assert (job.steps[-1].iteration, job.steps[-1].width) == (2, 160)
     assert picture_of(job).width == 160
-    assert_replays(job)
+    assert_replays(job, engine)
 
 
-def test_more_iterations_at_the_last_one_go_on(job: Job) -> None:
+def test_more_iterations_at_the_last_one_go_on(job: Job, engine: Engine) -> None:
     for step in job.run():
         assert isinstance(step, TransferStep)
         if step.iteration == step.total == 6:
             job.steer(SMALL.replace(iterations=8))
     assert iterations(job) == [*range(7), 6, 7, 8]
     assert state_of(job) is State.FINISHED
-    assert_replays(job)
+    assert_replays(job, engine)
 
 
 def test_an_edit_after_the_last_iteration_has_nothing_left_to_paint(mock: Job) -> None:
@@ -242,7 +244,7 @@ def test_the_colour_dial_paints_nothing_again(mock: Job) -> None:
 
 
 def test_the_painting_can_be_swapped_and_swapped_back(
-    job: Job, make_picture: MakePicture, painting: Image.Image
+    job: Job, make_picture: MakePicture, painting: Image.Image, engine: Engine
 ) -> None:
     another = make_picture(44, 44, seed=7)
     for _ in job.run():
@@ -257,7 +259,7 @@ def test_the_painting_can_be_swapped_and_swapped_back(
     ]
     assert len(job.styles) == 2
     assert job.painting.tobytes() == painting.tobytes()
-    assert_replays(job)
+    assert_replays(job, engine)
 
 
 def test_one_painting_takes_the_place_of_several(
@@ -271,7 +273,7 @@ def test_one_painting_takes_the_place_of_several(
             job.steer(SMALL, another)
     assert job.passages[1].styles == (1,)
     assert [image.tobytes() for image in job.paintings] == [another.tobytes()]
-    assert_replays(job)
+    assert_replays(job, engine)
 
 
 def test_stopped_while_waiting_paints_nothing(mock: Job) -> None:
@@ -286,37 +288,41 @@ def test_stopped_while_waiting_paints_nothing(mock: Job) -> None:
 
 
 @pytest.mark.parametrize("last", [0, 1, 3, 5])
-def test_stopped_and_resumed_goes_on_from_there(job: Job, last: int) -> None:
+def test_stopped_and_resumed_goes_on_from_there(job: Job, last: int, engine: Engine) -> None:
     id = job.id
     paint(job, until=last)
     assert state_of(job) is State.STOPPED
     assert iterations(job) == list(range(last + 1))
-    assert_replays(job)
+    assert_replays(job, engine)
     job.resume(SMALL.replace(alpha=2.0))
     assert state_of(job) is State.WAITING
     assert paint(job).state is State.FINISHED
     assert job.id == id
     assert iterations(job) == [*range(last + 1), *range(last, 7)]
-    assert_replays(job)
+    assert_replays(job, engine)
 
 
-def test_stopped_at_a_passage_s_first_step_and_resumed_at_another_size(job: Job) -> None:
+def test_stopped_at_a_passage_s_first_step_and_resumed_at_another_size(
+    job: Job, engine: Engine
+) -> None:
     paint(job, until=3)
     job.resume(SMALL.replace(size=96))
     paint(job, until=3)  # the picture was brought to 96 pixels, and nothing more
     assert picture_of(job).width == 96
-    assert_replays(job)
+    assert_replays(job, engine)
     job.resume(SMALL.replace(size=80))
     paint(job)
     assert iterations(job) == [0, 1, 2, 3, 3, 3, 4, 5, 6]
-    assert_replays(job)
+    assert_replays(job, engine)
 
 
 @pytest.mark.parametrize(
     "settings",
     [SMALL.replace(iterations=8), SMALL.replace(size=96), SMALL.replace(size=96, iterations=7)],
 )
-def test_a_finished_job_goes_on_longer_or_larger(job: Job, settings: TransferSettings) -> None:
+def test_a_finished_job_goes_on_longer_or_larger(
+    job: Job, settings: TransferSettings, engine: Engine
+) -> None:
     paint(job)
     assert job.seconds > 0
     before = job.seconds
@@ -326,7 +332,7 @@ def test_a_finished_job_goes_on_longer_or_larger(job: Job, settings: TransferSet
     assert (job.steps[-1].iteration, job.steps[-1].width) == (settings.iterations, settings.size)
     assert job.seconds > before
     assert [a.elapsed <= b.elapsed for a, b in pairwise(job.steps)].count(False) == 0
-    assert_replays(job)
+    assert_replays(job, engine)
 
 
 def test_a_finished_job_with_nothing_more_to_do_is_finished(mock: Job) -> None:
@@ -391,14 +397,14 @@ def test_a_passage_that_never_began_leaves_no_trace(job: Job, engine: Engine) ->
     job.resume(SMALL.replace(size=96, alpha=7.0))
     paint(job)
     assert state_of(job) is State.FAILED
-    assert_replays(job)
+    assert_replays(job, engine)
     assert job.copy("w").recipe() == job.recipe()
     job.engine = engine
     job.resume(SMALL.replace(beta=2.0))
     paint(job)
     longer = SMALL.replace(beta=2.0)
     assert job.passages == [Passage(0, SMALL), Passage(3, longer, continues=True)]
-    assert_replays(job)
+    assert_replays(job, engine)
 
 
 def test_closing_a_run_stops_the_job(mock: Job) -> None:
@@ -417,7 +423,7 @@ def test_stopping_what_has_ended_changes_nothing(mock: Job) -> None:
     assert (mock.state, mock.note, mock.version) == (State.FINISHED, "", before)
 
 
-def test_a_copy_goes_its_own_way(job: Job, photo: Image.Image) -> None:
+def test_a_copy_goes_its_own_way(job: Job, photo: Image.Image, engine: Engine) -> None:
     paint(job, until=3)
     job.dial(0.5)
     twin = job.copy("another")
@@ -432,7 +438,7 @@ def test_a_copy_goes_its_own_way(job: Job, photo: Image.Image) -> None:
     assert state_of(twin) is State.FINISHED
     assert (picture_of(job).tobytes(), job.recipe(), job.steps) == kept
     assert len(job.styles) == 1
-    assert_replays(twin)
+    assert_replays(twin, engine)
     job.resume(SMALL)
     paint(job)
     assert picture_of(job).tobytes() != picture_of(twin).tobytes()
@@ -535,7 +541,7 @@ def test_two_who_run_a_job_paint_it_once(mock: Job) -> None:
 def sheet(photo: Image.Image, painting: Image.Image, engine: Engine) -> Sheet:
     grid = [row[:2] for row in plan_sheet(SMALL, "beta", "optimizer")[:2]]
     quick = [[tile.replace(iterations=3, size=64) for tile in row] for row in grid]
-    return Sheet(photo, [painting], quick, visitor="v")
+    return Sheet(photo, [painting], quick, visitor="v", engine=engine)
 
 
 def test_the_tiles_are_those_of_lone_runs(sheet: Sheet, engine: Engine) -> None:
@@ -565,7 +571,7 @@ def test_a_job_goes_on_from_a_tile(sheet: Sheet, engine: Engine, done: int) -> N
     assert iterations(job) == [tile.iteration, *range(tile.iteration, tile.iteration + 7)]
     assert (job.steps[-1].width, job.colors) == (96, 0.5)
     assert job.passages[0].settings == sheet.grid[1][0]
-    assert_replays(job)
+    assert_replays(job, engine)
 
 
 def test_a_tile_that_is_not_there(sheet: Sheet) -> None:
@@ -589,7 +595,7 @@ def test_a_sheet_is_stopped_and_fails_like_a_job(
         sheet.stop()
     assert state_of(sheet) is State.STOPPED
     assert sheet.tiles[0][0].iteration == 0
-    closed = Sheet(sheet.content, sheet.styles, sheet.grid)
+    closed = Sheet(sheet.content, sheet.styles, sheet.grid, engine=sheet.engine)
     run = closed.run()
     next(run)
     run.close()

@@ -235,7 +235,7 @@ def test_steered_from_another_thread(
     assert len(job.passages) > 1
     assert sorted(set(iterations(job))) == list(range(31))
     assert len(iterations(job)) == 31 + len(job.passages) - 1
-    assert_replays(job)
+    assert_replays(job, engine)
 
 
 def test_resumed_while_the_workshop_is_still_busy_with_its_end(
@@ -454,7 +454,7 @@ def test_checkpoints_on_the_way_and_at_the_end(
     assert finished.state is State.FINISHED
     assert finished.frames == list(range(7))
     assert picture_of(finished).tobytes() == picture_of(job).tobytes()
-    assert_replays(finished)
+    assert_replays(finished, engine)
     again = Workshop(tmp_path / "after")
     interrupted = again.find_job(job.id)
     assert interrupted
@@ -465,7 +465,7 @@ def test_checkpoints_on_the_way_and_at_the_end(
     again.submit(interrupted)
     settle(again)
     assert iterations(interrupted) == [0, 1, 2, 3, 3, 4, 5, 6]
-    assert_replays(interrupted)
+    assert_replays(interrupted, engine)
 
 
 def test_the_caller_s_own_thread_does_as_well(tmp_path: Path, make_job: MakeJob) -> None:
@@ -717,9 +717,9 @@ def test_no_older_state_takes_the_place_of_a_newer_one(
 def test_a_sheet_takes_its_turn_and_is_remembered(
     photo: Image.Image, painting: Image.Image, engine: Engine, tmp_path: Path
 ) -> None:
-    assert nst.engine.contact_sheet.transfer_style is engine  # type: ignore[attr-defined]
     grid = [[tile.replace(iterations=1, size=64) for tile in plan_sheet(SMALL, "beta", "alpha")[0]]]
-    workshop, sheet = Workshop(tmp_path), Sheet(photo, [painting], grid, visitor="jane")
+    workshop = Workshop(tmp_path)
+    sheet = Sheet(photo, [painting], grid, visitor="jane", engine=engine)
     workshop.submit(sheet)
     settle(workshop)
     assert sheet.state is State.FINISHED
@@ -735,7 +735,7 @@ def test_a_sheet_takes_its_turn_and_is_remembered(
     assert job.state is State.FINISHED
     again = Workshop(tmp_path).find_job(job.id)
     assert again
-    assert_replays(again)
+    assert_replays(again, engine)
 
 
 def test_closing_keeps_what_there_is(make_job: MakeJob, gate: Gate, tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ from nst.studio.backends.base import Backend
 
 
 def pick_backend() -> Backend:
-    """Return the backend that this machine has. Call it before anything touches CUDA: on a ZeroGPU
-    Space the package `spaces` must come first."""
+    """Return the backend that this machine has.
+
+    Call it before anything touches CUDA: on a ZeroGPU Space the package `spaces` must come first.
+    """
     from nst.studio.backends.zerogpu import ZeroGPUBackend, find_spaces
 
     spaces = find_spaces()

@@ -24,22 +24,29 @@ class Backend(abc.ABC):
 
     @property
     def in_process(self) -> Backend:
-        """What paints in this process: contact sheets and textures, which no GPU is lent for."""
+        """Return what paints contact sheets and textures, which no GPU is lent for."""
         return self
 
     @abc.abstractmethod
     def prepare(self) -> None:
-        """Make ready what the first visitor would wait for. Call it in the main thread, before the
-        page is served."""
+        """Make ready what the first visitor would wait for.
+
+        Call it in the main thread, before the page is served.
+        """
 
     @abc.abstractmethod
     def fetch_weights(self, settings: TransferSettings) -> None:
-        """Load the network's parameters where they are needed. Raises `WeightsError`."""
+        """Load the network's parameters where they are needed.
+
+        Raises `WeightsError`.
+        """
 
     @abc.abstractmethod
     def engine(self) -> Engine:
-        """Return what paints a job, with the signature of `transfer_style`. Call it while the
-        visitor's request is answered: a GPU is lent in their name."""
+        """Return what paints a job, with the signature of `transfer_style`.
+
+        Call it while the visitor's request is answered: a GPU is lent in their name.
+        """
 
     @abc.abstractmethod
     def forecast(self, run: PlannedRun) -> Forecast:
@@ -47,11 +54,16 @@ class Backend(abc.ABC):
 
     @abc.abstractmethod
     def free_memory(self, settings: TransferSettings, held: int) -> int | None:
-        """Return the bytes that a run may take, where that can be told. Bytes that are `held` by
-        what the run takes the place of count as free."""
+        """Return the bytes that a run may take, where that can be told.
+
+        Bytes that are `held` by what the run takes the place of count as free.
+        """
 
     def admit(self, run: PlannedRun, *, seconds: float = math.inf, held: int = 0) -> Forecast:
-        """Return what a run needs. Raises `TooLargeError` when there is not enough memory, or it
-        would take more than so many seconds."""
+        """Return what a run needs.
+
+        Raises `TooLargeError` when there is not enough memory, or it would take more than so many
+        seconds.
+        """
         room = Room(self.free_memory(run.settings, held), seconds)
         return admitted(self.forecast, run, room)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 
+from typing_extensions import override
+
 from nst.engine.devices import load_network
 from nst.engine.transfer import Engine, transfer_style
 from nst.settings import DEFAULTS, TransferSettings
@@ -17,20 +19,25 @@ class LocalBackend(Backend):
     def __init__(self, device: str = "auto") -> None:
         self.device = device
 
+    @override
     def prepare(self) -> None:
         seconds_per_pixel(load_network(DEFAULTS, self.device))
 
+    @override
     def fetch_weights(self, settings: TransferSettings) -> None:
         load_network(settings, self.device)
 
+    @override
     def engine(self) -> Engine:
         if self.device == "auto":
             return transfer_style
         return functools.partial(transfer_style, device=self.device)
 
+    @override
     def forecast(self, run: PlannedRun) -> Forecast:
         return forecast(load_network(run.settings, self.device), run)
 
+    @override
     def free_memory(self, settings: TransferSettings, held: int) -> int | None:
         free = available_memory(load_network(settings, self.device))
         return None if free is None else free + held

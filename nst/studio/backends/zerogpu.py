@@ -1,5 +1,6 @@
-"""Borrowed GPUs: on a ZeroGPU Space a stretch of a run happens in a forked process that has a GPU
-for a few seconds.
+"""Paint on GPUs that a ZeroGPU Space lends for a few seconds.
+
+A stretch of a run happens in a forked process that has a GPU.
 
 Knows the package `spaces`, what a stretch may cost and how it can end; nothing of jobs or pages.
 
@@ -27,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
+from typing_extensions import override
 
 from nst.engine.devices import load_network, pick_dtype
 from nst.engine.schedule import Moment
@@ -80,7 +82,7 @@ class Batch:
     picture: Pixels
 
     def steps(self) -> list[TransferStep]:
-        """The same; all but the last are without pixels."""
+        """Return the same as steps; all but the last are without pixels."""
         nothing = torch.empty(0)
         pixels = [nothing] * (len(self.figures) - 1) + [to_tensor(Image.fromarray(self.picture))]
         return [
@@ -90,8 +92,11 @@ class Batch:
 
 
 class ZeroGPUBackend(Backend):
-    """GPUs that the platform lends. `spaces` is its package; without one there is nothing to lend,
-    but what a run would cost can be told."""
+    """GPUs that the platform lends.
+
+    `spaces` is its package; without one there is nothing to lend, but what a run would cost can be
+    told.
+    """
 
     painters = 4  # each on a GPU of its visitor's
     lends_gpus = True
@@ -109,19 +114,24 @@ class ZeroGPUBackend(Backend):
         return LocalBackend("cpu")
 
     def prepare(self) -> None:
-        """Put the network where the stretches look for it: the platform takes what is on the GPU
-        when the page is served."""
+        """Put the network where the stretches look for it.
+
+        The platform takes what is on the GPU when the page is served.
+        """
         self._prepared = load_network(DEFAULTS, "cuda", is_lent=True)
 
     def fetch_weights(self, settings: TransferSettings) -> None:
         """Load nothing: the network is made in the forked process."""
 
     def engine(self) -> Engine:
-        """Return what paints a job for the visitor whose request is being answered. It may end
-        early, which is where the next call goes on; only some of its steps have pictures, but
-        always the last one; and it raises `GPUError`."""
+        """Return what paints a job for the visitor whose request is being answered.
+
+        It may end early, which is where the next call goes on; only some of its steps have
+        pictures, but always the last one; and it raises `GPUError`.
+        """
         return functools.partial(self._paint, contextvars.copy_context())
 
+    @override
     def forecast(self, run: PlannedRun) -> Forecast:
         work = work_of(run, least=SMALLEST)
         dtype = torch.float32 if run.settings.precision == "float32" else torch.bfloat16
@@ -130,11 +140,12 @@ class ZeroGPUBackend(Backend):
         borrowed = int(full) * MOST + ask_for(rest)
         return Forecast(SETUP + seconds, bytes_for(work, dtype), borrowed)
 
+    @override
     def free_memory(self, settings: TransferSettings, held: int) -> int | None:
         return MEMORY
 
     def _seconds_for(self, work: Work) -> float:
-        """Of painting on a lent GPU, as the slowest of the latest stretches did it."""
+        """Return the seconds of painting, as the slowest of the latest stretches took."""
         return work.pixels * max(self.paces, default=GUESS)
 
     def _paint(
@@ -146,7 +157,7 @@ class ZeroGPUBackend(Backend):
         *,
         begin: Moment | None = None,
     ) -> Iterator[TransferStep]:
-        """One stretch: all of a run, or as far as the seconds reach that were granted for it."""
+        """Paint one stretch: all of a run, or what the granted seconds allow."""
         paintings = as_list(styles)
         load_weights(settings.weights)  # never within the seconds granted
         sizes = [painting.size for painting in paintings]
@@ -182,8 +193,11 @@ class ZeroGPUBackend(Backend):
         begin: tuple[Pixels, int] | None,
         granted: int,
     ) -> Generator[Batch | Exception, None, None]:
-        """Paint, in a process of its own, until `granted` seconds have nearly passed; one iteration
-        at the least. Yields the first and the last picture, and others now and then."""
+        """Paint, in a process of its own, until `granted` seconds have nearly passed.
+
+        It does one iteration at the least. Yields the first and the last picture, and others now
+        and then.
+        """
         now = shown = time.monotonic()
         end = now + granted - SETUP
         figures: list[dict[str, Any]] = []
@@ -194,7 +208,7 @@ class ZeroGPUBackend(Backend):
                 [Image.fromarray(style) for style in styles],
                 settings,
                 begin=Moment(Image.fromarray(begin[0]), done) if begin else None,
-                **self._prepared_for(settings),
+                **self.prepared_for(settings),
             ):
                 before, now = now, time.monotonic()
                 # The next iteration may be at a larger size than this one.
@@ -211,8 +225,8 @@ class ZeroGPUBackend(Backend):
         except torch.OutOfMemoryError:
             yield GPUError(NO_MEMORY)
 
-    def _prepared_for(self, settings: TransferSettings) -> dict[str, Any]:
-        """The network that lies ready, as an argument, where it is what the settings want."""
+    def prepared_for(self, settings: TransferSettings) -> dict[str, Any]:
+        """Return the network that lies ready, as an argument, where it fits the settings."""
         network = self._prepared
         if network is None or settings.weights != DEFAULTS.weights:
             return {}
@@ -241,8 +255,11 @@ class _PlatformError(Exception):
 def _steps(
     context: contextvars.Context, stretch: Generator[Batch | Exception, None, None]
 ) -> Generator[TransferStep, None, None]:
-    """What a stretch reports, in the context of its visitor. Closed, it ends with what the worker
-    yields next. Raises `_PlatformError`, and what the worker wants raised."""
+    """Yield what a stretch reports, in the context of its visitor.
+
+    Closed, it ends with what the worker yields next. Raises `_PlatformError`, and what the worker
+    wants raised.
+    """
     with contextlib.closing(_batches(context, stretch)) as batches:
         for batch in batches:
             if isinstance(batch, Exception):
@@ -263,7 +280,7 @@ def _batches(
 
 
 def _duration(*arguments: Any) -> int:
-    """What to ask the platform for; of `_stretch`'s arguments."""
+    """Return the seconds to ask the platform for, from `_stretch`'s arguments."""
     return int(arguments[-1])
 
 
