@@ -84,10 +84,10 @@ def a_page(folder: Path) -> Iterator[tuple[Page, Workshop, str]]:
     """The page served by this process, so that its jobs can be looked at, and a browser on it."""
     seconds_per_pixel(load_network())
     workshop = Workshop(folder)
-    shelf = ExampleSet()
-    demo = build_demo(workshop, shelf)
+    examples = ExampleSet()
+    demo = build_demo(workshop, examples)
     quiet = {"prevent_thread_lock": True, "quiet": True}
-    _, url, _ = demo.launch(**launch_options(demo, workshop, shelf), **quiet)
+    _, url, _ = demo.launch(**launch_options(demo, workshop, examples), **quiet)
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)

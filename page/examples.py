@@ -24,7 +24,7 @@ from nst.hub.examples import cached, fetch
 from nst.hub.image_folder import Picture, read_collection
 from nst.images.recipe import Ingredient
 from nst.images.writing import jpeg_bytes
-from nst.web.hub_client import asked
+from nst.web.hub_client import call_hub
 from page.assets import on_load
 
 log = logging.getLogger("page")
@@ -45,7 +45,7 @@ class Example:
 
     picture: Picture
     path: Path
-    name: str  # what links call it; no two on a shelf have the same
+    name: str  # what links call it; no two on a examples have the same
     ingredient: Ingredient  # what recipes call it
     thumbnail: bytes  # a small JPEG
 
@@ -89,10 +89,10 @@ class ExampleSet:
         self, folder: Path = FOLDER, *, repo: str = "", revision: str | None = None
     ) -> None:
         self.repo, self.revision = repo, revision
-        self.examples: tuple[Example, ...] = ()  # replaced, never changed
+        self.all: tuple[Example, ...] = ()  # replaced, never changed
         self._bundled: tuple[Example, ...] = ()
         self._take(folder)
-        self._bundled = self.examples
+        self._bundled = self.all
         self.is_settled = threading.Event()  # nothing more will arrive
         if not repo:
             self.is_settled.set()
@@ -104,29 +104,29 @@ class ExampleSet:
 
     def of_role(self, role: str) -> list[Example]:
         """Return the pictures of a role, `content`, `style` or `result`, in their order."""
-        return [example for example in self.examples if example.role == role]
+        return [example for example in self.all if example.role == role]
 
     def find(self, name: str) -> Example | None:
         """Return the example that links call `name`."""
-        return next((example for example in self.examples if example.name == name), None)
+        return next((example for example in self.all if example.name == name), None)
 
     def example_of(self, ingredient: Ingredient) -> Example | None:
         """Return the picture with these pixels, if it is one."""
-        return next((e for e in self.examples if e.ingredient == ingredient), None)
+        return next((e for e in self.all if e.ingredient == ingredient), None)
 
     def example_by_hash(self, sha256: str) -> Example | None:
         """Return the picture whose pixels have this hash, if it is one."""
-        return next((e for e in self.examples if e.ingredient.sha256 == sha256), None)
+        return next((e for e in self.all if e.ingredient.sha256 == sha256), None)
 
     def _fetch(self) -> None:
         try:
             present = cached(self.repo, self.revision)
             if present:
                 self._take(present)
-            newest = asked(self.repo, lambda: fetch(self.repo, self.revision), within=PATIENCE)
+            newest = call_hub(self.repo, lambda: fetch(self.repo, self.revision), within=PATIENCE)
             if newest != present:
                 self._take(newest)
-            log.info("%d examples, those of %s included", len(self.examples), self.repo)
+            log.info("%d examples, those of %s included", len(self.all), self.repo)
         except HubError as error:
             log.warning("no (new) examples from the Hub: %s", error)
         except Exception as error:  # a full disk, or what a hostile file can do
@@ -144,7 +144,7 @@ class ExampleSet:
             if any(e.name == example.name for e in examples):
                 example = replace(example, name=f"{example.name}-{example.ingredient.sha256[:8]}")
             examples.append(example)
-        self.examples = tuple(examples)
+        self.all = tuple(examples)
 
 
 def open_example(picture: Picture, folder: Path) -> Example | None:
@@ -187,8 +187,8 @@ def row_markup(examples: Sequence[Example], label: str) -> str:
     return f'<div class="examples" role="group" aria-label="{html.escape(label)}">{buttons}</div>'
 
 
-async def arrival_of(shelf: ExampleSet, shown: tuple[Example, ...]) -> bool:
+async def arrival_of(examples: ExampleSet, shown: tuple[Example, ...]) -> bool:
     """Wait until all examples are there. Whether they are others than those `shown`."""
-    while not shelf.is_settled.is_set():
+    while not examples.is_settled.is_set():
         await asyncio.sleep(LOOK_EVERY)
-    return shelf.examples is not shown
+    return examples.all is not shown

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from nst.engine.texture import TextureBook
+from nst.engine.texture import TextureCache
 from nst.hub.gallery import Gallery
 from nst.settings import GATYS_STYLE_LAYERS, options
 from nst.studio.workshop import Workshop
@@ -43,11 +43,11 @@ FINISHED = "Painted beforehand: click one to see it before and after, with its s
 
 
 def build_demo(
-    workshop: Workshop, shelf: ExampleSet, gallery: Gallery | None = None
+    workshop: Workshop, examples: ExampleSet, gallery: Gallery | None = None
 ) -> BoundedBlocks:
     """Return the page, not yet served.
 
-    Its pictures are painted in `workshop`, its examples those of `shelf`, and `gallery` is what
+    Its pictures are painted in `workshop`, its examples those of `examples`, and `gallery` is what
     visitors publish to, if there is one.
     """
     with BoundedBlocks(
@@ -62,9 +62,9 @@ def build_demo(
             with gr.Column(elem_classes="inputs"):
                 with gr.Row():
                     photo = picture_input(
-                        "Photo", "content", ["upload", "webcam", "clipboard"], shelf
+                        "Photo", "content", ["upload", "webcam", "clipboard"], examples
                     )
-                    painting = picture_input("Painting", "style", ["upload", "clipboard"], shelf)
+                    painting = picture_input("Painting", "style", ["upload", "clipboard"], examples)
                 controls.add_looks()
                 with gr.Row():
                     copy_link = gr.Button("Copy link", size="sm", min_width=100)
@@ -95,8 +95,8 @@ def build_demo(
         admission = Admission(workshop)
         session = Session(
             admission=admission,
-            book=texture_book(workshop),
-            shelf=shelf,
+            textures=texture_cache(workshop),
+            examples=examples,
             visitor=visitor,
             current=current,
             to_follow=to_follow,
@@ -112,9 +112,9 @@ def build_demo(
             tabs=tabs,
         )
         arrival = Studio(session).wire(demo)
-        show_examples(demo, shelf, finished, photo, painting)
+        show_examples(demo, examples, finished, photo, painting)
         showcase = Showcase(
-            shelf, gallery, controls, result_panel, photo.image, painting.image, current, tabs,
+            examples, gallery, controls, result_panel, photo.image, painting.image, current, tabs,
             is_live=lambda id: session.live_job(id) is not None,
         )  # fmt: skip
         showcase.wire(finished, public.grid, bring_back)
@@ -129,33 +129,33 @@ def build_demo(
     return demo.queue(max_size=MAX_WAITING)
 
 
-def texture_book(workshop: Workshop) -> TextureBook | None:
+def texture_cache(workshop: Workshop) -> TextureCache | None:
     """Return where the layers' textures are kept, beside the jobs."""
     if not workshop.job_store:
         return None
     engine = workshop.backend.in_process.engine()
-    return TextureBook(workshop.job_store.folder / "textures", engine)
+    return TextureCache(workshop.job_store.folder / "textures", engine)
 
 
 def show_examples(
-    demo: gr.Blocks, shelf: ExampleSet, finished: gr.HTML, photo: Input, painting: Input
+    demo: gr.Blocks, examples: ExampleSet, finished: gr.HTML, photo: Input, painting: Input
 ) -> None:
     """Fill the rows of examples, and again when those of the Hub have arrived."""
 
     def rows() -> dict[Component, str]:
-        pictures = row_markup(shelf.of_role("result"), "Finished pictures")
+        pictures = row_markup(examples.of_role("result"), "Finished pictures")
         return {
             finished: f"<p class='hint'>{FINISHED}</p>{pictures}" if pictures else "",
-            photo.row: photo.row_of(shelf),
-            painting.row: painting.row_of(shelf),
+            photo.row: photo.row_of(examples),
+            painting.row: painting.row_of(examples),
         }
 
-    built = shelf.examples  # which the page has from the beginning
+    built = examples.all  # which the page has from the beginning
 
     async def refill() -> AsyncIterator[dict[Component, Any]]:
-        shown = shelf.examples
+        shown = examples.all
         yield {finished: gr.update()} if shown is built else rows()
-        if await arrival_of(shelf, shown):
+        if await arrival_of(examples, shown):
             yield rows()
 
     for part, markup in rows().items():

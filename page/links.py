@@ -47,7 +47,7 @@ def link_to(settings: TransferSettings, examples: Mapping[str, Example], result:
     return "?" + urlencode(query, safe=",=")
 
 
-def read_link(query: Mapping[str, str], shelf: ExampleSet) -> Shared | None:
+def read_link(query: Mapping[str, str], examples: ExampleSet) -> Shared | None:
     """Return what a query asks for; None when it asks for nothing of ours.
 
     Raises `SettingsError`.
@@ -56,7 +56,7 @@ def read_link(query: Mapping[str, str], shelf: ExampleSet) -> Shared | None:
     wanted = {name: value for name, value in query.items() if name in names}
     if not wanted:
         return None
-    found = {role: shelf.find(wanted[role]) for role in ROLES if role in wanted}
+    found = {role: examples.find(wanted[role]) for role in ROLES if role in wanted}
     chosen = {role: example for role, example in found.items() if example}
     values = {name: _value(name, wanted[name]) for name in options() if name in wanted}
     version = VERSION if query.get("version") == str(VERSION) else 1

@@ -53,17 +53,17 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite end, like Ctrl+C
     with uploads_folder() as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(folder)
-        workshop, shelf, gallery = open_workshop(backend), open_examples(), open_gallery()
+        workshop, examples, gallery = open_workshop(backend), open_examples(), open_gallery()
         try:
-            demo = build_demo(workshop, shelf, gallery)
+            demo = build_demo(workshop, examples, gallery)
             try:
-                demo.launch(**launch_options(demo, workshop, shelf, gallery))
+                demo.launch(**launch_options(demo, workshop, examples, gallery))
             finally:
                 demo.close(verbose=False)  # streams too: nothing is written for them any more
         finally:
             workshop.close()
             shared_renderings().close()
-    if not shelf.is_settled.is_set():
+    if not examples.is_settled.is_set():
         os._exit(0)  # the library's own threads would wait for the Hub
 
 
@@ -91,9 +91,9 @@ def open_examples() -> ExampleSet:
     `NST_EXAMPLES_REPO` and `NST_EXAMPLES_REVISION` name the latter.
     """
     repo = os.environ.get("NST_EXAMPLES_REPO", "")
-    shelf = ExampleSet(repo=repo, revision=os.environ.get("NST_EXAMPLES_REVISION") or None)
-    shelf.start()
-    return shelf
+    examples = ExampleSet(repo=repo, revision=os.environ.get("NST_EXAMPLES_REVISION") or None)
+    examples.start()
+    return examples
 
 
 def open_gallery() -> Gallery | None:
@@ -108,7 +108,7 @@ def open_gallery() -> Gallery | None:
 def launch_options(
     demo: BoundedBlocks,
     workshop: Workshop,
-    shelf: ExampleSet,
+    examples: ExampleSet,
     gallery: Gallery | None = None,
 ) -> Mapping[str, Any]:
     """Return how the page is served; tests use the same."""
@@ -119,7 +119,7 @@ def launch_options(
         "css_paths": [HERE / "style.css"],
         "head_paths": [HEAD],
         "app_kwargs": {
-            "routes": file_routes(workshop, shelf, gallery),
+            "routes": file_routes(workshop, examples, gallery),
             "middleware": [
                 Middleware(SecurityMiddleware, heads=[HEAD], upload_space=upload_space),
                 *allowed_hosts(),
@@ -135,7 +135,7 @@ def launch_options(
         "mcp_server": True,
         "run_history": False,
         # What a click shows; started from another folder, Gradio would refuse it otherwise.
-        "allowed_paths": [str(e.path) for e in shelf.examples if e.path.is_relative_to(FOLDER)],
+        "allowed_paths": [str(e.path) for e in examples.all if e.path.is_relative_to(FOLDER)],
     }
 
 

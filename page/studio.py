@@ -52,7 +52,7 @@ class Studio:
             resized = [*(part.release for part in self.steering.typed), session.photo.change]
             self.painting.wire_price(arrival, resized, session.controls.look_taken)
         textures = Textures(
-            session.workshop, session.book, session.controls, session.painting, session.tabs
+            session.workshop, session.textures, session.controls, session.painting, session.tabs
         )
         textures.wire(arrival)
         return arrival

@@ -46,7 +46,7 @@ def paint_texture(
     yield from engine(nothing, painting, settings)
 
 
-class TextureBook:
+class TextureCache:
     """The textures of paintings by their hash, kept in a folder."""
 
     def __init__(self, folder: Path, engine: Engine = transfer_style) -> None:

@@ -24,8 +24,8 @@ from nst.settings import TransferSettings
 from nst.web.hub_client import (
     COMMIT_HASH,
     Published,
-    explained,
     files_of,
+    hub_errors,
     is_same,
     publish,
     signed_in,
@@ -90,7 +90,7 @@ def fetch(
     is_pinned = revision is not None and COMMIT_HASH.fullmatch(revision)
     if is_pinned and present:
         return present
-    with explained(repo):
+    with hub_errors(repo):
         sha = str(
             revision
             if is_pinned
@@ -181,7 +181,7 @@ def push_examples(
     for a picture that cannot be used.
     """
     api = signed_in(api or HfApi())
-    with explained(repo):
+    with hub_errors(repo):
         api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True)
     there = files_of(api, repo, "dataset")
     published = _published(api, repo) if METADATA in there else {}
@@ -208,7 +208,7 @@ def push_examples(
 
 def _published(api: HfApi, repo: str) -> Mapping[str, Picture]:
     """Return what the repository describes already."""
-    with explained(repo):
+    with hub_errors(repo):
         path = Path(api.hf_hub_download(repo, METADATA, repo_type="dataset"))
     return {picture.file_name: picture for picture in read_collection(path.parent)}
 

@@ -60,7 +60,7 @@ from nst.hub.rate_limit import RateLimit
 from nst.images.reading import load_image
 from nst.images.recipe import Recipe, signed_png
 from nst.images.writing import hash_of
-from nst.web.hub_client import ConflictError, asked, can_write, commit, get
+from nst.web.hub_client import ConflictError, call_hub, can_write, commit, get
 
 log = logging.getLogger("nst.hub")
 
@@ -181,7 +181,7 @@ class Gallery:
                 if receipt is None or not receipt.is_new:
                     self._turns.give_back(author, now.timestamp())
 
-        receipt = asked(self.repo, work, within=self.limits.writing)
+        receipt = call_hub(self.repo, work, within=self.limits.writing)
         with self._looking:  # and not while somebody has just looked at what was there before
             self._due = 0.0
         return receipt
@@ -194,13 +194,13 @@ class Gallery:
         """
         count = max(1, min(count, MOST_AT_ONCE))
         until = self._until()
-        return asked(self.repo, lambda: self._newest(count, before or "~", until))
+        return call_hub(self.repo, lambda: self._newest(count, before or "~", until))
 
     def has_older(self, id: str) -> bool:
         """Tell whether there are publications older than the one with this id."""
         head, until = self._current(), self._until()
         older = self._older(head, id, until)
-        return asked(self.repo, lambda: next(older, None) is not None)
+        return call_hub(self.repo, lambda: next(older, None) is not None)
 
     def find(self, id: str) -> Publication | None:
         """Return one publication by its id; None where there is no such one."""
@@ -212,7 +212,7 @@ class Gallery:
             entry = self._entry(head, id, until)
             return self._publication(head, entry, until) if entry else None
 
-        return asked(self.repo, look)
+        return call_hub(self.repo, look)
 
     def picture(self, id: str) -> Image.Image:
         """Return the picture itself, full size."""
@@ -237,7 +237,7 @@ class Gallery:
                 return self._file(head, thumbnail_of(id), MAX_BYTES, until)
             return self._file(head, f"data/{id}/{PICTURE}", MAX_BYTES, until)
 
-        small = thumbnail_bytes(self._opened(asked(self.repo, look)))
+        small = thumbnail_bytes(self._opened(call_hub(self.repo, look)))
         return self._thumbnails.keep(id, small)
 
     # Reading.
@@ -250,7 +250,7 @@ class Gallery:
         with self._looking:
             if time.monotonic() >= self._due:
                 try:
-                    self._head, self._problem = asked(self.repo, self._look), ""
+                    self._head, self._problem = call_hub(self.repo, self._look), ""
                 except HubError as error:
                     self._problem = str(error)
                     log.warning("the gallery %s: %s", self.repo, error)
@@ -355,7 +355,7 @@ class Gallery:
             raise HubError(NO_SUCH_PICTURE)
         head, until = self._current(), self._until()
         path = f"data/{id}/{name}"
-        return self._opened(asked(self.repo, lambda: self._file(head, path, MAX_BYTES, until)))
+        return self._opened(call_hub(self.repo, lambda: self._file(head, path, MAX_BYTES, until)))
 
     def _opened(self, data: bytes) -> Image.Image:
         try:

@@ -7,7 +7,7 @@ from huggingface_hub import HfApi
 from nst.vgg.download import FILE, packed_layout, packed_name
 from nst.vgg.safetensors import Raw, pack
 from nst.vgg.weights import packed_original
-from nst.web.hub_client import Published, explained, files_of, publish, signed_in
+from nst.web.hub_client import Published, files_of, hub_errors, publish, signed_in
 
 METADATA = {
     "format": "pt",
@@ -77,7 +77,7 @@ def push_weights(repo: str, *, private: bool = False, token: str | None = None) 
     """
     api = signed_in(HfApi(token=token))
     files = {FILE: pack_original()}
-    with explained(repo):
+    with hub_errors(repo):
         api.create_repo(repo, private=private, exist_ok=True)
     there = files_of(api, repo, "model")
     if "README.md" not in there:

@@ -13,7 +13,7 @@ from typing import Any, cast
 from huggingface_hub import HfApi
 
 from nst.errors import HubError
-from nst.web.hub_client import Published, explained, files_of, publish, signed_in
+from nst.web.hub_client import Published, files_of, hub_errors, publish, signed_in
 
 KEPT = (".gitattributes",)  # the Hub's own file, which says what its storage keeps elsewhere
 THUMBNAIL = "examples/results.jpg"
@@ -42,7 +42,7 @@ def deploy(
     """
     api = signed_in(api or HfApi())
     files = tracked_files(folder)
-    with explained(repo):
+    with hub_errors(repo):
         api.create_repo(
             repo,
             repo_type="space",

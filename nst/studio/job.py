@@ -33,7 +33,7 @@ MOST_STATE = 96 * 2**20  # bytes of what an optimiser has learned, kept when a j
 
 
 @dataclass(frozen=True)
-class Wish:
+class Change:
     """What a visitor wants from the next iteration on; no painting means the present one."""
 
     settings: TransferSettings
@@ -73,7 +73,7 @@ class Job(Task):
         self.colors = settings.colors
         self.engine = engine
         self.seconds = 0.0  # spent painting
-        self._wish: Wish | None = None
+        self._change: Change | None = None
         self._is_bare = False  # nothing was painted under the last passage yet
         self._is_lightened = False  # memory ran out, and what is remembered was thrown away
         self.provenance: list[Provenance] = []
@@ -84,15 +84,15 @@ class Job(Task):
     def bytes(self) -> int:
         """Return the bytes of its pictures, its state and its steps in memory."""
         with self.lock:
-            wish = self._wish.painting if self._wish else None
-            pictures = picture_bytes(self.content, *self.styles, *([wish] if wish else []))
+            change = self._change.painting if self._change else None
+            pictures = picture_bytes(self.content, *self.styles, *([change] if change else []))
             return pictures + (self.moment.bytes if self.moment else 0)
 
     @property
     def settings(self) -> TransferSettings:
         """Return the latest choice, whether it is in force yet or not."""
         with self.lock:
-            latest = self._wish or self.passages[-1]
+            latest = self._change or self.passages[-1]
             return latest.settings.replace(colors=self.colors)
 
     @property
@@ -115,8 +115,8 @@ class Job(Task):
     def wanted_paintings(self) -> list[Image.Image]:
         """Return the paintings of the latest choice, whether it is in force yet or not."""
         with self.lock:
-            wished = self._wish.painting if self._wish else None
-            return [wished] if wished else self.paintings
+            wanted = self._change.painting if self._change else None
+            return [wanted] if wanted else self.paintings
 
     @property
     def course(self) -> tuple[Passage, ...]:
@@ -131,27 +131,27 @@ class Job(Task):
         What is the same already changes nothing, and neither does what comes after the end. Raises
         `SettingsError` when the recipe would grow beyond its bounds.
         """
-        wish = wish_for(settings, painting)
+        change = change_to(settings, painting)
         with self.lock:
             if self.state.is_live:
-                self._take(wish)
+                self._take(change)
 
-    def _take(self, wish: Wish) -> None:
-        """Remember a wish that is news."""
+    def _take(self, change: Change) -> None:
+        """Remember a change that is news."""
         present = self.passages[-1]
-        if wish.painting is None and self._wish:
-            wish = replace(self._wish, settings=wish.settings)
+        if change.painting is None and self._change:
+            change = replace(self._change, settings=change.settings)
         in_force = [self._style_ingredients[index] for index in present.styles]
-        if wish.ingredient and [wish.ingredient] == in_force:
-            wish = Wish(wish.settings)
-        self.dial(wish.settings.colors)
-        is_news = wish.painting is not None or not wish.settings.paints_like(present.settings)
+        if change.ingredient and [change.ingredient] == in_force:
+            change = Change(change.settings)
+        self.dial(change.settings.colors)
+        is_news = change.painting is not None or not change.settings.paints_like(present.settings)
         is_full = len(self.passages) >= MOST_PASSAGES or (
-            wish.painting is not None and len(self.styles) >= MOST_STYLES
+            change.painting is not None and len(self.styles) >= MOST_STYLES
         )
         if is_news and is_full:
             raise SettingsError(CHANGED_TOO_OFTEN)
-        self._wish = wish if is_news else None
+        self._change = change if is_news else None
 
     def dial(self, colors: float) -> None:
         """Deliver the picture in other colours; nothing is painted again."""
@@ -165,11 +165,11 @@ class Job(Task):
 
         Raises `SettingsError` while it is still being painted.
         """
-        wish = wish_for(settings, painting)
+        change = change_to(settings, painting)
         with self.lock:
             if self.state.is_live:
                 raise SettingsError("This picture is being painted already.")
-            self._take(wish)
+            self._take(change)
             self._stopped.clear()
             self._last_seen = time.monotonic()
             self._become(State.WAITING, "")
@@ -225,7 +225,7 @@ class Job(Task):
         """Paint a passage, to its end or until an edit is made."""
         for step in self._paint_passage():
             yield step
-            if self._wish and step.iteration > self.passages[-1].iteration:
+            if self._change and step.iteration > self.passages[-1].iteration:
                 return
         self._check_progress()
 
@@ -243,12 +243,12 @@ class Job(Task):
                 if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
                     torch.cuda.empty_cache()
                 return True
-            latest = self._wish or self.passages[-1]
+            latest = self._change or self.passages[-1]
             size = round(latest.settings.size * SMALLER / 16) * 16
             if size < SMALLEST or (self.moment and size < max(self.moment.picture.size)):
                 return False
-            wish = self._wish or Wish(latest.settings)
-            self._wish = replace(wish, settings=wish.settings.replace(size=size))
+            change = self._change or Change(latest.settings)
+            self._change = replace(change, settings=change.settings.replace(size=size))
             self.note = NOT_ENOUGH.format(latest.settings.size, size)
             self.version += 1
             return True
@@ -264,12 +264,12 @@ class Job(Task):
         Returns False, and has finished, when nothing is left to paint.
         """
         with self.lock:
-            latest, wish, moment = self.passages[-1], self._wish, self.moment
-            self._wish = None
+            latest, change, moment = self.passages[-1], self._change, self.moment
+            self._change = None
             settings, styles = latest.settings, latest.styles
-            if wish:
-                settings = wish.settings
-                styles = (self._index_of(wish),) if wish.painting else styles
+            if change:
+                settings = change.settings
+                styles = (self._index_of(change),) if change.painting else styles
             if moment is not None:
                 is_longer = settings.iterations > moment.iteration
                 is_shorter = settings.iterations < latest.settings.iterations
@@ -339,14 +339,14 @@ class Job(Task):
             if not state.is_live:
                 self._forget_state(MOST_STATE)
 
-    def _index_of(self, wish: Wish) -> int:
+    def _index_of(self, change: Change) -> int:
         """Return where the edit's painting is among the job's, which it joins when it is new."""
-        assert wish.painting is not None
-        assert wish.ingredient is not None
-        if wish.ingredient in self._style_ingredients:
-            return self._style_ingredients.index(wish.ingredient)
-        self.styles.append(wish.painting)
-        self._style_ingredients.append(wish.ingredient)
+        assert change.painting is not None
+        assert change.ingredient is not None
+        if change.ingredient in self._style_ingredients:
+            return self._style_ingredients.index(change.ingredient)
+        self.styles.append(change.painting)
+        self._style_ingredients.append(change.ingredient)
         return len(self.styles) - 1
 
 
@@ -355,6 +355,6 @@ def picture_bytes(*images: Image.Image) -> int:
     return sum(3 * image.width * image.height for image in images)
 
 
-def wish_for(settings: TransferSettings, painting: Image.Image | None) -> Wish:
+def change_to(settings: TransferSettings, painting: Image.Image | None) -> Change:
     """Return an edit with its painting's hash, which takes a while: not to be made under a lock."""
-    return Wish(settings, painting, Ingredient.of(painting) if painting else None)
+    return Change(settings, painting, Ingredient.of(painting) if painting else None)

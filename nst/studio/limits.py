@@ -21,7 +21,7 @@ class Limits:
     deference: float = 600.0  # seconds by which a visitor's further pictures give way, at most
     pictures: int = 1_700_000_000  # bytes in memory, of all tasks; those that have ended give way
     opened: int = 300_000_000  # the same, of uploads opened last: two of the largest there are
-    chores: int = 8  # to be done while nobody waits
+    background_tasks: int = 8  # to be done while nobody waits
     grace: float = 300.0  # seconds that a job goes on with nobody watching
     grace_in_line: float = 30.0  # the same while others wait
     checkpoint_every: float = 2.0  # seconds; what a crash can lose

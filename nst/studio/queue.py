@@ -76,16 +76,16 @@ class TaskQueue:
             raise BusyError(ENOUGH_FROM_THERE)
         self.check_pictures(size)
         if len(waiting) >= self.limits.waiting:
-            raise BusyError(FULL.format(minutes(self._until_next())))
+            raise BusyError(FULL.format(in_minutes(self._until_next())))
         too_long = self._wait(waiting) - self.limits.wait
         if too_long > 0:
-            raise BusyError(TOO_LONG.format(minutes(self.limits.wait), minutes(too_long)))
+            raise BusyError(TOO_LONG.format(in_minutes(self.limits.wait), in_minutes(too_long)))
 
     def check_pictures(self, size: int) -> None:
         """Raise `BusyError` where there is no room in memory for so many bytes more."""
         held = sum(place.task.bytes for place in self.painted + self.waiting)
         if held and held + size > self.limits.pictures:
-            raise BusyError(FULL.format(minutes(self._until_next())))
+            raise BusyError(FULL.format(in_minutes(self._until_next())))
 
     def expect(self, task: Task, seconds: float) -> None:
         """Expect so many seconds of painting of a task from now on."""
@@ -163,7 +163,7 @@ class TaskQueue:
         return time.monotonic() + min(own * len(visitors), self.limits.deference)
 
 
-def minutes(seconds: float) -> str:
+def in_minutes(seconds: float) -> str:
     """Return whole minutes in words, at least one."""
     count = max(1, math.ceil(seconds / 60))
     return "a minute" if count == 1 else f"{count} minutes"

@@ -55,7 +55,7 @@ class Workshop:
         self.backend = backend or LocalBackend()
         self.job_store = JobStore(folder) if folder else None
         self._queue = TaskQueue(self.limits)  # with `_news`
-        self._chores: OrderedDict[str, Iterator[object]] = OrderedDict()
+        self._background: OrderedDict[str, Iterator[object]] = OrderedDict()
         self._swept = float("-inf")  # when, on the monotonic clock
         self._tasks: OrderedDict[str, Task] = OrderedDict()
         self._disk = KeyedLocks()  # one for each job; before `_news`, which is before a task's lock
@@ -110,23 +110,23 @@ class Workshop:
         with self._news:
             self._queue.expect(task, seconds)
 
-    def chore(self, name: str, work: Iterator[object]) -> None:
+    def background_task(self, name: str, work: Iterator[object]) -> None:
         """Queue work that is done a piece at a time while nobody waits for a picture.
 
         The latest comes first, one of each name, and there are no more than a few.
         """
         with self._news:
-            if name not in self._chores:
-                self._chores[name] = work
-            self._chores.move_to_end(name)
-            while len(self._chores) > self.limits.chores:
-                self._chores.popitem(last=False)
+            if name not in self._background:
+                self._background[name] = work
+            self._background.move_to_end(name)
+            while len(self._background) > self.limits.background_tasks:
+                self._background.popitem(last=False)
             self._wake()
 
-    def has_chore(self, name: str) -> bool:
+    def has_background_task(self, name: str) -> bool:
         """Tell whether it is still to be done."""
         with self._news:
-            return name in self._chores
+            return name in self._background
 
     def paint(self, task: Task) -> Iterator[object]:
         """Run a task here and now, with its checkpoints and limits, in the caller's thread."""
@@ -323,25 +323,25 @@ class Workshop:
             if kept is not task and (room < 0 or count < 0):
                 del self._tasks[kept.id]
 
-    def _work(self, does_chores: bool) -> None:
+    def _work(self, does_background: bool) -> None:
         while not self._is_closing.is_set():
             try:
-                self._do_next(does_chores)
+                self._do_next(does_background)
             except BaseException:  # whatever it was, who is next in line must not wait for ever
                 with contextlib.suppress(Exception):  # there may be no memory to say it
                     log.exception("the workshop goes on after an error")
                 self._is_closing.wait(PAUSE)
 
-    def _do_next(self, does_chores: bool) -> None:
-        """Paint the next task, or do a piece of a chore, as soon as there is one."""
+    def _do_next(self, does_background: bool) -> None:
+        """Paint the next task, or do a piece of a background task, as soon as there is one."""
         with self._news:
-            while not self._queue.has_next and not (does_chores and self._chores):
-                if not self._news.wait(SWEEP_EVERY) and does_chores:
-                    self._chores["sweep"] = self._tidy()
+            while not self._queue.has_next and not (does_background and self._background):
+                if not self._news.wait(SWEEP_EVERY) and does_background:
+                    self._background["sweep"] = self._tidy()
                 if self._is_closing.is_set():
                     return
             task = self._queue.take()
-            name = next(reversed(self._chores), "") if task is None else ""
+            name = next(reversed(self._background), "") if task is None else ""
         if task is None:
             self._do_piece(name)
             return
@@ -355,9 +355,9 @@ class Workshop:
             give_back()
 
     def _do_piece(self, name: str) -> None:
-        """Do one piece of a chore, which is over when there is no other or it went wrong."""
+        """Do one piece of a background task, which ends with its work or an error."""
         with self._news:
-            work = self._chores[name]
+            work = self._background[name]
         is_over = True
         try:
             for _ in work:
@@ -366,7 +366,7 @@ class Workshop:
         finally:
             if is_over:
                 with self._news:
-                    self._chores.pop(name, None)
+                    self._background.pop(name, None)
 
     def _is_abandoned(self, task: Task) -> bool:
         with self._news:

@@ -39,7 +39,7 @@ from nst.vgg.safetensors import (
     read_tensors,
 )
 from nst.vgg.weights import VGGWeights, convert_torchvision, decode_original
-from nst.web.hub_client import COMMIT_HASH, explained
+from nst.web.hub_client import COMMIT_HASH, hub_errors
 from nst.web.range_download import OutOfReachError, Partial, RemoteFile, find, read_range
 
 log = logging.getLogger("nst.hub")
@@ -102,7 +102,7 @@ def _obtain(repo: str, revision: str | None, progress: Progress | None) -> tuple
 
 
 def _in_hub_cache(repo: str, revision: str) -> tuple[Path, Tensors] | None:
-    with explained(repo):
+    with hub_errors(repo):
         path = try_to_load_from_cache(repo, FILE, revision=revision)
     return _opened(Path(path), all_sums=False) if isinstance(path, str) else None
 

@@ -59,7 +59,7 @@ class ConflictError(HubError):
 
 
 @contextlib.contextmanager
-def explained(repo: str) -> Iterator[None]:
+def hub_errors(repo: str) -> Iterator[None]:
     """Let what goes wrong with `repo` inside the block leave it as a `HubError`.
 
     The original is not printed with it: its text may hold what must not be shown.
@@ -73,7 +73,7 @@ def explained(repo: str) -> Iterator[None]:
         raise HubError(explain(error, repo)) from None
 
 
-def asked(repo: str, call: Callable[[], T], *, within: float | None = None) -> T:
+def call_hub(repo: str, call: Callable[[], T], *, within: float | None = None) -> T:
     """Return what `call` returns, or raise a `HubError` that does not know the original at all.
 
     `within` so many seconds there is an answer: the library retries for minutes, and waits for a
@@ -87,7 +87,7 @@ def asked(repo: str, call: Callable[[], T], *, within: float | None = None) -> T
 
 def _outcome(repo: str, call: Callable[[], T]) -> T | HubError:
     try:
-        with explained(repo):
+        with hub_errors(repo):
             return call()
     except HubError as error:
         return type(error)(*error.args)  # a new one, with neither traceback nor context
@@ -220,7 +220,7 @@ def files_of(api: HfApi, repo: str, kind: str) -> dict[str, RepoFile]:
 
     Raises `HubError`.
     """
-    with explained(repo):
+    with hub_errors(repo):
         tree = api.list_repo_tree(repo, repo_type=kind, recursive=True)
         return {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
 
@@ -275,7 +275,7 @@ def commit(
     on the monotonic clock. Raises `HubError`; where `parent` is the only commit to follow,
     `ConflictError` when another one came first.
     """
-    with explained(repo):
+    with hub_errors(repo):
         for attempt in range(TRIES):
             try:
                 return api.create_commit(

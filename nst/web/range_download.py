@@ -55,7 +55,7 @@ def find(repo: str, name: str, revision: str) -> RemoteFile:
     It waits no longer than HF_HUB_ETAG_TIMEOUT. Raises `OutOfReachError` when the Hub is switched
     off or does not answer, and `HubError`.
     """
-    with _explained(repo, name):
+    with _download_errors(repo, name):
         url = hf_hub_url(repo, name, revision=revision)
         found = get_hf_file_metadata(url, timeout=constants.HF_HUB_ETAG_TIMEOUT)
         if not found.etag or not found.size:
@@ -72,7 +72,7 @@ def read_range(file: RemoteFile, start: int, stop: int, take: Callable[[bytes], 
     case.
     """
     at, fruitless, pace = start, 0, _Pace(file.repo)
-    with _explained(file.repo, file.name):
+    with _download_errors(file.repo, file.name):
         while at < stop:
             begun = at
             problem: Exception | None = None
@@ -161,7 +161,7 @@ class _Pace:
 
 
 @contextlib.contextmanager
-def _explained(repo: str, name: str) -> Iterator[None]:
+def _download_errors(repo: str, name: str) -> Iterator[None]:
     """Let what goes wrong with reading leave the block as a `HubError`."""
     try:
         yield

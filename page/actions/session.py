@@ -13,7 +13,7 @@ from gradio.processing_utils import save_file_to_cache, save_pil_to_cache
 from PIL import Image
 
 from nst import TransferSettings
-from nst.engine.texture import TextureBook
+from nst.engine.texture import TextureCache
 from nst.images.recipe import Ingredient
 from nst.settings import options
 from nst.studio.job import Job
@@ -40,8 +40,8 @@ class Session:
     """The parts of the page that actions read and write, and the way into the workshop."""
 
     admission: Admission
-    book: TextureBook | None
-    shelf: ExampleSet
+    textures: TextureCache | None
+    examples: ExampleSet
     visitor: gr.BrowserState  # an unguessable token, in the visitor's browser
     current: gr.State  # the id of the job on the result panel
     to_follow: gr.State  # the same when there is news to wait for, or ""
@@ -122,7 +122,7 @@ class Session:
 
     def _input_value(self, job: Job, name: str, image: Image.Image, ingredient: Ingredient) -> str:
         """Return a file with the pixels of one of a job's pictures, for an upload to show."""
-        if example := self.shelf.example_of(ingredient):
+        if example := self.examples.example_of(ingredient):
             return self.example_value(example)
         cache = self.photo.GRADIO_CACHE
         if self.workshop.job_store:

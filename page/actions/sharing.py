@@ -48,6 +48,6 @@ class Sharing:
 
     def _example_at(self, path: str | None) -> Any:
         try:
-            return self.session.shelf.example_of(Ingredient.of(load_named(path, "picture")))
+            return self.session.examples.example_of(Ingredient.of(load_named(path, "picture")))
         except ValueError:
             return None

@@ -50,7 +50,7 @@ class Visits:
         if SIGN_IN_FAILED in request.query_params:
             gr.Warning(NOT_SIGNED_IN)
         try:
-            shared = read_link(dict(request.query_params), session.shelf)
+            shared = read_link(dict(request.query_params), session.examples)
         except SettingsError as error:
             return updates | session.result_panel.idle(f"The link cannot be followed: {error}.")
         if shared:

@@ -55,7 +55,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 def file_routes(
     workshop: Workshop,
-    shelf: ExampleSet,
+    examples: ExampleSet,
     gallery: Gallery | None = None,
     renderings: Renderings | None = None,
 ) -> list[Route]:
@@ -79,7 +79,7 @@ def file_routes(
 
     async def example(request: Request) -> Response:
         """Send a small picture of an example, named by the hash of the large one."""
-        found = shelf.example_by_hash(request.path_params["hash"])
+        found = examples.example_by_hash(request.path_params["hash"])
         if found is None:
             return missing()
         return Response(found.thumbnail, media_type="image/jpeg", headers=FOREVER)

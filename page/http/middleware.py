@@ -34,7 +34,7 @@ from typing_extensions import override
 
 from nst.images import sandbox
 from nst.images.reading import MAX_BYTES
-from nst.studio.queue import minutes
+from nst.studio.queue import in_minutes
 from page.error_messages import NO_DISK
 from page.http.event_queue import BoundedQueue
 from page.http.identifiers import RequestError
@@ -141,7 +141,7 @@ class SecurityMiddleware:
         with self.uploads.another(network):
             size = body.announced or body.limit
             if wait := await asyncio.to_thread(upload_space.wait_for, size, network):
-                await answer.say(NO_ROOM.format(minutes(wait)), 503)
+                await answer.say(NO_ROOM.format(in_minutes(wait)), 503)
                 return
             content_type = Headers(scope=scope).get("content-type", "")
             body.upload = Upload(content_type, upload_space, network)

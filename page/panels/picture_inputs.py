@@ -31,16 +31,16 @@ class Input:
     label: str
     role: str
 
-    def row_of(self, shelf: ExampleSet) -> str:
+    def row_of(self, examples: ExampleSet) -> str:
         """Return what the row shows now."""
-        return row_markup(shelf.of_role(self.role), f"Example {self.label.lower()}s")
+        return row_markup(examples.of_role(self.role), f"Example {self.label.lower()}s")
 
 
-def picture_input(label: str, role: str, sources: list[Any], shelf: ExampleSet) -> Input:
+def picture_input(label: str, role: str, sources: list[Any], examples: ExampleSet) -> Input:
     """Return a picture to upload, with the examples of its role to click beneath."""
     with gr.Column(min_width=150):
         image = untouched_image(
-            next((str(example.path) for example in shelf.of_role(role)), None),
+            next((str(example.path) for example in examples.of_role(role)), None),
             label=label,
             sources=sources,
             height=240,
@@ -50,7 +50,7 @@ def picture_input(label: str, role: str, sources: list[Any], shelf: ExampleSet) 
         row = picker(f"{role}-examples")
 
     def choose(event: gr.EventData) -> Any:
-        example = shelf.find(event_value(event, "name"))
+        example = examples.find(event_value(event, "name"))
         return example.as_value(image.GRADIO_CACHE) if example else gr.update()
 
     row.select(

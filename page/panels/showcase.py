@@ -1,7 +1,7 @@
 """Showcase: finished pictures that are nobody's job here, and the settings that they carry.
 
 An example, a publication, or a picture made earlier and dropped on the page: each brings the
-controls where its recipe has them, and the pictures that are known. Knows the shelf, the public
+controls where its recipe has them, and the pictures that are known. Knows the examples, the public
 gallery, and the parts of the page that show them.
 """
 
@@ -41,7 +41,7 @@ Updates = dict[Component, Any]
 class Showcase:
     """What can be shown, and where."""
 
-    shelf: ExampleSet
+    examples: ExampleSet
     publications: Gallery | None
     controls: Controls
     result_panel: ResultPanel
@@ -93,11 +93,11 @@ class Showcase:
 
     def _example(self, name: str) -> Updates:
         """Show a finished example beside its photo."""
-        example = self.shelf.find(name)
+        example = self.examples.find(name)
         recipe = example.picture.recipe if example else None
         if example is None or recipe is None:
             raise SettingsError(GONE)
-        photo = self.shelf.example_of(recipe.content)
+        photo = self.examples.example_of(recipe.content)
         before = pictures.open(str(photo.path)) if photo else None
         text = f"{example.title}. {self._missing(recipe)}"
         return {
@@ -148,7 +148,7 @@ class Showcase:
     def _known(self, recipe: Recipe) -> dict[gr.Image, Example]:
         """Return which of the inputs an example belongs in."""
         wanted = {self.photo: recipe.content, self.painting: recipe.painting}
-        found = {part: self.shelf.example_of(which) for part, which in wanted.items()}
+        found = {part: self.examples.example_of(which) for part, which in wanted.items()}
         return {part: example for part, example in found.items() if example}
 
     def _missing(self, recipe: Recipe, photo: Image.Image | None = None) -> str:

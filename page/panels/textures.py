@@ -1,6 +1,6 @@
 """What each layer sees in the painting, beside its weight; drawn while nobody waits for a picture.
 
-Knows the controls' places for textures and the book that keeps them.
+Knows the controls' places for textures and the cache that keeps them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from nst.engine.texture import TextureBook
+from nst.engine.texture import TextureCache
 from nst.images.writing import hash_of
 from nst.settings import GATYS_STYLE_LAYERS
 from nst.studio.workshop import Workshop
@@ -30,7 +30,7 @@ class Textures:
     """The small pictures, and where they come from."""
 
     workshop: Workshop
-    book: TextureBook | None
+    textures: TextureCache | None
     controls: Controls
     painting: gr.Image
     tabs: Tabs
@@ -64,16 +64,16 @@ class Textures:
                 return
             name = await asyncio.to_thread(hash_of, painting)
             wanted = list(layers)
-            if self.book is None:
+            if self.textures is None:
                 return
-            chore = f"{kind} {name}"
-            if any(self.book.find(name, layer) is None for layer in wanted):
-                work = await asyncio.to_thread(self.book.fill, painting, name, layers)
-                self.workshop.chore(chore, work)
+            task = f"{kind} {name}"
+            if any(self.textures.find(name, layer) is None for layer in wanted):
+                work = await asyncio.to_thread(self.textures.fill, painting, name, layers)
+                self.workshop.background_task(task, work)
             is_awaited = True
             while wanted and is_awaited:
-                is_awaited = self.workshop.has_chore(chore)  # first: it may end meanwhile
-                found = {n: page for n in wanted if (page := self.book.find(name, n))}
+                is_awaited = self.workshop.has_background_task(task)  # first: it may end meanwhile
+                found = {n: page for n in wanted if (page := self.textures.find(name, n))}
                 wanted = [layer for layer in wanted if layer not in found]
                 if not self.tabs.is_current(tab_of(request), kind, mark):
                     yield {parts[layers[0]]: gr.update()}

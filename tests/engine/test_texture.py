@@ -20,7 +20,7 @@ from helpers.pictures import MakePicture
 from helpers.places import EXAMPLES
 from nst import load_image
 from nst.engine.losses import normalized_gram_matrix
-from nst.engine.texture import ITERATIONS, SIDE, STYLE_SCALE, TextureBook, paint_texture
+from nst.engine.texture import ITERATIONS, SIDE, STYLE_SCALE, TextureCache, paint_texture
 from nst.engine.transfer import Engine, TransferStep, transfer_style
 from nst.images.tensors import fit, to_tensor
 from nst.settings import LAYER_CHANNELS
@@ -127,15 +127,15 @@ def test_paintings_and_layers_differ(engine: Engine, make_picture: MakePicture) 
 def test_a_book_paints_what_is_missing_and_keeps_it(
     engine: Engine, painting: Image.Image, tmp_path: Path
 ) -> None:
-    book = TextureBook(tmp_path / "textures", engine)
-    assert book.find("a" * 64, "relu1_1") is None
-    assert len(list(book.fill(painting, "a" * 64, ["relu1_1"]))) == ITERATIONS + 1
-    page = book.find("a" * 64, "relu1_1")
+    textures = TextureCache(tmp_path / "textures", engine)
+    assert textures.find("a" * 64, "relu1_1") is None
+    assert len(list(textures.fill(painting, "a" * 64, ["relu1_1"]))) == ITERATIONS + 1
+    page = textures.find("a" * 64, "relu1_1")
     assert page is not None
     assert load_image(page).size == (SIDE, SIDE)
-    assert len(list(book.fill(painting, "a" * 64, ["relu1_1", "relu1_2"]))) == ITERATIONS + 1
-    assert book.find("a" * 64, "relu1_2")
-    assert book.find("b" * 64, "relu1_1") is None
+    assert len(list(textures.fill(painting, "a" * 64, ["relu1_1", "relu1_2"]))) == ITERATIONS + 1
+    assert textures.find("a" * 64, "relu1_2")
+    assert textures.find("b" * 64, "relu1_1") is None
     assert len(list((tmp_path / "textures").iterdir())) == 2, "and nothing else is left there"
 
 
@@ -143,20 +143,20 @@ def test_a_book_keeps_only_the_latest(
     engine: Engine, painting: Image.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nst.engine.texture, "MOST_TEXTURES", 2)
-    book = TextureBook(tmp_path, engine)
+    textures = TextureCache(tmp_path, engine)
     layers = ["relu1_1", "relu1_2", "relu2_1"]
-    list(book.fill(painting, "a", layers))
-    assert [book.find("a", layer) is not None for layer in layers] == [False, True, True]
+    list(textures.fill(painting, "a", layers))
+    assert [textures.find("a", layer) is not None for layer in layers] == [False, True, True]
 
 
 def test_a_book_without_room_leaves_it_at_a_warning(
     engine: Engine, painting: Image.Image, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
-    book = TextureBook(tmp_path / "file", engine)  # no folder can be there
-    list(book.fill(painting, "a", ["relu1_1", "relu1_2"]))
+    textures = TextureCache(tmp_path / "file", engine)  # no folder can be there
+    list(textures.fill(painting, "a", ["relu1_1", "relu1_2"]))
     assert "could not be kept" in caplog.text
-    assert book.find("a", "relu1_1") is None
+    assert textures.find("a", "relu1_1") is None
 
 
 @pytest.mark.real

@@ -56,12 +56,12 @@ def settle(workshop: Workshop) -> None:
     """Wait until there is nothing left to paint."""
     idle = threading.Event()
 
-    def chore() -> Iterator[None]:
+    def background_task() -> Iterator[None]:
         idle.set()
         yield
 
-    workshop.chore("idle", chore())
-    workshop._chores.move_to_end("idle", last=False)  # after all others
+    workshop.background_task("idle", background_task())
+    workshop._background.move_to_end("idle", last=False)  # after all others
     assert idle.wait(PATIENCE)
 
 

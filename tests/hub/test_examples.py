@@ -249,14 +249,14 @@ def test_a_repository_that_is_not_there_gets_a_sentence(
     assert hub.url not in str(caught.value)
 
 
-# ------------------------------------------------------------------ on the page's shelf
+# ------------------------------------------------------------------ on the page's examples
 
 
-def are_known(shelf: ExampleSet, result: Example) -> bool:
-    """Whether the photo and the painting of a finished picture are on the shelf."""
+def are_known(examples: ExampleSet, result: Example) -> bool:
+    """Whether the photo and the painting of a finished picture are on the examples."""
     recipe = result.picture.recipe
     assert recipe
-    return bool(shelf.example_of(recipe.content) and shelf.example_of(recipe.painting))
+    return bool(examples.example_of(recipe.content) and examples.example_of(recipe.painting))
 
 
 def test_the_shelf_takes_what_is_new_and_usable(
@@ -277,11 +277,11 @@ def test_the_shelf_takes_what_is_new_and_usable(
         "content/castle.png": png_bytes(other),
         "content/broken.jpg": moose[:500],
     }
-    shelf = ExampleSet()
-    before = len(shelf.examples)
+    examples = ExampleSet()
+    before = len(examples.all)
     with caplog.at_level(logging.WARNING):
-        shelf._take(write(files, tmp_path / "second"))
-    new = shelf.examples[before:]
+        examples._take(write(files, tmp_path / "second"))
+    new = examples.all[before:]
     assert [example.title for example in new] == [
         "A hill",
         "A storm",
@@ -289,17 +289,17 @@ def test_the_shelf_takes_what_is_new_and_usable(
         "Another castle",
     ]
     assert new[3].name.startswith("castle-")  # the bundled one is called castle
-    assert are_known(shelf, new[2])
+    assert are_known(examples, new[2])
     assert "broken.jpg cannot be used" in caplog.text
     assert len(caplog.records) == 1
 
 
 def test_a_shelf_without_a_hub_is_settled_at_once() -> None:
-    shelf = ExampleSet()
-    shelf.start()
-    assert shelf.is_settled.is_set()
-    assert len(shelf.of_role("result")) >= 4
-    assert all(are_known(shelf, example) for example in shelf.of_role("result"))
+    examples = ExampleSet()
+    examples.start()
+    assert examples.is_settled.is_set()
+    assert len(examples.of_role("result")) >= 4
+    assert all(are_known(examples, example) for example in examples.of_role("result"))
 
 
 # ------------------------------------------------------------------ publishing
@@ -388,10 +388,10 @@ def test_what_was_published_can_be_fetched_and_shown(
 ) -> None:
     with without_xet():
         push_examples(REPO, folder, tmp_path / "work", api=api)
-    shelf = ExampleSet(fetch(REPO, api=api, cache=tmp_path / "cache"))
-    (result,) = shelf.of_role("result")
+    examples = ExampleSet(fetch(REPO, api=api, cache=tmp_path / "cache"))
+    (result,) = examples.of_role("result")
     assert result.title == "A hill in a storm"
-    assert are_known(shelf, result)
+    assert are_known(examples, result)
 
 
 def test_the_command_line_says_what_it_did(hub: LoopbackHub, folder: Path, tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def server(hub: LoopbackHub, home: Home, token: str) -> Iterator[Server]:
 
 
 def let_arrive(hub: LoopbackHub, server: Server) -> None:
-    """What was being sent breaks off, and is sent again; until it has been put on the shelf."""
+    """What was being sent breaks off, and is sent again; until it has been put on the examples."""
     if "those of ada/examples included" not in server.log():
         hub.heal()
         hub.stop()
@@ -421,11 +421,11 @@ def test_whatever_is_wrong_with_the_hub_is_one_line_in_the_log(
 ) -> None:
     caplog.set_level(logging.INFO, "page")
     our_hub.fail(trouble.path, **trouble.fault)
-    shelf = ExampleSet(repo=EXAMPLES)
-    bundled = shelf.examples
-    shelf.start()
-    assert shelf.is_settled.wait(60)
-    assert shelf.examples == bundled
+    examples = ExampleSet(repo=EXAMPLES)
+    bundled = examples.all
+    examples.start()
+    assert examples.is_settled.wait(60)
+    assert examples.all == bundled
     (line,) = [record for record in caplog.records if record.name == "page"]
     assert line.levelname == "WARNING"
     assert line.exc_info is None
@@ -435,11 +435,11 @@ def test_whatever_is_wrong_with_the_hub_is_one_line_in_the_log(
 
 def test_a_hub_that_is_asked_too_often_is_asked_again_later(our_hub: LoopbackHub) -> None:
     fault = our_hub.fail("/resolve/", status=429, headers={"Retry-After": "1"}, times=2)
-    shelf = ExampleSet(repo=EXAMPLES)
-    shelf.start()
-    assert shelf.is_settled.wait(60)
+    examples = ExampleSet(repo=EXAMPLES)
+    examples.start()
+    assert examples.is_settled.wait(60)
     assert fault.hits == 2
-    assert [example.title for example in shelf.examples[-3:]] == [HILL, STORM, RESULT]
+    assert [example.title for example in examples.all[-3:]] == [HILL, STORM, RESULT]
 
 
 @pytest.mark.browser

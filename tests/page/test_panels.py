@@ -87,21 +87,21 @@ def test_the_page_builds_and_shows_every_setting() -> None:
 
 
 @pytest.fixture(scope="module")
-def shelf() -> ExampleSet:
+def examples() -> ExampleSet:
     return ExampleSet()
 
 
-def named(shelf: ExampleSet, name: str) -> Example:
-    example = shelf.find(name)
+def named(examples: ExampleSet, name: str) -> Example:
+    example = examples.find(name)
     assert example
     return example
 
 
 @pytest.mark.parametrize(("role", "first"), [("content", "castle"), ("style", "night_impasto")])
 def test_there_are_examples_and_the_first_is_the_chosen_one(
-    shelf: ExampleSet, role: str, first: str
+    examples: ExampleSet, role: str, first: str
 ) -> None:
-    pictures = shelf.of_role(role)
+    pictures = examples.of_role(role)
     assert len(pictures) >= 6
     assert pictures[0].name == first
     assert load_image(pictures[0].thumbnail).size == (160, 120)
@@ -186,13 +186,13 @@ def test_only_tabs_that_have_left_are_kept_out_of_the_log() -> None:
     assert is_our_business(record(ValueError("response already started")))
 
 
-def test_links_carry_what_differs_and_come_back(shelf: ExampleSet) -> None:
+def test_links_carry_what_differs_and_come_back(examples: ExampleSet) -> None:
     settings = DEFAULTS.replace(
         beta=5.0, start="noise", seed=7, total_variation=0.3, layer_weights={"relu3_1": 0.5}
     )
-    pictures = {"content": named(shelf, "moose"), "style": named(shelf, "mosaic_koi")}
+    pictures = {"content": named(examples, "moose"), "style": named(examples, "mosaic_koi")}
     link = link_to(settings, pictures, "abc")
-    shared = read_link(dict(parse_qsl(link[1:])), shelf)
+    shared = read_link(dict(parse_qsl(link[1:])), examples)
     assert shared is not None
     assert shared.settings.paints_like(settings)
     assert dict(shared.examples) == pictures
@@ -202,8 +202,10 @@ def test_links_carry_what_differs_and_come_back(shelf: ExampleSet) -> None:
 
 
 @pytest.mark.parametrize("query", [{}, {"__theme": "dark"}, {"beta2": "5", "size_": "<b>"}])
-def test_a_query_that_is_not_ours_is_left_alone(shelf: ExampleSet, query: dict[str, str]) -> None:
-    assert read_link(query, shelf) is None
+def test_a_query_that_is_not_ours_is_left_alone(
+    examples: ExampleSet, query: dict[str, str]
+) -> None:
+    assert read_link(query, examples) is None
 
 
 @pytest.mark.parametrize(
@@ -218,16 +220,16 @@ def test_a_query_that_is_not_ours_is_left_alone(shelf: ExampleSet, query: dict[s
         {"iterations": "-1"},
     ],
 )
-def test_a_hostile_link_gets_a_sentence(shelf: ExampleSet, query: dict[str, str]) -> None:
+def test_a_hostile_link_gets_a_sentence(examples: ExampleSet, query: dict[str, str]) -> None:
     with pytest.raises(SettingsError) as caught:
-        read_link(query, shelf)
+        read_link(query, examples)
     assert len(str(caught.value)) < 200
 
 
-def test_examples_are_known_by_their_pixels(shelf: ExampleSet) -> None:
-    moose = named(shelf, "moose")
-    assert shelf.example_of(moose.ingredient) is moose
-    assert shelf.example_of(dataclasses.replace(moose.ingredient, width=1)) is None
+def test_examples_are_known_by_their_pixels(examples: ExampleSet) -> None:
+    moose = named(examples, "moose")
+    assert examples.example_of(moose.ingredient) is moose
+    assert examples.example_of(dataclasses.replace(moose.ingredient, width=1)) is None
 
 
 def test_the_gallery_shows_a_card_for_each_job() -> None:

@@ -197,7 +197,7 @@ async def first_look(studio: Studio, painting: str, request: Any) -> None:
     """Open the painting for its textures, and turn to something else."""
     looks = Textures(
         studio.session.workshop,
-        studio.session.book,
+        studio.session.textures,
         studio.session.controls,
         studio.session.painting,
         studio.session.tabs,
@@ -205,7 +205,7 @@ async def first_look(studio: Studio, painting: str, request: Any) -> None:
     await anext(looks)
     studio.session.tabs.turn(request.session_hash, f"textures {GATYS_STYLE_LAYERS[0]}")
     await anext(looks)
-    assert studio.session.workshop.has_chore(
+    assert studio.session.workshop.has_background_task(
         f"textures {GATYS_STYLE_LAYERS[0]} {hash_of(load_image(painting))}"
     )
 

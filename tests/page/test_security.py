@@ -447,7 +447,7 @@ def test_what_others_wrote_is_text() -> None:
     now = datetime(2026, 11, 22, tzinfo=timezone.utc)
     quoted = f'"{HOSTILE}'
     published = Publication(quoted, quoted, quoted, now, recipe, False, "")
-    example = ExampleSet().examples[0]
+    example = ExampleSet().all[0]
     picture = replace(example.picture, title=quoted, artist=quoted, licence=quoted)
     hostile = replace(example, picture=picture, name=quoted)
     for markup in (

@@ -8,7 +8,7 @@ import pytest
 
 from nst.errors import BusyError
 from nst.studio.limits import Limits
-from nst.studio.queue import TaskQueue, minutes
+from nst.studio.queue import TaskQueue, in_minutes
 from nst.studio.task import State, Task
 
 
@@ -220,4 +220,4 @@ def test_those_who_ended_take_no_room_and_are_put_away_first() -> None:
     ("seconds", "words"), [(0.0, "a minute"), (60.0, "a minute"), (61.0, "2 minutes")]
 )
 def test_minutes(seconds: float, words: str) -> None:
-    assert minutes(seconds) == words
+    assert in_minutes(seconds) == words

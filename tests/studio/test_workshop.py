@@ -353,7 +353,7 @@ def test_chores_are_done_a_piece_at_a_time_when_nobody_waits(make_job: MakeJob, 
     first, second, third = make_job(gate), Idling(lambda: order.append("second")), Idling()
     third.work = lambda: order.append("third")
 
-    def chore() -> Iterator[None]:
+    def background_task() -> Iterator[None]:
         order.append("piece 1")
         workshop.submit(third)
         yield
@@ -361,8 +361,8 @@ def test_chores_are_done_a_piece_at_a_time_when_nobody_waits(make_job: MakeJob, 
 
     workshop.submit(first)
     gate.wait()
-    workshop.chore("a long one", chore())
-    assert workshop.has_chore("a long one")
+    workshop.background_task("a long one", background_task())
+    assert workshop.has_background_task("a long one")
     workshop.submit(second)
     gate.open()
     settle(workshop)
@@ -375,26 +375,26 @@ def test_a_chore_that_fails_is_dropped(make_job: MakeJob, caplog: pytest.LogCapt
         raise RuntimeError("no network")
 
     workshop, job = Workshop(), make_job()
-    workshop.chore("fails", failing())
+    workshop.background_task("fails", failing())
     settle(workshop)
     workshop.submit(job)
     settle(workshop)
     assert job.state is State.FINISHED
     assert caplog.text.count("RuntimeError: no network") == 1
-    assert not workshop.has_chore("fails")
+    assert not workshop.has_background_task("fails")
 
 
 def test_chores_are_few_and_the_latest_is_done_first(make_job: MakeJob, gate: Gate) -> None:
-    workshop, job, done = Workshop(limits=Limits(chores=3)), make_job(gate), list[str]()
+    workshop, job, done = Workshop(limits=Limits(background_tasks=3)), make_job(gate), list[str]()
 
-    def chore(name: str) -> Iterator[None]:
+    def background_task(name: str) -> Iterator[None]:
         done.append(name)
         yield
 
     workshop.submit(job)
     gate.wait()
     for name in ("a", "b", "c", "b", "d", "d"):
-        workshop.chore(name, chore(name))
+        workshop.background_task(name, background_task(name))
     gate.open()
     settle(workshop)
     assert done == ["d", "b"] or done == ["d", "b", "c"]
