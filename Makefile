@@ -22,7 +22,7 @@ check: .venv/dev        ## lint and type-check
 	$(BIN)/mypy .
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/codespell
-	DENO_NO_UPDATE_CHECK=1 NO_COLOR=1 $(BIN)/deno fmt --quiet --check page/assets
+	DENO_NO_UPDATE_CHECK=1 NO_COLOR=1 $(BIN)/deno fmt --quiet --check --config page/assets/deno.json page/assets page/templates
 	DENO_NO_UPDATE_CHECK=1 NO_COLOR=1 $(BIN)/deno lint --quiet page/assets
 
 fast: .venv/dev         ## the tests that need neither the real network nor a browser

@@ -6,7 +6,6 @@ Knows collections of pictures and the markup of a row; what a click does is the 
 from __future__ import annotations
 
 import asyncio
-import html
 import logging
 import threading
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ from nst.images.recipe import Ingredient
 from nst.images.writing import jpeg_bytes
 from nst.web.hub_client import call_hub
 from page.assets import on_load
+from page.templates import render
 
 log = logging.getLogger("page")
 
@@ -176,15 +176,7 @@ def picker(elem_id: str) -> gr.HTML:
 
 def row_markup(examples: Sequence[Example], label: str) -> str:
     """Return what such a row shows; nothing when there are none."""
-    if not examples:
-        return ""
-    buttons = "".join(
-        f'<button type="button" data-name="{html.escape(example.name)}"'
-        f' title="{html.escape(example.caption)}">'
-        f'<img alt="{html.escape(example.title)}" loading="lazy" src="{example.address}"></button>'
-        for example in examples
-    )
-    return f'<div class="examples" role="group" aria-label="{html.escape(label)}">{buttons}</div>'
+    return render("examples", label=label, examples=examples) if examples else ""
 
 
 async def arrival_of(examples: ExampleSet, shown: tuple[Example, ...]) -> bool:

@@ -21,6 +21,7 @@ from page.examples import ExampleSet, arrival_of, picker, row_markup
 from page.http.admission import Admission
 from page.http.following import AT_ONCE, Tabs
 from page.http.middleware import BoundedBlocks
+from page.panels import charts
 from page.panels.contact_sheet import add_sheet
 from page.panels.controls import OTHER_LAYERS, Controls
 from page.panels.own_gallery import add_gallery
@@ -145,7 +146,7 @@ def show_examples(
     def rows() -> dict[Component, str]:
         pictures = row_markup(examples.of_role("result"), "Finished pictures")
         return {
-            finished: f"<p class='hint'>{FINISHED}</p>{pictures}" if pictures else "",
+            finished: charts.hint(FINISHED) + pictures if pictures else "",
             photo.row: photo.row_of(examples),
             painting.row: painting.row_of(examples),
         }

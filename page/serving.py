@@ -23,6 +23,7 @@ from nst.studio.backends import pick_backend
 from nst.studio.backends.base import Backend
 from nst.studio.limits import Limits
 from nst.studio.workshop import Workshop
+from page.assets import FOLDER as ASSETS
 from page.examples import FOLDER, ExampleSet
 from page.http.job_files import file_routes
 from page.http.middleware import MAX_UPLOAD, BoundedBlocks, SecurityMiddleware
@@ -34,8 +35,7 @@ from page.panels.publishing import SignInMiddleware
 from page.rendering import shared_renderings
 
 MAX_EVENTS = 500  # at once; every tab that looks at a picture holds one or two
-HERE = Path(__file__).parent
-HEAD = HERE / "head.html"
+HEAD = ASSETS / "head.html"
 
 
 def main() -> None:
@@ -116,7 +116,7 @@ def launch_options(
     upload_space = UploadSpace(Path(get_upload_folder()), built_in, deleted=demo.forget_files)
     return {
         "theme": theme(),
-        "css_paths": [HERE / "style.css"],
+        "css_paths": [ASSETS / "style.css"],
         "head_paths": [HEAD],
         "app_kwargs": {
             "routes": file_routes(workshop, examples, gallery),

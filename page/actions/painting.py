@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.components import Component
+from markupsafe import Markup
 
 from nst.studio.job import Job
 from nst.studio.task import State, owner_of
@@ -21,6 +22,7 @@ from page.panels import charts
 from page.panels.picture_inputs import load_named
 from page.panels.result_panel import NO_PICTURE, price
 from page.rendering import RenderingBusyError
+from page.templates import render
 
 GALLERY_EVERY = 5.0  # seconds, while a picture is painted
 
@@ -97,7 +99,7 @@ class Painting:
             expected = session.admission.expected(photo, [painting], settings)
         except ValueError:  # it is told when it is clicked
             return ""
-        return f'<p class="hint">{price(expected)}</p>'
+        return charts.hint(price(expected))
 
     async def follow(self, id: str, visitor: str, request: gr.Request) -> AsyncIterator[Updates]:
         """Show a job until it ends, or until the tab turns to another."""
@@ -171,7 +173,7 @@ class Painting:
         )
         return {
             **updates,
-            session.result_panel.status: f'<div class="beat" data-beat="{beat}">{text}</div>',
+            session.result_panel.status: render("heartbeat", beat=beat, content=Markup(text)),
         }
 
     def halt(self, id: str, request: gr.Request) -> Updates:

@@ -7,18 +7,17 @@ Knows numbers and markup.
 
 from __future__ import annotations
 
-import html
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+
+from markupsafe import Markup
 
 from nst import TransferSettings, TransferStep
 from nst.images.recipe import Passage
 from nst.settings import DEFAULTS, LAYER_CHANNELS, options
-
-WIDTH, HEIGHT = 640, 240
-LEFT, RIGHT, TOP, BOTTOM = 64, 28, 12, 34
+from page.templates import render
 
 
 @dataclass(frozen=True)
@@ -28,26 +27,33 @@ class Curve:
     name: str
     attribute: str
     css: str
+    weight: str = ""  # the setting that multiplies it in J
+
+    def value(self, step: TransferStep) -> float:
+        """Return the cost of a step, above 0 for a logarithm."""
+        return max(float(getattr(step, self.attribute)), 1e-9)
+
+    def legend(self, step: TransferStep, settings: TransferSettings) -> str:
+        """Return the name with the cost of a step, and its weight unless that is 1."""
+        text = f"{self.name} {figure(getattr(step, self.attribute))}"
+        weight = getattr(settings, self.weight) if self.weight else 1.0
+        return text if weight == 1 else f"{text} × {_symbol(self.weight)} {weight:g}"
 
 
 CURVES = (
     Curve("J", "J", "total"),
-    Curve("style", "style", "style"),
-    Curve("content", "content", "content"),
+    Curve("style", "style", "style", weight="beta"),
+    Curve("content", "content", "content", weight="alpha"),
 )
 
 
-def progress(step: TransferStep, note: str = "") -> str:
+def progress(step: TransferStep, note: str = "") -> Markup:
     """Return the progress bar of a running transfer, and what there is to say about it."""
-    return (
-        f'<div class="progress"><progress max="{step.total}" value="{step.iteration}"'
-        f' aria-label="Progress of the picture"></progress><p>Iteration {step.iteration} of'
-        f" {step.total} · {step.width}×{step.height} px ·"
-        f" <b>{duration(step.remaining)} left</b></p></div>" + (message(note) if note else "")
-    )
+    bar = render("progress", step=step, left=duration(step.remaining))
+    return bar + (message(note) if note else "")
 
 
-def summary(step: TransferStep, *, finished: bool, note: str = "") -> str:
+def summary(step: TransferStep, *, finished: bool, note: str = "") -> Markup:
     """Return what a finished or stopped run reached."""
     return message(
         f"{'Finished' if finished else 'Stopped'} after {duration(step.elapsed)},"
@@ -57,9 +63,14 @@ def summary(step: TransferStep, *, finished: bool, note: str = "") -> str:
     )
 
 
-def message(text: str) -> str:
+def message(text: str) -> Markup:
     """Return a line of status that screen readers announce."""
-    return f'<p class="message" role="status">{html.escape(text)}</p>'
+    return render("message", text=text)
+
+
+def hint(text: str) -> Markup:
+    """Return a line of explanation."""
+    return render("hint", text=text)
 
 
 def duration(seconds: float) -> str:
@@ -80,61 +91,93 @@ def figure(value: float) -> str:
     return f"{value:.3g}"
 
 
+@dataclass(frozen=True)
+class Plot:
+    """The axes of the curves: iterations to the right, powers of ten upward. All in SVG units."""
+
+    low: int  # exponents of ten
+    high: int
+    total: int  # iterations
+    width: int = 640
+    height: int = 240
+    left: int = 64
+    top: int = 12
+
+    @property
+    def right(self) -> int:
+        """Return where the last iteration is."""
+        return self.width - 28
+
+    @property
+    def bottom(self) -> int:
+        """Return where the lowest cost is."""
+        return self.height - 34
+
+    def x(self, iteration: float) -> float:
+        """Return where an iteration is."""
+        return round(self.left + (self.right - self.left) * iteration / self.total, 1)
+
+    def y(self, value: float) -> float:
+        """Return where a cost above 0 is; one beyond the axes is on their end."""
+        exponent = min(max(math.log10(value), self.low), self.high)
+        share = (exponent - self.low) / (self.high - self.low)
+        return round(self.bottom - (self.bottom - self.top) * share, 1)
+
+    @property
+    def heights(self) -> list[Tick]:
+        """Return the ticks of the costs."""
+        values = [10.0**exponent for exponent in range(self.low, self.high + 1)]
+        return [Tick(self.y(value), figure(value)) for value in values]
+
+    @property
+    def iterations(self) -> list[Tick]:
+        """Return the ticks of the iterations."""
+        return [Tick(self.x(i), f"{i:.0f}") for i in (0, self.total / 2, self.total)]
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A label, and where it is on its axis."""
+
+    at: float
+    label: str
+
+
 def curves(steps: Sequence[TransferStep], passages: Sequence[Passage] = ()) -> str:
     """Return J, content and style cost against the iteration, on a logarithmic scale, as SVG.
 
     There is a mark where each passage but the first begins.
     """
-    values = {
-        curve.name: [max(getattr(step, curve.attribute), 1e-9) for step in steps]
-        for curve in CURVES
-    }
     if not steps:
         return ""
-    visible = [value for series in values.values() for value in series[1:] or series]
+    plot, last, changes = _plot_of(steps), steps[-1], _changes(passages)
+    settings = passages[-1].settings if passages else DEFAULTS
+    return render(
+        "curves",
+        plot=plot,
+        description=f"Costs at iteration {last.iteration}: J {figure(last.J)},"
+        f" style {figure(last.style)}, content {figure(last.content)}",
+        curves=[
+            {
+                "css": curve.css,
+                "points": " ".join(
+                    f"{plot.x(step.iteration)},{plot.y(curve.value(step))}" for step in steps
+                ),
+                "legend": curve.legend(last, settings),
+            }
+            for curve in CURVES
+        ],
+        marks=[plot.x(iteration) for iteration, _ in changes],
+        changes=changes[-6:],
+    )
+
+
+def _plot_of(steps: Sequence[TransferStep]) -> Plot:
+    """Return axes on which the costs fit; that of the starting picture would flatten all others."""
+    visible = [curve.value(step) for curve in CURVES for step in steps[1:] or steps]
     low = math.floor(math.log10(max(min(visible), 1.0)))
     high = max(low + 1, math.ceil(math.log10(max(max(visible), 1.0))))
-    last = steps[-1]
-    total = max(1, last.total, last.iteration)
-
-    def place(iteration: float, value: float) -> tuple[float, float]:
-        share = (min(max(math.log10(value), low), high) - low) / (high - low)
-        x = LEFT + (WIDTH - LEFT - RIGHT) * iteration / total
-        return x, TOP + (HEIGHT - TOP - BOTTOM) * (1 - share)
-
-    parts = [_grid(low, high, total, place)]
-    for curve in CURVES:
-        points = [
-            place(step.iteration, value)
-            for step, value in zip(steps, values[curve.name], strict=True)
-        ]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        parts.append(f'<polyline class="curve {curve.css}" points="{path}"/>')
-    changes = _changes(passages)
-    for iteration, _ in changes:
-        x, y = place(iteration, 10.0**low)
-        parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{y:.1f}"/>')
-    description = (
-        f"Costs at iteration {last.iteration}: J {figure(last.J)},"
-        f" style {figure(last.style)}, content {figure(last.content)}"
-    )
-    settings = passages[-1].settings if passages else DEFAULTS
-    weights = {"style": f" × β {settings.beta:g}", "content": f" × α {settings.alpha:g}"}
-    legend = " ".join(
-        f'<span class="{curve.css}">{curve.name} {figure(getattr(last, curve.attribute))}'
-        f"{weights.get(curve.name, '').removesuffix(' × β 1').removesuffix(' × α 1')}</span>"
-        for curve in CURVES
-    )
-    marks = "".join(
-        f"<li><b>{iteration}</b> {html.escape(text)}</li>" for iteration, text in changes[-6:]
-    )
-    return (
-        f'<figure class="curves"><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
-        f' aria-label="{description}">{"".join(parts)}</svg>'
-        f"<figcaption>{legend}</figcaption>"
-        + (f'<ul class="marks" aria-label="Changes of course">{marks}</ul>' if marks else "")
-        + "</figure>"
-    )
+    return Plot(low, high, max(1, steps[-1].total, steps[-1].iteration))
 
 
 def _changes(passages: Sequence[Passage]) -> list[tuple[int, str]]:
@@ -174,26 +217,23 @@ def _plain(value: object) -> str:
     return f"{value:g}" if isinstance(value, (int, float)) else str(value)
 
 
-def explanation(step: TransferStep, settings: TransferSettings) -> str:
+def explanation(step: TransferStep, settings: TransferSettings) -> Markup:
     """Return the share of J that each of its terms has, as bars.
 
     `settings` are those of the step.
     """
-    parts = parts_of(step, settings)
     whole = max(step.J, 1e-9)
-    rows = "".join(
-        f"<tr class=\"{name.split(',')[0]}\"><th scope='row'>{name}</th>"
-        f'<td><meter max="1" value="{min(cost / whole, 1):.4f}">{cost / whole:.0%}</meter></td>'
-        f"<td>{figure(cost)}</td><td>{cost / whole:.0%}</td></tr>"
-        for name, cost in parts.items()
-    )
-    return (
-        '<table class="explanation"><caption>What J is made of at iteration'
-        f" {step.iteration}: the longest bar is what the next iterations work on most.</caption>"
-        "<thead><tr><th scope='col'>Term</th><th scope='col'>Share</th>"
-        "<th scope='col'>Cost</th><th scope='col'>of J</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table>"
-    )
+    terms = [
+        {
+            "name": name,
+            "css": name.split(",")[0],
+            "bar": f"{min(cost / whole, 1):.4f}",
+            "cost": figure(cost),
+            "share": f"{cost / whole:.0%}",
+        }
+        for name, cost in parts_of(step, settings).items()
+    ]
+    return render("explanation", iteration=step.iteration, terms=terms)
 
 
 def parts_of(step: TransferStep, settings: TransferSettings) -> dict[str, float]:
@@ -201,21 +241,3 @@ def parts_of(step: TransferStep, settings: TransferSettings) -> dict[str, float]
     content = {f"content, {settings.content_layer}": settings.alpha * step.content}
     style = {f"style, {layer}": settings.beta * cost for layer, cost in step.layers.items()}
     return content | style | ({"smoothness": step.smoothness} if step.smoothness else {})
-
-
-def _grid(
-    low: int, high: int, total: int, place: Callable[[float, float], tuple[float, float]]
-) -> str:
-    lines = []
-    for exponent in range(low, high + 1):
-        x, y = place(0, 10.0**exponent)
-        lines.append(
-            f'<line class="grid" x1="{x}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        )
-        lines.append(
-            f'<text class="tick y" x="{x - 8}" y="{y + 4:.1f}">{figure(10.0**exponent)}</text>'
-        )
-    for iteration in (0, total / 2, total):
-        x, y = place(iteration, 10.0**low)
-        lines.append(f'<text class="tick x" x="{x:.1f}" y="{y + 20:.1f}">{iteration:.0f}</text>')
-    return "".join(lines)

@@ -5,11 +5,13 @@ Knows components and markup; painting and clicks are other rooms' business.
 
 from __future__ import annotations
 
-import html
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import gradio as gr
+from markupsafe import Markup
 
+from nst import TransferSettings
 from nst.engine.contact_sheet import VARIABLE
 from nst.settings import options
 from nst.studio.sheet_job import Sheet
@@ -17,6 +19,12 @@ from nst.studio.task import State
 from page.assets import on_load
 from page.panels import charts
 from page.previews import data_url
+from page.templates import render
+
+NOTE = (
+    "Nine small pictures, painted at once. Click the one you like: the sliders move to it, and it"
+    " is painted on at full size."
+)
 
 
 @dataclass
@@ -41,40 +49,39 @@ def add_sheet() -> SheetPanel:
             columns = gr.Dropdown(choices, value="style_scale", label="To the right")
         make = gr.Button("Make a contact sheet", elem_id="make-sheet")
         grid = gr.HTML(
-            "<p class='hint'>Nine small pictures, painted at once. Click the one you like: the"
-            " sliders move to it, and it is painted on at full size.</p>",
+            charts.hint(NOTE),
             js_on_load=on_load("contact_sheet"),
             elem_id="tiles",
         )
     return SheetPanel(rows, columns, make, grid, fold)
 
 
-def sheet_markup(sheet: Sheet, ahead: int) -> str:
+def sheet_markup(sheet: Sheet, ahead: int) -> Markup:
     """Return the tiles as they are now."""
     if sheet.state is State.FAILED or (sheet.state is State.STOPPED and sheet.note):
         return charts.message(sheet.note)
     if not sheet.tiles:
         return charts.message(f"In the queue: {ahead} before." if ahead else "Getting ready…")
-    step = sheet.tiles[0][0]
-    names = varied(sheet)
-    tiles = []
-    for row, settings_row in enumerate(sheet.grid):
-        for column, settings in enumerate(settings_row):
-            label = ", ".join(
-                f"{options()[name].label} {value_text(getattr(settings, name))}" for name in names
-            )
-            number = row * len(settings_row) + column
-            tiles.append(
-                f'<button type="button" data-sheet="{sheet.id}" data-tile="{number}">'
-                f'<img alt="" src="{data_url(sheet.tiles[row][column].image)}">'
-                f"<span>{html.escape(label)}</span></button>"
-            )
+    step, names = sheet.tiles[0][0], varied(sheet)
+    tiles = [
+        {"picture": data_url(tile.image), "label": label_of(settings, names)}
+        for row, settings_row in zip(sheet.tiles, sheet.grid, strict=True)
+        for tile, settings in zip(row, settings_row, strict=True)
+    ]
     done = sheet.state is not State.RUNNING
-    state = "Click a tile to go on from it." if done else f"{step.iteration} of {step.total}"
-    return (
-        f'{charts.message(state)}<div class="tiles" style="--columns: {len(sheet.grid[0])}"'
-        f' role="group" aria-label="Contact sheet">{"".join(tiles)}</div>'
+    return render(
+        "contact_sheet",
+        sheet=sheet.id,
+        state="Click a tile to go on from it." if done else f"{step.iteration} of {step.total}",
+        columns=len(sheet.grid[0]),
+        tiles=tiles,
     )
+
+
+def label_of(settings: TransferSettings, names: Sequence[str]) -> str:
+    """Return the values of these settings in words."""
+    values = ((options()[name].label, getattr(settings, name)) for name in names)
+    return ", ".join(f"{label} {value_text(value)}" for label, value in values)
 
 
 def varied(sheet: Sheet) -> list[str]:

@@ -24,6 +24,7 @@ from nst.settings import (
 )
 from page.assets import handler
 from page.panels.components import ForgivingSlider
+from page.templates import render
 
 # A logarithmic slider moves the exponent; its label shows the value itself.
 
@@ -145,10 +146,8 @@ def look_of(settings: TransferSettings) -> str | None:
 
 def texture_markup(layer: str, address: str = "") -> str:
     """Return what a layer sees in the painting, or room for it."""
-    if not address:
-        return '<div class="texture" aria-hidden="true"></div>'
     title = f"What {layer} alone captures of the painting"
-    return f'<img class="texture" alt="{title}" title="{title}" src="{address}">'
+    return render("texture", title=title, address=address)
 
 
 _LAYER_MEANINGS = {

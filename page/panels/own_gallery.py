@@ -5,20 +5,21 @@ Knows cards and their markup; what a click does is `studio`'s business.
 
 from __future__ import annotations
 
-import html
 import time
 from collections.abc import Sequence
 
 import gradio as gr
+from markupsafe import Markup
 
 from nst.studio.job_store import Card
 from nst.studio.task import State
 from page.assets import on_load
+from page.templates import render
 
-EMPTY = "<p class='hint'>Pictures that you paint are kept here for {hours:.0f} hours.</p>"
+EMPTY = "Pictures that you paint are kept here for {hours:.0f} hours."
 NOTE = (
-    "<p class='hint'>Kept for {hours:.0f} hours; only this browser can open them. An interrupted or"
-    " stopped picture can be continued.</p>"
+    "Kept for {hours:.0f} hours; only this browser can open them. An interrupted or stopped picture"
+    " can be continued."
 )
 WORDS = {
     State.WAITING: "in the queue",
@@ -36,35 +37,24 @@ def add_gallery() -> gr.HTML:
     return gr.HTML(js_on_load=on_load("own_gallery"), elem_id="gallery")
 
 
-def gallery_markup(cards: Sequence[Card], kept: float) -> str:
+def gallery_markup(cards: Sequence[Card], kept: float) -> Markup:
     """Return one card for each job, the latest first; pictures load when they come into sight."""
-    if not cards:
-        return EMPTY.format(hours=kept / 3600)
-    return (
-        NOTE.format(hours=kept / 3600)
-        + '<div class="cards" role="group" aria-label="Your pictures">'
-        + "".join(map(_card, cards))
-        + "</div>"
-    )
+    note = (NOTE if cards else EMPTY).format(hours=kept / 3600)
+    return render("own_gallery", note=note, cards=[_shown(card) for card in cards])
 
 
-def _card(card: Card) -> str:
+def _shown(card: Card) -> dict[str, str]:
+    """Return what the template shows of a card."""
     when = time.strftime("%H:%M", time.gmtime(card.created))
     label = f"{WORDS[card.state]}, {card.iteration} of {card.total}"
     if card.is_damaged:
         label = DAMAGED
-    name, label = html.escape(f"Picture of {when} UTC, {label}"), html.escape(label)
     fresh = f"{card.changed:.3f}-{card.iteration}"  # when its state changed last
-    address = f"studio/{card.id}/thumbnail.jpg?v={fresh}"
-    image = (
-        f'<img loading="lazy" alt="" src="{address}">'
-        if card.iteration and not card.is_damaged
-        else '<div class="blank"></div>'
-    )
-    return (
-        f'<div class="card {card.state.value}">'
-        f'<button type="button" data-act="select" data-job="{card.id}" aria-label="{name}">'
-        f"{image}<span>{label}</span></button>"
-        f'<button type="button" class="delete" data-act="delete" data-job="{card.id}"'
-        f' aria-label="Delete: {name}">×</button></div>'
-    )
+    has_picture = card.iteration and not card.is_damaged
+    return {
+        "id": card.id,
+        "state": card.state.value,
+        "label": label,
+        "name": f"Picture of {when} UTC, {label}",
+        "thumbnail": f"studio/{card.id}/thumbnail.jpg?v={fresh}" if has_picture else "",
+    }

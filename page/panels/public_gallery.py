@@ -5,7 +5,6 @@ Knows publications and their markup; what a click on one does is `showcase`' bus
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from page.assets import on_load
 from page.error_messages import error_message
 from page.http.following import AT_ONCE
 from page.panels import charts
+from page.templates import render
 
 AT_A_TIME = 12
 NOBODY = "Nobody has published a picture yet. Yours could be the first."
@@ -83,18 +83,4 @@ def add_community(gallery: Gallery | None) -> Community:
 
 def publications_markup(publications: Sequence[Publication]) -> str:
     """Return one card for each; pictures load when they come into sight."""
-    if not publications:
-        return ""
-    cards = []
-    for publication in publications:
-        caption = html.escape(f"{publication.title or 'Untitled'}, by {publication.author}")
-        cards.append(
-            f'<div class="card"><button type="button" data-name="{html.escape(publication.id)}"'
-            f' aria-label="{caption}"><img loading="lazy" alt=""'
-            f' src="studio/community/{html.escape(publication.id)}.jpg">'
-            f"<span>{caption}</span></button></div>"
-        )
-    return (
-        '<div class="cards" role="group" aria-label="What others have painted">'
-        f"{''.join(cards)}</div>"
-    )
+    return render("public_gallery", publications=publications) if publications else ""

@@ -6,7 +6,6 @@ token goes to the Hub and nowhere else.
 
 from __future__ import annotations
 
-import html
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -26,12 +25,13 @@ from nst.studio.job import Job
 from page.error_messages import error_message
 from page.http.following import AT_ONCE
 from page.panels import charts
+from page.templates import render
 
 FINISH_FIRST = "Paint a picture first, or open one of yours; then it can be published."
 SIGN_IN_FIRST = "Please sign in with Hugging Face first."
 NOTE = (
-    "<p class='hint'>Published are the picture, its recipe, your user name and what you write here,"
-    " for everybody to see and use (licence: {licence}). Your photo only if you say so.</p>"
+    "Published are the picture, its recipe, your user name and what you write here, for everybody"
+    " to see and use (licence: {licence}). Your photo only if you say so."
 )
 COMMUNITY, OWN = "community", "own"
 SIGN_IN_FAILED = "sign_in_failed"  # in the address that leads back
@@ -126,11 +126,7 @@ class Publishing:
             photo=job.content if consent else None,
         )
         said = "Published" if published.is_new else "This picture is published already, as it was"
-        address = html.escape(published.url)
-        return (
-            f'<p class="message">{said}: <a href="{address}" target="_blank" rel="noopener">'
-            f"{address}</a></p>"
-        )
+        return render("published", text=said, address=published.url)
 
 
 class SignInMiddleware:
@@ -173,7 +169,7 @@ def add_publishing(community: Gallery | None) -> Publishing | None:
             label="Title", placeholder="if you like", max_length=LONGEST_TITLE, max_lines=1
         )
         consent = gr.Checkbox(False, label="Publish my photo too, for before and after")
-        gr.HTML(NOTE.format(licence=LICENCE))
+        gr.HTML(charts.hint(NOTE.format(licence=LICENCE)))
         button = gr.Button("Publish", interactive=False, size="sm", elem_id="publish-now")
         outcome = gr.HTML(elem_id="published")
     return Publishing(community, fold, sign_in, where, title, consent, button, outcome)

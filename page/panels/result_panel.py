@@ -5,13 +5,13 @@ Knows components and how a job looks on them; what a click does is `studio`'s bu
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
+from markupsafe import Markup
 from PIL import Image
 
 from nst.images.color import dial_colors
@@ -24,6 +24,7 @@ from page.error_messages import error_message
 from page.panels import charts
 from page.panels.controls import Controls
 from page.previews import cached_webp, rendered_webp
+from page.templates import render
 
 PREVIEW_SIDE = 768  # pixels; larger previews would only slow the connection down
 MORE = 30  # iterations
@@ -210,9 +211,7 @@ class ResultPanel:
         return {
             **self._buttons(live=False),
             self.preview: gr.update(value=result_webp(job, self.preview), visible=True),
-            self.status: charts.message(SHARED)
-            + f'<p class="takeaway"><a class="button quiet" href="{address}"'
-            ' download="stylized.png">Download PNG</a></p>',
+            self.status: render("shared_picture", text=SHARED, address=address),
         }
 
     def _verdict(self, job: Job) -> str:
@@ -299,7 +298,7 @@ def add_result_panel(controls: Controls, *, lends_gpus: bool) -> ResultPanel:
     curves = gr.HTML(elem_id="curves")
     with gr.Accordion("Explain: what each layer costs", open=False, elem_id="explain"):
         explanation = gr.HTML(
-            "<p>While a picture is painted, this shows what its cost J is made of.</p>",
+            charts.hint("While a picture is painted, this shows what its cost J is made of."),
             elem_id="explanation",
         )
     return ResultPanel(
@@ -309,45 +308,35 @@ def add_result_panel(controls: Controls, *, lends_gpus: bool) -> ResultPanel:
     )  # fmt: skip
 
 
-def takeaway_markup(job: Job) -> str:
+def takeaway_markup(job: Job) -> Markup:
     """Return links to the files.
 
     Their addresses carry the revision, so that nothing stale is shown.
     """
-    home = f"studio/{job.id}"
-    fresh = f"?v={job.revision}"
-    films = " ".join(
-        f'<a class="button quiet" href="{home}/timelapse.{kind}{fresh}"'
-        f' download="timelapse.{kind}">{label}</a>'
+    home, fresh = f"studio/{job.id}", f"?v={job.revision}"
+    films = [
+        {
+            "address": f"{home}/timelapse.{kind}{fresh}",
+            "file": f"timelapse.{kind}",
+            "label": label,
+        }
         for kind, label in (("mp4", "MP4"), ("webp", "WebP"), ("gif", "GIF"))
-    )
-    picture = f"{home}/picture.png{fresh}"
-    return (
-        f'<p class="takeaway"><a class="button" id="download" href="{picture}"'
-        f' download="stylized.png">Download PNG</a>'
-        f' <button type="button" class="button quiet share" data-picture="{picture}" hidden>Share…'
-        "</button>"
-        + (f' <span class="films">Timelapse: {films}</span>' if len(job.frames) > 1 else "")
-        + "</p>"
+    ]
+    return render(
+        "takeaway",
+        picture=f"{home}/picture.png{fresh}",
+        films=films if len(job.frames) > 1 else [],
     )
 
 
 def timelapse_markup(job: Job) -> str:
     """Return a picture, a slider through the frames, and a button to play them."""
-    frames = [f"{index:06d}" for index in job.frames]
-    if len(frames) < 2:
+    if len(job.frames) < 2:
         return ""
-    iterations = ",".join(str(job.steps[index].iteration) for index in job.frames)
-    last = len(frames) - 1
-    folder = f"studio/{job.id}/frames/"
-    fresh = f".jpg?v={job.revision}"
-    listed = html.escape("[" + ",".join(f'"{frame}"' for frame in frames) + "]")
-    return (
-        f'<div class="timelapse" data-folder="{folder}" data-end="{fresh}" data-frames="{listed}"'
-        f' data-iterations="{iterations}">'
-        f'<img loading="lazy" alt="The picture at one moment of its making"'
-        f' src="{folder}{frames[-1]}{fresh}">'
-        f'<div class="scrub"><button type="button" class="button quiet play">Play</button>'
-        f'<input type="range" min="0" max="{last}" value="{last}" aria-label="Moment of the run">'
-        f"<output>iteration {iterations.split(',')[-1]}</output></div></div>"
+    return render(
+        "timelapse",
+        folder=f"studio/{job.id}/frames/",
+        end=f".jpg?v={job.revision}",
+        frames=[f"{index:06d}" for index in job.frames],
+        iterations=[job.steps[index].iteration for index in job.frames],
     )

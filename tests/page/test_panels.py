@@ -167,7 +167,9 @@ def test_the_explanation_shares_out_j() -> None:
     table = charts.explanation(
         dataclasses.replace(step(1), J=110.0, content=10.0, style=30.0, layers=costs), settings
     )
-    rows = re.findall(r"<th scope=.row.>([^<]*)</th>.*?<td>([^<]*)</td><td>([^<]*)</td>", table)
+    rows = re.findall(
+        r"<th scope=.row.>([^<]*)</th>.*?<td>([^<]*)</td>\s*<td>([^<]*)</td>", table, re.S
+    )
     assert rows == [
         ("content, relu4_2", "20", "18%"),
         ("style, relu1_1", "30", "27%"),
