@@ -19,8 +19,8 @@ from page.actions.session import Session
 from page.api import add_endpoint
 from page.examples import ExampleSet, arrival_of, picker, row_markup
 from page.http.admission import Admission
+from page.http.bounded_blocks import BoundedBlocks
 from page.http.following import AT_ONCE, Tabs
-from page.http.middleware import BoundedBlocks
 from page.panels import charts
 from page.panels.contact_sheet import add_sheet
 from page.panels.controls import OTHER_LAYERS, Controls

@@ -25,8 +25,9 @@ from nst.studio.limits import Limits
 from nst.studio.workshop import Workshop
 from page.assets import FOLDER as ASSETS
 from page.examples import FOLDER, ExampleSet
+from page.http.bounded_blocks import BoundedBlocks
 from page.http.job_files import file_routes
-from page.http.middleware import MAX_UPLOAD, BoundedBlocks, SecurityMiddleware
+from page.http.middleware import MAX_UPLOAD, SecurityMiddleware
 from page.http.request_limits import RequestLimits
 from page.http.upload_folder import upload_folder
 from page.http.upload_space import UploadSpace

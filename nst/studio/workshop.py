@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from nst.engine.out_of_memory import give_back
@@ -22,7 +22,8 @@ from nst.errors import BusyError
 from nst.studio.backends.base import Backend
 from nst.studio.backends.local import LocalBackend
 from nst.studio.job import Job
-from nst.studio.job_store import Card, JobStore, error_text, is_id
+from nst.studio.job_saver import JobSaver
+from nst.studio.job_store import Card, JobStore, is_id
 from nst.studio.limits import Limits
 from nst.studio.queue import TaskQueue
 from nst.studio.sheet_job import Sheet
@@ -58,10 +59,9 @@ class Workshop:
         self._background: OrderedDict[str, Iterator[object]] = OrderedDict()
         self._swept = float("-inf")  # when, on the monotonic clock
         self._tasks: OrderedDict[str, Task] = OrderedDict()
-        self._disk = KeyedLocks()  # one for each job; before `_news`, which is before a task's lock
+        # Its locks come before `_news`, which comes before a task's lock.
+        self._saver = JobSaver(self.job_store)
         self._news = threading.Condition()
-        self._unsaved: deque[Job] = deque()  # with `_news`: admitted, and nowhere on disk yet
-        self._keeper: threading.Thread | None = None
         self._painters: list[threading.Thread] = []
         self._is_closing = threading.Event()
 
@@ -87,10 +87,10 @@ class Workshop:
                 task.stop(str(error))
                 raise
             finally:
-                self._save_soon(left)
+                self._saver.save_soon(left)
             self._remember(task)
             self._wake()
-            self._save_soon([task])
+            self._saver.save_soon([task])
 
     def check_room(self, owner: str, source: str = "", size: int = 0) -> None:
         """Raise `BusyError` when the queue has no room for a task with so many bytes of pictures.
@@ -138,7 +138,7 @@ class Workshop:
                 for piece in pieces:
                     now = time.monotonic()
                     if isinstance(task, Job):
-                        self._add_frame(task)
+                        self._saver.add_frame(task)
                         if now - saved >= self.limits.checkpoint_every:
                             self.save(task)
                             saved = time.monotonic()
@@ -151,7 +151,7 @@ class Workshop:
                     yield piece
         finally:
             if isinstance(task, Job):
-                self._add_frame(task, is_last=True)
+                self._saver.add_frame(task, is_last=True)
                 self.save(task)
                 self.sweep()
 
@@ -169,7 +169,7 @@ class Workshop:
                 return self._tasks[id]
         if not self.job_store:
             return None
-        with self._disk.held(id):
+        with self._saver.locks.held(id):
             with self._news:
                 if id in self._tasks:
                     return self._tasks[id]
@@ -217,11 +217,11 @@ class Workshop:
 
     def branch(self, job: Job, visitor: str) -> Job:
         """Return a copy of an ended job for a visitor, to be taken elsewhere."""
-        with self._disk.held(job.id):  # no frame comes or goes meanwhile
+        with self._saver.locks.held(job.id):  # no frame comes or goes meanwhile
             twin = job.copy(visitor)
             self.save(twin)
             if self.job_store:
-                with self._on_disk(twin.id):
+                with self._saver.writing(twin.id):
                     self.job_store.copy_frames(job.id, twin.id)
         with self._news:
             self._remember(twin)
@@ -234,7 +234,7 @@ class Workshop:
         if task:
             task.is_kept = False
             task.stop()
-        with self._disk.held(id):
+        with self._saver.locks.held(id):
             with self._news:
                 self._tasks.pop(id, None)  # it may have been looked at meanwhile
             if self.job_store:
@@ -246,8 +246,9 @@ class Workshop:
             self._is_closing.set()
             self._news.notify_all()
         end = time.monotonic() + seconds
-        for thread in [*self._painters, *([self._keeper] if self._keeper else [])]:
+        for thread in self._painters:
             thread.join(max(0.0, end - time.monotonic()))
+        self._saver.wait(max(0.0, end - time.monotonic()))
 
     def greet(self, owner: str) -> None:
         """Note that a visitor is there: none of their tasks is abandoned."""
@@ -268,37 +269,7 @@ class Workshop:
 
     def wait_until_saved(self, seconds: float = 20.0) -> bool:
         """Wait until every job that was admitted has a record on disk; false after so long."""
-        with self._news:
-            return self._news.wait_for(lambda: not self._unsaved, seconds)
-
-    def _save_soon(self, tasks: Sequence[Task]) -> None:
-        """Save jobs in a thread of their own: whoever asks for one need not wait for the disk.
-
-        Call it with `_news` held.
-        """
-        jobs = [task for task in tasks if isinstance(task, Job) and task.is_kept]
-        if not self.job_store or not jobs:
-            return
-        self._unsaved.extend(jobs)
-        if self._keeper is None:
-            self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
-            self._keeper.start()
-
-    def _keep(self) -> None:
-        """Save what is unsaved, until there is nothing."""
-        while True:
-            with self._news:
-                if not self._unsaved:
-                    self._keeper = None
-                    return
-                job = self._unsaved[0]
-            try:
-                self.save(job)
-            except Exception:
-                log.exception("a job could not be saved")
-            with self._news:
-                self._unsaved.popleft()
-                self._news.notify_all()
+        return self._saver.wait(seconds)
 
     def _wake(self) -> None:
         self._news.notify_all()
@@ -373,21 +344,9 @@ class Workshop:
             is_wanted = bool(self._queue.waiting)
         return task.unwatched > (self.limits.grace_in_line if is_wanted else self.limits.grace)
 
-    def _add_frame(self, job: Job, *, is_last: bool = False) -> None:
-        if self.job_store and job.moment:
-            with self._on_disk(job.id):
-                if job.is_kept:
-                    index, picture = len(job.steps) - 1, job.moment.picture
-                    job.frames = self.job_store.add_frame(
-                        job.id, job.frames, index, picture, is_last=is_last
-                    )
-
     def save(self, job: Job) -> None:
         """Write a job to disk as it is now; a disk that cannot take it is only logged."""
-        if self.job_store:
-            with self._on_disk(job.id):
-                if job.is_kept:
-                    self.job_store.save(job)
+        self._saver.save(job)
 
     def sweep(self) -> None:
         """Delete, from disk and from memory, what is older or larger than the limits allow."""
@@ -401,7 +360,7 @@ class Workshop:
     def _delete_ended(self, id: str) -> bool:
         """Delete a job from disk and from memory, unless it is painted on by now."""
         assert self.job_store
-        with self._disk.held(id):
+        with self._saver.locks.held(id):
             with self._news:
                 task = self._tasks.get(id)
                 if task and task.state.is_live:
@@ -412,43 +371,3 @@ class Workshop:
     def _tidy(self) -> Iterator[None]:
         self.sweep()
         yield
-
-    @contextlib.contextmanager
-    def _on_disk(self, id: str) -> Iterator[None]:
-        """Hold a job's files alone, so that an older state never takes the place of a newer one.
-
-        Other jobs, and whoever only looks, wait for nothing. A disk that is full or read-only must
-        not end a run.
-        """
-        with self._disk.held(id):
-            try:
-                yield
-            except OSError as error:
-                log.warning("a job could not be kept on disk: %s", error_text(error))
-
-
-class KeyedLocks:
-    """A reentrant lock for each key in use."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._locks: dict[str, tuple[threading.RLock, int]] = {}  # and how many hold or want it
-
-    def __len__(self) -> int:
-        return len(self._locks)
-
-    @contextlib.contextmanager
-    def held(self, key: str) -> Iterator[None]:
-        """Hold `key` alone while the block lasts."""
-        with self._guard:
-            lock, users = self._locks.get(key) or (threading.RLock(), 0)
-            self._locks[key] = lock, users + 1
-        try:
-            with lock:
-                yield
-        finally:
-            with self._guard:
-                lock, users = self._locks[key]
-                self._locks[key] = lock, users - 1
-                if users == 1:
-                    del self._locks[key]

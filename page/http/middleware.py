@@ -9,43 +9,29 @@ Knows HTTP and Gradio's files; nothing of pictures. The threat model is in SECUR
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import errno
-import hashlib
 import logging
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NoReturn
-from urllib.parse import unquote
+from typing import NoReturn
 
-import gradio as gr
-import gradio.routes
-from gradio.blocks import BlocksConfig
-from gradio.processing_utils import save_base64_to_cache
-from gradio.utils import get_space, get_upload_folder
-from gradio_client.utils import traverse
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.formparsers import MultiPartException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from typing_extensions import override
 
-from nst.images import sandbox
 from nst.images.reading import MAX_BYTES
 from nst.studio.queue import in_minutes
 from page.error_messages import NO_DISK
-from page.http.event_queue import BoundedQueue
+from page.http.content_policy import HEADERS, page_policy, scripts_in
 from page.http.identifiers import RequestError
-from page.http.rate_limit import network_of, network_of_scope
-from page.http.request_limits import WRONG_ARGUMENTS
-from page.http.sessions import Sessions
+from page.http.rate_limit import network_of_scope
 from page.http.upload_space import UploadSpace
 from page.http.uploads import (
     NO_ROOM,
     TOO_SLOW,
-    BoundedUploadProgress,
     Pace,
     Upload,
     UploadsUnderWay,
@@ -68,33 +54,13 @@ SHUT = re.compile(
     re.IGNORECASE,
 )
 
-FRAMES = "frame-ancestors 'self' https://huggingface.co https://*.hf.space"  # Spaces embed the page
-NO_PAGE = (
-    "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline';"
-    " sandbox allow-same-origin; "  # of that origin, or a film that is opened would not play
-    + FRAMES
-)
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",  # the address of a result is a secret
-    "Permissions-Policy": "camera=(self), clipboard-read=(self), clipboard-write=(self),"
-    " fullscreen=(self), display-capture=(), geolocation=(), hid=(), microphone=(), midi=(),"
-    " payment=(), serial=(), usb=()",
-    "Content-Security-Policy": NO_PAGE,
-}
 
 TOO_LARGE = (
     f"That is too large: {MAX_UPLOAD // 1_000_000} MB for a picture, 4 MB for a tool call, 1 MB for"
     " anything else."
 )
-NOT_UPLOADED = "Pictures are uploaded, or sent as data: URLs; no other path or address is opened."
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-INLINE_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
-OWN_FILE = re.compile(r"https?://.*?/gradio_api/file=(.+)", re.DOTALL)
-META = {"_type": "gradio.FileData"}
-TAKE_FILES = (gr.Image, gr.UploadButton)
 
 
 class SecurityMiddleware:
@@ -322,156 +288,3 @@ def limit_of(path: str) -> int:
     if path.startswith("/gradio_api/upload"):
         return MAX_UPLOAD + MULTIPART
     return MAX_TOOL_CALL if path.startswith("/gradio_api/mcp") else MAX_CALL
-
-
-def scripts_in(page: bytes) -> list[str]:
-    """Return the sources that a policy must allow for the inline scripts of a page to run."""
-    hashes = (hashlib.sha256(script).digest() for script in INLINE_SCRIPT.findall(page))
-    return [f"'sha256-{base64.b64encode(each).decode()}'" for each in hashes]
-
-
-def page_policy(scripts: Iterable[str]) -> str:
-    """Return what the page may load and run: its own, and these inline scripts.
-
-    On a Space also what Gradio's header of the Hub shows. Gradio compiles its events' JavaScript,
-    hence 'unsafe-eval', and sets styles inline.
-    """
-    hub = {
-        "img-src": "https://huggingface.co https://*.huggingface.co",
-        "connect-src": "https://huggingface.co",
-        "style-src": "https://fonts.googleapis.com",
-        "font-src": "https://fonts.gstatic.com",
-    }
-    policy = {
-        "default-src": "'none'",
-        "script-src": f"'self' 'unsafe-eval' {' '.join(dict.fromkeys(scripts))}",
-        "style-src": "'self' 'unsafe-inline'",
-        "img-src": "'self' data: blob:",
-        "media-src": "'self' data: blob:",
-        "font-src": "'self' data:",
-        "connect-src": "'self' data: blob:",
-        "manifest-src": "'self'",
-        "base-uri": "'self'",
-        "form-action": "'self'",
-    }
-    for name, hosts in hub.items() if get_space() else ():
-        policy[name] += " " + hosts
-    return "; ".join(f"{name} {sources}" for name, sources in policy.items()) + "; " + FRAMES
-
-
-class SlimConfig(BlocksConfig):  # type: ignore[misc]
-    """What Gradio knows of the page, copied for every session.
-
-    For its deep links, which are shut, each copy would also hold what every component looks like:
-    300 kB, and anybody may begin as many sessions as they like.
-    """
-
-    def __copy__(self) -> BlocksConfig:
-        copy, nothing = super().__copy__(), dict[str, Any]()
-        copy.config_for_block = lambda *_: nothing
-        return copy
-
-
-class BoundedBlocks(gr.Blocks):  # type: ignore[misc]  # Gradio is untyped here
-    """Blocks whose callers can name no file but their uploads.
-
-    Gradio checks only what calls itself a file (`meta`), and fetches addresses. Sessions and events
-    are bounded.
-    """
-
-    _queue: BoundedQueue
-
-    def __init__(self, **options: Any) -> None:
-        self.sessions = Sessions()
-        super().__init__(**options)
-        self.default_config = SlimConfig(self)
-        self.sessions.when_dropped(lambda name: self._queue.forget(name))
-        gradio.routes.file_upload_statuses = BoundedUploadProgress()
-
-    @override
-    def queue(self, *args: Any, **named: Any) -> BoundedBlocks:
-        super().queue(*args, **named)
-        made: Any = self._queue
-        self._queue = BoundedQueue(
-            self.sessions,
-            live_updates=made.live_updates,
-            concurrency_count=made.max_thread_count,
-            update_intervals=made.update_intervals,
-            max_size=made.max_size,
-            blocks=self,
-            default_concurrency_limit=made.default_concurrency_limit,
-        )
-        return self
-
-    def forget_files(self, paths: Iterable[str]) -> None:
-        """Drop files that were deleted from the sets in which Gradio would keep their names."""
-        for files in self.temp_file_sets:
-            files.difference_update(paths)
-
-    @override
-    async def process_api(self, *args: Any, **named: Any) -> Any:
-        sandbox.client.set(client_of(named.get("request")))
-        return await super().process_api(*args, **named)
-
-    @override
-    async def preprocess_data(self, event: Any, inputs: Any, *more: Any, **named: Any) -> Any:
-        named_as_files = [
-            {"path": value} if isinstance(value, str) and isinstance(part, TAKE_FILES) else value
-            for part, value in zip(event.inputs, inputs, strict=False)
-        ]
-        checked = traverse([*named_as_files, *inputs[len(named_as_files) :]], checked_file, is_file)
-        try:
-            return await super().preprocess_data(event, checked, *more, **named)
-        except gr.Error:
-            raise
-        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
-            if isinstance(error.__cause__, OSError):  # of the disk
-                raise
-            log.debug("arguments that do not fit: %s", type(error).__name__)
-            raise gr.Error(WRONG_ARGUMENTS, print_exception=False) from error
-
-
-def client_of(request: Any) -> str:
-    """Return whom pictures are opened for.
-
-    That is the network of a request, or its session where the address tells nothing.
-    """
-    client = getattr(request, "client", None)
-    return network_of(getattr(client, "host", "")) or str(
-        getattr(request, "session_hash", None) or ""
-    )
-
-
-def is_file(value: object) -> bool:
-    """Tell whether Gradio, or one of its components, could take this for a file."""
-    return isinstance(value, dict) and any(value.get(key) is not None for key in ("path", "url"))
-
-
-def checked_file(file: dict[str, Any]) -> dict[str, Any]:
-    """Return the same file, by a path that may be opened.
-
-    Raises `gr.Error`.
-    """
-    named = file.get("path")
-    path = uploaded(file["url"] if named is None else named)
-    return {**file, "path": str(path), "url": None, "is_stream": False, "meta": META}
-
-
-def uploaded(address: object) -> Path:
-    """Return the upload that is meant: by its path, its address here, or as a data: URL.
-
-    Raises `gr.Error` for anything else; nothing is ever fetched.
-    """
-    text = str(address)
-    try:
-        if text.startswith("data:"):
-            return Path(save_base64_to_cache(text, get_upload_folder()))
-        own = OWN_FILE.fullmatch(text)
-        path = Path(unquote(own[1]) if own else text)
-        real = path.resolve(strict=True)  # where links and dots lead
-        is_upload = real.is_file() and real.is_relative_to(Path(get_upload_folder()).resolve())
-    except (OSError, ValueError, IndexError):
-        is_upload = False
-    if not is_upload:
-        raise gr.Error(NOT_UPLOADED, print_exception=False)
-    return path

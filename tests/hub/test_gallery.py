@@ -24,8 +24,9 @@ from PIL import Image
 from helpers.loopback_hub import Account, LoopbackHub, loopback_hub, without_xet
 from helpers.pictures import MakePicture
 from nst.errors import HubError
-from nst.hub.gallery import OWN_NAME, Gallery, Limits, Receipt, community, own_gallery
+from nst.hub.gallery import OWN_NAME, Gallery, Receipt, community, own_gallery
 from nst.hub.gallery_layout import CARD, LONGEST_TITLE, Publication, path_word
+from nst.hub.gallery_reader import Limits
 from nst.hub.image_folder import one_line
 from nst.images.reading import load_image
 from nst.images.recipe import Recipe, new_recipe, read_recipe

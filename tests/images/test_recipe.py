@@ -23,9 +23,9 @@ from nst import TransferSettings, load_image, transfer_style
 from nst.engine.repaint import repaint
 from nst.engine.schedule import Moment
 from nst.errors import RecipeError
+from nst.images.png_text import MAX_TEXT
 from nst.images.recipe import (
     KEYWORD,
-    MAX_TEXT,
     MOST_PASSAGES,
     Ingredient,
     Passage,
@@ -590,9 +590,9 @@ def test_missing_files_folders_and_large_files_are_refused(
     assert "directory" in refusal(tmp_path)
     data = png_with(RECIPE.to_text())
     (tmp_path / "result.png").write_bytes(data)
-    monkeypatch.setattr(nst.images.recipe, "MAX_BYTES", len(data))
+    monkeypatch.setattr("nst.images.png_text.MAX_BYTES", len(data))
     assert read_recipe(tmp_path / "result.png") == RECIPE
-    monkeypatch.setattr(nst.images.recipe, "MAX_BYTES", len(data) - 1)
+    monkeypatch.setattr("nst.images.png_text.MAX_BYTES", len(data) - 1)
     assert "larger than" in refusal(tmp_path / "result.png")
 
 

@@ -61,12 +61,12 @@ from nst.images.recipe import new_recipe, signed_png
 from nst.provenance import Provenance
 from nst.studio.workshop import Workshop
 from page.examples import ExampleSet, row_markup
+from page.http.bounded_blocks import NOT_UPLOADED
 from page.http.middleware import (
     MAX_CALL,
     MAX_TOOL_CALL,
     MAX_UPLOAD,
     MULTIPART,
-    NOT_UPLOADED,
     TOO_LARGE,
     SecurityMiddleware,
 )

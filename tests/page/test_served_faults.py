@@ -48,7 +48,7 @@ from helpers.tiny_network import SERVED
 from nst.images.sandbox import DEFEATED
 from nst.images.writing import png_bytes
 from nst.studio.task import UNEXPECTED
-from page.http.middleware import NOT_UPLOADED
+from page.http.bounded_blocks import NOT_UPLOADED
 
 __all__ = ["web"]  # a fixture
 

@@ -14,9 +14,9 @@ from starlette.middleware import Middleware
 
 import page.http.event_queue
 from nst.errors import BusyError
+from page.http.bounded_blocks import BoundedBlocks
 from page.http.event_queue import ENOUGH, SlimState, Unread, size_of
 from page.http.following import Tabs
-from page.http.middleware import BoundedBlocks
 from page.http.request_limits import RequestLimits
 from page.http.sessions import (
     ENOUGH_FROM_THERE,

@@ -23,8 +23,9 @@ from nst.images.recipe import Ingredient
 from nst.settings import TransferSettings
 from nst.studio.job import Job
 from nst.studio.job_store import Card
+from nst.studio.keyed_locks import KeyedLocks
 from nst.studio.limits import Limits
-from nst.studio.workshop import KeyedLocks, Workshop
+from nst.studio.workshop import Workshop
 from page.panels.own_gallery import gallery_markup
 
 SMALL = TransferSettings(size=64, iterations=3)
