@@ -14,7 +14,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from nst.console import StopRequest, run_command
+from tqdm import tqdm
+
+from nst.console import StopRequest, fail, run_command
+from nst.errors import SettingsError, UserError
 from nst.outputs import check_output, check_space
 from nst.settings import LAYER_CHANNELS, MOST_STYLES, TransferSettings, parse_layer_weights
 
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
     from nst import TransferStep
     from nst.images.recipe import Recipe
 
-BAR_WIDTH = 30
 REPORTED = (
     *("iteration", "total", "width", "height"),
     *("J", "content", "style", "smoothness", "layers", "elapsed"),
@@ -50,10 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return stop.status
         except BrokenPipeError:
             raise
-        except (ValueError, OSError, RuntimeError, ArithmeticError, MemoryError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            print(f"nst: {reason}", file=sys.stderr)
-            return 1
+        except Exception as error:
+            return fail("nst", error)
         return stop.status if stop.is_made else 0
 
 
@@ -108,12 +108,14 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     recipes = [] if options.recipe is None else [options.recipe]
     check_output(options.output, (".png",), [options.content, *options.styles, *recipes])
     if len(options.styles) > MOST_STYLES:
-        raise ValueError(f"at most {MOST_STYLES} paintings can be used, not {len(options.styles)}")
+        raise SettingsError(
+            f"at most {MOST_STYLES} paintings can be used, not {len(options.styles)}"
+        )
     names = {spec.name for spec in dataclasses.fields(TransferSettings)}
     given = {name: value for name, value in vars(options).items() if name in names}
     if options.recipe is not None and given:
         flag = "--" + min(given).replace("_", "-")
-        raise ValueError(f"with --recipe the settings are the recipe's; leave out {flag}")
+        raise SettingsError(f"with --recipe the settings are the recipe's; leave out {flag}")
     settings = TransferSettings(**given)
 
     from nst import load_image  # after --help: torch takes seconds
@@ -153,22 +155,19 @@ def _paint(
     Return the number of passages begun and the last step.
     """
     show_bar = not options.json or sys.stderr.isatty()
-    passages, last = 1, None
+    passages, last, bar = 1, None, ProgressBar(sys.stderr)
     for step in steps:
         stop.defer()
-        if (
-            last is not None and step.iteration <= last.iteration
-        ):  # a passage begins where one ended
-            passages += 1
+        if last is not None and step.iteration <= last.iteration:
+            passages += 1  # a passage begins where one ended
         last = step
         if options.json:
             print(json.dumps({name: getattr(step, name) for name in REPORTED}), flush=True)
         if show_bar:
-            print_bar(step, sys.stderr)
+            bar.show(step)
         if stop.is_made:
             break
-    if show_bar:
-        print(file=sys.stderr)
+    bar.close()
     assert last is not None
     return passages, last
 
@@ -205,23 +204,39 @@ def _largest_png(content: Image.Image, recipe: Recipe) -> int:
     return round(3 * width * height * 1.001) + len(recipe.to_text()) + 10_000
 
 
-def print_bar(step: TransferStep, stream: TextIO) -> None:
-    """Redraw the progress bar of a `TransferStep` on one line."""
-    filled = BAR_WIDTH * step.iteration // step.total
-    bar = "█" * filled + "·" * (BAR_WIDTH - filled)
-    text = (
-        f"\r{bar} {step.iteration}/{step.total}  {step.width}×{step.height}"
-        f"  J {step.J:.3g}  {step.remaining:.0f} s left "
-    )
-    print(text, end="", file=stream, flush=True)
+class ProgressBar:
+    """Show how far a run is, on one line as wide as the terminal."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._bar: Any = None  # tqdm is untyped
+
+    def show(self, step: TransferStep) -> None:
+        """Redraw the line as it is after a step; the time left is the engine's estimate."""
+        if self._bar is None:
+            self._bar = tqdm(
+                total=step.total,
+                file=self._stream,
+                bar_format="{bar} {n_fmt}/{total_fmt}{postfix}",
+                dynamic_ncols=True,
+            )
+        costs = f"{step.width}×{step.height}, J {step.J:.3g}, {step.remaining:.0f} s left"
+        self._bar.set_postfix_str(costs, refresh=False)
+        self._bar.n = step.iteration
+        self._bar.refresh()
+
+    def close(self) -> None:
+        """End the line."""
+        if self._bar is not None:
+            self._bar.close()
 
 
 def _load(load: Callable[[str], Loaded], path: str) -> Loaded:
     """Return what `load` makes of a file; an error names the file."""
     try:
         return load(path)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+    except UserError as error:
+        raise type(error)(f"{path}: {error}") from None
 
 
 def _flag(spec: dataclasses.Field[Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Callable
 from types import FrameType, TracebackType
 
-from nst.errors import OutputError
+from nst.errors import OutputError, UserError
 
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT, as shells count
 BROKEN_PIPE = 141  # exit status when the reader of stdout or stderr left: 128 + SIGPIPE
@@ -42,6 +42,13 @@ _SPELLED = {
     "→": "->",
     "ß": "ss",
 }
+
+
+def fail(name: str, error: Exception) -> int:
+    """Print the first line of an error on stderr, and return the exit status of its kind."""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    print(f"{name}: {reason}", file=sys.stderr)
+    return error.exit_status if isinstance(error, UserError) else UserError.exit_status
 
 
 def run_command(command: Callable[[], int | None], name: str) -> int:

@@ -7,48 +7,68 @@ class UserError(Exception):
     """Something that cannot be done; the message is one sentence for the user.
 
     The library raises its kinds, and `TypeError` or `ValueError` for arguments that no user could
-    have chosen.
+    have chosen. A kind says how a command ends, what a server answers, and whether the same may
+    work some other time; all show the sentence.
     """
+
+    exit_status = 1
+    http_status = 400
+    may_pass = False
+
+
+class ImageError(UserError, ValueError):
+    """A picture that cannot be used."""
+
+
+class RecipeError(UserError, ValueError):
+    """A recipe that cannot be used."""
+
+
+class SettingsError(UserError, ValueError):
+    """A value that a setting does not take, or values that do not go together."""
+
+
+class OutputError(UserError, ValueError):
+    """A path that cannot be written to."""
+
+
+class TooLargeError(UserError, ValueError):
+    """A run that there is no room for; the message says what there would be room for."""
+
+    http_status = 413
+
+
+class BusyError(UserError, RuntimeError):
+    """No room for another task now."""
+
+    http_status = 503
+    may_pass = True
+
+
+class WeightsError(UserError, RuntimeError):
+    """The network's parameters cannot be had."""
+
+    http_status = 503
+
+
+class HubError(UserError, RuntimeError):
+    """Something on the Hub did not work."""
+
+    http_status = 502
+
+
+class DeviceError(UserError, ValueError):
+    """A device that this machine does not have."""
+
+
+class GPUError(UserError, RuntimeError):
+    """A GPU could not be borrowed any longer."""
+
+    http_status = 503
+    may_pass = True
 
 
 class NumericalError(UserError, ArithmeticError):
     """A cost or a target that is not a finite number."""
 
-
-class ImageError(UserError, ValueError):
-    """A picture that cannot be used; the message is one plain sentence for the user."""
-
-
-class RecipeError(UserError, ValueError):
-    """A recipe that cannot be used; the message is one sentence for the user."""
-
-
-class WeightsError(UserError, RuntimeError):
-    """The network's parameters cannot be had; the message is one sentence for the user."""
-
-
-class HubError(UserError, RuntimeError):
-    """Something on the Hub did not work; the message is one sentence for the user."""
-
-
-class BusyError(UserError, RuntimeError):
-    """No room for another task now; the message is one sentence for the visitor."""
-
-
-class TooLargeError(UserError, ValueError):
-    """A run that there is no room for.
-
-    The message is one sentence for the user, which says what there would be room for.
-    """
-
-
-class GPUError(UserError, RuntimeError):
-    """A GPU could not be borrowed any longer; the message is one sentence for the visitor."""
-
-
-class SettingsError(UserError, ValueError):
-    """A value that a setting does not take; the message is one sentence for the user."""
-
-
-class OutputError(UserError, ValueError):
-    """A path that cannot be written to; the message is one sentence for the user."""
+    http_status = 500

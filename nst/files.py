@@ -9,15 +9,12 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import platformdirs
+
 
 def cache_folder() -> Path:
-    """Return `nst` in the user's cache folder (`XDG_CACHE_HOME`, or `~/.cache`); it need not exist.
-
-    As the XDG Base Directory Specification has it, a `XDG_CACHE_HOME` that is empty or no absolute
-    path is ignored. `~` is the shell's to expand, so `~/cache` is no absolute path.
-    """
-    chosen = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(chosen) if os.path.isabs(chosen) else Path.home() / ".cache") / "nst"
+    """Return the folder `nst` among the user's caches, as the system has it; it need not exist."""
+    return Path(platformdirs.user_cache_path("nst", appauthor=False))
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nst.errors import OutputError
 
-NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+DISK_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 def check_output(
@@ -63,7 +63,7 @@ def check_space(path: str | os.PathLike[str], size: int) -> None:
             else:
                 probe.truncate(size)
     except OSError as error:
-        if error.errno not in NO_ROOM:  # a file system that cannot reserve
+        if error.errno not in DISK_FULL:  # a file system that cannot reserve
             return
         raise OutputError(
             f"{str(path)!r} cannot be written: up to {size / 1e6:.1f} MB are needed,"

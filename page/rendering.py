@@ -27,7 +27,7 @@ from typing import IO, TypeVar
 from starlette.requests import Request
 
 from nst.engine.out_of_memory import give_back
-from nst.errors import UserError
+from nst.errors import BusyError
 from nst.studio.forecast import host_memory
 
 PATIENCE = 20.0  # seconds that a caller waits before the answer is 503
@@ -44,7 +44,7 @@ BUSY = "Too many pictures and films are being prepared; please try again in a fe
 Value = TypeVar("Value")
 
 
-class RenderingBusyError(UserError, TimeoutError):
+class RenderingBusyError(BusyError, TimeoutError):
     """No thread became free in time; the message is one sentence for the user."""
 
     def __init__(self) -> None:

@@ -8,13 +8,14 @@ import threading
 
 import torch
 
+from nst.errors import DeviceError
 from nst.settings import DEFAULTS, TransferSettings
 from nst.vgg.loading import load_weights
 from nst.vgg.network import VGG
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """Return the best device there is, or the one named. Raises `ValueError` where it is not."""
+    """Return the best device there is, or the one named. Raises `DeviceError` where it is not."""
     available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
@@ -26,7 +27,7 @@ def pick_device(name: str = "auto") -> torch.device:
     if name not in available:
         raise ValueError(f"device must be one of auto, {', '.join(available)}, not {name!r}")
     if not available[name]:
-        raise ValueError(f"this machine has no {name} device")
+        raise DeviceError(f"This machine has no {name} device.")
     return torch.device(name)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nst.console import INTERRUPTED, run_command
+from nst.console import INTERRUPTED, fail, run_command
 from nst.files import cache_folder
 
 if TYPE_CHECKING:
@@ -35,10 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         raise
-    except (ValueError, OSError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        print(f"nst.hub: {reason}", file=sys.stderr)
-        return 1
+    except Exception as error:
+        return fail("nst.hub", error)
     count = len(published.uploaded)
     print(f"{count} file{'' if count == 1 else 's'} uploaded" if count else "nothing new", end=": ")
     print(published.address)

@@ -18,7 +18,7 @@ from nst.engine.objective import targets
 from nst.engine.out_of_memory import has_run_out
 from nst.engine.schedule import Moment
 from nst.engine.transfer import Engine, TransferStep, transfer_style
-from nst.errors import GPUError, SettingsError
+from nst.errors import SettingsError, UserError
 from nst.images.color import dial_colors
 from nst.images.recipe import MOST_PASSAGES, Ingredient, Passage, Recipe
 from nst.provenance import UNKNOWN, Provenance
@@ -329,9 +329,8 @@ class Job(Task):
 
         Without a GPU, or memory, the picture can be continued some other time.
         """
-        can_wait = isinstance(error, GPUError) or has_run_out(error)
-        can_wait = can_wait and self.moment is not None
-        return State.STOPPED if can_wait else State.FAILED
+        may_pass = has_run_out(error) or (isinstance(error, UserError) and error.may_pass)
+        return State.STOPPED if may_pass and self.moment else State.FAILED
 
     def _become(self, state: State, note: str | None = None) -> None:
         with self.lock:

@@ -291,23 +291,24 @@ def commit(
                 if parent and status_of(error) in CONFLICTS:
                     raise ConflictError(explain(error, repo)) from None
                 is_over = attempt == TRIES - 1 or time.monotonic() > until
-                if is_over or not _may_pass(error):
+                if is_over or not is_passing(error, CONFLICTS):
                     raise
-                time.sleep(_patience(error, attempt))
+                asked = seconds_asked(error)
+                time.sleep(min(WAIT * 2**attempt if asked is None else asked, LONGEST_WAIT))
         raise AssertionError("every try returns or raises")
 
 
-def _may_pass(error: Exception) -> bool:
+def is_passing(error: Exception | None, also: Sequence[int] = ()) -> bool:
+    """Tell whether the connection broke, or the server has a weak moment or a status of `also`."""
     status = status_of(error)
-    if status is None:  # no answer: the connection broke; but not what was wrong before it
-        return isinstance(error, OSError) or type(error).__module__.startswith("httpx")
-    return status in (*CONFLICTS, *PASSING)
+    if status is not None:
+        return status in (*PASSING, *also)
+    is_network = isinstance(error, OSError) or type(error).__module__.startswith("httpx")
+    return is_network and not isinstance(error, OfflineModeIsEnabled)
 
 
-def _patience(error: Exception, attempt: int) -> float:
-    """Return the seconds to wait: what the server asks for, or twice as long each time."""
-    wait: float = WAIT * 2**attempt
-    if isinstance(error, HfHubHTTPError):
-        with contextlib.suppress(KeyError, ValueError):
-            wait = float(error.response.headers["Retry-After"])
-    return min(wait, LONGEST_WAIT)
+def seconds_asked(error: Exception | None) -> float | None:
+    """Return the seconds for which the server asks to be left alone, where it does."""
+    headers = getattr(getattr(error, "response", None), "headers", {})
+    asked = str(headers.get("Retry-After", ""))
+    return float(asked) if asked.isdigit() else None

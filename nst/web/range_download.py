@@ -22,7 +22,7 @@ from huggingface_hub.utils import (
 )
 
 from nst.errors import HubError
-from nst.web.hub_client import PASSING, explain, status_of
+from nst.web.hub_client import explain, is_passing, seconds_asked, status_of
 
 TRIES = 4  # in a row that bring less than a block
 WAIT = 0.5  # seconds before the second of them; doubled before each further one
@@ -85,7 +85,7 @@ def read_range(file: RemoteFile, start: int, stop: int, take: Callable[[bytes], 
             except HubError:
                 raise
             except Exception as error:
-                if not _is_passing(error):
+                if not is_passing(error):
                     raise
                 problem = error
             if at == stop:
@@ -170,7 +170,7 @@ def _download_errors(repo: str, name: str) -> Iterator[None]:
     except EntryNotFoundError:
         raise HubError(f"{repo} on the Hugging Face Hub has no {name}.") from None
     except Exception as error:
-        if _is_passing(error) or isinstance(error, OfflineModeIsEnabled):
+        if is_passing(error) or isinstance(error, OfflineModeIsEnabled):
             raise OutOfReachError(explain(error, repo)) from None
         if status_of(error) == 403 and not isinstance(error, GatedRepoError):
             sentence = f"{repo} on the Hugging Face Hub is not open to this account."
@@ -178,27 +178,17 @@ def _download_errors(repo: str, name: str) -> Iterator[None]:
         raise HubError(explain(error, repo)) from None
 
 
-def _is_passing(error: Exception) -> bool:
-    """Tell whether the connection broke or the server has a weak moment."""
-    status = status_of(error)
-    if status is not None:
-        return status in PASSING
-    is_network = isinstance(error, OSError) or type(error).__module__.startswith("httpx")
-    return is_network and not isinstance(error, OfflineModeIsEnabled)
-
-
 def _patience(problem: Exception | None, fruitless: int) -> float:
     """Return the seconds until the next try: what the server asks for, or twice as long each time.
 
     Raises the problem when the server asks for too much.
     """
-    headers = getattr(getattr(problem, "response", None), "headers", {})
-    asked = str(headers.get("Retry-After", ""))
-    if not asked.isdigit():
+    asked = seconds_asked(problem)
+    if asked is None:
         return WAIT * 2 ** (fruitless - 1) if fruitless else 0.0
-    if problem and int(asked) > LONGEST_WAIT:
+    if problem and asked > LONGEST_WAIT:
         raise problem
-    return float(asked)
+    return asked
 
 
 class Partial:

@@ -87,6 +87,7 @@ class Visits:
             )
         try:
             return session.result_panel.shared(job, share)
-        except OSError as error:
-            busy = isinstance(error, RenderingBusyError)
-            return session.result_panel.idle(error_message(error) if busy else NO_DISK)
+        except RenderingBusyError as error:
+            return session.result_panel.idle(error_message(error))
+        except OSError:
+            return session.result_panel.idle(NO_DISK)

@@ -13,6 +13,8 @@ from urllib.parse import parse_qsl
 
 from starlette.types import Scope
 
+from nst.errors import UserError
+
 MOST_QUERY = 8_000  # bytes; a link with all settings has 1000
 MOST_PATH = 2_000
 MOST_HEADERS = 32_000
@@ -36,12 +38,12 @@ ONE_RANGE = "One range of bytes at a time can be asked for."
 RANGE = re.compile(rb"bytes=([0-9]{1,18}-[0-9]{0,18}|-[0-9]{1,18})")
 
 
-class RequestError(Exception):
+class RequestError(UserError):
     """A request that cannot be served; the message is one sentence for whoever sent it."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
-        self.status = status
+        self.http_status = status
 
 
 def check_identifier(name: str, value: object) -> None:

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from nst.errors import HubError
+from nst.errors import HubError, UserError
 from nst.hub.gallery import Gallery
 from nst.images.color import dial_colors
 from nst.images.recipe import signed_png
@@ -33,7 +33,6 @@ from page.rendering import (
     RETRY_AFTER,
     HungUpError,
     Rendering,
-    RenderingBusyError,
     Renderings,
     shared_renderings,
 )
@@ -108,10 +107,9 @@ def bounded(endpoint: Endpoint) -> Endpoint:
     async def answer(request: Request) -> Response:
         try:
             return await endpoint(request)
-        except RenderingBusyError as error:
-            return Response(
-                str(error), 503, {"Retry-After": str(RETRY_AFTER)}, media_type="text/plain"
-            )
+        except UserError as error:
+            when = {"Retry-After": str(RETRY_AFTER)} if error.may_pass else None
+            return Response(str(error), error.http_status, when, media_type="text/plain")
         except HungUpError:
             return Response(status_code=499)  # nobody reads it
         except OSError as error:

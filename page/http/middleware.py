@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import re
 from collections.abc import Iterable
@@ -23,6 +22,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nst.images.reading import MAX_BYTES
+from nst.outputs import DISK_FULL
 from nst.studio.queue import in_minutes
 from page.error_messages import NO_DISK
 from page.http.content_policy import HEADERS, page_policy, scripts_in
@@ -60,8 +60,6 @@ TOO_LARGE = (
     " anything else."
 )
 
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
 
 class SecurityMiddleware:
     """Add headers to every answer, and end requests that nobody should make.
@@ -97,7 +95,7 @@ class SecurityMiddleware:
             else:
                 await self._ask(scope, body, answer)
         except RequestError as error:
-            await answer.say(str(error), error.status)
+            await answer.say(str(error), error.http_status)
 
     async def _take(
         self, scope: Scope, body: Body, answer: Answer, upload_space: UploadSpace
@@ -122,7 +120,7 @@ class SecurityMiddleware:
         except Exception as error:
             if answer.is_final:
                 return  # the request was refused half-way
-            is_full = isinstance(error, OSError) and error.errno in NO_SPACE
+            is_full = isinstance(error, OSError) and error.errno in DISK_FULL
             if is_full and body.is_upload and not answer.has_begun:
                 log.warning("an upload could not be kept: %s", error)
                 if self.upload_space:
@@ -220,7 +218,7 @@ class Body:
                 try:
                     self.upload.take(data)
                 except RequestError as error:
-                    await self._refuse(str(error), error.status)
+                    await self._refuse(str(error), error.http_status)
         elif self.is_upload and not self._is_whole:
             # On this error alone Gradio deletes what it has of an upload.
             raise MultiPartException("The upload broke off.")

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from nst.errors import BusyError
+from nst.errors import UserError
 from page.http.identifiers import (
     CALL,
     HEARTBEAT,
@@ -51,10 +51,9 @@ class RequestLimits:
         try:
             check_head(scope)
             await self._serve(scope, receive, send)
-        except RequestError as error:
-            await refuse(scope, receive, send, str(error), error.status)
-        except BusyError as error:
-            await refuse(scope, receive, send, str(error), 503, retry_after(10))
+        except UserError as error:
+            when = retry_after(10) if error.may_pass else None
+            await refuse(scope, receive, send, str(error), error.http_status, when)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, method, network = scope["path"], scope["method"], network_of_scope(scope)

@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 from helpers.pictures import MakePicture
 from helpers.places import ROOT
 from nst import TransferSettings, load_image, save_png, stylize, transfer_style
-from nst.__main__ import build_parser, main, print_bar
+from nst.__main__ import ProgressBar, build_parser, main
 from nst.engine.schedule import Moment
 from nst.errors import NumericalError
 from nst.images.color import dial_colors
@@ -89,7 +89,7 @@ def test_progress_bar_on_stderr_and_nothing_on_stdout(folder: Path) -> None:
     run = python("-m", "nst", *arguments(folder))
     assert run.returncode == 0, run.stderr
     assert run.stdout == ""
-    assert "2/2  64×48  J " in run.stderr
+    assert "2/2, 64×48, J " in run.stderr
     assert run.stderr.endswith("\n")
     assert load_image(folder / "out.png").size == (64, 48)
 
@@ -327,14 +327,14 @@ def test_the_bar_grows(capsys: pytest.CaptureFixture[str]) -> None:
         def __init__(self, iteration: int) -> None:
             self.iteration = iteration
 
-    bars = []
+    lines, bar = [], ProgressBar(sys.stderr)
     for iteration in (0, 5, 10):
-        print_bar(cast("TransferStep", Step(iteration)), sys.stderr)
-        bars.append(capsys.readouterr().err)
-    assert [bar.count("█") for bar in bars] == [0, 15, 30]
-    assert [bar.count("·") for bar in bars] == [30, 15, 0]
-    assert all(bar.startswith("\r") for bar in bars)
-    assert "5/10  64×48  J 1.23e+03  3 s left" in bars[1]
+        bar.show(cast("TransferStep", Step(iteration)))
+        lines.append(capsys.readouterr().err.rpartition("\r")[2])
+    bar.close()
+    assert [line.count("█") for line in lines] == [0, 5, 10]
+    assert lines[1].endswith("5/10, 64×48, J 1.23e+03, 3 s left")
+    assert capsys.readouterr().err.endswith("\n")
 
 
 def again(folder: Path, *more: str) -> list[str]:

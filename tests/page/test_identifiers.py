@@ -36,7 +36,7 @@ def head(path: str, query: str = "", **headers: str) -> dict[str, Any]:
 def refusal(scope: dict[str, Any]) -> tuple[str, int]:
     with pytest.raises(RequestError) as caught:
         check_head(scope)
-    return str(caught.value), caught.value.status
+    return str(caught.value), caught.value.http_status
 
 
 @pytest.mark.parametrize("value", ["x" * 65, "", "a%20b", "%00", "..", "%C3%A9"])
@@ -84,7 +84,7 @@ def read(path: str, **call: Any) -> Any:
 def refused(path: str, **call: Any) -> tuple[str, int]:
     with pytest.raises(RequestError) as caught:
         read(path, **call)
-    return str(caught.value), caught.value.status
+    return str(caught.value), caught.value.http_status
 
 
 @pytest.mark.parametrize("value", HOSTILE)

@@ -68,7 +68,7 @@ def test_files_are_counted_however_they_arrive(step: int) -> None:
 def refusal(*parts: bytes, content_type: str = FORM) -> tuple[str, int]:
     with pytest.raises(RequestError) as caught:
         UploadForm(content_type).feed(form_of(*parts))
-    return str(caught.value), caught.value.status
+    return str(caught.value), caught.value.http_status
 
 
 def test_a_request_has_so_many_files() -> None:
