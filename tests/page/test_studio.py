@@ -225,7 +225,7 @@ def test_colours_are_dialled_at_once(visit: Visit, tmp_path: Path) -> None:
         wanted = mean(load_image(reference), "YCbCr")[1:]
         before, after = (mean(picture, "YCbCr")[1:] for picture in (painted, dialled))
         assert distance(after, wanted) < 3
-        assert distance(after, wanted) <= distance(before, wanted)
+        assert distance(after, wanted) <= max(1.0, distance(before, wanted))  # levels of 255
         assert read_recipe(result).colors == float(value)
     assert page.locator("#status").inner_text() == verdict  # nothing was painted again
     assert painted_again(result, CASTLE, [NIGHT], tmp_path)
@@ -396,12 +396,14 @@ def test_an_uploaded_picture_is_not_in_the_link(visit: Visit, tmp_path: Path) ->
 
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("dark", [False, True])
-def test_a_finished_picture_fits_and_reads_well(visit: Visit, width: int, dark: bool) -> None:
+def test_an_ended_picture_fits_and_reads_well(visit: Visit, width: int, dark: bool) -> None:
     page = visit(width, dark=dark)
-    start(page, size=96, iterations=40)
-    wait_for_iteration(page, 4)
+    start(page, size=96, iterations=900)  # which pauses, so that it is steered on any machine
+    before = wait_for_iteration(page, 4)
     move_slider(page, "Style weight β", "0.5")
-    status(page, "Finished after")
+    wait_for_iteration(page, before + 4)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    status(page, "Stopped after")
     for fold in ("film", "explain", "sheet"):
         open_fold(page, fold)
     expect(page.locator("#layers img.texture")).to_have_count(5, timeout=LONG)
