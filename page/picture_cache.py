@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
 from PIL import Image
 
+from nst.caches import LRUCache
 from nst.errors import ImageError
 from nst.images.reading import load_image
 from nst.studio.job import picture_bytes
@@ -36,7 +36,7 @@ class PictureCache:
 
     def __init__(self, load: Load = load_image, most: int = Limits.opened) -> None:
         self.load, self.most = load, most
-        self._kept: OrderedDict[str, Image.Image] = OrderedDict()  # by the hash of the file
+        self._kept: LRUCache[str, Image.Image] = LRUCache(most, picture_bytes)  # by files' hashes
         self._opening: dict[str, Future[Image.Image]] = {}
         self._lock = threading.Lock()
 
@@ -47,9 +47,9 @@ class PictureCache:
         """
         key = hash_of_file(path)
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
+            kept = self._kept.get(key)
+            if kept is not None:
+                return kept
             opening = self._opening.get(key)
             is_first = opening is None
             opening = opening or self._opening.setdefault(key, Future())
@@ -73,14 +73,8 @@ class PictureCache:
             return
         with self._lock:
             del self._opening[key]
-            self._keep(key, image)
+            self._kept.keep(key, image)
         opening.set_result(image)
-
-    def _keep(self, key: str, image: Image.Image) -> None:
-        """Keep a picture; call it with the lock held."""
-        self._kept[key] = image
-        while picture_bytes(*self._kept.values()) > self.most:
-            self._kept.popitem(last=False)
 
 
 def hash_of_file(path: str | os.PathLike[str]) -> str:

@@ -14,10 +14,10 @@ class Limits:
 
     painters: int = 1  # tasks at the same time; more only share the same processor
     seconds: float = 1800.0  # of painting at a stretch
-    waiting: int = 60  # tasks in line
+    waiting: int = 60  # tasks in the queue
     waiting_of_one: int = 4  # the same, of one visitor
     waiting_of_source: int = 12  # the same, from one network
-    wait: float = 1800.0  # seconds that the last in line may expect to wait
+    wait: float = 1800.0  # seconds that the last in the queue may expect to wait
     deference: float = 600.0  # seconds by which a visitor's further pictures give way, at most
     pictures: int = 1_700_000_000  # bytes in memory, of all tasks; those that have ended give way
     opened: int = 300_000_000  # the same, of uploads opened last: two of the largest there are

@@ -1,6 +1,6 @@
-"""The line: which task is painted next, how long it will take until then, and who finds no room.
+"""The queue: which task is painted next, how long it will take until then, and who finds no room.
 
-A task is due when it comes; one whose visitor has others in line is due later, by what those will
+A task is due when it comes; one whose visitor has others in the queue is due later, by what those will
 take and by how many visitors share the workshop, up to a limit. So one visitor with four pictures
 and four with one take turns, and nobody gives way for ever.
 
@@ -27,7 +27,7 @@ ENOUGH_FROM_THERE = (
 
 @dataclass(eq=False)
 class Place:
-    """A task in line, or being painted."""
+    """A task in the queue, or being painted."""
 
     task: Task
     seconds: float  # of painting, as expected

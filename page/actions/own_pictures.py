@@ -39,7 +39,7 @@ class OwnPictures:
         visitor, id = session.visitor_of(visitor, request), event_value(event, "job")
         job = session.own_job(id, visitor)
         if job is None:
-            is_there = session.workshop.card_of(id) is not None
+            is_there = is_owned(id, visitor) and session.workshop.card_of(id) is not None
             missing = session.result_panel.idle(
                 DAMAGED if is_there else "This picture is no longer kept."
             )

@@ -88,7 +88,7 @@ class Admission:
         return backend.admit(wanted, seconds=self.workshop.limits.seconds, held=held)
 
     def submit(self, task: Task, seconds: float, request: gr.Request) -> None:
-        """Put a task in line. Raises `BusyError`."""
+        """Queue a task. Raises `BusyError`."""
         self.workshop.submit(task, seconds, source_of(request))
 
 

@@ -24,7 +24,7 @@ from nst.studio.clock import now
 
 MOST = 2_000_000_000  # bytes
 MOST_FILES = 20_000
-YOUNG = 3600.0  # seconds; a file that may still be wanted, by somebody who has waited in line
+YOUNG = 3600.0  # seconds; a file that may still be wanted, by somebody who has waited in the queue
 LOOK_EVERY = 10.0  # seconds
 LEFT_FREE = 100_000_000  # bytes of the disk, for pictures that are being painted
 FILES_LEFT_FREE = 2_000  # of those that the disk has room for

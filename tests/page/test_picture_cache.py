@@ -136,7 +136,7 @@ def test_the_least_recently_used_give_way(
     large = saved(tmp_path, "large.png", make_picture(90, 90))
     assert cache.open(large).size == (90, 90)
     cache.open(paths[1])
-    assert opener.opened[-1] == "1.png", "what is larger than all of the room drove out the rest"
+    assert opener.opened[-1] == "large.png", "what does not fit leaves the rest where it is"
 
 
 def test_the_cache_and_the_jobs_stay_within_two_gigabytes() -> None:
