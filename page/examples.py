@@ -27,7 +27,7 @@ from nst.web.hub_client import call_hub
 from page.assets import on_load
 from page.templates import render
 
-log = logging.getLogger("page")
+log = logging.getLogger(__name__)
 
 CHECKOUT, INSTALLED = (
     Path(nst.__file__).parents[1] / "examples",

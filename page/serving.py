@@ -25,9 +25,10 @@ from nst.studio.limits import Limits
 from nst.studio.workshop import Workshop
 from page.assets import FOLDER as ASSETS
 from page.examples import FOLDER, ExampleSet
+from page.http.body_limits import MAX_UPLOAD
 from page.http.bounded_blocks import BoundedBlocks
 from page.http.job_files import file_routes
-from page.http.middleware import MAX_UPLOAD, SecurityMiddleware
+from page.http.middleware import SecurityMiddleware
 from page.http.request_limits import RequestLimits
 from page.http.upload_folder import upload_folder
 from page.http.upload_space import UploadSpace
@@ -102,7 +103,7 @@ def open_gallery() -> Gallery | None:
     try:
         return community()
     except HubError as error:
-        logging.getLogger("page").warning("no public gallery: %s", error)
+        logging.getLogger(__name__).warning("no public gallery: %s", error)
         return None
 
 

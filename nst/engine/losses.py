@@ -2,6 +2,9 @@
 
 Activations are (n_C, n_H, n_W) or (1, n_C, n_H, n_W) floating-point tensors of any scale; every
 cost is a 0-dimensional tensor of the same dtype. Knows nothing of networks, weights or pictures.
+
+They are the specification. Runs follow `Objective.evaluate`, which has the same costs with their
+derivatives as formulas: a cost that is added here needs its part there, and the tests compare.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from nst.files import whole_file
 from nst.images.tensors import fit
 from nst.settings import TransferSettings
 
-log = logging.getLogger("nst.engine.texture")
+log = logging.getLogger(__name__)
 
 SIDE = 96  # pixels of the texture
 STYLE_SCALE = 3.0  # the painting beside it: as large as for a picture of 288 px

@@ -1,6 +1,6 @@
 """Example pictures on the Hub: fetching them, and publishing the bundled ones with their results.
 
-Knows repositories, caches and commits; the layout is `nst.hub.collection`'s.
+Knows repositories, caches and commits; the layout is `nst.hub.image_folder`'s.
 """
 
 from __future__ import annotations

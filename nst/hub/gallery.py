@@ -58,7 +58,7 @@ from nst.images.recipe import Recipe, signed_png
 from nst.images.writing import hash_of
 from nst.web.hub_client import ConflictError, call_hub, can_write, commit
 
-log = logging.getLogger("nst.hub")
+log = logging.getLogger(__name__)
 
 NO_SUCH_PICTURE = "There is no such picture in the gallery."
 OWN_NAME = "neural-style-transfer-pictures"  # of a visitor's own dataset

@@ -32,7 +32,7 @@ from nst.hub.gallery_layout import (
 )
 from nst.web.hub_client import call_hub, get
 
-log = logging.getLogger("nst.hub.gallery_reader")
+log = logging.getLogger(__name__)
 
 MOST_LISTED = 4_000_000  # bytes of one page of a listing
 MOST_PAGES = 50  # of a listing, 1000 entries each

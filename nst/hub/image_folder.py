@@ -28,7 +28,7 @@ from nst.errors import RecipeError
 from nst.images.recipe import Recipe, parse_recipe
 from nst.settings import LOOKS
 
-log = logging.getLogger("nst.hub")
+log = logging.getLogger(__name__)
 
 METADATA = "metadata.jsonl"
 ROLES = ("content", "style", "result")

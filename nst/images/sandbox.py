@@ -36,7 +36,7 @@ from typing import IO, Protocol
 from nst.errors import ImageError
 from nst.fair_lock import FairLock
 
-log = logging.getLogger("nst.images.sandbox")
+log = logging.getLogger(__name__)
 
 CPU_SECONDS = 4.0  # of computing for one picture
 SECONDS = 20.0  # for one picture, however busy the machine is

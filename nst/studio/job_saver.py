@@ -16,7 +16,7 @@ from nst.studio.job_store import JobStore, error_text
 from nst.studio.keyed_locks import KeyedLocks
 from nst.studio.task import Task
 
-log = logging.getLogger("nst.studio.job_saver")
+log = logging.getLogger(__name__)
 
 
 class JobSaver:

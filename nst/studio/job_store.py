@@ -50,7 +50,7 @@ from nst.studio.job_record import (
 )
 from nst.studio.task import State
 
-log = logging.getLogger("nst.studio.job_store")
+log = logging.getLogger(__name__)
 
 ID = re.compile(r"[0-9a-f]{16}-[0-9a-f]{32}")
 QUICK = 1  # PNG compression of what the server alone reads

@@ -1,8 +1,8 @@
 """The queue: which task is painted next, how long it will take until then, and who finds no room.
 
-A task is due when it comes; one whose visitor has others in the queue is due later, by what those will
-take and by how many visitors share the workshop, up to a limit. So one visitor with four pictures
-and four with one take turns, and nobody gives way for ever.
+A task is due when it comes; one whose visitor has others in the queue is due later, by what those
+will take and by how many visitors share the workshop, up to a limit. So one visitor with four
+pictures and four with one take turns, and nobody gives way for ever.
 
 Knows tasks, expected seconds and limits; neither threads nor disks. Whoever uses it holds a lock.
 """

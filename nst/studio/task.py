@@ -14,7 +14,7 @@ from enum import Enum
 from nst.engine.out_of_memory import has_run_out
 from nst.errors import UserError
 
-log = logging.getLogger("nst.studio.task")
+log = logging.getLogger(__name__)
 NO_MEMORY = "There is not enough memory for this picture; please choose a smaller size."
 UNEXPECTED = "Something went wrong on our side. Please try again, perhaps with a smaller size."
 

@@ -29,7 +29,7 @@ from nst.studio.queue import TaskQueue
 from nst.studio.sheet_job import Sheet
 from nst.studio.task import State, Task, owner_of, share_id
 
-log = logging.getLogger("nst.studio.workshop")
+log = logging.getLogger(__name__)
 
 TOO_LONG = "Ended after {:.0f} minutes, the most for one picture here."
 CLOSED = "Interrupted by a restart of the server; it can be continued."
@@ -298,7 +298,9 @@ class Workshop:
         while not self._is_closing.is_set():
             try:
                 self._do_next(does_background)
-            except BaseException:  # whatever it was, who is next in the queue must not wait for ever
+            except (
+                BaseException
+            ):  # whatever it was, who is next must not wait for ever
                 with contextlib.suppress(Exception):  # there may be no memory to say it
                     log.exception("the workshop goes on after an error")
                 self._is_closing.wait(PAUSE)

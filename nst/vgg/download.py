@@ -2,7 +2,7 @@
 
 Two layouts of a `model.safetensors` are understood: torchvision's names and units, as in
 `timm/vgg19.tv_in1k`, and that of `push_weights`, the original parameters in 8 bits. Knows layouts
-and the cache; files are read by `nst.hub.ranges` and `nst.hub.safetensors`.
+and the cache; files are read by `nst.web.range_download` and `nst.vgg.safetensors`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from nst.vgg.weights import VGGWeights, convert_torchvision, decode_original
 from nst.web.hub_client import COMMIT_HASH, hub_errors
 from nst.web.range_download import OutOfReachError, Partial, RemoteFile, find, read_range
 
-log = logging.getLogger("nst.hub")
+log = logging.getLogger(__name__)
 
 REPO = "timm/vgg19.tv_in1k"
 FILE = "model.safetensors"

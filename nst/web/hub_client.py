@@ -42,7 +42,7 @@ from nst.errors import HubError
 
 T = TypeVar("T")
 
-log = logging.getLogger("nst.hub")
+log = logging.getLogger(__name__)
 
 Operation = CommitOperationAdd | CommitOperationDelete
 

@@ -26,7 +26,7 @@ from page.http.uploads import (
     BoundedUploadProgress,
 )
 
-log = logging.getLogger("page.http.bounded_blocks")
+log = logging.getLogger(__name__)
 
 NOT_UPLOADED = "Pictures are uploaded, or sent as data: URLs; no other path or address is opened."
 OWN_FILE = re.compile(r"https?://.*?/gradio_api/file=(.+)", re.DOTALL)

@@ -37,7 +37,7 @@ from page.rendering import (
     shared_renderings,
 )
 
-log = logging.getLogger("page.http.job_files")
+log = logging.getLogger(__name__)
 
 PRIVATE = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
 FOREVER = {**PRIVATE, "Cache-Control": "private, max-age=86400, immutable"}

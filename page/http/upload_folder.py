@@ -23,7 +23,7 @@ from pathlib import Path
 if sys.platform != "win32":
     import fcntl
 
-log = logging.getLogger("page")
+log = logging.getLogger(__name__)
 
 PREFIX = "nst-uploads-"
 PATIENCE = 10.0  # seconds for what still writes when the server ends

@@ -36,7 +36,7 @@ NOTE = (
 COMMUNITY, OWN = "community", "own"
 SIGN_IN_FAILED = "sign_in_failed"  # in the address that leads back
 
-log = logging.getLogger("page")
+log = logging.getLogger(__name__)
 
 Updates = dict[Component, Any]
 

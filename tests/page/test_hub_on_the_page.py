@@ -426,7 +426,7 @@ def test_whatever_is_wrong_with_the_hub_is_one_line_in_the_log(
     examples.start()
     assert examples.is_settled.wait(60)
     assert examples.all == bundled
-    (line,) = [record for record in caplog.records if record.name == "page"]
+    (line,) = [record for record in caplog.records if record.name == "page.examples"]
     assert line.levelname == "WARNING"
     assert line.exc_info is None
     assert trouble.said in line.getMessage()

@@ -23,8 +23,9 @@ from starlette.types import Message, Scope
 
 import page.http.middleware
 import page.http.uploads
+from page.http.body_limits import MAX_TOOL_CALL, TOO_LARGE
 from page.http.identifiers import RequestError
-from page.http.middleware import MAX_TOOL_CALL, TOO_LARGE, SecurityMiddleware
+from page.http.middleware import SecurityMiddleware
 from page.http.upload_space import UploadSpace
 from page.http.uploads import (
     AT_ONCE_OF_A_NETWORK,
@@ -153,7 +154,7 @@ def test_progress_is_kept_for_so_many_and_for_nobody_who_never_came() -> None:
 @pytest.fixture
 def no_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a client that never ends still sends is not read after a refusal."""
-    monkeypatch.setattr(page.http.middleware, "LINGER_SECONDS", 0.0)
+    monkeypatch.setattr("page.http.answer.LINGER_SECONDS", 0.0)
 
 
 def test_who_sends_more_may_take_longer_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ from nst.studio.forecast import Forecast, PlannedRun, Work, bytes_for, work_of
 from nst.vgg.loading import load_weights
 from nst.vgg.network import VGG
 
-log = logging.getLogger("nst.studio.backends.zerogpu")
+log = logging.getLogger(__name__)
 
 Pixels = npt.NDArray[np.uint8]  # (H, W, 3) RGB
 
