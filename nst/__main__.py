@@ -14,8 +14,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from tqdm import tqdm
-
 from nst.console import StopRequest, fail, run_command
 from nst.errors import SettingsError, UserError
 from nst.outputs import check_output, check_space
@@ -214,6 +212,8 @@ class ProgressBar:
     def show(self, step: TransferStep) -> None:
         """Redraw the line as it is after a step; the time left is the engine's estimate."""
         if self._bar is None:
+            from tqdm import tqdm  # after --help
+
             self._bar = tqdm(
                 total=step.total,
                 file=self._stream,

@@ -298,9 +298,7 @@ class Workshop:
         while not self._is_closing.is_set():
             try:
                 self._do_next(does_background)
-            except (
-                BaseException
-            ):  # whatever it was, who is next must not wait for ever
+            except BaseException:  # whatever it was, who is next must not wait for ever
                 with contextlib.suppress(Exception):  # there may be no memory to say it
                     log.exception("the workshop goes on after an error")
                 self._is_closing.wait(PAUSE)
