@@ -1,4 +1,4 @@
-"""`/stylize`, for programs: the same engine and the same line, plain numbers in and a PNG out.
+"""`/stylize`, for programs: the same engine and the same queue, plain numbers in and a PNG out.
 
 Knows Gradio's API and settings; nothing of the page.
 """
@@ -11,9 +11,10 @@ import contextvars
 import math
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from inspect import Parameter, Signature
 from typing import Any
 
 import gradio as gr
@@ -40,6 +41,17 @@ LAST_PATIENCE = 300.0  # seconds; a finished picture that is not delivered is lo
 Look = tuple[str | None, dict[str, float]]  # a picture's file, and its costs
 
 API_SETTINGS = tuple(options())
+
+HELP = """Paint a photo in the manner of a painting by iterative neural style transfer.
+
+Args:
+    content: the photo, an image file
+    style: the painting, an image file
+{settings}
+
+Returns:
+    the picture so far, and its costs; the last one is the finished picture
+"""
 
 
 def api_component(name: str) -> Component:
@@ -138,72 +150,35 @@ def add_endpoint(admission: Admission) -> None:
     picture = gr.Image(label="result", format="png", render=False)
     # They mostly wait for each other; the page's own threads must not.
     calls = Calls(admission, ThreadPoolExecutor(OPENERS, "opening"), picture)
+    with gr.Row(visible=False):
+        inputs = [
+            untouched_image(label="content"),
+            untouched_image(label="style"),
+            *(api_component(name) for name in API_SETTINGS),
+        ]
+        outputs = [picture.render(), gr.JSON(label="costs")]
+        endpoint = endpoint_of(calls)
+        gr.Button("API").click(
+            endpoint,
+            inputs,
+            outputs,
+            api_name="stylize",
+            api_description=endpoint.__doc__,
+            concurrency_limit=None,
+        )
 
-    async def stylize(  # noqa: D417  # Gradio passes the request; programs see this text
-        content: str,
-        style: str,
-        request: gr.Request,
-        size: int = DEFAULTS.size,
-        iterations: int = DEFAULTS.iterations,
-        alpha: float = DEFAULTS.alpha,
-        beta: float = DEFAULTS.beta,
-        layer_weights: str = "",
-        content_layer: str = DEFAULTS.content_layer,
-        optimizer: str = DEFAULTS.optimizer,
-        start: str = DEFAULTS.start,
-        restructure: str = DEFAULTS.restructure,
-        pooling: str = DEFAULTS.pooling,
-        style_scale: float = DEFAULTS.style_scale,
-        total_variation: float = DEFAULTS.total_variation,
-        colors: float = DEFAULTS.colors,
-        seed: int = DEFAULTS.seed,
-        precision: str = DEFAULTS.precision,
-        weights: str = DEFAULTS.weights,
+
+def endpoint_of(calls: Calls) -> Callable[..., AsyncIterator[Look]]:
+    """Return the function that a call runs, with a parameter and a line of help for each setting.
+
+    Gradio and MCP read the names, defaults and help of the parameters from the function itself.
+    """
+
+    async def stylize(
+        content: str, style: str, request: gr.Request, *values: Any
     ) -> AsyncIterator[Look]:
-        """Paint a photo in the manner of a painting by iterative neural style transfer.
-
-        Args:
-            content: the photo, an image file
-            style: the painting, an image file
-            size: longest side of the result in pixels
-            iterations: how many times the picture is improved
-            alpha: content weight α, 1 is Gatys' choice
-            beta: style weight β, 1 is Gatys' choice
-            layer_weights: λ, such as relu1_1=1,relu2_1=0.5; layers not named are out
-            content_layer: the VGG-19 layer that compares the scene
-            optimizer: lbfgs or adam
-            start: recolored, content or noise
-            restructure: little, some or much; how far large shapes may stray from the photo
-            pooling: max or average
-            style_scale: size of the painting relative to the photo
-            total_variation: smoothness, 0 is off
-            colors: from -1, the photo's own colours, to 1, the painting's; 0 as painted
-            seed: for start=noise
-            precision: auto, float32 or bfloat16
-            weights: original, torchvision or hub
-
-        Returns:
-            the picture so far, and its costs; the last one is the finished picture
-        """
         try:
-            settings = TransferSettings(
-                size=size,
-                iterations=iterations,
-                alpha=alpha,
-                beta=beta,
-                layer_weights=parse_layer_weights(layer_weights) or DEFAULTS.layer_weights,
-                content_layer=content_layer,
-                optimizer=optimizer,
-                start=start,
-                restructure=restructure,
-                pooling=pooling,
-                style_scale=style_scale,
-                total_variation=total_variation,
-                colors=colors,
-                seed=seed,
-                precision=precision,
-                weights=weights,
-            )
+            settings = settings_of(values)
             job = await calls.begun(content, style, settings, request)
         except Exception as error:
             raise gr.Error(error_message(error), print_exception=False) from error
@@ -212,21 +187,41 @@ def add_endpoint(admission: Admission) -> None:
                 yield look
         yield await asyncio.to_thread(calls.delivered, job)
 
-    with gr.Row(visible=False):
-        inputs = [
-            untouched_image(label="content"),
-            untouched_image(label="style"),
-            *(api_component(name) for name in API_SETTINGS),
-        ]
-        outputs = [picture.render(), gr.JSON(label="costs")]
-        gr.Button("API").click(
-            stylize,
-            inputs,
-            outputs,
-            api_name="stylize",
-            api_description=stylize.__doc__,
-            concurrency_limit=None,
-        )
+    parameters = [
+        *(Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in ("content", "style")),
+        Parameter("request", Parameter.POSITIONAL_OR_KEYWORD, annotation=gr.Request),
+        *(
+            Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=api_value(name))
+            for name in API_SETTINGS
+        ),
+    ]
+    described: Any = stylize
+    described.__signature__ = Signature(parameters)
+    described.__annotations__ = {"request": gr.Request}
+    described.__doc__ = HELP.format(
+        settings="\n".join(f"    {name}: {api_help(name)}" for name in API_SETTINGS)
+    )
+    return stylize
+
+
+def settings_of(values: Sequence[Any]) -> TransferSettings:
+    """Return the settings of a call, from values in their order. Raises `SettingsError`."""
+    chosen = dict(zip(API_SETTINGS, values, strict=True))
+    weights = parse_layer_weights(chosen["layer_weights"] or "")
+    return TransferSettings(**{**chosen, "layer_weights": weights or DEFAULTS.layer_weights})
+
+
+def api_value(name: str) -> Any:
+    """Return a setting's default as programs write it."""
+    return "" if name == "layer_weights" else getattr(DEFAULTS, name)
+
+
+def api_help(name: str) -> str:
+    """Return one line of help for a setting."""
+    option = options()[name]
+    choices = f" One of {', '.join(option.choices)}." if option.choices else ""
+    form = " Such as relu1_1=1,relu2_1=0.5." if name == "layer_weights" else ""
+    return f"{option.help}{choices}{form}"
 
 
 def stop_begun(opening: Future[Job]) -> None:

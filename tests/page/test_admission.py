@@ -19,7 +19,7 @@ from nst.settings import DEFAULTS, TransferSettings
 from nst.studio.limits import Limits
 from nst.studio.task import State, Task
 from nst.studio.workshop import Workshop
-from page.api import OPENERS, add_endpoint
+from page.api import API_SETTINGS, OPENERS, add_endpoint, api_value
 from page.http.admission import Admission, source_of
 
 PATIENCE = 30.0  # seconds until a test that hangs fails
@@ -140,10 +140,12 @@ def test_programs_that_leave_while_pictures_are_opened_leave_no_job(
         add_endpoint(admission)
     (stylize,) = (event.fn for event in demo.fns.values())
 
+    values = [64 if name == "size" else api_value(name) for name in API_SETTINGS]
+
     async def leave() -> None:
         request = request_from("8.8.8.8")
         calls = [
-            asyncio.ensure_future(anext(stylize(*map(str, files), request, size=64)))
+            asyncio.ensure_future(anext(stylize(*map(str, files), request, *values)))
             for _ in range(OPENERS + 3)
         ]
         await asyncio.to_thread(admission.entered.wait, PATIENCE)
