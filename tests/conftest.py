@@ -36,6 +36,8 @@ from nst.engine.devices import load_network
 from nst.settings import TransferSettings
 from nst.vgg.network import VGG
 
+expect.set_options(timeout=60_000)  # milliseconds; a page answers late on a busy machine
+
 if TYPE_CHECKING:
     from gradio import Blocks
 
@@ -197,8 +199,10 @@ def unserved_studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
 @pytest.fixture
 def waiting_studio(unserved_studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Studio:
     """The same; its pictures wait and are never painted."""
+    from nst.studio.limits import Limits
+
     expected = SimpleNamespace(seconds=1.0, bytes=1, borrowed=0)
     monkeypatch.setattr("nst.studio.backends.local.LocalBackend.fetch_weights", lambda *_: None)
-    monkeypatch.setattr("nst.studio.workshop.Workshop._wake", lambda _: None)
     monkeypatch.setattr("page.http.admission.Admission.expected", lambda *_, **__: expected)
+    unserved_studio.session.workshop.limits = Limits(painters=0)
     return unserved_studio

@@ -43,7 +43,7 @@ def load_network(
     dtype = pick_dtype(settings.precision, where)
     load_weights(settings.weights)  # first: they may have to be fetched
     with _building:
-        return _cached_network(settings.weights, settings.pooling, where, dtype, is_lent)
+        return cached_network(settings.weights, settings.pooling, where, dtype, is_lent)
 
 
 _building = threading.RLock()  # or a crowd would build as many as there are callers
@@ -60,9 +60,10 @@ if hasattr(os, "register_at_fork"):
 
 
 @functools.lru_cache(maxsize=4)
-def _cached_network(
+def cached_network(
     weights: str, pooling: str, device: torch.device, dtype: torch.dtype, is_lent: bool
 ) -> VGG:
+    """Return a network of these properties, one of the four used last."""
     network = VGG(load_weights(weights), pooling=pooling, device=device, dtype=dtype)
     if is_lent:
         network.lay_out()

@@ -94,7 +94,7 @@ def load_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
     `MAX_JPEG_PIXELS`; where it has more than `MAX_PIXELS` it is read at half its width and height,
     or a quarter.
     """
-    with _decoder.turn():
+    with decoder.turn():
         data = source if isinstance(source, bytes) else _read(Path(source))
         if len(data) > MAX_BYTES:
             raise ImageError(f"The file is larger than {MAX_BYTES // 1_000_000} MB.")
@@ -103,18 +103,18 @@ def load_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
             raise ImageError(f"This is not a picture that can be read; use a {NAMES} file.")
         if format == "JPEG" and count_scans(data) > MOST_SCANS:
             raise ImageError(MANY_SCANS)
-        pixels = _decoder.open(data)
+        pixels = decoder.open(data)
     rows = np.frombuffer(pixels.rgb, np.uint8).reshape(pixels.height, pixels.width, 3)
     image = Image.fromarray(rows)
     image.info = {"note": SEVERAL} if pixels.several else {}
     return image
 
 
-_decoder = Decoder(
+decoder = Decoder(
     "from nst.images.sandbox import serve; from nst.images.reading import decode; serve(decode)",
     most_pixels=MAX_PIXELS,
 )
-atexit.register(_decoder.close)
+atexit.register(decoder.close)
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def decode(data: bytes) -> Opened:
                 frame = image.tile[0].extents if format == "GIF" else None
                 image.load()
                 if format == "WEBP":  # and keeps three times as much again
-                    image.fp, image._decoder = None, None  # type: ignore[attr-defined]
+                    image.fp, image.decoder = None, None  # type: ignore[attr-defined]
                 rgb = _to_srgb(image, data)
                 if frame:  # Pillow makes up colours for what it does not cover
                     rgb = _on_white(rgb, frame)

@@ -149,7 +149,7 @@ class TaskQueue:
 
     def _wait(self, waiting: list[Place]) -> float:
         """Return the seconds until these are painted, and what is being painted now."""
-        return sum(place.left for place in self.painted + waiting) / self.limits.painters
+        return sum(place.left for place in self.painted + waiting) / max(1, self.limits.painters)
 
     def _until_next(self) -> float:
         """Return the seconds until one of those who wait is being painted."""

@@ -267,6 +267,11 @@ class Workshop:
         with self._news:
             return self._queue.wait_of(task)
 
+    def wait_until_idle(self, seconds: float = 20.0) -> bool:
+        """Wait until nothing is painted, queued or to be done; return False after so long."""
+        with self._news:
+            return self._news.wait_for(lambda: not self._queue and not self._background, seconds)
+
     def wait_until_saved(self, seconds: float = 20.0) -> bool:
         """Wait until every job that was admitted has a record on disk; false after so long."""
         return self._saver.wait(seconds)
@@ -321,6 +326,7 @@ class Workshop:
         finally:
             with self._news:
                 self._queue.leave(task)
+                self._news.notify_all()
                 if not task.is_kept:
                     self._tasks.pop(task.id, None)
             give_back()
@@ -338,6 +344,7 @@ class Workshop:
             if is_over:
                 with self._news:
                     self._background.pop(name, None)
+                    self._news.notify_all()
 
     def _is_abandoned(self, task: Task) -> bool:
         with self._news:

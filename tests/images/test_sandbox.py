@@ -243,10 +243,10 @@ def test_a_forked_process_has_a_worker_of_its_own(decoder: Decoder) -> None:
 
 PARENT = """
 import os, sys, threading
-from nst.images.reading import _decoder, load_image
+from nst.images.reading import decoder, load_image
 def load():
     load_image(sys.argv[1])
-    print(_decoder.worker.pid, flush=True)
+    print(decoder.worker.pid, flush=True)
 thread = threading.Thread(target=load, daemon=True)
 thread.start()
 thread.join()
@@ -293,8 +293,8 @@ def test_the_worker_is_small_and_without_torch(photo: Image.Image) -> None:
     buffer = io.BytesIO()
     photo.save(buffer, "PNG")
     load_image(buffer.getvalue())
-    assert nst.images.reading._decoder.worker is not None
-    home = Path(f"/proc/{nst.images.reading._decoder.worker.pid}")
+    assert nst.images.reading.decoder.worker is not None
+    home = Path(f"/proc/{nst.images.reading.decoder.worker.pid}")
     assert "torch" not in (home / "maps").read_text()
     status = dict(line.split(":", 1) for line in (home / "status").read_text().splitlines())
     assert int(status["VmHWM"].split()[0]) < 1 << 20  # KiB

@@ -150,13 +150,13 @@ def test_the_cache_and_the_jobs_stay_within_two_gigabytes() -> None:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes in bytes of what the decoder was given, one for each time."""
     sizes: list[int] = []
-    real = nst.images.reading._decoder.open
+    real = nst.images.reading.decoder.open
 
     def counted(data: bytes) -> Any:
         sizes.append(len(data))
         return real(data)
 
-    monkeypatch.setattr(nst.images.reading._decoder, "open", counted)
+    monkeypatch.setattr(nst.images.reading.decoder, "open", counted)
     monkeypatch.setattr(page.panels.picture_inputs, "pictures", PictureCache())
     monkeypatch.setattr("page.panels.showcase.pictures", page.panels.picture_inputs.pictures)
     return sizes

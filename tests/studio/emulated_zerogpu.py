@@ -230,9 +230,9 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """`load_network` makes small ones, and forgets them afterwards."""
     monkeypatch.setattr(nst.engine.devices, "load_weights", lambda _: tiny_weights())
     monkeypatch.setattr(backend, "_prepared", None)
-    nst.engine.devices._cached_network.cache_clear()
+    nst.engine.devices.cached_network.cache_clear()
     yield
-    nst.engine.devices._cached_network.cache_clear()
+    nst.engine.devices.cached_network.cache_clear()
 
 
 @pytest.mark.usefixtures("tiny")

@@ -19,6 +19,7 @@ from helpers.painting import (
     assert_replays,
     engine,
     iterations,
+    lacking,
     paint,
     picture_of,
     tone,
@@ -26,6 +27,7 @@ from helpers.painting import (
 )
 from helpers.pictures import MakePicture
 from nst.engine.transfer import Engine
+from nst.errors import NumericalError
 from nst.images.recipe import KEYWORD, Passage, parse_recipe, read_recipe
 from nst.studio.job import Job
 from nst.studio.job_store import MOST_FRAMES, Card, JobStore
@@ -101,7 +103,8 @@ def test_everything_comes_back(
 @pytest.mark.parametrize("end", ["finished", "failed", "waiting"])
 def test_other_ends_come_back(job_store: JobStore, mock: Job, end: str) -> None:
     if end == "failed":
-        mock._become(State.FAILED, "A sentence.")
+        mock.engine = lacking(NumericalError("A sentence."), above=0)
+        paint(mock)
     elif end == "finished":
         paint(mock)
     job_store.save(mock)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import io
 import json
 import math
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from markupsafe import escape
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
@@ -38,7 +38,7 @@ from page.studio import Studio
 TOKEN = "jane"
 SMALL = TransferSettings(size=64, iterations=3)
 NAMES = ("job.json", "picture.png", "content.png", "style-0.png")
-DAMAGED_MARKUP = html.escape(DAMAGED)
+DAMAGED_MARKUP = escape(DAMAGED)
 FRAMES = ("000000.jpg", "000001.jpg", "000002.jpg", "000003.jpg")
 
 

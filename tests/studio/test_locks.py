@@ -161,8 +161,8 @@ def test_looks_do_not_wait_for_a_hash(
     make_job: Callable[..., Job], make_picture: MakePicture, stall: MakeStall
 ) -> None:
     """Another painting, of so many pixels that its hash takes a while."""
-    workshop, job = Workshop(), make_job()
-    workshop._remember(job)
+    workshop, job = Workshop(limits=Limits(painters=0)), make_job()
+    workshop.submit(job)
     expected = job.recipe()
     stalled = stall(nst.images.recipe, "hash_of")
     other = make_picture(33, 44, seed=5)

@@ -423,7 +423,7 @@ def test_old_jobs_are_swept_when_it_is_quiet(
 
     monkeypatch.setattr(JobStore, "sweep", sweep)
     workshop = Workshop(tmp_path)
-    settle(workshop)
+    workshop.submit(make_job())
     assert swept.wait(PATIENCE)
     monkeypatch.setattr(nst.studio.workshop, "SWEEP_EVERY", None)
 

@@ -52,9 +52,9 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub
         monkeypatch.setattr(constants, "ENDPOINT", hub.url)
         address = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address)
-        nst.vgg.loading._load.cache_clear()
+        nst.vgg.loading.cached_weights.cache_clear()
         yield hub
-        nst.vgg.loading._load.cache_clear()
+        nst.vgg.loading.cached_weights.cache_clear()
         close_session()
 
 
@@ -694,7 +694,7 @@ def test_nobody_waits_for_someone_elses_download(
         assert go_on.wait(60)
         return load_original()
 
-    load_original = nst.vgg.loading._load_original
+    load_original = nst.vgg.loading.load_original
     monkeypatch.setattr(nst.vgg.loading, "_load_hub", wait)
     thread = threading.Thread(target=lambda: loaded.append(load_weights("hub")))
     thread.start()

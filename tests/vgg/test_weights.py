@@ -25,9 +25,9 @@ from nst.vgg.weights import VGGWeights, convert_torchvision, decode_original, or
 
 @pytest.fixture(autouse=True)
 def _nothing_loaded() -> Iterator[None]:
-    nst.vgg.loading._load.cache_clear()
+    nst.vgg.loading.cached_weights.cache_clear()
     yield
-    nst.vgg.loading._load.cache_clear()
+    nst.vgg.loading.cached_weights.cache_clear()
 
 
 def assert_is_for_the_user(error: BaseException) -> None:
@@ -120,7 +120,7 @@ def test_two_threads_load_once(monkeypatch: pytest.MonkeyPatch) -> None:
         both_inside.wait(0.2)  # time for a second thread to come in, if it may
         return tiny_weights()
 
-    monkeypatch.setattr(nst.vgg.loading, "_load_original", slow)
+    monkeypatch.setattr(nst.vgg.loading, "load_original", slow)
     results: list[VGGWeights] = []
     threads = [
         threading.Thread(target=lambda: results.append(load_weights("original"))) for _ in "ab"
@@ -137,10 +137,10 @@ def test_a_failure_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> VGGWeights:
         raise WeightsError("No network.")
 
-    monkeypatch.setattr(nst.vgg.loading, "_load_original", fail)
+    monkeypatch.setattr(nst.vgg.loading, "load_original", fail)
     with pytest.raises(WeightsError, match="No network"):
         load_weights("original")
-    monkeypatch.setattr(nst.vgg.loading, "_load_original", tiny_weights)
+    monkeypatch.setattr(nst.vgg.loading, "load_original", tiny_weights)
     assert "relu1_1" in load_weights("original").convolutions
 
 
