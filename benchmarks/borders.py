@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from benchmarks.example_pictures import painting_path, photo_path
 from nst import TransferSettings, load_image, stylize
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
 SIDES = (256, 257, 383, 384, 385)
 WIDTHS = (2, 8)  # pixels
 INSET = 24  # pixels; the interior begins there
@@ -34,7 +33,7 @@ def main() -> None:
     parser.add_argument("--style", default="mosaic_koi")
     parser.add_argument("--crop", type=float, default=0.0, metavar="SHARE")
     options = parser.parse_args()
-    style = cropped(load_image(EXAMPLES / "style" / f"{options.style}.jpg"), options.crop)
+    style = cropped(load_image(painting_path(options.style)), options.crop)
     print("| photo | start | side | frame | energy t b l r | levels t b l r |")
     print("| --- | --- | --- | --- | --- | --- |")
     for side in options.sides:
@@ -56,7 +55,7 @@ def photos(side: int) -> Iterator[tuple[str, Image.Image]]:
     """Yield a flat, a grey and a textured photo, each a square."""
     yield "flat", Image.new("RGB", (side, side), (70, 120, 180))
     yield "grey", Image.new("RGB", (side, side), (128, 128, 128))
-    textured = load_image(EXAMPLES / "content" / "castle.jpg")
+    textured = load_image(photo_path("castle"))
     yield "castle", textured.resize((side, side), Image.Resampling.LANCZOS)
 
 

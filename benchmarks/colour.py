@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from nst import TransferSettings, load_image, transfer_style
+from benchmarks.example_pictures import load_pair
+from nst import TransferSettings, transfer_style
 from nst.engine.schedule import Moment, plan_scales, style_side
 from nst.images.color import dial_colors
 from nst.images.tensors import fit
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
 PAIRS = (("castle", "night_impasto"), ("coffee", "mosaic_koi"), ("moose", "woodblock_waves"))
 SMOOTHNESS = (0.0, 1.0, 3.0, 5.0, 7.0, 10.0)
 
@@ -47,7 +47,7 @@ def main() -> None:
 
 def measure_grey() -> None:
     """Print the largest difference between channels where photo and painting are grey."""
-    photo, painting = (to_grey(picture) for picture in _pair("castle", "ink_hatching"))
+    photo, painting = (to_grey(picture) for picture in load_pair("castle", "ink_hatching"))
     print("Grey in: largest difference between channels, mean |R - G|, in levels")
     for start, optimizer in itertools.product(("recolored", "content", "noise"), ("lbfgs", "adam")):
         settings = TransferSettings(size=193, iterations=30, start=start, optimizer=optimizer)
@@ -67,7 +67,7 @@ def measure_grey() -> None:
 
 def measure_noise() -> None:
     """Print the chroma grain of a black-and-white photo's twins, in start, end and dial."""
-    photo, painting = _pair("castle", "night_impasto")
+    photo, painting = load_pair("castle", "night_impasto")
     clean = to_grey(fit(photo, 256))
     pixels = _levels(clean)
     twins = {
@@ -98,7 +98,7 @@ def measure_ordinary() -> None:
     pairs = (*PAIRS, ("bridge", "woodblock_waves"), ("coffee", "cubist_shards"))
     more = (("rocket", "mosaic_koi"), ("dandelion", "ink_hatching"), ("honey-bee", "pointillism"))
     for content, style in (*pairs, *more, ("rocket", "stained_glass")):
-        first, *_, last = transfer_style(*_pair(content, style), TransferSettings(size=256))
+        first, *_, last = transfer_style(*load_pair(content, style), TransferSettings(size=256))
         print(f"  {content}, {style}: {first.J:.6g}, {last.J:.6g}")
 
 
@@ -110,7 +110,7 @@ def measure_smoothness() -> None:
             energies = [
                 high_frequency(
                     paint(
-                        *_pair(content, style),
+                        *load_pair(content, style),
                         TransferSettings(size=size, start=start, total_variation=weight),
                     )
                 )
@@ -140,7 +140,7 @@ def measure_start() -> None:
         changes = [{}, *({"start": "noise", "alpha": alpha} for alpha in (1.0, 5.0, 10.0, 20.0))]
         for change in changes:
             settings = TransferSettings(size=256).replace(**change)
-            *_, last = transfer_style(*_pair(content, style), settings)
+            *_, last = transfer_style(*load_pair(content, style), settings)
             print(f"  {content}, {style}, {change}: {last.content:.3g}, {last.style:.3g}")
 
 
@@ -151,7 +151,7 @@ def draw_strip(path: Path) -> None:
     for row, start in enumerate(("noise", "recolored")):
         for column, weight in enumerate((0.0, 1.0, 5.0, 10.0)):
             settings = TransferSettings(size=256, start=start, total_variation=weight)
-            part = paint(*_pair("castle", "night_impasto"), settings).crop(box)
+            part = paint(*load_pair("castle", "night_impasto"), settings).crop(box)
             tile = part.resize((side, side), Image.Resampling.BICUBIC)
             strip.paste(tile, (column * (side + 6), row * (side + 6)))
     strip.save(path, quality=80)
@@ -201,15 +201,6 @@ def _channels(image: Image.Image) -> str:
     return (
         f"{np.ptp(pixels, axis=2).max():.0f}, {np.abs(pixels[..., 0] - pixels[..., 1]).mean():.1f}"
     )
-
-
-def _pair(content: str, style: str) -> tuple[Image.Image, Image.Image]:
-    folders = EXAMPLES / "content", EXAMPLES / "style"
-    photo, painting = (
-        load_image(folder / f"{name}.jpg")
-        for folder, name in zip(folders, (content, style), strict=True)
-    )
-    return photo, painting
 
 
 def _levels(image: Image.Image) -> npt.NDArray[np.float64]:

@@ -14,16 +14,15 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Iterable
-from pathlib import Path
 
 from PIL import Image
 
-from nst import TransferSettings, TransferStep, load_image, transfer_style
+from benchmarks.example_pictures import load_pair
+from nst import TransferSettings, TransferStep, transfer_style
 from nst.engine.schedule import Moment
 
 Pictures = tuple[Image.Image, Image.Image]  # the photo and the painting
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
 PAIRS = (
     ("castle", "night_impasto"),
     ("astronaut", "mosaic_koi"),
@@ -47,10 +46,7 @@ def main() -> None:
     print("| pair | optimiser | run | J | beside one go |")
     print("| --- | --- | --- | --- | --- |")
     for content, style in PAIRS[: options.pairs]:
-        pictures = (
-            load_image(EXAMPLES / "content" / f"{content}.jpg"),
-            load_image(EXAMPLES / "style" / f"{style}.jpg"),
-        )
+        pictures = (*load_pair(content, style),)
         for optimizer in ("lbfgs", "adam"):
             settings = TransferSettings(
                 size=options.size, iterations=options.total, optimizer=optimizer

@@ -31,13 +31,13 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageDraw
 
+from benchmarks.example_pictures import painting_path, photo_path
 from benchmarks.memory import peak_megabytes, resident_megabytes
 from benchmarks.methods import METHODS, Enough, Task, tensor_of
 from benchmarks.textbook import Textbook
 from nst.console import run_command
 from nst.images.tensors import fit
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
 PAIRS = (  # the engine's schedule was found with the first three, and without the others
     ("castle", "night_impasto"),
     ("bridge", "woodblock_waves"),
@@ -149,9 +149,9 @@ def _files(content: str, style: str, size: int, device: str) -> Iterator[Task]:
     """The pictures, resized once and for all."""
     with tempfile.TemporaryDirectory() as folder:
         paths = []
-        for name in (f"content/{content}.jpg", f"style/{style}.jpg"):
-            with Image.open(EXAMPLES / name) as picture:
-                paths.append(Path(folder) / f"{Path(name).stem}.png")
+        for source in (photo_path(content), painting_path(style)):
+            with Image.open(source) as picture:
+                paths.append(Path(folder) / f"{source.stem}.png")
                 fit(picture.convert("RGB"), size).save(paths[-1])
         yield Task(paths[0], paths[1], device)
 

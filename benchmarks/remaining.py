@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-from pathlib import Path
 
-from nst import TransferSettings, load_image, transfer_style
+from benchmarks.example_pictures import load_pair
+from nst import TransferSettings, transfer_style
 from nst.engine.devices import load_network
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
 BOUNDS = {2: 1.5, 5: 1.25}  # iteration: the factor that is wanted from there on
 LAST = 5  # iterations that are left out: fractions of a second
 
@@ -34,8 +33,7 @@ def main() -> None:
 def measure(size: int) -> list[float]:
     """Return the seconds of a default run, and the worst factor from each of `BOUNDS` on."""
     settings = TransferSettings(size=size)
-    photo = load_image(EXAMPLES / "content" / "castle.jpg")
-    painting = load_image(EXAMPLES / "style" / "night_impasto.jpg")
+    photo, painting = load_pair("castle", "night_impasto")
     load_network(settings)
     steps = [
         (step.iteration, step.elapsed, step.remaining)

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-import nst
+from benchmarks.example_pictures import painting_path, photo_path
 from nst import TransferSettings, load_image, transfer_style
 from nst.console import run_command
 from nst.engine.contact_sheet import paint_sheet, plan_sheet
@@ -37,9 +37,8 @@ from page.examples import ExampleSet
 from page.layout import build_demo
 from page.serving import launch_options
 
-EXAMPLES = Path(nst.__file__).parent.parent / "examples"
-PHOTO = EXAMPLES / "content" / "castle.jpg"
-PAINTING = EXAMPLES / "style" / "night_impasto.jpg"
+PHOTO = photo_path("castle")
+PAINTING = painting_path("night_impasto")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 LONG = 120_000  # milliseconds
 KEPT_JOBS = 50

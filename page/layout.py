@@ -84,7 +84,9 @@ def build_demo(
                     elem_id="link",
                 )
             with gr.Column(elem_id="result-panel"):
-                result_panel = add_result_panel(controls, lends_gpus=workshop.backend.lends_gpus)
+                result_panel = add_result_panel(
+                    controls, examples, lends_gpus=workshop.backend.lends_gpus
+                )
                 publishing = add_publishing(gallery)
             with gr.Column(elem_classes="settings"):
                 add_settings(controls)

@@ -1,6 +1,6 @@
 """Links: the page's choices as an address, and back.
 
-`/?content=castle&style=night_impasto&beta=5&result=…`: settings that differ from the defaults by
+`/?content=castle&style=starry_night&beta=5&result=…`: settings that differ from the defaults by
 name (and where the smoothness is among them, the version of what it means), example pictures by
 theirs, and a stored result by an id that lets it be seen and nothing more. Knows addresses; nothing
 of components.

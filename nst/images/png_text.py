@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 
 from nst.errors import RecipeError
 
-MAX_BYTES = 50_000_000  # of a PNG that is read for its recipe
 MAX_TEXT = 2_000_000  # characters
 MOST_CHUNKS = 10_000  # before the pixels
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-NOT_A_PNG = "This is not a PNG that can be read."
+NOT_A_PNG = "This is not a PNG, JPEG or WebP that can be read."
 
 
-def read_text(source: str | os.PathLike[str] | bytes, keyword: str) -> str | None:
-    """Return the text under a keyword of a PNG, a file or bytes; None where it has none.
+def read_text(data: bytes, keyword: str) -> str | None:
+    """Return the text under a keyword of a PNG; None where it has none.
 
-    No decoder ever sees the file. Raises `RecipeError` when it is damaged up to its pixels, or too
-    large.
+    No decoder ever sees the file. Raises `RecipeError` when it is damaged up to its pixels.
     """
-    data = source if isinstance(source, bytes) else _read(Path(source))
     found = [
         text
         for kind, body in _chunks_before_pixels(data)
@@ -88,14 +83,3 @@ def _inflated(data: bytes) -> bytes | None:
     if len(text) > MAX_TEXT:
         raise RecipeError(NOT_A_PNG)
     return text
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise RecipeError(f"The file cannot be read: {error.strerror or error}.") from None
-    if len(data) > MAX_BYTES:
-        raise RecipeError(f"The file is larger than {MAX_BYTES // 1_000_000} MB.")
-    return data

@@ -30,13 +30,15 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from nst.errors import RecipeError, SettingsError
 from nst.images.png_text import MAX_TEXT, read_text
-from nst.images.writing import hash_of, png_bytes
+from nst.images.writing import hash_of, jpeg_bytes, png_bytes, webp_bytes
+from nst.images.xmp import JPEG, WEBP, packet_of, read_packet
 from nst.provenance import Provenance
 from nst.settings import MOST_STYLES, TransferSettings
 
@@ -45,6 +47,8 @@ VERSION = 2
 MOST_PASSAGES = 1000
 MOST_ITERATIONS = 1_000_000
 MOST_THREADS = 100_000
+MAX_BYTES = 50_000_000  # of a picture that is read for its recipe
+DELIVERED = 95  # quality of a JPEG or WebP that is delivered
 WORD = re.compile(r"[\w.+-]{1,40}", re.ASCII)  # a name or a version
 
 
@@ -187,12 +191,26 @@ def signed_png(picture: Image.Image, recipe: Recipe) -> bytes:
     return png_bytes(picture, {KEYWORD: recipe.to_text()})
 
 
+def signed_jpeg(picture: Image.Image, recipe: Recipe) -> bytes:
+    """Return the picture as a JPEG with its recipe, unless that is too long for one."""
+    return jpeg_bytes(picture, DELIVERED, xmp=packet_of(recipe.to_text()))
+
+
+def signed_webp(picture: Image.Image, recipe: Recipe) -> bytes:
+    """Return the picture as a WebP with its recipe, unless that is too long."""
+    return webp_bytes(picture, DELIVERED, xmp=packet_of(recipe.to_text()))
+
+
 def read_recipe(source: str | os.PathLike[str] | bytes) -> Recipe:
-    """Return the recipe in a PNG, a file or bytes.
+    """Return the recipe in a PNG, JPEG or WebP, a file or bytes; no decoder sees it.
 
     Raises `RecipeError` when there is none to be used.
     """
-    text = read_text(source, KEYWORD)
+    data = source if isinstance(source, bytes) else _read(Path(source))
+    if data.startswith(JPEG) or data[8:12] == WEBP:
+        text = read_packet(data)
+    else:
+        text = read_text(data, KEYWORD)
     if text is None:
         raise RecipeError("This picture carries no recipe; it was not made here, or was re-saved.")
     return parse_recipe(text)
@@ -238,6 +256,17 @@ def new_recipe(
         colors=settings.colors,
         provenance=(known,),
     )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data: bytes = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise RecipeError(f"The file cannot be read: {error.strerror or error}.") from None
+    if len(data) > MAX_BYTES:
+        raise RecipeError(f"The file is larger than {MAX_BYTES // 1_000_000} MB.")
+    return data
 
 
 def _recipe(data: Any) -> Recipe:

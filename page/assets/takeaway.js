@@ -1,12 +1,12 @@
-const file = async (link) => {
-    const picture = await (await fetch(link)).blob();
-    return new File([picture], "stylized.png", { type: "image/png" });
+const file = async ({ picture, name }) => {
+    const data = await (await fetch(picture)).blob();
+    return new File([data], name, { type: "image/png" });
 };
 element.addEventListener("click", async (event) => {
     const button = event.target.closest(".share");
     if (!button) return;
     try {
-        await navigator.share({ files: [await file(button.dataset.picture)] });
+        await navigator.share({ files: [await file(button.dataset)] });
     } catch (error) {
         if (error.name !== "AbortError") button.textContent = "Sharing did not work";
     }

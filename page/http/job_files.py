@@ -20,7 +20,7 @@ from starlette.routing import Route
 from nst.errors import HubError, UserError
 from nst.hub.gallery import Gallery
 from nst.images.color import dial_colors
-from nst.images.recipe import signed_png
+from nst.images.recipe import signed_jpeg, signed_png, signed_webp
 from nst.images.tensors import shrink
 from nst.images.timelapse import FORMATS, encode_timelapse
 from nst.images.writing import jpeg_bytes
@@ -46,6 +46,12 @@ FOR_AN_HOUR = {**PRIVATE, "Cache-Control": "public, max-age=3600"}
 
 AT_THE_HUB = 8  # small pictures that are fetched at the same time
 CHUNK = 256 * 1024  # bytes that each reader holds
+
+DELIVERED = {
+    "png": ("image/png", signed_png),
+    "jpg": ("image/jpeg", signed_jpeg),
+    "webp": ("image/webp", signed_webp),
+}
 
 RANGE = re.compile(r"bytes=(\d{1,15})?-(\d{1,15})?")
 
@@ -84,7 +90,7 @@ def file_routes(
         return Response(found.thumbnail, media_type="image/jpeg", headers=FOREVER)
 
     addresses: dict[str, Endpoint] = {
-        "picture.png": files.picture,
+        "picture.{kind}": files.picture,
         "thumbnail.jpg": files.thumbnail,
         "frames/{index}.jpg": files.frame,
         "timelapse.{kind}": files.timelapse,
@@ -128,7 +134,10 @@ class JobFiles:
     async def picture(self, request: Request) -> Response:
         """Send a finished picture."""
         job = await self._job(request)
-        return missing() if job is None else await self._picture(job, request)
+        kind = request.path_params["kind"]
+        if job is None or kind not in DELIVERED:
+            return missing()
+        return await self._picture(job, request, kind)
 
     async def shared_picture(self, request: Request) -> Response:
         """Send the picture that a link speaks of."""
@@ -138,12 +147,13 @@ class JobFiles:
             return missing()
         return await self._picture(job, request)
 
-    async def _picture(self, job: Job, request: Request) -> Response:
+    async def _picture(self, job: Job, request: Request, kind: str = "png") -> Response:
         if job.moment is None:
             return missing()
-        key = ("picture", job.id, job.revision)
-        made = await self.renderings.fetch(key, lambda: delivered_png(job), request)
-        return self._send(made, request, "image/png", PRIVATE)
+        media_type, encode = DELIVERED[kind]
+        key = ("picture" if kind == "png" else kind, job.id, job.revision)
+        made = await self.renderings.fetch(key, lambda: encode(*job.delivered()), request)
+        return self._send(made, request, media_type, PRIVATE)
 
     async def thumbnail(self, request: Request) -> Response:
         """Send a card's small picture."""

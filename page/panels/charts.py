@@ -53,13 +53,19 @@ def progress(step: TransferStep, note: str = "") -> Markup:
     return bar + (message(note) if note else "")
 
 
-def summary(step: TransferStep, *, finished: bool, note: str = "") -> Markup:
-    """Return what a finished or stopped run reached."""
+def summary(
+    step: TransferStep, settings: TransferSettings, *, finished: bool, note: str = ""
+) -> Markup:
+    """Return what a finished or stopped run reached; the parts of J add up to it."""
+    sums: dict[str, float] = {}
+    for name, cost in parts_of(step, settings).items():
+        kind = name.split(",")[0]
+        sums[kind] = sums.get(kind, 0.0) + cost
+    parts = " + ".join(f"{kind} {figure(cost)}" for kind, cost in sums.items())
     return message(
         f"{'Finished' if finished else 'Stopped'} after {duration(step.elapsed)},"
         f" {step.iteration} of {step.total} iterations, {step.width}×{step.height} px."
-        f" J = {figure(step.J)} (content {figure(step.content)}, style {figure(step.style)})."
-        f" {note}"
+        f" J = {figure(step.J)} = {parts}. {note}"
     )
 
 

@@ -21,6 +21,7 @@ from nst.studio.job import Job
 from nst.studio.task import State
 from page.assets import on_load
 from page.error_messages import error_message
+from page.examples import ExampleSet
 from page.panels import charts
 from page.panels.controls import Controls
 from page.previews import cached_webp, rendered_webp
@@ -56,6 +57,7 @@ class ResultPanel:
     curves: gr.HTML
     explanation: gr.HTML
     first_words: str  # of the status, while a run gets ready
+    examples: ExampleSet  # by whose names files are called
 
     @property
     def outputs(self) -> list[Component]:
@@ -184,7 +186,7 @@ class ResultPanel:
         after = result_webp(job, self.comparison)
         return {
             self.comparison: gr.update(value=(before, after), visible=True),
-            self.takeaway: takeaway_markup(job),
+            self.takeaway: takeaway_markup(job, name_of(job, self.examples)),
             self.timelapse: timelapse_markup(job),
         }
 
@@ -219,7 +221,8 @@ class ResultPanel:
             return charts.message(job.note)
         note = INTERRUPTED if job.state is State.INTERRUPTED else job.note
         finished = job.state is State.FINISHED
-        return charts.summary(job.steps[-1], finished=finished, note=note)
+        settings = job.course[-1].settings
+        return charts.summary(job.steps[-1], settings, finished=finished, note=note)
 
     def _buttons(self, *, live: bool) -> dict[Component, Any]:
         return {
@@ -255,7 +258,7 @@ def price(expected: Forecast) -> str:
     return f"This borrows a GPU for at most {expected.borrowed} s of your daily time."
 
 
-def add_result_panel(controls: Controls, *, lends_gpus: bool) -> ResultPanel:
+def add_result_panel(controls: Controls, examples: ExampleSet, *, lends_gpus: bool) -> ResultPanel:
     """Show the result panel, with the price of a click where GPUs are lent."""
     with gr.Row():
         go = gr.Button(
@@ -305,28 +308,46 @@ def add_result_panel(controls: Controls, *, lends_gpus: bool) -> ResultPanel:
         go, stop, cost, status, preview, comparison, finish, takeaway, more, larger, twice, branch,
         timelapse, film, curves, explanation,
         first_words="Waiting for a GPU…" if lends_gpus else "Getting ready…",
+        examples=examples,
     )  # fmt: skip
 
 
-def takeaway_markup(job: Job) -> Markup:
-    """Return links to the files.
+def takeaway_markup(job: Job, name: str) -> Markup:
+    """Return links to the files, which are saved under `name`.
 
     Their addresses carry the revision, so that nothing stale is shown.
     """
     home, fresh = f"studio/{job.id}", f"?v={job.revision}"
-    films = [
-        {
-            "address": f"{home}/timelapse.{kind}{fresh}",
-            "file": f"timelapse.{kind}",
-            "label": label,
-        }
-        for kind, label in (("mp4", "MP4"), ("webp", "WebP"), ("gif", "GIF"))
-    ]
+
+    def links(file: str, saved: str, kinds: dict[str, str]) -> list[dict[str, str]]:
+        return [
+            {
+                "address": f"{home}/{file}.{kind}{fresh}",
+                "file": f"{saved}.{kind}",
+                "label": label,
+            }
+            for kind, label in kinds.items()
+        ]
+
+    films = {"mp4": "MP4", "webp": "WebP", "gif": "GIF"}
     return render(
         "takeaway",
+        name=name,
         picture=f"{home}/picture.png{fresh}",
-        films=films if len(job.frames) > 1 else [],
+        others=links("picture", name, {"jpg": "JPEG", "webp": "WebP"}),
+        films=links("timelapse", f"{name}-timelapse", films) if len(job.frames) > 1 else [],
     )
+
+
+def name_of(job: Job, examples: ExampleSet) -> str:
+    """Return what a picture's files are called: `castle-in-the-style-of-starry-night`."""
+    content, *styles = job.ingredients
+    photo = examples.example_of(content)
+    painting = examples.example_of(styles[job.passages[-1].styles[0]])
+    if photo is None and painting is None:
+        return "stylized"
+    words = (photo.name if photo else "photo", painting.name if painting else "a-painting")
+    return "-in-the-style-of-".join(word.replace("_", "-") for word in words)
 
 
 def timelapse_markup(job: Job) -> str:

@@ -17,6 +17,6 @@ TEMPLATES = Environment(
 )
 
 
-def render(name: str, **values: Any) -> Markup:
-    """Return the markup of `name`.html with these values in their places."""
-    return Markup(TEMPLATES.get_template(f"{name}.html").render(values).strip())
+def render(template: str, /, **values: Any) -> Markup:
+    """Return the markup of `template`.html with these values in their places."""
+    return Markup(TEMPLATES.get_template(f"{template}.html").render(values).strip())

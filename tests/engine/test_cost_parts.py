@@ -56,4 +56,4 @@ def test_the_explanation_names_the_smoothness(
         *_, last = transfer_style(
             make_picture(40, 30, 1), make_picture(30, 40, 2), chosen, network=make_network()
         )
-        assert ("<th scope='row'>smoothness</th>" in explanation(last, chosen)) == is_named
+        assert ('<th scope="row">smoothness</th>' in explanation(last, chosen)) == is_named

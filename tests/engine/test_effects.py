@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import nst.engine.transfer
-from helpers.places import EXAMPLES
+from helpers.places import DRAWN, EXAMPLES
 from nst import load_image
 from nst.engine.devices import load_network
 from nst.engine.losses import normalized_gram_matrix
@@ -46,7 +46,7 @@ def photo() -> Image.Image:
 
 @functools.cache
 def painting() -> Image.Image:
-    return fit(load_image(EXAMPLES / "style/night_impasto.jpg"), 320)
+    return fit(load_image(DRAWN / "night_impasto.jpg"), 320)
 
 
 _results: dict[str, Result] = {}

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from helpers.pictures import MakePicture
-from helpers.places import EXAMPLES
+from helpers.places import DRAWN, EXAMPLES
 from nst import load_image
 from nst.engine.objective import Objective
 from nst.engine.schedule import Moment
@@ -172,7 +172,7 @@ def print_of_castle() -> Image.Image:
 
 @pytest.fixture(scope="module")
 def night() -> Image.Image:
-    return fit(load_image(EXAMPLES / "style/night_impasto.jpg"), 192)
+    return fit(load_image(DRAWN / "night_impasto.jpg"), 192)
 
 
 def twins(clean: Image.Image) -> dict[str, Image.Image]:

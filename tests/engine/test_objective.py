@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmarks.textbook import Textbook
 from benchmarks.textbook import gradient as gradient_of
-from helpers.places import EXAMPLES
+from helpers.places import DRAWN, EXAMPLES
 from helpers.tiny_network import MakeNetwork
 from nst.engine.devices import load_network
 from nst.engine.losses import content_cost, normalized_gram_matrix, style_cost, total_variation
@@ -307,8 +307,8 @@ def test_the_guided_gradient_descends_the_goal(make_network: MakeNetwork) -> Non
 def test_bfloat16_is_close_to_float32(real_network: VGG) -> None:
     narrow = load_network(TransferSettings(precision="bfloat16"), "cpu")
     photo, painting = (
-        to_tensor(fit(load_image(EXAMPLES / name), 96))
-        for name in ("content/castle.jpg", "style/night_impasto.jpg")
+        to_tensor(fit(load_image(path), 96))
+        for path in (EXAMPLES / "content" / "castle.jpg", DRAWN / "night_impasto.jpg")
     )
     image = starting_picture(photo, [painting], DEFAULTS)
     exact, exact_gradient = Objective(real_network, photo, [painting], DEFAULTS).evaluate(image)

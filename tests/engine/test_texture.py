@@ -17,7 +17,7 @@ from torch import Tensor
 import nst.engine.texture
 from helpers.painting import Recorder
 from helpers.pictures import MakePicture
-from helpers.places import EXAMPLES
+from helpers.places import DRAWN
 from nst import load_image
 from nst.engine.losses import normalized_gram_matrix
 from nst.engine.texture import ITERATIONS, SIDE, STYLE_SCALE, TextureCache, paint_texture
@@ -164,7 +164,7 @@ def test_a_real_texture_of_the_first_layer_has_the_paintings_colours(
     real_network: VGG,
 ) -> None:
     engine = functools.partial(transfer_style, network=real_network)
-    painting = load_image(EXAMPLES / "style/night_impasto.jpg")
+    painting = load_image(DRAWN / "night_impasto.jpg")
     mean = to_tensor(texture(painting, "relu1_1", engine).image).mean((0, 2, 3))
     # measured: at most 0.01 away
     torch.testing.assert_close(mean, to_tensor(painting).mean((0, 2, 3)), atol=0.03, rtol=0)

@@ -8,6 +8,7 @@ import random
 import threading
 from collections.abc import Generator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ import nst.engine.schedule
 import nst.engine.transfer
 from helpers.painting import Recorder, Saboteur, colors, evaluated, final
 from helpers.pictures import MakePicture
-from helpers.places import EXAMPLES
+from helpers.places import DRAWN, EXAMPLES
 from helpers.tiny_network import MakeNetwork
 from nst import TransferSettings, load_image, stylize, transfer_style
 from nst.engine.devices import pick_device, pick_dtype
@@ -35,6 +36,9 @@ from nst.vgg.network import VGG, AddTerm, Trace
 
 SMALL = TransferSettings(size=64, iterations=6)  # one scale
 COARSE_TO_FINE = TransferSettings(size=330, iterations=9)  # two
+
+CASTLE = EXAMPLES / "content" / "castle.jpg"
+NIGHT = DRAWN / "night_impasto.jpg"
 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
@@ -345,11 +349,14 @@ def test_the_gradient_is_guided_first_and_exact_at_the_end() -> None:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("style", ["night_impasto", "mosaic_koi"])
-def test_a_tiny_painting_guides_as_well(real_network: VGG, style: str) -> None:
+@pytest.mark.parametrize(
+    "path",
+    [NIGHT, EXAMPLES / "style" / "mosaic_koi.jpg"],
+    ids=["night", "koi"],
+)
+def test_a_tiny_painting_guides_as_well(real_network: VGG, path: Path) -> None:
     """Of few positions: most eigenvalues of its Gram matrices are 0."""
-    photo = load_image(EXAMPLES / "content" / "castle.jpg")
-    painting = load_image(EXAMPLES / "style" / f"{style}.jpg")
+    photo, painting = load_image(CASTLE), load_image(path)
     settings = TransferSettings(size=128, iterations=24, style_scale=0.3)
     *_, last = transfer_style(photo, painting, settings, network=real_network)
     assert math.isfinite(last.J)
@@ -359,7 +366,10 @@ def test_a_tiny_painting_guides_as_well(real_network: VGG, style: str) -> None:
 def test_a_guided_run_ends_lower_than_an_exact_one(
     monkeypatch: pytest.MonkeyPatch, real_network: VGG
 ) -> None:
-    photo, painting = example("content/castle.jpg"), example("style/night_impasto.jpg")
+    photo, painting = (
+        load_image(EXAMPLES / "content" / "castle.jpg"),
+        load_image(DRAWN / "night_impasto.jpg"),
+    )
     settings = TransferSettings(size=128, iterations=40)
     *_, guided = transfer_style(photo, painting, settings, network=real_network)
     monkeypatch.setattr(nst.engine.schedule, "GUIDED_FROM", 1000)
@@ -466,7 +476,7 @@ def test_an_unknown_device_is_refused_with_the_list(name: str) -> None:
 def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
-    with pytest.raises(ValueError, match=f"this machine has no {name} device"):
+    with pytest.raises(ValueError, match=f"This machine has no {name} device"):
         pick_device(name)
 
 
@@ -503,13 +513,12 @@ def test_bfloat16_network_runs(
     assert steps[-1].pixels.dtype == torch.float32
 
 
-def example(name: str) -> Image.Image:
-    return load_image(EXAMPLES / name)
-
-
 @pytest.mark.real
 def test_delivered_picture_keeps_what_the_run_reports(real_network: VGG) -> None:
-    photo, painting = example("content/castle.jpg"), example("style/night_impasto.jpg")
+    photo, painting = (
+        load_image(EXAMPLES / "content" / "castle.jpg"),
+        load_image(DRAWN / "night_impasto.jpg"),
+    )
     settings = TransferSettings(size=128, iterations=25)
     steps = list(transfer_style(photo, painting, settings))
     delivered = to_tensor(steps[-1].image)  # 8 bits, judged in float32
@@ -527,7 +536,10 @@ def test_delivered_picture_keeps_what_the_run_reports(real_network: VGG) -> None
 @pytest.mark.real
 def test_one_setting_gives_one_look_at_256_and_1024_pixels(real_network: VGG) -> None:
     """Both results reduced to 256 pixels and judged there, the photo as it was beside them."""
-    photo, painting = example("content/castle.jpg"), example("style/night_impasto.jpg")
+    photo, painting = (
+        load_image(EXAMPLES / "content" / "castle.jpg"),
+        load_image(DRAWN / "night_impasto.jpg"),
+    )
     photo = photo.crop((0, 170, 1024, 510))
     settings = TransferSettings(iterations=40)
     *_, small = transfer_style(photo, painting, settings.replace(size=256))

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from helpers.places import ROOT
 
 PHOTO = ROOT / "examples" / "content" / "bridge.jpg"
-PAINTING = ROOT / "examples" / "style" / "woodblock_waves.jpg"
+PAINTING = ROOT / "examples" / "style" / "great_wave.jpg"
 ARTIFACTS = ROOT / "artifacts"  # git-ignored; screenshots to look at
 CHROMIUM_FLAGS = [
     "--no-sandbox",

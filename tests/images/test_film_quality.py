@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageDraw
 
-from helpers.places import EXAMPLES
+from helpers.places import DRAWN
 from nst.images.reading import load_image
 from nst.images.tensors import fit
 from nst.images.timelapse import encode_timelapse
@@ -19,7 +19,6 @@ Pixels = npt.NDArray[np.float64]
 
 BT709 = (0.2126, 0.7152, 0.0722)
 BT601 = (0.299, 0.587, 0.114)  # of WebP
-STYLES = EXAMPLES / "style"
 
 
 def strokes() -> Image.Image:
@@ -37,7 +36,7 @@ def strokes() -> Image.Image:
 
 
 def painting() -> Image.Image:
-    small = fit(load_image(STYLES / "night_impasto.jpg"), 320)
+    small = fit(load_image(DRAWN / "night_impasto.jpg"), 320)
     return small.crop((0, 0, small.width // 2 * 2, small.height // 2 * 2))
 
 

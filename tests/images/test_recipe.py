@@ -576,7 +576,7 @@ def test_a_picture_that_claims_to_be_huge_is_not_decoded(side: int) -> None:
     assert_recipe_or_sentence(data[:8] + header + data[8 + len(header) :])
 
 
-@pytest.mark.parametrize("format", ["JPEG", "WEBP", "GIF", "BMP", "TIFF"])
+@pytest.mark.parametrize("format", ["GIF", "BMP", "TIFF"])
 def test_other_formats_carry_no_recipe(format: str, photo: Image.Image) -> None:
     buffer = io.BytesIO()
     photo.save(buffer, format)
@@ -590,9 +590,9 @@ def test_missing_files_folders_and_large_files_are_refused(
     assert "directory" in refusal(tmp_path)
     data = png_with(RECIPE.to_text())
     (tmp_path / "result.png").write_bytes(data)
-    monkeypatch.setattr("nst.images.png_text.MAX_BYTES", len(data))
+    monkeypatch.setattr("nst.images.recipe.MAX_BYTES", len(data))
     assert read_recipe(tmp_path / "result.png") == RECIPE
-    monkeypatch.setattr("nst.images.png_text.MAX_BYTES", len(data) - 1)
+    monkeypatch.setattr("nst.images.recipe.MAX_BYTES", len(data) - 1)
     assert "larger than" in refusal(tmp_path / "result.png")
 
 

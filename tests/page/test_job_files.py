@@ -412,13 +412,13 @@ def test_a_shared_picture_is_the_picture(site: Site) -> None:
 
 
 def test_addresses_do_not_repeat_after_a_restart(site: Site) -> None:
-    before = [timelapse_markup(site.job), takeaway_markup(site.job)]
+    before = [timelapse_markup(site.job), takeaway_markup(site.job, "stylized")]
     again = Workshop(site.workshop.job_store.folder) if site.workshop.job_store else Workshop()
     job = again.find_job(site.job.id)
     assert job
     assert job.version == site.job.version  # it counts from the beginning again
     assert timelapse_markup(job) != before[0]
-    assert takeaway_markup(job) != before[1]
+    assert takeaway_markup(job, "stylized") != before[1]
 
 
 def test_only_the_address_of_today_is_immutable(site: Site) -> None:

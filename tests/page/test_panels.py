@@ -97,7 +97,7 @@ def named(examples: ExampleSet, name: str) -> Example:
     return example
 
 
-@pytest.mark.parametrize(("role", "first"), [("content", "castle"), ("style", "night_impasto")])
+@pytest.mark.parametrize(("role", "first"), [("content", "castle"), ("style", "starry_night")])
 def test_there_are_examples_and_the_first_is_the_chosen_one(
     examples: ExampleSet, role: str, first: str
 ) -> None:
@@ -159,6 +159,14 @@ def test_every_change_of_course_is_marked_and_named() -> None:
     assert "<b>2</b> β 1 → 5, λ relu1_1 1 → 0.5, λ relu2_1 1 → 0" in svg
     assert "<b>3</b> another painting" in svg
     assert charts.describe_change(louder, louder) == "continued"
+
+
+def test_the_summary_s_parts_add_up_to_j() -> None:
+    settings = DEFAULTS.replace(alpha=2.0, beta=3.0)
+    costs = {"relu1_1": 10.0, "relu4_1": 20.0}
+    ended = dataclasses.replace(step(1), J=115.0, content=10.0, layers=costs, smoothness=5.0)
+    text = charts.summary(ended, settings, finished=True)
+    assert "J = 115 = content 20 + style 90 + smoothness 5." in text
 
 
 def test_the_explanation_shares_out_j() -> None:

@@ -19,6 +19,7 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from helpers.browsing import PAINTING, PHOTO
+from helpers.places import ROOT
 from helpers.server import Server, running_server
 from helpers.tiny_network import SERVED
 from nst.settings import TransferSettings
@@ -46,7 +47,7 @@ def holder(parent: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
     """A process that holds an upload folder, and its folder."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(parent)],
-        cwd=Path(__file__).parents[1],
+        cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

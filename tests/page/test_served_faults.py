@@ -19,7 +19,7 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ from helpers.places import ROOT
 from helpers.requesting import META, arguments, call, connected, head_of, sent, web
 from helpers.server import Server, running_server
 from helpers.tiny_network import SERVED
+from helpers.waiting import until
 from nst.images.sandbox import DEFEATED
 from nst.images.writing import png_bytes
 from nst.studio.task import UNEXPECTED
@@ -101,13 +102,6 @@ def nothing_logged(server: Server) -> Iterator[None]:
     log = server.log()[before:]
     assert "Traceback" not in log, log
     assert "ERROR" not in log, log
-
-
-def until(is_so: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not is_so():
-        assert time.monotonic() < deadline, f"in vain: {what}"
-        time.sleep(0.02)
 
 
 def assert_serves(web: httpx.Client) -> None:

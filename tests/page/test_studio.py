@@ -43,8 +43,8 @@ from nst.images.recipe import Recipe, read_recipe
 pytestmark = pytest.mark.browser
 
 CASTLE = EXAMPLES / "content" / "castle.jpg"
-NIGHT = EXAMPLES / "style" / "night_impasto.jpg"
-WAVES = EXAMPLES / "style" / "woodblock_waves.jpg"
+NIGHT = EXAMPLES / "style" / "starry_night.jpg"
+WAVES = EXAMPLES / "style" / "great_wave.jpg"
 AFTER = "#comparison img"
 BRING_BACK = "input[data-testid^='Settings from a picture']"
 LINK = "#link textarea"
@@ -243,10 +243,10 @@ def test_the_making_can_be_scrubbed_and_taken_home(visit: Visit) -> None:
     page.wait_for_function("document.querySelector('#timelapse img').naturalWidth === 64")
     page.locator("#timelapse .play").click()
     expect(page.locator("#timelapse output")).to_have_text("iteration 8", timeout=LONG)
-    with av.open(io.BytesIO(downloaded_file(page, "MP4")), "r") as video:
+    with av.open(io.BytesIO(downloaded_file(page, "Timelapse MP4")), "r") as video:
         assert len(list(video.decode(video=0))) >= 5
     for name in ("WebP", "GIF"):
-        with Image.open(io.BytesIO(downloaded_file(page, name))) as film:
+        with Image.open(io.BytesIO(downloaded_file(page, f"Timelapse {name}"))) as film:
             assert film.format == name.upper()
             assert getattr(film, "n_frames", 1) >= 5
 
@@ -276,7 +276,23 @@ def test_a_recipe_restores_every_control(visit: Visit, tmp_path: Path) -> None:
     status(dropped, "The settings of that picture are back")
     assert controls_of(dropped) == controls_of(page)
     drop(dropped, (EXAMPLES / "results.jpg").read_bytes())
-    status(dropped, "This is not a PNG that can be read")
+    status(dropped, "This picture carries no recipe")
+
+
+def test_the_picture_comes_in_three_formats_with_its_recipe(visit: Visit) -> None:
+    page = visit()
+    finish(page, size=96, iterations=3)
+    recipes = set()
+    for kind in ("PNG", "JPEG", "WebP"):
+        with page.expect_download(timeout=LONG) as download:
+            page.get_by_role("link", name=f"Download {kind}", exact=True).click()
+        ending = {"JPEG": "jpg"}.get(kind, kind.lower())
+        name = f"castle-in-the-style-of-starry-night.{ending}"
+        assert download.value.suggested_filename == name
+        data = Path(download.value.path()).read_bytes()
+        recipes.add(read_recipe(data).to_text())
+        assert load_image(data).size == (96, 64)
+    assert len(recipes) == 1
 
 
 def test_a_hostile_recipe_gets_a_sentence(
@@ -390,7 +406,7 @@ def test_an_uploaded_picture_is_not_in_the_link(visit: Visit, tmp_path: Path) ->
     upload(page, "content", EXAMPLES / "results.jpg")
     button(page, "Copy link")
     field = page.locator(LINK)
-    expect(field).to_have_value(re.compile("style=night_impasto"), timeout=LONG)
+    expect(field).to_have_value(re.compile("style=starry_night"), timeout=LONG)
     assert "content=" not in field.input_value()
 
 

@@ -67,7 +67,7 @@ def open_everything(folder: Path, id: str) -> tuple[str, Job | None]:
     if job:
         assert job.moment is None or job.moment.picture.mode == "RGB"
         assert math.isfinite(time.time() - job.created + job.changed + job.seconds)
-        takeaway_markup(job)
+        takeaway_markup(job, "stylized")
         timelapse_markup(job)
         json.dumps([[step.J, step.elapsed, step.iteration] for step in job.steps])
         assert job.recipe()
