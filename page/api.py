@@ -28,7 +28,7 @@ from nst.studio.task import UNEXPECTED, State
 from page.error_messages import NO_DISK, error_message
 from page.http.admission import Admission
 from page.http.following import changes, is_read
-from page.http.job_files import delivered_png
+from page.http.job_files import delivered
 from page.panels.components import untouched_image
 from page.panels.picture_inputs import load_named
 from page.previews import cached, cached_webp
@@ -103,7 +103,7 @@ class Calls:
             raise gr.Error(job.note or UNEXPECTED, print_exception=False)
         try:
             key = ("picture", job.id, job.revision)
-            made = shared_renderings().fetch_now(key, lambda: delivered_png(job), LAST_PATIENCE)
+            made = shared_renderings().fetch_now(key, lambda: delivered(job), LAST_PATIENCE)
             picture = cached(made.read(), "stylized.png", self.picture)
         except RenderingBusyError as error:
             raise gr.Error(error_message(error), print_exception=False) from error

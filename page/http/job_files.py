@@ -150,9 +150,9 @@ class JobFiles:
     async def _picture(self, job: Job, request: Request, kind: str = "png") -> Response:
         if job.moment is None:
             return missing()
-        media_type, encode = DELIVERED[kind]
+        media_type, _ = DELIVERED[kind]
         key = ("picture" if kind == "png" else kind, job.id, job.revision)
-        made = await self.renderings.fetch(key, lambda: encode(*job.delivered()), request)
+        made = await self.renderings.fetch(key, lambda: delivered(job, kind), request)
         return self._send(made, request, media_type, PRIVATE)
 
     async def thumbnail(self, request: Request) -> Response:
@@ -267,9 +267,10 @@ def byte_range(header: str, size: int) -> tuple[int, int]:
     return int(first), min(size, int(last) + 1) if last else size
 
 
-def delivered_png(job: Job) -> bytes:
-    """Return the picture in the colours that were dialled, with its recipe."""
-    return signed_png(*job.delivered())
+def delivered(job: Job, kind: str = "png") -> bytes:
+    """Return the picture in the colours that were dialled, with its recipe; one of `DELIVERED`."""
+    _, encode = DELIVERED[kind]
+    return encode(*job.delivered())
 
 
 def dialled_frame(job: Job, index: int, colors: float, workshop: Workshop) -> bytes:

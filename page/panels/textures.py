@@ -44,7 +44,10 @@ class Textures:
         usual = [parts[layer] for layer in GATYS_STYLE_LAYERS]
         show_usual, show_others = self.of(GATYS_STYLE_LAYERS), self.of(OTHER_LAYERS)
         arrival.then(show_usual, [self.painting], usual, **AT_ONCE)
-        self.painting.change(show_usual, [self.painting], usual, **AT_ONCE)
+        # Gradio would hold a second change back until the first has been painted to its end; it is
+        # `turn` that ends what nobody looks at any more.
+        changed: dict[str, Any] = {**AT_ONCE, "trigger_mode": "multiple"}
+        self.painting.change(show_usual, [self.painting], usual, **changed)
         others = [parts[layer] for layer in OTHER_LAYERS]
         self.controls.folded.expand(show_others, [self.painting], others, **AT_ONCE)
 

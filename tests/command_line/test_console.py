@@ -22,7 +22,6 @@ COMMANDS = {
     "peers": ["-m", "benchmarks.peers"],
     "studio": ["-m", "benchmarks.studio"],
     "contact sheet": ["examples/contact_sheet.py"],
-    "styles": ["examples/draw_styles.py"],
 }
 # Stands for a run: what the engine yields is made up, what is printed is not.
 PAINT = """

@@ -501,7 +501,7 @@ def test_other_software_is_told_of(folder: Path, capsys: pytest.CaptureFixture[s
         (["--recipe", "."], ".: The file cannot be read: Is a directory."),
         (["--recipe", "missing.png"], "missing.png: The file cannot be read: No such file"),
         (["--recipe", "photo.png"], "photo.png: This picture carries no recipe"),
-        (["--recipe", "photo.jpg"], "photo.jpg: This is not a PNG that can be read."),
+        (["--recipe", "photo.jpg"], "photo.jpg: This picture carries no recipe"),
         (["--recipe", "newer.png"], "newer.png: The recipe in this picture was written by a newer"),
         (["--recipe", "hostile.png"], "recipe in this picture cannot be used: size must be"),
     ],

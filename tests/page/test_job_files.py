@@ -172,7 +172,7 @@ def test_simultaneous_callers_share_one_computation(
     site: Site, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.job.dial(-0.5)
-    maker = {"t": "film", "p": "delivered_png", "f": "dialled_frame"}[name[0]]
+    maker = {"t": "film", "p": "delivered", "f": "dialled_frame"}[name[0]]
     held = Held(getattr(job_files, maker))
     monkeypatch.setattr(job_files, maker, held)
 

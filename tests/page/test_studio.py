@@ -37,6 +37,7 @@ from helpers.places import EXAMPLES
 from helpers.proxy import wire_to
 from helpers.server import free_port, planted, running_server
 from helpers.tiny_network import SERVED
+from helpers.waiting import until
 from nst import load_image
 from nst.images.recipe import Recipe, read_recipe
 
@@ -277,6 +278,26 @@ def test_a_recipe_restores_every_control(visit: Visit, tmp_path: Path) -> None:
     assert controls_of(dropped) == controls_of(page)
     drop(dropped, (EXAMPLES / "results.jpg").read_bytes())
     status(dropped, "This picture carries no recipe")
+
+
+def textures(page: Page) -> list[str]:
+    """What is shown beside the usual layers."""
+    shown: list[str] = page.locator("#layers img.texture").evaluate_all(
+        "pictures => pictures.map((picture) => picture.src)"
+    )
+    return shown
+
+
+def test_the_textures_are_those_of_the_last_choice(visit: Visit) -> None:
+    page, other = visit(), visit()
+    for each in (page, other):
+        expect(each.locator("#layers img.texture")).to_have_count(5, timeout=LONG)
+    before = textures(page)
+    page.locator("button[data-name=udnie]").click()
+    page.locator("button[data-name=shipwreck]").click()
+    other.locator("button[data-name=shipwreck]").click()
+    until(lambda: len(textures(other)) == 5 and textures(other) != before, "its textures")
+    until(lambda: textures(page) == textures(other), "those of the painting chosen last")
 
 
 def test_the_picture_comes_in_three_formats_with_its_recipe(visit: Visit) -> None:
