@@ -25,8 +25,8 @@ check: .venv/dev        ## lint and type-check
 	DENO_NO_UPDATE_CHECK=1 NO_COLOR=1 $(BIN)/deno fmt --quiet --check --config page/assets/deno.json page/assets page/templates
 	DENO_NO_UPDATE_CHECK=1 NO_COLOR=1 $(BIN)/deno lint --quiet page/assets
 
-fast: .venv/dev         ## the tests that need neither the real network nor a browser
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not real and not browser"
+fast: .venv/dev         ## the tests within this process, without the real network: a minute
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not real and not browser and not slow"
 
 # Not part of `test`, which needs no network. Where PyPI cannot be asked pip-audit has an error, or
 # passes over every package and is content.

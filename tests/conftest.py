@@ -44,6 +44,13 @@ if TYPE_CHECKING:
     from page.studio import Studio
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses a started page, so that `make fast` can leave it out."""
+    for item in items:
+        if "server" in getattr(item, "fixturenames", ()):
+            item.add_marker("slow")
+
+
 @pytest.fixture
 def make_network() -> MakeNetwork:
     """`make_network(seed=0, **options of VGG)`: all 16 layers, very few channels."""

@@ -25,6 +25,9 @@ from benchmarks.visitors import PAINTINGS, PHOTOS, Order, Outcome, deal
 from helpers.places import ROOT
 from helpers.tiny_network import tiny_weights
 
+pytestmark = pytest.mark.slow
+
+
 TASK = ("photo", "painting", 64)
 
 

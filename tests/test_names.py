@@ -10,6 +10,9 @@ import pytest
 
 from helpers.places import ROOT
 
+pytestmark = pytest.mark.slow
+
+
 SOURCES = [*(ROOT / "nst").rglob("*.py"), *(ROOT / "page").rglob("*.py"), ROOT / "app.py"]
 PAPERS = [ROOT / "README.md", ROOT / "SECURITY.md", ROOT / "CONTRIBUTING.md"]
 PAPERS += (ROOT / "docs").glob("*.md")

@@ -13,6 +13,9 @@ from helpers.places import ROOT
 from nst.__main__ import command
 from page.examples import FOLDER
 
+pytestmark = pytest.mark.slow
+
+
 PYPROJECT = (ROOT / "pyproject.toml").read_text()  # Python 3.10 cannot parse it by itself
 
 

@@ -7,11 +7,15 @@ import os
 import subprocess
 import sys
 
+import pytest
 from PIL import Image
 
 from helpers.places import ROOT
 from nst.images.reading import MAX_PIXELS
 from nst.images.sandbox import Decoder
+
+pytestmark = pytest.mark.slow
+
 
 WITHOUT_POSIX = """
 import builtins, errno, importlib, os, pkgutil, signal, sys

@@ -20,6 +20,9 @@ from helpers.server import running_server
 from nst import load_image
 from nst.vgg.download import REPO
 
+pytestmark = pytest.mark.slow
+
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

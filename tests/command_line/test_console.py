@@ -13,6 +13,9 @@ from helpers.pictures import MakePicture
 from helpers.places import ROOT
 from nst.console import BROKEN_PIPE, spell
 
+pytestmark = pytest.mark.slow
+
+
 ENCODINGS = ("ascii", "cp1252", "cp437", "latin-1", "utf-16", "utf-8")
 COMMANDS = {
     "nst": ["-m", "nst"],

@@ -22,6 +22,9 @@ from nst.engine.transfer import transfer_style
 from nst.images.recipe import Passage, new_recipe, read_recipe, signed_png
 from nst.vgg.network import VGG
 
+pytestmark = pytest.mark.slow
+
+
 ITERATIONS = 60  # of which none but the first few are waited for
 PAUSE = 3  # the iteration at which a run waits for a line on stdin
 # Runs the command with a tiny network, and waits for a line on stdin at one place: in the network's

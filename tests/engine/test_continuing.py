@@ -21,6 +21,9 @@ from nst.images.writing import save_png
 from nst.studio.forecast import PlannedRun, forecast
 from nst.vgg.network import VGG
 
+pytestmark = pytest.mark.slow
+
+
 SMALL = TransferSettings(size=64, iterations=10)  # one scale
 COARSE_TO_FINE = TransferSettings(size=330, iterations=20)
 

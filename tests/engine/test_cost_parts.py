@@ -14,6 +14,9 @@ from nst import TransferSettings, transfer_style
 from nst.settings import LAYER_CHANNELS
 from page.panels.charts import explanation, parts_of
 
+pytestmark = pytest.mark.slow
+
+
 CHOICES = st.fixed_dictionaries(
     {
         "alpha": st.floats(0.01, 100),

@@ -24,6 +24,9 @@ from nst.images.tensors import fit, to_image, to_tensor
 from nst.settings import DEFAULTS, TransferSettings
 from nst.vgg.network import VGG
 
+pytestmark = pytest.mark.slow
+
+
 SETTINGS = TransferSettings(size=65, iterations=8)
 
 

@@ -27,6 +27,9 @@ from nst.images.writing import png_bytes
 from nst.settings import DEFAULTS, TransferSettings
 from page.examples import Example, ExampleSet
 
+pytestmark = pytest.mark.slow
+
+
 REPO = "ada/examples"
 
 

@@ -33,6 +33,9 @@ from nst.images.recipe import Recipe, new_recipe, read_recipe
 from nst.images.writing import hash_of
 from nst.settings import TransferSettings
 
+pytestmark = pytest.mark.slow
+
+
 REPO = "space/gallery"
 NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=timezone.utc).timestamp()
 DAY = 86400

@@ -42,6 +42,9 @@ from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from helpers.loopback_hub import LoopbackHub, loopback_hub, sha256, without_xet
 
+pytestmark = pytest.mark.slow
+
+
 disable_progress_bars()
 
 WEIGHTS = bytes(range(256)) * 40  # 10 KiB

@@ -15,6 +15,9 @@ from helpers.places import ROOT
 from nst.errors import HubError
 from nst.hub.space import deploy, for_zerogpu, tracked_files
 
+pytestmark = pytest.mark.slow
+
+
 SPACE = "ada/painter"
 
 

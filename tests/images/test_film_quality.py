@@ -15,6 +15,9 @@ from nst.images.reading import load_image
 from nst.images.tensors import fit
 from nst.images.timelapse import encode_timelapse
 
+pytestmark = pytest.mark.slow
+
+
 Pixels = npt.NDArray[np.float64]
 
 BT709 = (0.2126, 0.7152, 0.0722)

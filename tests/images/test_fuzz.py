@@ -30,6 +30,9 @@ from nst.images.recipe import KEYWORD, new_recipe, parse_recipe, read_recipe
 from nst.images.sandbox import DEFEATED
 from nst.settings import TransferSettings
 
+pytestmark = pytest.mark.slow
+
+
 register_heif_opener()
 
 EXAMPLES = os.environ.get("HYPOTHESIS_EXAMPLES", "")

@@ -20,6 +20,9 @@ from nst.images.reading import (
     load_image,
 )
 
+pytestmark = pytest.mark.slow
+
+
 register_heif_opener()
 
 RED, BLUE, WHITE = (200, 40, 40), (40, 40, 200), (255, 255, 255)

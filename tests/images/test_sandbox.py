@@ -25,6 +25,9 @@ from nst.errors import ImageError
 from nst.images.reading import load_image
 from nst.images.sandbox import BUSY, DEFEATED, UNAVAILABLE, Decoder
 
+pytestmark = pytest.mark.slow
+
+
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="limits and /proc of Linux")
 
 WORKER = """

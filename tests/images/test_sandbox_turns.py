@@ -18,6 +18,9 @@ from nst.images.jpeg_scans import MOST_MARKERS, MOST_SCANS, count_scans
 from nst.images.reading import MANY_SCANS, load_image
 from nst.images.sandbox import BUSY, DEFEATED, Decoder, client
 
+pytestmark = pytest.mark.slow
+
+
 PATIENCE = 30.0  # seconds until a test that hangs fails
 
 WORKER = """

@@ -14,6 +14,9 @@ from PIL import Image
 
 from nst.images.timelapse import FORMATS, SIDES, durations, encode_timelapse, frame_rate, shown_size
 
+pytestmark = pytest.mark.slow
+
+
 SIZE = (96, 64)
 ANIMATED = ("webp", "gif")
 

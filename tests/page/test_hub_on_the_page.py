@@ -44,6 +44,9 @@ from nst.images.writing import png_bytes
 from nst.settings import TransferSettings
 from page.examples import ExampleSet
 
+pytestmark = pytest.mark.slow
+
+
 EXAMPLES = "ada/examples"
 GALLERY = "studio/gallery"  # the account of the Space is called studio
 OWN = f"ada/{OWN_NAME}"

@@ -52,6 +52,9 @@ from page.rendering import (
     worker_count,
 )
 
+pytestmark = pytest.mark.slow
+
+
 SETTINGS = TransferSettings(size=64, iterations=8)
 LONG = 60.0  # seconds after which a test has failed
 

@@ -24,6 +24,9 @@ from page.panels.textures import Textures
 from page.picture_cache import PictureCache
 from page.studio import Studio
 
+pytestmark = pytest.mark.slow
+
+
 PATIENCE = 20.0  # seconds until a test that hangs fails
 
 

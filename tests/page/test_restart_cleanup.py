@@ -29,6 +29,9 @@ from nst.studio.task import State
 from nst.studio.workshop import Workshop
 from page.http.upload_folder import PREFIX, delete, delete_abandoned, upload_folder
 
+pytestmark = pytest.mark.slow
+
+
 PATIENCE = 20.0  # seconds until a test that hangs fails
 SMALL = TransferSettings(size=64, iterations=3)
 

@@ -42,6 +42,9 @@ from page.http.uploads import (
     UploadsUnderWay,
 )
 
+pytestmark = pytest.mark.slow
+
+
 FORM = "multipart/form-data; boundary=b"
 PATH = "/gradio_api/upload"
 PATIENCE = 30.0  # seconds until a test that hangs fails

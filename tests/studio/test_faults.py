@@ -36,6 +36,9 @@ from nst.studio.task import NO_MEMORY, UNEXPECTED, State
 from nst.studio.workshop import Workshop
 from nst.vgg.network import VGG
 
+pytestmark = pytest.mark.slow
+
+
 __all__ = ["make_job"]  # a fixture
 
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="limits and /proc of Linux")

@@ -35,6 +35,9 @@ from page.panels.own_gallery import DAMAGED, gallery_markup
 from page.panels.result_panel import takeaway_markup, timelapse_markup
 from page.studio import Studio
 
+pytestmark = pytest.mark.slow
+
+
 TOKEN = "jane"
 SMALL = TransferSettings(size=64, iterations=3)
 NAMES = ("job.json", "picture.png", "content.png", "style-0.png")

@@ -28,6 +28,9 @@ from nst.studio.limits import Limits
 from nst.studio.workshop import Workshop
 from page.panels.own_gallery import gallery_markup
 
+pytestmark = pytest.mark.slow
+
+
 SMALL = TransferSettings(size=64, iterations=3)
 PATIENCE = 20.0  # seconds until a look that never returns fails the test
 ALWAYS = Limits(checkpoint_every=-1.0)  # a checkpoint at every iteration

@@ -29,6 +29,9 @@ from nst.studio.job import Job
 from nst.studio.task import UNEXPECTED, State
 from nst.vgg.network import VGG
 
+pytestmark = pytest.mark.slow
+
+
 SMALL = TransferSettings(size=64, iterations=6)
 SIZES = (1024, 768), [(800, 800)]  # of a photo and a painting, in pixels
 

@@ -29,6 +29,9 @@ from nst.vgg.weights import VGGWeights, convert_torchvision
 from nst.web import range_download
 from nst.web.range_download import BLOCK, DIGEST, Partial
 
+pytestmark = pytest.mark.slow
+
+
 REPO = "ada/vgg19"
 
 
