@@ -13,7 +13,7 @@ test: check             ## install, then lint, type-check and run all tests
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
 	  (apt-get update -q && apt-get install -yq chromium) || \
 	  { echo "Chromium is needed for the browser tests: install it with your package manager."; exit 1; }
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not browser"
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not browser"
 	$(BIN)/python -m pytest -n auto --dist loadfile -m browser
 
 check: .venv/dev        ## lint and type-check
