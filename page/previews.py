@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 from collections.abc import Callable, Hashable
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from gradio.components import Component
 from PIL import Image
 
 from nst.files import whole_file
-from nst.images.writing import hash_of, jpeg_bytes
+from nst.images.writing import hash_of, jpeg_bytes, webp_bytes
 from page.rendering import shared_renderings
 
 
@@ -31,15 +30,10 @@ def rendered_webp(key: Hashable, make: Callable[[], Image.Image], component: Com
     usual quality). It is made in the pool of renderings, once for all who ask for the same `key`.
     Raises `OSError` on a full disk and `RenderingBusyError`.
     """
-    rendering = shared_renderings().fetch_now(("webp", key), lambda: webp_bytes(make()))
+    rendering = shared_renderings().fetch_now(
+        ("webp", key), lambda: webp_bytes(make(), 92, method=2)
+    )
     return cached(rendering.read(), "picture.webp", component)
-
-
-def webp_bytes(image: Image.Image) -> bytes:
-    """Return a picture as WebP."""
-    buffer = io.BytesIO()
-    image.save(buffer, format="WEBP", quality=92, method=2)
-    return buffer.getvalue()
 
 
 def cached(data: bytes, name: str, component: Component) -> str:

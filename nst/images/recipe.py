@@ -193,7 +193,8 @@ def signed_png(picture: Image.Image, recipe: Recipe) -> bytes:
 
 def signed_jpeg(picture: Image.Image, recipe: Recipe) -> bytes:
     """Return the picture as a JPEG with its recipe, unless that is too long for one."""
-    return jpeg_bytes(picture, DELIVERED, xmp=packet_of(recipe.to_text()))
+    packet = packet_of(recipe.to_text())
+    return jpeg_bytes(picture, DELIVERED, subsampling=0, xmp=packet)  # strokes end in colour too
 
 
 def signed_webp(picture: Image.Image, recipe: Recipe) -> bytes:

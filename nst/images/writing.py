@@ -27,21 +27,28 @@ def png_bytes(
     return buffer.getvalue()
 
 
-def jpeg_bytes(image: Image.Image, quality: int = 82, *, xmp: bytes | None = None) -> bytes:
+def jpeg_bytes(
+    image: Image.Image, quality: int = 82, *, subsampling: int = 2, xmp: bytes | None = None
+) -> bytes:
     """Return a JPEG of an RGB picture, without metadata but for a packet of XMP.
 
-    Colours are kept at full resolution from a quality of 90 on: strokes end in colour too.
+    `subsampling` is Pillow's: 2 halves the resolution of colours, 0 keeps it.
     """
-    buffer, subsampling = io.BytesIO(), 0 if quality >= 90 else 2
+    buffer = io.BytesIO()
     extra = {"xmp": xmp} if xmp else {}
     _bare(image).save(buffer, format="JPEG", quality=quality, subsampling=subsampling, **extra)
     return buffer.getvalue()
 
 
-def webp_bytes(image: Image.Image, quality: int, *, xmp: bytes | None = None) -> bytes:
-    """Return a WebP of an RGB picture, without metadata but for a packet of XMP."""
+def webp_bytes(
+    image: Image.Image, quality: int, *, method: int = 4, xmp: bytes | None = None
+) -> bytes:
+    """Return a WebP of an RGB picture, without metadata but for a packet of XMP.
+
+    `method` is from 0, quick, to 6, small.
+    """
     buffer = io.BytesIO()
-    _bare(image).save(buffer, format="WEBP", quality=quality, xmp=xmp or b"")
+    _bare(image).save(buffer, format="WEBP", quality=quality, method=method, xmp=xmp or b"")
     return buffer.getvalue()
 
 
