@@ -30,6 +30,7 @@ from page.http.bounded_blocks import BoundedBlocks
 from page.http.job_files import file_routes
 from page.http.middleware import SecurityMiddleware
 from page.http.request_limits import RequestLimits
+from page.http.static_files import asset_route
 from page.http.upload_folder import upload_folder
 from page.http.upload_space import UploadSpace
 from page.layout import build_demo, theme
@@ -121,7 +122,7 @@ def launch_options(
         "css_paths": [ASSETS / "style.css"],
         "head_paths": [HEAD],
         "app_kwargs": {
-            "routes": file_routes(workshop, examples, gallery),
+            "routes": [asset_route(), *file_routes(workshop, examples, gallery)],
             "middleware": [
                 Middleware(SecurityMiddleware, heads=[HEAD], upload_space=upload_space),
                 *allowed_hosts(),

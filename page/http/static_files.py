@@ -1,0 +1,94 @@
+"""The page's own assets over HTTP, below `studio/assets/`: scripts, styles, icons and fonts.
+
+Each file is read once: an address asks for a name in a mapping, never for a path on the disk.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from page.assets import FOLDER
+from page.http.etags import content_hash, matches
+
+PREFIX = "studio/assets/"
+SUBFOLDERS = ("icons", "vendor", "fonts")
+MEDIA_TYPES = {
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".woff2": "font/woff2",
+}
+
+IMMUTABLE = "public, max-age=31536000, immutable"
+REVALIDATED = "no-cache"  # kept, but the server is asked each time whether it has changed
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A file of the page: its content, media type and the hash of its content."""
+
+    body: bytes
+    media_type: str
+    version: str
+
+
+@functools.cache
+def read_assets(folder: Path = FOLDER) -> Mapping[str, Asset]:
+    """Return the files that may be served, by name: `style.css`, `icons/icon-192.png`."""
+    return {
+        path.relative_to(folder).as_posix(): read_asset(path)
+        for directory in (folder, *(folder / name for name in SUBFOLDERS))
+        for path in servable_files(directory)
+    }
+
+
+def servable_files(directory: Path) -> Iterator[Path]:
+    """Return the files of a folder that have a media type; none where there is no such folder."""
+    for path in sorted(directory.glob("*")):
+        is_hidden, is_link = path.name.startswith("."), path.is_symlink()
+        if path.suffix in MEDIA_TYPES and path.is_file() and not (is_hidden or is_link):
+            yield path
+
+
+def read_asset(path: Path) -> Asset:
+    """Return a file with its media type and hash."""
+    body = path.read_bytes()
+    return Asset(body, MEDIA_TYPES[path.suffix], content_hash(body))
+
+
+def asset_url(name: str) -> str:
+    """Return the address of an asset, relative to the page: `studio/assets/mark.svg?v=…`.
+
+    It names the content, so that browsers keep it for good. Raises `FileNotFoundError`.
+    """
+    try:
+        asset = read_assets()[name]
+    except KeyError:
+        raise FileNotFoundError(f"page/assets has no {name!r} that is served") from None
+    return f"{PREFIX}{name}?v={asset.version}"
+
+
+def asset_route(folder: Path = FOLDER) -> Route:
+    """Return the route of the assets."""
+    assets = read_assets(folder)
+
+    async def send(request: Request) -> Response:
+        asset = assets.get(request.path_params["path"])
+        if asset is None:
+            return Response("There is no such file.", 404, media_type="text/plain")
+        is_named = request.query_params.get("v") == asset.version
+        tag = f'"{asset.version}"'
+        headers = {"Cache-Control": IMMUTABLE if is_named else REVALIDATED, "ETag": tag}
+        if matches(request.headers.get("if-none-match", ""), tag):
+            return Response(status_code=304, headers=headers)
+        return Response(asset.body, headers=headers, media_type=asset.media_type)
+
+    return Route(f"/{PREFIX}{{path:path}}", send)
