@@ -44,13 +44,15 @@ class Option:
     """What a user is shown about one setting. `low` and `high` are inclusive."""
 
     label: str
-    help: str  # one line in plain words
+    help: str  # one or two sentences in plain words: what turning it up does to the picture
     low: float | None = None
     high: float | None = None
     step: float | None = None
     logarithmic: bool = False  # a slider should move through powers of ten
     choices: Mapping[str, str] = field(default_factory=dict)  # value -> what it does
     advanced: bool = False  # folded away for a beginner
+    up: str = ""  # what a value above the default means, in a word or two
+    down: str = ""  # and one below
 
     @property
     def range(self) -> tuple[float, float]:
@@ -81,30 +83,38 @@ class TransferSettings:
         low=64,
         high=2048,
         step=16,
+        up="larger, slower",
+        down="smaller, quicker",
     )
     iterations: int = setting(
         60,
         "Iterations",
-        "How many times the picture is improved. More is closer to the painting, and slower.",
+        "How many times the picture is improved. Up: closer to the painting's manner, and slower.",
         low=1,
         high=1000,
         step=1,
+        up="more finished",
+        down="quicker",
     )
     alpha: float = setting(
         1.0,
         "Content weight α",
-        "How firmly the photo's scene is held. Higher keeps more of the photo.",
+        "How firmly the photo's scene is held. Up: more of the photo shows.",
         low=0.01,
         high=100.0,
         logarithmic=True,
+        up="more of the photo",
+        down="less of the photo",
     )
     beta: float = setting(
         1.0,
         "Style weight β",
-        "How strongly the painting's manner is applied. Higher paints more heavily.",
+        "How strongly the painting's manner is applied. Up: heavier paint.",
         low=0.01,
         high=100.0,
         logarithmic=True,
+        up="stronger style",
+        down="weaker style",
     )
     layer_weights: Mapping[str, float] = field(
         default_factory=lambda: dict.fromkeys(GATYS_STYLE_LAYERS, 1.0),
@@ -116,6 +126,8 @@ class TransferSettings:
                 " and grain, deep ones larger shapes. 1 is Gatys' choice, 0 leaves a layer out.",
                 low=0.0,
                 high=MAX_LAYER_WEIGHT,
+                up="more of this layer",
+                down="less of this layer",
             )
         },
     )
@@ -162,29 +174,35 @@ class TransferSettings:
     style_scale: float = setting(
         1.0,
         "Style scale",
-        "Size of the painting relative to the photo. Larger makes larger brush strokes; a painting"
-        " with fewer pixels than that is enlarged.",
+        "Size of the painting relative to the photo. Up: larger brush strokes; a painting with"
+        " fewer pixels than that is enlarged.",
         low=0.25,
         high=3.0,
         step=0.05,
+        up="larger strokes",
+        down="smaller strokes",
         advanced=True,
     )
     total_variation: float = setting(
         0.0,
         "Smoothness",
-        "Total variation weight: takes speckle off, and at the far end fine strokes. 0 is off.",
+        "Total variation weight. Up: less speckle, and at the far end no fine strokes. 0 is off.",
         low=0.0,
         high=10.0,
         step=0.1,
+        up="smoother",
         advanced=True,
     )
     colors: float = setting(
         0.0,
         "Colours",
-        "-1 is the photo's own colours, 0 as painted, 1 the painting's. At once, at any time.",
+        "Whose colours the picture has: -1 the photo's, 0 as painted, 1 the painting's. The picture"
+        " changes at once, at any time.",
         low=-1.0,
         high=1.0,
         step=0.05,
+        up="closer to the painting's",
+        down="closer to the photo's",
     )
     seed: int = setting(
         0,

@@ -1,6 +1,6 @@
 """The examples: photos, paintings and finished pictures to click, bundled and from the Hub.
 
-Knows collections of pictures and the markup of a row; what a click does is the page's business.
+Knows collections of pictures; how a row of them looks is `page.panels.example_rows`' business.
 """
 
 from __future__ import annotations
@@ -8,12 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import gradio as gr
-from gradio.processing_utils import save_file_to_cache
 from PIL import Image, ImageOps
 
 import nst
@@ -24,8 +21,6 @@ from nst.hub.image_folder import Picture, read_collection
 from nst.images.recipe import Ingredient
 from nst.images.writing import jpeg_bytes
 from nst.web.hub_client import call_hub
-from page.assets import on_load
-from page.templates import render
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +29,7 @@ CHECKOUT, INSTALLED = (
     Path(nst.__file__).parent / "example_pictures",
 )
 FOLDER = INSTALLED if INSTALLED.is_dir() else CHECKOUT
+ROLES = ("content", "style")
 THUMBNAIL = {"content": (160, 120), "style": (160, 120), "result": (280, 210)}
 LOOK_EVERY = 0.3  # seconds
 PATIENCE = 300.0  # seconds for the Hub; a silent server would keep the library waiting without end
@@ -70,12 +66,10 @@ class Example:
         """Return the thumbnail's address."""
         return f"studio/examples/{self.ingredient.sha256}.jpg"
 
-    def as_value(self, cache: str) -> str:
-        """Return a path that the page may show: the bundled file, or a copy in Gradio's `cache`."""
-        if self.path.is_relative_to(FOLDER):
-            return str(self.path)
-        copy: str = save_file_to_cache(self.path, cache)
-        return copy
+    @property
+    def large(self) -> str:
+        """Return the address of the picture as the stage shows it."""
+        return f"studio/examples/{self.ingredient.sha256}/display.webp"
 
 
 class ExampleSet:
@@ -147,6 +141,15 @@ class ExampleSet:
         self.all = tuple(examples)
 
 
+def inputs_of(example: Example, examples: ExampleSet) -> list[Example]:
+    """Return photo and painting of a finished example, as far as they are examples too."""
+    recipe = example.picture.recipe
+    if recipe is None:
+        return []
+    found = [examples.example_of(each) for each in (recipe.content, recipe.painting)]
+    return [each for each in found if each]
+
+
 def open_example(picture: Picture, folder: Path) -> Example | None:
     """Return a described picture, unless its file is missing or cannot be used."""
     path = folder / picture.file_name
@@ -167,16 +170,6 @@ def thumbnail_of(image: Image.Image, role: str) -> Image.Image:
     factor = min(1.0, image.width / width, image.height / height)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     return ImageOps.fit(image, size, Image.Resampling.LANCZOS)
-
-
-def picker(elem_id: str) -> gr.HTML:
-    """Return a row of pictures; choosing one triggers `select` with its name."""
-    return gr.HTML(js_on_load=on_load("examples"), elem_id=elem_id)
-
-
-def row_markup(examples: Sequence[Example], label: str) -> str:
-    """Return what such a row shows; nothing when there are none."""
-    return render("examples", label=label, examples=examples) if examples else ""
 
 
 async def arrival_of(examples: ExampleSet, shown: tuple[Example, ...]) -> bool:

@@ -15,9 +15,7 @@ from urllib.parse import urlencode
 
 from nst.errors import SettingsError
 from nst.settings import DEFAULTS, VERSION, TransferSettings, options, parse_layer_weights
-from page.examples import Example, ExampleSet
-
-ROLES = ("content", "style")
+from page.examples import ROLES, Example, ExampleSet
 
 
 @dataclass(frozen=True)

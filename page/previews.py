@@ -9,6 +9,7 @@ import base64
 import hashlib
 from collections.abc import Callable, Hashable
 from pathlib import Path
+from urllib.parse import quote
 
 from gradio.components import Component
 from PIL import Image
@@ -46,6 +47,11 @@ def cached(data: bytes, name: str, component: Component) -> str:
     with whole_file(path) as temporary:
         temporary.write_bytes(data)
     return str(path.resolve())
+
+
+def file_url(path: str) -> str:
+    """Return the address, relative to the page, of a file in Gradio's cache."""
+    return f"gradio_api/file={quote(path)}"
 
 
 def data_url(image: Image.Image, quality: int = 82) -> str:

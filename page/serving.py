@@ -27,18 +27,21 @@ from page.assets import FOLDER as ASSETS
 from page.examples import FOLDER, ExampleSet
 from page.http.body_limits import MAX_UPLOAD
 from page.http.bounded_blocks import BoundedBlocks
-from page.http.job_files import file_routes
+from page.http.display_files import display_routes
+from page.http.job_files import JobFiles, file_routes
 from page.http.middleware import SecurityMiddleware
 from page.http.request_limits import RequestLimits
 from page.http.static_files import asset_route
 from page.http.upload_folder import upload_folder
 from page.http.upload_space import UploadSpace
-from page.layout import build_demo, theme
+from page.layout import build_demo
+from page.looks import look_route
+from page.panels.components import pictures
 from page.panels.publishing import SignInMiddleware
 from page.rendering import shared_renderings
+from page.theme import theme
 
 MAX_EVENTS = 500  # at once; every tab that looks at a picture holds one or two
-HEAD = ASSETS / "head.html"
 
 
 def main() -> None:
@@ -116,15 +119,20 @@ def launch_options(
 ) -> Mapping[str, Any]:
     """Return how the page is served; tests use the same."""
     built_in = (path for part in demo.blocks.values() for path in part.keep_in_cache)
+    files = JobFiles(workshop, shared_renderings())
     upload_space = UploadSpace(Path(get_upload_folder()), built_in, deleted=demo.forget_files)
     return {
         "theme": theme(),
         "css_paths": [ASSETS / "style.css"],
-        "head_paths": [HEAD],
         "app_kwargs": {
-            "routes": [asset_route(), *file_routes(workshop, examples, gallery)],
+            "routes": [
+                asset_route(),
+                look_route(workshop, files.renderings),
+                *display_routes(files, examples, pictures),
+                *file_routes(files, examples, gallery),
+            ],
             "middleware": [
-                Middleware(SecurityMiddleware, heads=[HEAD], upload_space=upload_space),
+                Middleware(SecurityMiddleware, upload_space=upload_space),
                 *allowed_hosts(),
                 Middleware(RequestLimits, blocks=demo, sessions=demo.sessions),
                 Middleware(SignInMiddleware),

@@ -36,23 +36,25 @@ class Studio:
     def wire(self, demo: gr.Blocks) -> Any:
         """Connect every event.
 
-        Each way to a job ends in `Painting.follow`, which shows it until it ends. Returns the event
-        of a visitor's arrival.
+        Returns the event of a visitor's arrival.
         """
-        session, follow_after = self.session, self.painting.follow_after
+        session = self.session
         arrival = self.visits.wire(demo)
-        follow_after(arrival)
         self.painting.wire()
-        self.continuing.wire(follow_after)
+        self.continuing.wire()
         self.steering.wire()
-        self.sheets.wire(arrival, follow_after)
-        self.own_pictures.wire(follow_after)
+        self.sheets.wire()
+        self.own_pictures.wire()
         self.sharing.wire()
-        if session.workshop.backend.lends_gpus:
-            resized = [*(part.release for part in self.steering.typed), session.photo.change]
-            self.painting.wire_price(arrival, resized, session.controls.look_taken)
+        self.painting.wire_estimate(
+            arrival.then,
+            session.controls.look_taken.then,
+            *(part.change for part in session.controls.decisive),
+            session.photo.choose,
+            session.painting.choose,
+        )
         textures = Textures(
             session.workshop, session.textures, session.controls, session.painting, session.tabs
         )
-        textures.wire(arrival)
+        textures.wire()
         return arrival

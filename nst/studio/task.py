@@ -117,16 +117,17 @@ class Task:
                 self._watchers -= 1
                 self._last_seen = time.monotonic()
 
-    def greet(self) -> None:
-        """Note that its visitor is there, if looking elsewhere."""
+    def greet(self, due: float = 0.0) -> None:
+        """Note that its visitor is there, and looks again in `due` seconds at the latest."""
         with self.lock:
-            self._last_seen = time.monotonic()
+            self._last_seen = time.monotonic() + due
 
     @property
     def unwatched(self) -> float:
-        """Return the seconds since the last look."""
+        """Return the seconds since the last look, or since the next one was due."""
         with self.lock:
-            return 0.0 if self._watchers else time.monotonic() - self._last_seen
+            since = time.monotonic() - self._last_seen
+            return 0.0 if self._watchers else max(0.0, since)
 
     def _become(self, state: State, note: str | None = None) -> None:
         with self.lock:

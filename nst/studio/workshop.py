@@ -250,12 +250,15 @@ class Workshop:
             thread.join(max(0.0, end - time.monotonic()))
         self._saver.wait(max(0.0, end - time.monotonic()))
 
-    def greet(self, owner: str) -> None:
-        """Note that a visitor is there: none of their tasks is abandoned."""
+    def greet(self, owner: str, due: float = 0.0) -> None:
+        """Note that a visitor is there, and looks again in `due` seconds at the latest.
+
+        None of their tasks is abandoned until then.
+        """
         with self._news:
             tasks = [task for task in self._tasks.values() if task.owner == owner]
         for task in tasks:
-            task.greet()
+            task.greet(due)
 
     def ahead_of(self, task: Task) -> int:
         """Return how many are painted before this one."""

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +14,11 @@ from nst.settings import options
 from nst.studio.forecast import PlannedRun
 from nst.studio.sheet_job import Sheet
 from nst.studio.task import owner_of
-from page.actions.session import PREVIEW_EVERY, Session, Updates
+from page.actions.session import Session, Updates
 from page.error_messages import error_message
-from page.http.following import AT_ONCE, changes, is_read, tab_of
+from page.http.following import AT_ONCE
 from page.panels import charts
-from page.panels.contact_sheet import sheet_markup
+from page.panels.contact_sheet import followed_sheet
 from page.panels.picture_inputs import load_named
 
 
@@ -32,17 +28,12 @@ class ContactSheets:
 
     session: Session
 
-    def wire(self, arrival: Any, follow_after: Callable[[Any], None]) -> None:
-        """Connect the sheet's button and its tiles, and show the one that is there."""
+    def wire(self) -> None:
+        """Connect the sheet's button and its tiles."""
         session, panel = self.session, self.session.panel
-        shown = ([session.sheet], [panel.grid])
-        arrival.then(self.follow_sheet, *shown, **AT_ONCE)
         asked = session.values | {panel.rows, panel.columns, session.sheet}
-        made = panel.make.click(self.make_sheet, asked, [session.sheet, panel.grid], **AT_ONCE)
-        made.then(self.follow_sheet, *shown, **AT_ONCE)
-        follow_after(
-            panel.grid.select(self.take_tile, session.values, session.everything, **AT_ONCE)
-        )
+        panel.make.click(self.make_sheet, asked, [session.sheet, panel.grid], **AT_ONCE)
+        panel.grid.select(self.take_tile, session.values, session.everything, **AT_ONCE)
 
     def make_sheet(self, values: dict[Component, Any], request: gr.Request) -> Updates:
         """Queue nine small pictures."""
@@ -69,36 +60,13 @@ class ContactSheets:
                 session.sheet: "",
                 session.panel.grid: charts.message(error_message(error)),
             }
-        return {
-            session.sheet: sheet.id,
-            session.panel.grid: charts.message("Getting ready…"),
-        }
+        return {session.sheet: sheet.id, session.panel.grid: followed_sheet(sheet)}
 
     def _stop_sheet(self, id: str) -> None:
         """Stop the contact sheet before: a new one takes its place."""
         sheet = self.session.workshop.find(id) if id else None
         if isinstance(sheet, Sheet):
             sheet.stop()
-
-    async def follow_sheet(self, id: str, request: gr.Request) -> AsyncIterator[Any]:
-        """Show a contact sheet until it is done."""
-        session = self.session
-        sheet = await asyncio.to_thread(session.workshop.find, id) if id else None
-        if not isinstance(sheet, Sheet):
-            yield gr.update()
-            return
-        mark, shown = session.tabs.turn(tab_of(request), "sheet"), 0.0
-        async with aclosing(changes(sheet)) as looks:
-            async for _ in looks:
-                if not session.tabs.is_current(tab_of(request), "sheet", mark):
-                    yield gr.update()
-                    return
-                if not is_read(request):
-                    return
-                if time.monotonic() - shown >= PREVIEW_EVERY or not sheet.state.is_live:
-                    ahead = session.workshop.ahead_of(sheet)
-                    yield await asyncio.to_thread(sheet_markup, sheet, ahead)
-                    shown = time.monotonic()
 
     def take_tile(
         self, values: dict[Component, Any], event: gr.EventData, request: gr.Request
@@ -123,8 +91,8 @@ class ContactSheets:
         except Exception as error:
             return session.refuse(error)
         return {
-            **session.put_up(job),
+            session.current: job.id,
             **session.controls.show(job.settings, set(options()) - {"colors"}),
-            **session.result_panel.begun(expected),
+            **session.result_panel.begun(job, expected),
             session.gallery: session.gallery_of(visitor),
         }

@@ -8,17 +8,22 @@ from typing import Any
 
 import gradio as gr
 from gradio.components import Component
+from gradio.processing_utils import save_pil_to_cache
+from PIL import Image
 
-from nst import SettingsError
+from nst import SettingsError, TransferSettings
 from nst.settings import options
-from nst.studio.job import picture_bytes
+from nst.studio.job import Job, picture_bytes
 from page.actions.session import FIXED, Session, Updates, fixed_part
 from page.http.admission import source_of
 from page.http.following import AT_ONCE
+from page.panels.components import Choice
 from page.panels.picture_inputs import load_named
 from page.panels.result_panel import MORE
 
 NOTHING_TO_BRANCH = "There is no finished picture to branch from."
+NOTHING_TO_USE = "There is no finished picture to use."
+PAINTED = "A picture that was painted here"
 
 
 @dataclass(frozen=True)
@@ -27,14 +32,20 @@ class Continuing:
 
     session: Session
 
-    def wire(self, follow_after: Callable[[Any], None]) -> None:
+    def wire(self) -> None:
         """Connect the buttons below an ended picture."""
         session, panel = self.session, self.session.result_panel
         for button, factor in ((panel.more, 1.0), (panel.larger, 1.5), (panel.twice, 2.0)):
             further = self._further_by(factor)
-            follow_after(button.click(further, session.values, session.everything, **AT_ONCE))
+            button.click(further, session.values, session.everything, **AT_ONCE)
+        panel.rest.click(self.finish, session.values, session.everything, **AT_ONCE)
         known = [session.current, session.visitor]
-        follow_after(panel.branch.click(self.branch, known, session.everything, **AT_ONCE))
+        panel.branch.click(self.branch, known, session.everything, **AT_ONCE)
+        for button, part in (
+            (panel.as_photo, session.photo),
+            (panel.as_painting, session.painting),
+        ):
+            button.click(self.use_as_input, [session.current], [part], **AT_ONCE)
 
     def _further_by(self, factor: float) -> Callable[..., Updates]:
         def further(values: dict[Component, Any], request: gr.Request) -> Updates:
@@ -45,17 +56,27 @@ class Continuing:
 
         return further
 
-    def _further(self, values: dict[Component, Any], factor: float, request: gr.Request) -> Updates:
-        """Paint an ended job on under the present controls, larger by `factor`."""
-        session = self.session
-        visitor = session.visitor_of(values[session.visitor], request)
-        job = session.workshop.find_job(values[session.current])
+    def finish(self, values: dict[Component, Any], request: gr.Request) -> Updates:
+        """Paint the rest of a picture that was stopped, as it was asked for."""
+        try:
+            job = self._ended_job(values)
+            return self._resume(job, job.settings, job.painting, values, request)
+        except Exception as error:
+            return self.session.refuse(error)
+
+    def _ended_job(self, values: dict[Component, Any]) -> Job:
+        """Return the job on the stage. Raises `SettingsError` where it is no longer kept."""
+        job = self.session.workshop.find_job(values[self.session.current])
         if job is None:
             raise SettingsError("This picture is no longer kept; please start a new one.")
-        chosen = session.controls.settings(values)
+        return job
+
+    def _further(self, values: dict[Component, Any], factor: float, request: gr.Request) -> Updates:
+        """Paint an ended job on under the present controls, larger by `factor`."""
+        job, chosen = self._ended_job(values), self.session.controls.settings(values)
         present = max(job.moment.picture.size) if job.moment else chosen.size
         most = options()["size"].range[1]
-        size = chosen.size if factor == 1 else min(round(present * factor), int(most))
+        size = present if factor == 1 else min(round(present * factor), int(most))
         if factor > 1 and size <= present:
             raise SettingsError(f"The picture has {most:.0f} pixels already, the most there is.")
         done = job.moment.iteration if job.moment else 0
@@ -64,8 +85,21 @@ class Continuing:
             raise SettingsError(f"The picture has had {longest} iterations, the most there is.")
         fixed = fixed_part(job.settings, FIXED)
         settings = chosen.replace(size=size, iterations=min(done + MORE, longest), **fixed)
+        painting = load_named(values[self.session.painting], "painting")
+        return self._resume(job, settings, painting, values, request)
+
+    def _resume(
+        self,
+        job: Job,
+        settings: TransferSettings,
+        painting: Image.Image,
+        values: dict[Component, Any],
+        request: gr.Request,
+    ) -> Updates:
+        """Queue an ended job under these settings."""
+        session = self.session
+        visitor = session.visitor_of(values[session.visitor], request)
         with session.admission.opened(settings):
-            painting = load_named(values[session.painting], "painting")
             expected = session.admission.expected(job.content, [painting], settings, job.moment)
             size = job.bytes + picture_bytes(painting)
             session.workshop.check_room(job.owner, source_of(request), size)
@@ -73,9 +107,8 @@ class Continuing:
             job.resume(settings, painting)
             session.admission.submit(job, expected.seconds, request)
         return {
-            **session.put_up(job),
-            **session.controls.show(settings, {"size", "iterations"}),
-            **session.result_panel.resumed(expected),
+            session.current: job.id,
+            **session.result_panel.resumed(job, expected),
             session.gallery: session.gallery_of(visitor),
         }
 
@@ -85,6 +118,21 @@ class Continuing:
         visitor = session.visitor_of(token, request)
         job = session.job_of(id)
         if job is None or job.state.is_live:
-            return {session.to_follow: "", **session.result_panel.idle(NOTHING_TO_BRANCH)}
+            return session.result_panel.idle(NOTHING_TO_BRANCH)
         twin = session.workshop.branch(job, visitor)
-        return {**session.put_up(twin), session.gallery: session.gallery_of(visitor)}
+        return {
+            session.current: twin.id,
+            **session.result_panel.ended(twin),
+            session.gallery: session.gallery_of(visitor),
+        }
+
+    def use_as_input(self, id: str) -> Any:
+        """Put an ended picture, as it is delivered, where the photo or the painting is."""
+        session = self.session
+        job = session.job_of(id)
+        if job is None or job.moment is None or job.state.is_live:
+            gr.Warning(NOTHING_TO_USE)
+            return gr.update()
+        picture, _ = job.delivered()
+        path = save_pil_to_cache(picture, session.photo.GRADIO_CACHE, "picture", format="png")
+        return session.shown_choice(Choice(str(path)), name=PAINTED)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
 from page.actions.session import Session, Updates, is_owned
 from page.http.following import AT_ONCE, event_value, tab_of
+from page.panels.stage import first_value
 
+GONE = "The picture cannot be brought back any more."
 DAMAGED = "This picture is damaged on the server's disk; it can only be deleted."
 
 
@@ -20,18 +20,17 @@ class OwnPictures:
 
     session: Session
 
-    def wire(self, follow_after: Callable[[Any], None]) -> None:
+    def wire(self) -> None:
         """Connect the cards."""
         session = self.session
-        follow_after(
-            session.gallery.select(self.open_card, [session.visitor], session.everything, **AT_ONCE)
-        )
+        session.gallery.select(self.open_card, [session.visitor], session.everything, **AT_ONCE)
         session.gallery.delete(
             self.delete_card,
             [session.visitor, session.current],
             [session.current, *session.result_panel.outputs, session.gallery],
             **AT_ONCE,
         )
+        session.gallery.restore(self.restore_card, [session.visitor], [session.gallery], **AT_ONCE)
 
     def open_card(self, visitor: str, event: gr.EventData, request: gr.Request) -> Updates:
         """Put a job of the visitor's on the result panel."""
@@ -43,28 +42,34 @@ class OwnPictures:
             missing = session.result_panel.idle(
                 DAMAGED if is_there else "This picture is no longer kept."
             )
-            return {
-                session.to_follow: "",
-                **missing,
-                session.gallery: session.gallery_of(visitor),
-            }
+            return {**missing, session.gallery: session.gallery_of(visitor)}
+        session.tabs.turn(tab_of(request), "job", job.id)
         return session.on_panel(job)
 
     def delete_card(
         self, visitor: str, current: str, event: gr.EventData, request: gr.Request
     ) -> Updates:
-        """Delete a job of the visitor's."""
+        """Delete a job of the visitor's; for a while it can be brought back."""
         session = self.session
         visitor, id = session.visitor_of(visitor, request), event_value(event, "job")
-        job = session.own_job(id, visitor)
         updates: Updates = {}
-        if job and job.id == current:
-            session.tabs.turn(tab_of(request), "job")  # nobody follows it any more
+        if not is_owned(id, visitor):
+            return {session.gallery: session.gallery_of(visitor)}
+        if id == current:
+            panel = session.result_panel
             updates = {
                 session.current: "",
-                **session.result_panel.idle("Deleted."),
-                **session.result_panel.empty(),
+                **panel.idle("Deleted."),
+                **panel.without_result(),
+                panel.stage: first_value(session.examples),
             }
-        if is_owned(id, visitor):
-            session.workshop.forget(id)  # also one that is damaged
-        return {**updates, session.gallery: session.gallery_of(visitor)}
+        session.workshop.delete(id)  # also one that is damaged
+        return {**updates, session.gallery: session.gallery_of(visitor, deleted=id)}
+
+    def restore_card(self, visitor: str, event: gr.EventData, request: gr.Request) -> Updates:
+        """Bring a deleted job of the visitor's back."""
+        session = self.session
+        visitor, id = session.visitor_of(visitor, request), event_value(event, "job")
+        if not is_owned(id, visitor) or not session.workshop.restore(id):
+            gr.Warning(GONE)
+        return {session.gallery: session.gallery_of(visitor)}

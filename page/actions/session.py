@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,16 +19,18 @@ from nst.studio.job import Job
 from nst.studio.job_store import is_id
 from nst.studio.task import owner_of
 from nst.studio.workshop import Workshop
-from page.examples import Example, ExampleSet
+from page.examples import ExampleSet
 from page.http.admission import Admission
 from page.http.following import Tabs, tab_of
 from page.http.identifiers import IDENTIFIER
+from page.panels.components import Choice, PictureInput
 from page.panels.contact_sheet import SheetPanel
 from page.panels.controls import Controls
 from page.panels.own_gallery import gallery_markup
+from page.panels.picture_inputs import example_value, shown_value
 from page.panels.result_panel import ResultPanel
+from page.panels.topbar import History
 
-PREVIEW_EVERY = 0.7  # seconds between two previews, at the least
 FIXED = ("start", "seed", "precision", "weights")  # not to be changed while a picture is painted
 
 Updates = dict[Component, Any]
@@ -43,17 +44,17 @@ class Session:
     textures: TextureCache | None
     examples: ExampleSet
     visitor: gr.BrowserState  # an unguessable token, in the visitor's browser
-    current: gr.State  # the id of the job on the result panel
-    to_follow: gr.State  # the same when there is news to wait for, or ""
-    photo: gr.Image
-    painting: gr.Image
+    current: gr.Textbox  # the id of the job on the stage; the browser holds it, nobody sees it
+    photo: PictureInput
+    painting: PictureInput
     controls: Controls
     result_panel: ResultPanel
     panel: SheetPanel
     sheet: gr.State  # the id of the contact sheet
     gallery: gr.HTML
-    copy_link: gr.Button
-    link: gr.Textbox
+    bar: gr.HTML  # above the page
+    history: History
+    link: gr.Textbox  # what was copied last; nobody sees it
     tabs: Tabs
 
     @property
@@ -70,7 +71,7 @@ class Session:
     @property
     def everything(self) -> list[Component]:
         """Return what opening a job may write to."""
-        inputs = [self.current, self.to_follow, self.photo, self.painting, self.sheet]
+        inputs = [self.current, self.photo, self.painting, self.sheet]
         return [*inputs, *self.controls.components, *self.result_panel.outputs, self.gallery]
 
     def visitor_of(self, token: str, request: gr.Request) -> str:
@@ -96,52 +97,49 @@ class Session:
         """Return a job if it is the visitor's."""
         return self.workshop.find_job(id) if is_owned(id, visitor) else None
 
-    def gallery_of(self, visitor: str) -> str:
-        """Return the cards of the visitor's jobs as markup."""
-        return gallery_markup(self.workshop.cards(visitor), self.workshop.limits.kept)
+    def gallery_of(self, visitor: str, *, deleted: str = "") -> str:
+        """Return the cards of the visitor's jobs as markup.
 
-    def look_at(self, job: Job) -> Updates:
-        """Return a job's figures and its latest preview."""
-        updates = self.result_panel.progress(job)
-        with suppress(OSError):  # of a full disk; the next preview may fit again
-            updates |= self.result_panel.picture(job)
-        return updates
+        `deleted` is the id of one that can be brought back.
+        """
+        return gallery_markup(self.workshop.cards(visitor), self.workshop.limits.kept, deleted)
 
     def on_panel(self, job: Job) -> Updates:
-        """Put a job's pictures and settings in their places; `follow` shows the rest."""
+        """Put a job on the stage, and its pictures and settings in their places."""
         recipe = job.recipe()
         style = recipe.passages[-1].styles[0]
+        panel = self.result_panel
         return {
-            **self.put_up(job),
+            self.current: job.id,
             self.photo: self._input_value(job, "content", job.content, recipe.content),
             self.painting: self._input_value(
                 job, f"style-{style}", job.styles[style], recipe.painting
             ),
             **self.controls.show(job.settings, set(options())),
+            **(panel.live(job) if job.state.is_live else panel.ended(job)),
         }
 
-    def _input_value(self, job: Job, name: str, image: Image.Image, ingredient: Ingredient) -> str:
-        """Return a file with the pixels of one of a job's pictures, for an upload to show."""
+    def _input_value(
+        self, job: Job, name: str, image: Image.Image, ingredient: Ingredient
+    ) -> dict[str, Any]:
+        """Return what an input holds for one of a job's pictures."""
         if example := self.examples.example_of(ingredient):
-            return self.example_value(example)
+            return example_value(example)
+        stored = self.workshop.job_store and self.workshop.job_store.file(job.id, f"{name}.png")
         cache = self.photo.GRADIO_CACHE
-        if self.workshop.job_store:
-            stored = self.workshop.job_store.file(job.id, f"{name}.png")
-            if stored.is_file():
-                return str(save_file_to_cache(stored, cache))
-        return str(save_pil_to_cache(image, cache, "picture", format="png"))
+        if stored and stored.is_file():
+            path = str(save_file_to_cache(stored, cache))
+        else:
+            path = str(save_pil_to_cache(image, cache, "picture", format="png"))
+        return self.shown_choice(Choice(path))
 
-    def example_value(self, example: Example) -> str:
-        """Return what an upload shows an example by."""
-        return example.as_value(self.photo.GRADIO_CACHE)
-
-    def put_up(self, job: Job) -> Updates:
-        """Put this job on the result panel, and follow it from now on."""
-        return {self.current: job.id, self.to_follow: job.id}
+    def shown_choice(self, choice: Choice, **more: Any) -> dict[str, Any]:
+        """Return what an input holds for a choice, a display of it included."""
+        return shown_value(choice, self.photo, **more)
 
     def refuse(self, error: Exception) -> Updates:
         """Show a sentence in the status and as a toast; nothing else moves."""
-        return {self.to_follow: "", **self.result_panel.refusal(error)}
+        return self.result_panel.refusal(error)
 
 
 def is_owned(id: str, visitor: str) -> bool:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import gradio as gr
 from gradio.components import Component
 
 from nst.images.recipe import Ingredient
 from nst.studio.task import share_id
 from page.actions.session import Session
 from page.assets import handler
+from page.examples import Example
 from page.http.following import AT_ONCE
 from page.links import link_to
+from page.panels.components import Choice
 from page.panels.picture_inputs import load_named
 
 
@@ -26,10 +27,10 @@ class Sharing:
     def wire(self) -> None:
         """Connect the button that copies the link."""
         session = self.session
-        linked = session.copy_link.click(self.link_now, session.values, [session.link], **AT_ONCE)
-        linked.then(None, [session.link], [session.link], js=handler("copy_link"))
+        linked = session.bar.share(self.link_now, session.values, [session.link], **AT_ONCE)
+        linked.then(None, [session.link], None, js=handler("copy_link"))
 
-    def link_now(self, values: dict[Component, Any]) -> Any:
+    def link_now(self, values: dict[Component, Any]) -> str:
         """Return the address of what is on the page."""
         session = self.session
         roles = {"content": session.photo, "style": session.painting}
@@ -43,11 +44,10 @@ class Sharing:
         is_result = job and job.moment and not job.state.is_live
         is_of_these = job and settings.paints_like(job.settings)
         result = share_id(job.id) if job and is_result and is_of_these else ""
-        query = link_to(settings, chosen, result)
-        return gr.update(value=query, visible=True)
+        return link_to(settings, chosen, result)
 
-    def _example_at(self, path: str | None) -> Any:
+    def _example_at(self, choice: Choice | None) -> Example | None:
         try:
-            return self.session.examples.example_of(Ingredient.of(load_named(path, "picture")))
+            return self.session.examples.example_of(Ingredient.of(load_named(choice, "picture")))
         except ValueError:
             return None

@@ -11,13 +11,16 @@ from PIL import Image
 
 from nst import ImageError, TransferSettings
 from nst.images.recipe import Ingredient
+from nst.settings import options
 from nst.studio.job import Job, picture_bytes
 from page.actions.session import FIXED, Session, Updates, fixed_part
 from page.error_messages import error_message
 from page.http.following import AT_ONCE, LATEST
-from page.panels.picture_inputs import load_named
-from page.rendering import RenderingBusyError
+from page.panels.components import Choice
+from page.panels.picture_inputs import framed, load_named
+from page.panels.stage import StageValue, of_example, of_shared
 
+NOT_DIALLED = "The colours of this picture cannot be changed here; those of your next one can."
 NEXT_PHOTO = "The new photo is for the next picture: press Stylize when this one is done."
 TYPED = ("size", "iterations")  # a digit on the way would end the run, or shrink it
 
@@ -29,18 +32,41 @@ class Steering:
     session: Session
 
     def wire(self) -> None:
-        """Connect the controls, the photo and the painting."""
+        """Connect the controls, the photo and the painting, and what takes a change back."""
         session, controls = self.session, self.session.controls
-        steering = ({session.current, *controls.components}, None)
+        panel, current = session.result_panel, session.current
+        steering = ({current, *controls.components}, None)
         live = [part for name, part in controls.by_name.items() if name not in ("colors", *TYPED)]
-        while_moved = by_hand(*live, *controls.layers.values())
+        linked = [controls.strength, controls.strokes]
+        while_moved = by_hand(*live, *linked, *controls.layers.values())
         gr.on(while_moved, self.steer, *steering, **LATEST)
         gr.on([part.release for part in self.typed], self.steer_typed, *steering, **LATEST)
-        session.photo.change(self.notice_photo, [session.photo, session.current], None, **LATEST)
         controls.look_taken.then(self.steer, *steering, **AT_ONCE)
-        colors, outputs = controls.by_name["colors"], session.result_panel.outputs
-        gr.on(by_hand(colors), self.dial, [colors, session.current], outputs, **LATEST)
-        session.painting.change(self.swap, [session.painting, session.current], None, **LATEST)
+        colors = controls.by_name["colors"]
+        dialling = ([colors, current, panel.stage], panel.outputs)
+        gr.on(by_hand(colors), self.dial, *dialling, **LATEST)
+        swapping = ([session.painting, current], None)
+        session.photo.choose(self.take_photo, [session.photo, current], session.photo, **LATEST)
+        session.painting.choose(self.take_painting, [session.painting], session.painting, **LATEST)
+        session.painting.choose(self.swap, *swapping, **LATEST)
+        for taken_back in session.history.taken_back:
+            taken_back.then(self.steer_typed, *steering, **LATEST)
+            taken_back.then(self.dial, *dialling, **LATEST)
+            taken_back.then(self.swap, *swapping, **LATEST)
+        known = {current, *controls.components}
+        panel.stage.steered(self.catch_up, known, [*controls.components], **LATEST)
+
+    def catch_up(self, values: dict[Component, Any]) -> Updates:
+        """Move the controls to what the job is painted under, which another tab has changed."""
+        controls = self.session.controls
+        job = self.session.live_job(values[self.session.current])
+        try:
+            is_same = job is None or controls.settings(values) == job.settings
+        except ValueError:
+            is_same = True  # somebody is typing
+        if job is None or is_same:
+            return {controls.by_name["alpha"]: gr.update()}
+        return controls.show(job.settings, set(options()))
 
     @property
     def typed(self) -> list[Any]:
@@ -68,7 +94,7 @@ class Steering:
         except Exception as error:
             gr.Warning(refused(error))
 
-    def swap(self, painting: str | None, id: str) -> None:
+    def swap(self, painting: Choice | None, id: str) -> None:
         """Go on with another painting."""
         session = self.session
         job = session.live_job(id)
@@ -93,35 +119,66 @@ class Steering:
         job.steer(settings, painting)
         session.workshop.expect(job, expected.seconds)
 
-    def notice_photo(self, photo: str | None, id: str) -> None:
-        """Say that another photo is another picture."""
+    def take_photo(self, photo: Choice | None, id: str) -> Any:
+        """Show a photo that was chosen, and say what there is to say about it."""
+        shown = self._taken(photo, "photo")
         job = self.session.live_job(id)
         try:
             if job and photo and Ingredient.of(load_named(photo, "photo")) != job.ingredients[0]:
                 gr.Info(NEXT_PHOTO)
         except ValueError:
-            return  # it is refused when it is to be painted
+            pass  # it was said
+        return shown
 
-    def dial(self, colors: float, id: str) -> Updates:
+    def take_painting(self, painting: Choice | None) -> Any:
+        """Show a painting that was chosen, and say what there is to say about it."""
+        return self._taken(painting, "painting")
+
+    def _taken(self, choice: Choice | None, name: str) -> Any:
+        """Return what an input shows of a choice: a display of it, and a frame to crop off."""
+        if choice is None:
+            return gr.update()
+        try:
+            picture = load_named(choice, name)
+        except ImageError as error:
+            gr.Warning(str(error))
+            return gr.update()
+        if note := picture.info.get("note"):
+            gr.Info(note, title=f"The {name}")
+        if choice.example and not choice.crop:
+            return gr.update()
+        frame = None if choice.crop else framed(picture)
+        return self.session.shown_choice(choice, frame=frame)
+
+    def dial(self, colors: float, id: str, shown: StageValue | None) -> Updates:
         """Show other colours on what is painted already."""
         session = self.session
+        panel = session.result_panel
         job = session.job_of(id)
-        if job is None or colors == job.colors:
-            return {session.result_panel.status: gr.update()}
+        if job is None:
+            return {panel.stage: self._dialled_exhibit(shown or {}, colors)}
+        if colors == job.colors:
+            return {panel.status: gr.update()}
         job.dial(colors)
-        if job.moment is None:
-            return {session.result_panel.status: gr.update()}
-        if job.state.is_live:
-            return {
-                session.result_panel.preview: session.look_at(job).get(
-                    session.result_panel.preview, gr.update()
-                )
-            }
+        if job.moment is None or job.state.is_live:
+            return {panel.status: gr.update()}  # the next look shows it
         session.workshop.save(job)
-        try:
-            return session.result_panel.before_and_after(job)
-        except RenderingBusyError as error:
-            return session.result_panel.refusal(error)
+        return panel.recolored(job)
+
+    def _dialled_exhibit(self, shown: StageValue, colors: float) -> Any:
+        """Return what the stage shows of an example or a shared picture in other colours."""
+        session = self.session
+        example = session.examples.find(str(shown.get("example")))
+        if example and example.picture.recipe:
+            photo = session.examples.example_of(example.picture.recipe.content)
+            return {**of_example(example, photo, colors=colors), "compares": False}
+        share = str(shown.get("share", ""))
+        job = session.workshop.find_shared(share) if share else None
+        if job and job.moment and not job.state.is_live:
+            return of_shared(job, share, colors=colors)
+        if shown.get("kind") == "exhibit":
+            gr.Info(NOT_DIALLED)
+        return gr.update()
 
 
 def by_hand(*parts: Component) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Open the page, and leave it."""
+"""Open the page: as a link asks, or where the visitor left it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ import gradio as gr
 from nst import SettingsError
 from nst.settings import options
 from page.actions.session import Session, Updates
-from page.assets import handler
-from page.error_messages import NO_DISK, error_message
-from page.http.following import AT_ONCE, tab_of
+from page.http.following import AT_ONCE
 from page.links import read_link
+from page.panels.contact_sheet import followed_sheet
+from page.panels.picture_inputs import example_value
 from page.panels.publishing import SIGN_IN_FAILED
-from page.rendering import RenderingBusyError
 
 NOT_SIGNED_IN = "You were not signed in with Hugging Face. Everything else works without it."
 REOPENED = 3600.0  # seconds; a job that is older waits in the gallery when the page is opened
@@ -29,13 +28,10 @@ class Visits:
     session: Session
 
     def wire(self, demo: gr.Blocks) -> Any:
-        """Connect the page's opening and closing. Returns the event of a visitor's arrival."""
+        """Connect the page's opening. Returns the event of a visitor's arrival."""
         session = self.session
-        opened = [session.visitor, session.panel.fold, *session.everything]
-        arrival = demo.load(self.arrive, [session.visitor], opened, **AT_ONCE)
-        arrival.then(None, None, None, js=handler("link_followed"))
-        demo.unload(self.leave)
-        return arrival
+        opened = [session.visitor, session.panel.fold, session.panel.grid, *session.everything]
+        return demo.load(self.arrive, [session.visitor], opened, **AT_ONCE)
 
     def arrive(self, visitor: str, request: gr.Request) -> Updates:
         """Open the page: as a link asks, or with the job that was on the result panel."""
@@ -55,9 +51,7 @@ class Visits:
             return updates | session.result_panel.idle(f"The link cannot be followed: {error}.")
         if shared:
             chosen = {"content": session.photo, "style": session.painting}
-            updates |= {
-                chosen[role]: session.example_value(e) for role, e in shared.examples.items()
-            }
+            updates |= {chosen[role]: example_value(e) for role, e in shared.examples.items()}
             updates |= session.controls.show(shared.settings, set(options()))
             return updates | self._shared_result(shared.result)
         latest = next(iter(session.workshop.cards(token)), None)
@@ -67,14 +61,16 @@ class Visits:
                 return updates | session.on_panel(job)
         return updates
 
-    def leave(self, request: gr.Request) -> None:
-        """Forget what a closed tab looked at; its jobs have their grace."""
-        self.session.tabs.forget(tab_of(request))
-
     def _sheet_of(self, visitor: str) -> Updates:
         session = self.session
         sheet = session.workshop.latest_sheet(visitor)
-        return {session.sheet: sheet.id, session.panel.fold: gr.update(open=True)} if sheet else {}
+        if sheet is None:
+            return {}
+        return {
+            session.sheet: sheet.id,
+            session.panel.fold: gr.update(open=True),
+            session.panel.grid: followed_sheet(sheet),
+        }
 
     def _shared_result(self, share: str) -> Updates:
         session = self.session
@@ -85,9 +81,4 @@ class Visits:
             return session.result_panel.idle(
                 "The picture of this link is no longer kept; its settings are."
             )
-        try:
-            return session.result_panel.shared(job, share)
-        except RenderingBusyError as error:
-            return session.result_panel.idle(error_message(error))
-        except OSError:
-            return session.result_panel.idle(NO_DISK)
+        return session.result_panel.shared(job, share)

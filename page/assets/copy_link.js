@@ -1,5 +1,4 @@
 export default (query) => {
-    const link = new URL(query, location.origin + location.pathname).href;
-    navigator.clipboard?.writeText(link).catch(() => {});
-    return link;
+    const detail = new URL(query, location.origin + location.pathname).href;
+    document.dispatchEvent(new CustomEvent("nst:link", { detail }));
 };

@@ -1,4 +1,4 @@
-// A reload should find the visitor's own picture, and not follow the link once more.
+// From now on a reload should find the visitor's own picture, and not follow the link once more.
 export default () => {
     const address = new URL(location.href);
     for (const name of [...address.searchParams.keys()]) {

@@ -78,6 +78,12 @@ class BoundedBlocks(gr.Blocks):  # type: ignore[misc]  # Gradio is untyped here
         )
         return self
 
+    @override
+    def get_config_file(self) -> Any:
+        # Gradio's heartbeat would hold a connection of every tab for good, and over HTTP/1 a
+        # browser has six for all its tabs. Looks at a job are short requests, see page/looks.py.
+        return {**super().get_config_file(), "connect_heartbeat": False}
+
     def forget_files(self, paths: Iterable[str]) -> None:
         """Drop files that were deleted from the sets in which Gradio would keep their names."""
         for files in self.temp_file_sets:

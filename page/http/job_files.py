@@ -34,7 +34,6 @@ from page.rendering import (
     HungUpError,
     Rendering,
     Renderings,
-    shared_renderings,
 )
 
 log = logging.getLogger(__name__)
@@ -59,10 +58,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def file_routes(
-    workshop: Workshop,
-    examples: ExampleSet,
-    gallery: Gallery | None = None,
-    renderings: Renderings | None = None,
+    files: JobFiles, examples: ExampleSet, gallery: Gallery | None = None
 ) -> list[Route]:
     """Return the routes below `studio/`.
 
@@ -70,7 +66,6 @@ def file_routes(
     """
     # Threads that wait for the Hub must not be those that the page itself needs.
     at_the_hub = CapacityLimiter(AT_THE_HUB)
-    files = JobFiles(workshop, renderings or shared_renderings())
 
     async def publication(request: Request) -> Response:
         id = request.path_params["id"]
@@ -133,7 +128,7 @@ class JobFiles:
 
     async def picture(self, request: Request) -> Response:
         """Send a finished picture."""
-        job = await self._job(request)
+        job = await self.find_job(request)
         kind = request.path_params["kind"]
         if job is None or kind not in DELIVERED:
             return missing()
@@ -153,17 +148,17 @@ class JobFiles:
         media_type, _ = DELIVERED[kind]
         key = ("picture" if kind == "png" else kind, job.id, job.revision)
         made = await self.renderings.fetch(key, lambda: delivered(job, kind), request)
-        return self._send(made, request, media_type, PRIVATE)
+        return self.send(made, request, media_type, PRIVATE)
 
     async def thumbnail(self, request: Request) -> Response:
         """Send a card's small picture."""
         stored = await self._stored("thumbnail.jpg", request)
         if stored is None:
-            job = await self._job(request)
+            job = await self.find_job(request)
             if job is None or job.moment is None:
                 return missing()
             stored = await self._small(job, job.moment.picture, request)  # not on disk yet
-        return self._send(stored, request, "image/jpeg", PRIVATE)
+        return self.send(stored, request, "image/jpeg", PRIVATE)
 
     async def _small(self, job: Job, picture: Image.Image, request: Request) -> Rendering:
         key = ("thumbnail", job.id, job.revision)
@@ -176,7 +171,7 @@ class JobFiles:
 
         It is immutable at the address that the page shows now, which no other content ever has.
         """
-        job, index = await self._job(request), request.path_params["index"]
+        job, index = await self.find_job(request), request.path_params["index"]
         if job is None or not re.fullmatch(r"\d{6}", index):
             return missing()
         colors, revision = job.colors, job.revision
@@ -193,19 +188,20 @@ class JobFiles:
         if made is None:
             return missing()
         is_current = request.query_params.get("v") == revision
-        return self._send(made, request, "image/jpeg", FOREVER if is_current else PRIVATE)
+        return self.send(made, request, "image/jpeg", FOREVER if is_current else PRIVATE)
 
     async def timelapse(self, request: Request) -> Response:
         """Send the film of a job."""
-        job, kind = await self._job(request), request.path_params["kind"]
+        job, kind = await self.find_job(request), request.path_params["kind"]
         has_film = job is not None and self.workshop.job_store and len(job.frames) > 1
         if job is None or job.moment is None or kind not in FORMATS or not has_film:
             return missing()
         key = ("film", job.id, job.revision, kind)
         made = await self.renderings.fetch(key, lambda: film(job, kind, self.workshop), request)
-        return self._send(made, request, FORMATS[kind], PRIVATE)
+        return self.send(made, request, FORMATS[kind], PRIVATE)
 
-    async def _job(self, request: Request) -> Job | None:
+    async def find_job(self, request: Request) -> Job | None:
+        """Return the job that a request names."""
         id = request.path_params["job"]
         return await self.renderings.look_up(lambda: self.workshop.find_job(id), request)
 
@@ -222,7 +218,7 @@ class JobFiles:
 
         return await self.renderings.look_up(opened, request)
 
-    def _send(
+    def send(
         self, rendering: Rendering, request: Request, media_type: str, headers: dict[str, str]
     ) -> Response:
         """Stream a rendering, or the range of it that was asked for, with one chunk in memory."""

@@ -18,12 +18,13 @@ from page.assets import FOLDER
 from page.http.etags import content_hash, matches
 
 PREFIX = "studio/assets/"
-SUBFOLDERS = ("icons", "vendor", "fonts")
+SUBFOLDERS = ("icons", "vendor", "fonts", "looks")
 MEDIA_TYPES = {
     ".js": "text/javascript",
     ".css": "text/css",
     ".svg": "image/svg+xml",
     ".png": "image/png",
+    ".webp": "image/webp",
     ".woff2": "font/woff2",
 }
 

@@ -70,7 +70,7 @@ def summary(
 
 
 def message(text: str) -> Markup:
-    """Return a line of status that screen readers announce."""
+    """Return a line of status."""
     return render("message", text=text)
 
 

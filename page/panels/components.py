@@ -7,11 +7,21 @@ its box. (Gradio writes a stub beside a module with components of its own; git i
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 from gradio.data_classes import ImageData
+from PIL import Image
 from typing_extensions import override
+
+from nst.images.framing import Crop, crop
+from page.examples import ExampleSet
+from page.http.bounded_blocks import uploaded
+from page.picture_cache import PictureCache
+
+pictures = PictureCache()
+"""Those that visitors chose, and the examples beside them."""
 
 
 class UntouchedImage(gr.Image):  # type: ignore[misc]  # Gradio is untyped here
@@ -44,3 +54,52 @@ class ForgivingSlider(gr.Slider):  # type: ignore[misc]
 def untouched_image(value: str | None = None, **options: Any) -> UntouchedImage:
     """Return an input for one picture, with its file's own pixels."""
     return UntouchedImage(value, type="filepath", image_mode=None, **options)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A picture that a visitor chose: a file or an example, and how it is cropped."""
+
+    path: str
+    example: str = ""  # its name
+    crop: Crop | None = None
+
+    def open(self) -> Image.Image:
+        """Return the picture, cropped. Raises `ImageError`."""
+        picture = pictures.open(self.path)
+        return crop(picture, self.crop) if self.crop else picture
+
+    def value(self, **shown: Any) -> dict[str, Any]:
+        """Return what the component holds; `shown` is what its thumbnail and the stage show."""
+        return {
+            "path": None if self.example else self.path,
+            "example": self.example or None,
+            "crop": self.crop.to_json() if self.crop else None,
+            **shown,
+        }
+
+
+class PictureInput(gr.HTML):  # type: ignore[misc]  # Gradio is untyped here
+    """An input for one picture: upload, paste, drop, camera or example, cropped if wanted.
+
+    Handlers receive a `Choice`, or None where there is no picture.
+    """
+
+    def __init__(self, value: Any = None, *, examples: ExampleSet, **options: Any) -> None:
+        self.examples = examples
+        super().__init__(value, **options)
+
+    @override
+    def get_block_name(self) -> str:
+        return "html"
+
+    @override
+    def preprocess(self, payload: Any) -> Choice | None:
+        if not isinstance(payload, dict):
+            return None
+        shape = Crop.from_json(payload["crop"]) if payload.get("crop") else None
+        if payload.get("example"):
+            example = self.examples.find(str(payload["example"]))
+            return Choice(str(example.path), example.name, shape) if example else None
+        path = payload.get("path")
+        return Choice(str(uploaded(path)), crop=shape) if path else None

@@ -16,7 +16,8 @@ from nst.engine.contact_sheet import VARIABLE
 from nst.settings import options
 from nst.studio.sheet_job import Sheet
 from nst.studio.task import State
-from page.assets import on_load
+from page.assets import mount
+from page.http.static_files import asset_url
 from page.panels import charts
 from page.previews import data_url
 from page.templates import render
@@ -50,10 +51,16 @@ def add_sheet() -> SheetPanel:
         make = gr.Button("Make a contact sheet", elem_id="make-sheet")
         grid = gr.HTML(
             charts.hint(NOTE),
-            js_on_load=on_load("contact_sheet"),
+            js_on_load=mount("contact_sheet", "select", url=asset_url("contact_sheet.js")),
+            apply_default_css=False,
             elem_id="tiles",
         )
     return SheetPanel(rows, columns, make, grid, fold)
+
+
+def followed_sheet(sheet: Sheet) -> Markup:
+    """Return what is shown of a sheet until its script has looked at it."""
+    return render("followed_sheet", sheet=sheet.id)
 
 
 def sheet_markup(sheet: Sheet, ahead: int) -> Markup:

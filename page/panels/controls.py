@@ -1,11 +1,13 @@
 """Sliders and choices, generated from `TransferSettings`, and back again.
 
-Knows Gradio components and settings; nothing of runs or pictures.
+Knows Gradio components and settings; nothing of runs or pictures. A logarithmic slider moves the
+exponent; its label shows the value itself.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +17,7 @@ from gradio.components import Component
 
 from nst.settings import (
     DEFAULTS,
+    GATYS_STYLE_LAYERS,
     LAYER_CHANNELS,
     LOOKS,
     Option,
@@ -22,14 +25,24 @@ from nst.settings import (
     gatys_layer_weight,
     options,
 )
-from page.assets import handler
+from page.assets import handler, mount
+from page.http.static_files import asset_url
 from page.panels.components import ForgivingSlider
 from page.templates import render
 
-# A logarithmic slider moves the exponent; its label shows the value itself.
+CHANGED_BY_LOOKS = tuple(
+    name for name in options() if any(name in changes for changes in LOOKS.values())
+)
+ON_THE_PAGE: dict[str, Any] = {
+    "queue": False,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
 
-
-CHANGED_BY_LOOKS = {name for changes in LOOKS.values() for name in changes}
+STRENGTH_HELP = "How much painting, how much photo. Up: bolder paint. Down: a clearer photo."
+STROKES_HELP = (
+    "The size of what the painting lends. Up: broad shapes. Down: fine strokes and grain."
+)
 
 
 class Controls:
@@ -42,14 +55,24 @@ class Controls:
         self.by_name: dict[str, Component] = {}
         self.layers: dict[str, gr.Slider] = {}
         self.textures: dict[str, gr.HTML] = {}
-        self.look: gr.Radio | None = None
-        self.folded = gr.Accordion("The other eleven layers", open=False, render=False)
+        self.look: gr.HTML
+        self.strength: gr.Slider
+        self.strokes: gr.Slider
+        self.look_taken: Any  # the event
+        self.linked: list[Any]  # events of the friendly sliders, when the true ones have followed
+        self.layers_fold: gr.HTML  # the headings of the folds that the layers are in
+        self.folded: gr.HTML
 
     @property
     def components(self) -> set[Component]:
-        """Return all controls."""
-        look = [self.look] if self.look else []
-        return {*self.by_name.values(), *self.layers.values(), *look}
+        """Return all controls that settings are made of."""
+        return {*self.by_name.values(), *self.layers.values()}
+
+    @property
+    def decisive(self) -> list[Component]:
+        """Return the controls that decide how long a picture takes."""
+        names = ("size", "iterations", "optimizer", "restructure", "start", "precision", "weights")
+        return [self.by_name[name] for name in names]
 
     def add(self, *names: str) -> None:
         """Show the settings named."""
@@ -62,17 +85,51 @@ class Controls:
         low, high = option.range
         for layer in layers:
             with gr.Row(elem_classes="layer"):
-                self.textures[layer] = gr.HTML(texture_markup(layer), min_width=72, scale=0)
+                self.textures[layer] = gr.HTML(
+                    texture_markup(layer), min_width=72, scale=0, apply_default_css=False
+                )
                 self.layers[layer] = ForgivingSlider(
                     low,
                     high,
                     value=DEFAULTS.layer_weights.get(layer, 0.0),
-                    step=0.1,
+                    step=0.05,
                     label=f"λ {layer}",
                     info=f"{_LAYER_MEANINGS[layer[4]]} 1 is λ = {gatys_layer_weight(layer):.3g}.",
                     min_width=200,
                     scale=1,
                 )
+
+    def add_looks(self) -> None:
+        """Show the named looks, which set several controls at once."""
+        self.look = gr.HTML(
+            {"name": "Balanced", "isEdited": False},
+            html_template=render("looks", looks=[_shown_look(name) for name in LOOKS]),
+            js_on_load=mount("looks", "choose", url=asset_url("looks.js")),
+            apply_default_css=False,
+            elem_id="look",
+        )
+
+    def add_friendly(self) -> None:
+        """Show one slider on top of α and β, and one on top of the λ and the style scale."""
+        self.strength = ForgivingSlider(
+            0, 100, value=50, step=1, label="Strength", info=STRENGTH_HELP, elem_id="strength"
+        )
+        self.strokes = ForgivingSlider(
+            -1, 1, value=0, step=0.05, label="Strokes", info=STROKES_HELP, elem_id="strokes"
+        )
+
+    def words(self) -> dict[str, dict[str, Any]]:
+        """Return what the sliders' values mean in words, by the beginning of their labels."""
+        words: dict[str, dict[str, Any]] = {
+            "Strength": {"usual": 50, "up": "bolder paint", "down": "a clearer photo"},
+            "Strokes": {"usual": 0, "up": "broad strokes", "down": "fine strokes"},
+            "λ": _words_of(options()["layer_weights"], 1.0),
+        }
+        return words | {
+            option.label: _words_of(option, getattr(DEFAULTS, name))
+            for name, option in options().items()
+            if option.up or option.down
+        }
 
     def settings(self, values: Mapping[Component, Any]) -> TransferSettings:
         """Return what the visitor chose.
@@ -90,58 +147,78 @@ class Controls:
         return TransferSettings(**chosen, layer_weights=weights)
 
     def show(self, settings: TransferSettings, names: set[str]) -> dict[Component, Any]:
-        """Return updates that move the controls of `names` to `settings`."""
+        """Return updates that move the controls of `names` to `settings`.
+
+        The look and the friendly sliders follow in the browser.
+        """
         updates: dict[Component, Any] = {}
         for name in names - {"layer_weights"}:
             updates[self.by_name[name]] = _update(settings, name)
         if "layer_weights" in names:
             for layer, slider in self.layers.items():
                 updates[slider] = settings.layer_weights.get(layer, 0.0)
-        if self.look and names >= CHANGED_BY_LOOKS:
-            updates[self.look] = look_of(settings)
         return updates
 
-    def add_looks(self) -> None:
-        """Show the named looks, which set several controls at once."""
-        self.look = gr.Radio(
-            list(LOOKS),
-            value="Balanced",
-            label="Look",
-            info="A starting point; every slider below can still be moved.",
-            elem_id="look",
-        )
-
     def wire(self) -> None:
-        """Connect the looks and the labels of logarithmic sliders; call when all are shown."""
-        assert self.look
-        targets = [self.by_name[name] for name in CHANGED_BY_LOOKS - {"layer_weights"}]
-        self.look_taken = self.look.input(
-            lambda name: self.show(TransferSettings.of_look(name), CHANGED_BY_LOOKS),
-            self.look,
-            [self.look, *targets, *self.layers.values()],
-            queue=False,
-            show_progress="hidden",
-            api_visibility="private",
-        )
+        """Connect the controls with one another; call when all are shown."""
+        self._wire_looks()
+        self._wire_friendly()
         for name, component in self.by_name.items():
             if options()[name].logarithmic:
-                component.change(
-                    None,
-                    component,
-                    component,
-                    js=handler("show_power").replace("LABEL", options()[name].label),
-                )
+                script = handler("show_power").replace("LABEL", options()[name].label)
+                component.change(None, component, component, js=script, **ON_THE_PAGE)
 
+    def _wire_looks(self) -> None:
+        parts = self._parts_of_looks()
 
-def look_of(settings: TransferSettings) -> str | None:
-    """Return the look that these settings are, if it is one."""
-    for name in LOOKS:
+        def take(value: Any) -> dict[Component, Any]:
+            name = str((value or {}).get("name"))
+            look = TransferSettings.of_look(name if name in LOOKS else "Balanced")
+            return self.show(look, set(CHANGED_BY_LOOKS))
+
+        self.look_taken = self.look.choose(take, self.look, parts, **ON_THE_PAGE)
+        values = {name: self._values_of_look(name) for name in LOOKS}
+        gr.on(
+            [part.change for part in parts],
+            None,
+            [self.look, *parts],
+            self.look,
+            js=handler("look_of").replace("LOOKS", json.dumps(values)),
+            trigger_mode="always_last",
+            **ON_THE_PAGE,
+        )
+
+    def _parts_of_looks(self) -> list[Component]:
+        named = [self.by_name[name] for name in CHANGED_BY_LOOKS if name != "layer_weights"]
+        return [*named, *self.layers.values()]
+
+    def _values_of_look(self, name: str) -> list[Any]:
+        """Return what the components have when a look has been chosen."""
         look = TransferSettings.of_look(name)
-        if settings.replace(**{n: getattr(look, n) for n in CHANGED_BY_LOOKS}).paints_like(
-            settings
+        named = [_shown_value(look, each) for each in CHANGED_BY_LOOKS if each != "layer_weights"]
+        return [*named, *(look.layer_weights.get(layer, 0.0) for layer in self.layers)]
+
+    def _wire_friendly(self) -> None:
+        weights = [self.by_name["alpha"], self.by_name["beta"]]
+        scale = [self.by_name["style_scale"], *(self.layers[each] for each in GATYS_STYLE_LAYERS)]
+        self.linked = []
+        for slider, parts, down, up in (
+            (self.strength, weights, "from_strength", "to_strength"),
+            (self.strokes, scale, "from_strokes", "to_strokes"),
         ):
-            return name
-    return None
+            moved = gr.on(
+                [slider.input, slider.release], None, slider, parts, js=handler(down), **ON_THE_PAGE
+            )
+            self.linked.append(moved)
+            gr.on(
+                [part.change for part in parts],
+                None,
+                parts,
+                slider,
+                js=handler(up),
+                trigger_mode="always_last",
+                **ON_THE_PAGE,
+            )
 
 
 def texture_markup(layer: str, address: str = "") -> str:
@@ -161,6 +238,15 @@ _LAYER_MEANINGS = {
 OTHER_LAYERS = tuple(layer for layer in LAYER_CHANNELS if layer not in DEFAULTS.layer_weights)
 
 
+def _words_of(option: Option, usual: Any) -> dict[str, Any]:
+    return {"usual": usual, "up": option.up, "down": option.down}
+
+
+def _shown_look(name: str) -> dict[str, str]:
+    picture = f"looks/{name.lower().replace(' ', '-')}.webp"
+    return {"name": name, "picture": asset_url(picture)}
+
+
 def _component(name: str, option: Option) -> Component:
     value = getattr(DEFAULTS, name)
     if option.choices:
@@ -177,7 +263,7 @@ def _component(name: str, option: Option) -> Component:
             math.log10(low),
             math.log10(high),
             value=math.log10(value),
-            step=0.05,
+            step=0.01,
             label=f"{option.label}: {value:g}",
             info=option.help,
             elem_classes="power",
@@ -185,6 +271,11 @@ def _component(name: str, option: Option) -> Component:
     return ForgivingSlider(
         low, high, value=value, step=option.step, label=option.label, info=option.help
     )
+
+
+def _shown_value(settings: TransferSettings, name: str) -> Any:
+    value = getattr(settings, name)
+    return math.log10(value) if options()[name].logarithmic else value
 
 
 def _update(settings: TransferSettings, name: str) -> Any:

@@ -13,7 +13,8 @@ from markupsafe import Markup
 
 from nst.studio.job_store import Card
 from nst.studio.task import State
-from page.assets import on_load
+from page.assets import mount
+from page.http.static_files import asset_url
 from page.templates import render
 
 EMPTY = "Pictures that you paint are kept here for {hours:.0f} hours."
@@ -33,28 +34,42 @@ DAMAGED = "damaged on the server's disk; it can only be deleted"
 
 
 def add_gallery() -> gr.HTML:
-    """Show the gallery; `select` opens a job, `delete` asks for its end, both with `job`."""
-    return gr.HTML(js_on_load=on_load("own_gallery"), elem_id="gallery")
+    """Show the gallery; it triggers `select`, `delete` and `restore`, each with a `job`."""
+    return gr.HTML(
+        js_on_load=mount(
+            "own_gallery", "select", "delete", "restore", url=asset_url("own_gallery.js")
+        ),
+        apply_default_css=False,
+        elem_id="gallery",
+    )
 
 
-def gallery_markup(cards: Sequence[Card], kept: float) -> Markup:
-    """Return one card for each job, the latest first; pictures load when they come into sight."""
+def gallery_markup(cards: Sequence[Card], kept: float, deleted: str = "") -> Markup:
+    """Return one card for each job, the latest first; pictures load when they come into sight.
+
+    `deleted` is the id of a job that can be brought back.
+    """
     note = (NOTE if cards else EMPTY).format(hours=kept / 3600)
-    return render("own_gallery", note=note, cards=[_shown(card) for card in cards])
+    return render("own_gallery", note=note, cards=[_shown(card) for card in cards], deleted=deleted)
+
+
+def label_of(card: Card) -> str:
+    """Return what a card says of its job: where it is in its life."""
+    if card.is_damaged:
+        return DAMAGED
+    return f"{WORDS[card.state]}, {card.iteration} of {card.total}"
 
 
 def _shown(card: Card) -> dict[str, str]:
-    """Return what the template shows of a card."""
-    when = time.strftime("%H:%M", time.gmtime(card.created))
-    label = f"{WORDS[card.state]}, {card.iteration} of {card.total}"
-    if card.is_damaged:
-        label = DAMAGED
+    """Return what the template shows of a card; the browser knows the visitor's time of day."""
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(card.created))
     fresh = f"{card.changed:.3f}-{card.iteration}"  # when its state changed last
     has_picture = card.iteration and not card.is_damaged
     return {
         "id": card.id,
         "state": card.state.value,
-        "label": label,
-        "name": f"Picture of {when} UTC, {label}",
+        "label": label_of(card),
+        "moment": moment,
         "thumbnail": f"studio/{card.id}/thumbnail.jpg?v={fresh}" if has_picture else "",
+        "full": f"studio/{card.id}/display.webp" if has_picture else "",
     }

@@ -1,89 +1,114 @@
-"""Where pictures come in: an upload with examples to click beneath, and the file it leaves.
+"""Where pictures come in: a thumbnail to replace or crop, and what it was chosen from.
 
 Knows components and examples; what becomes of the pictures is others' business.
 """
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
 from PIL import Image
 
 from nst import ImageError
-from page.examples import ExampleSet, picker, row_markup
-from page.http.following import LATEST, event_value
-from page.panels.components import untouched_image
-from page.picture_cache import PictureCache
+from nst.images.framing import Crop, find_frame
+from nst.images.tensors import shrink
+from page.assets import mount
+from page.examples import ROLES, Example, ExampleSet, inputs_of
+from page.http.static_files import asset_url
+from page.panels.components import Choice, PictureInput, pictures
+from page.panels.example_rows import row_markup
+from page.previews import file_url, rendered_webp
+from page.rendering import RenderingBusyError
+from page.templates import render
 
-pictures = PictureCache()
-"""Those that visitors chose, and the examples beside them."""
+SHOWN_SIDE = 1280  # pixels of a chosen picture on the stage, at most
 
 
 @dataclass(frozen=True)
 class Input:
-    """A picture to upload, and the row of examples beneath it."""
+    """A picture to choose, and the row of examples beneath it."""
 
-    image: gr.Image
+    image: PictureInput
     row: gr.HTML
     label: str
     role: str
 
     def row_of(self, examples: ExampleSet) -> str:
         """Return what the row shows now."""
-        return row_markup(examples.of_role(self.role), f"Example {self.label.lower()}s")
+        return row_markup(examples.of_role(self.role), f"Example {self.label.lower()}s", self.role)
 
 
-def picture_input(label: str, role: str, sources: list[Any], examples: ExampleSet) -> Input:
-    """Return a picture to upload, with the examples of its role to click beneath."""
-    with gr.Column(min_width=150):
-        image = untouched_image(
-            next((str(example.path) for example in examples.of_role(role)), None),
-            label=label,
-            sources=sources,
-            height=240,
-            alt_text=f"The {label.lower()} that you chose",
-            elem_id=role,
-        )
-        row = picker(f"{role}-examples")
-
-    def choose(event: gr.EventData) -> Any:
-        example = examples.find(event_value(event, "name"))
-        return example.as_value(image.GRADIO_CACHE) if example else gr.update()
-
-    row.select(
-        choose,
-        None,
-        image,
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
+def picture_input(label: str, role: str, examples: ExampleSet) -> PictureInput:
+    """Return a picture to choose; the examples to choose from are `Input.row`'s business."""
+    first = first_of(role, examples)
+    return PictureInput(
+        example_value(first) if first else None,
+        examples=examples,
+        html_template=render("picture_input", label=label, name=label.lower()),
+        js_on_load=mount("picture_input", "choose", "dropped", url=asset_url("picture_input.js")),
+        apply_default_css=False,
+        elem_id=role,
+        role=role,
     )
-    image.change(functools.partial(comment, label.lower()), image, None, **LATEST)
-    return Input(image, row, label, role)
 
 
-def comment(name: str, path: str | None) -> None:
-    """Say at once what there is to say about a picture that was chosen."""
+def first_of(role: str, examples: ExampleSet) -> Example | None:
+    """Return the example that an input holds at first: that of the first finished picture."""
+    for result in examples.of_role("result"):
+        pair = inputs_of(result, examples)
+        if len(pair) == len(ROLES):
+            return pair[ROLES.index(role)]
+    return next(iter(examples.of_role(role)), None)
+
+
+def example_value(example: Example) -> dict[str, Any]:
+    """Return what an input holds when an example has been chosen."""
+    choice = Choice(str(example.path), example.name)
+    return choice.value(shown=example.large, name=example.title)
+
+
+def shown_value(choice: Choice, component: gr.HTML, **more: Any) -> dict[str, Any]:
+    """Return what an input holds for a choice, with displays of it. Raises `ImageError`."""
+    whole = replace(choice, crop=None)
+    shown = display_of(choice, component)
+    uncropped = display_of(whole, component) if choice.crop else shown
+    return choice.value(shown=shown, uncropped=uncropped, **more)
+
+
+def display_of(choice: Choice, component: gr.HTML) -> str:
+    """Return the address of a picture that any browser shows, and a slow line carries.
+
+    That is the file itself where nothing can be written at this moment. Raises `ImageError`.
+    """
+    picture = choice.open()
     try:
-        note = load_named(path, name).info.get("note") if path else None
-    except ImageError as error:
-        gr.Warning(str(error))
-    else:
-        if note:
-            gr.Info(note, title=f"The {name}")
+        key = ("chosen", choice.path, choice.crop)
+        path = rendered_webp(key, lambda: shrink(picture, SHOWN_SIDE), component)
+    except (RenderingBusyError, OSError):
+        path = choice.path
+    return file_url(path)
 
 
-def load_named(path: str | None, name: str) -> Image.Image:
-    """Return the picture that a visitor chose.
+def framed(picture: Image.Image) -> dict[str, Any] | None:
+    """Return the crop that takes a uniform frame off a picture, where it has one."""
+    box = find_frame(picture)
+    if box is None:
+        return None
+    left, top, right, bottom = box
+    width, height = picture.size
+    return Crop(left / width, top / height, right / width, bottom / height).to_json()
+
+
+def load_named(choice: Choice | str | None, name: str) -> Image.Image:
+    """Return the picture that a visitor chose, or that a program named by its path.
 
     Raises `ImageError` that says which one is meant.
     """
-    if not path:
+    if not choice:
         raise ImageError(f"Please choose a {name} first.")
     try:
-        return pictures.open(path)
+        return pictures.open(choice) if isinstance(choice, str) else choice.open()
     except ImageError as error:
         raise ImageError(f"The {name} cannot be used. {error}") from error

@@ -14,10 +14,10 @@ from gradio.components import Component
 
 from nst.hub.gallery import Gallery
 from nst.hub.gallery_layout import Publication
-from page.assets import on_load
 from page.error_messages import error_message
 from page.http.following import AT_ONCE
 from page.panels import charts
+from page.panels.example_rows import picker
 from page.templates import render
 
 AT_A_TIME = 12
@@ -75,7 +75,7 @@ def add_community(gallery: Gallery | None) -> Community:
         "What others have painted", open=False, visible=gallery is not None, elem_id="community"
     )
     with fold:
-        grid = gr.HTML(js_on_load=on_load("examples"), elem_id="publications")
+        grid = picker("publications")
         more = gr.Button("Show more", size="sm", visible=False, elem_id="more-publications")
         shown = gr.State([])
     return Community(gallery, fold, grid, more, shown)

@@ -1,38 +1,34 @@
-"""The result panel: where the picture is painted, looked at, recoloured, replayed and taken home.
+"""The result panel: where the picture is painted, recoloured, replayed and taken home.
 
-Knows components and how a job looks on them; what a click does is `studio`'s business.
+Knows components and how a job looks on them; what a click does is `page.actions`' business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 from markupsafe import Markup
-from PIL import Image
 
-from nst.images.color import dial_colors
-from nst.images.tensors import shrink
 from nst.studio.forecast import Forecast
 from nst.studio.job import Job
 from nst.studio.task import State
-from page.assets import on_load
+from page.assets import mount, on_load
 from page.error_messages import error_message
-from page.examples import ExampleSet
-from page.panels import charts
-from page.panels.controls import Controls
-from page.previews import cached_webp, rendered_webp
+from page.examples import Example, ExampleSet
+from page.http.static_files import asset_url
+from page.panels import charts, stage
+from page.panels.stage import StageValue, add_stage, first_value
 from page.templates import render
 
-PREVIEW_SIDE = 768  # pixels; larger previews would only slow the connection down
 MORE = 30  # iterations
 READY = "Choose a photo and a painting, then press Stylize."
 NO_PICTURE = "Stopped before the first picture."
 NOT_YET_PAINTED = "The server was restarted before the first picture; press Stylize to paint it."
 SHARED = "A picture from a link, with its settings. Press Stylize to paint your own."
+SMALLER = "It was stopped while it was still smaller than the {} px that you asked for."
 INTERRUPTED = "The server was restarted meanwhile; this is the last state that was kept."
 
 
@@ -42,16 +38,18 @@ class ResultPanel:
 
     go: gr.Button
     stop: gr.Button
-    price: gr.HTML  # what a click costs, where that is something
+    estimate: gr.HTML  # how long a click takes, and what it costs where that is something
+    stage: gr.HTML
     status: gr.HTML
-    preview: gr.Image
-    comparison: gr.ImageSlider
     finish: gr.Column  # what can be done with an ended picture
     takeaway: gr.HTML
+    rest: gr.Button  # finishes a picture that was stopped before it had its size
     more: gr.Button
     larger: gr.Button
     twice: gr.Button
     branch: gr.Button
+    as_photo: gr.Button
+    as_painting: gr.Button
     timelapse: gr.HTML
     film: gr.Accordion
     curves: gr.HTML
@@ -65,10 +63,10 @@ class ResultPanel:
         return [
             self.go,
             self.stop,
+            self.stage,
             self.status,
-            self.preview,
-            self.comparison,
             self.finish,
+            self.rest,
             self.takeaway,
             self.film,
             self.timelapse,
@@ -98,121 +96,98 @@ class ResultPanel:
             self.status: charts.message(self.first_words),
         }
 
-    def empty(self) -> dict[Component, Any]:
-        """Show that nothing is painted yet."""
+    def without_result(self) -> dict[Component, Any]:
+        """Show nothing of an ended job beside the stage."""
         return {
-            self.comparison: gr.update(visible=False),
             self.finish: gr.update(visible=False),
             self.film: gr.update(visible=False),
             self.curves: "",
             self.explanation: "",
-            self.preview: gr.update(value=None, visible=True),
         }
 
-    def begun(self, expected: Forecast) -> dict[Component, Any]:
-        """Show that a run begins."""
+    def empty(self, photo: str = "") -> dict[Component, Any]:
+        """Show that nothing is painted yet: the photo at an address, where there is one."""
+        shown = stage.chosen_photo(photo) if photo else stage.nothing()
+        return {**self.without_result(), self.stage: shown}
+
+    def begun(self, job: Job, expected: Forecast) -> dict[Component, Any]:
+        """Show that a job begins."""
         return {
             **self._buttons(live=True),
-            **self.empty(),
+            **self.without_result(),
+            self.stage: self.on_stage(job),
             self.status: charts.message(expectation(expected)),
         }
 
-    def resumed(self, expected: Forecast) -> dict[Component, Any]:
+    def resumed(self, job: Job, expected: Forecast) -> dict[Component, Any]:
         """Show that an ended picture is painted further."""
         return {
             **self._buttons(live=True),
+            self.stage: self.on_stage(job),
             self.finish: gr.update(visible=False),
             self.film: gr.update(visible=False),
             self.status: charts.message(expectation(expected)),
         }
 
-    def waiting(self, ahead: int, seconds: float) -> dict[Component, Any]:
-        """Show that a job is queued, for about so many seconds."""
-        others = "1 picture is" if ahead == 1 else f"{ahead} pictures are"
-        until = f"about {charts.duration(seconds)}" if seconds >= 1 else "any moment now"
-        text = f"In the queue: {others} before yours, {until}."
-        return {**self._buttons(live=True), self.status: charts.message(text)}
-
-    def progress(self, job: Job) -> dict[Component, Any]:
-        """Show the figures of a job under way, which are cheap."""
-        if not job.steps:
-            return self._buttons(live=True)
-        steps = list(job.steps)
+    def live(self, job: Job) -> dict[Component, Any]:
+        """Show a job under way, which the stage follows."""
         return {
             **self._buttons(live=True),
-            self.status: charts.progress(steps[-1], job.note),
-            self.curves: charts.curves(steps, job.course),
-            self.explanation: charts.explanation(steps[-1], job.course[-1].settings),
-        }
-
-    def picture(self, job: Job) -> dict[Component, Any]:
-        """Show the picture of a job under way."""
-        if job.moment is None:
-            return {}
-        key = ("preview", job.id, job.revision)
-        path = rendered_webp(key, dialled(job, PREVIEW_SIDE), self.preview)
-        return {
-            self.preview: gr.update(value=path, visible=True),
-            self.comparison: gr.update(visible=False),
-            self.finish: gr.update(visible=False),
-            self.film: gr.update(visible=False),
+            **self.without_result(),
+            self.stage: self.on_stage(job),
+            self.status: charts.message(self.first_words),
         }
 
     def ended(self, job: Job) -> dict[Component, Any]:
-        """Show before and after of an ended job, what can be done with it, and the figures."""
+        """Show an ended job, what can be done with it, and the figures."""
         if job.moment is None or not job.steps:
             text = job.note if job.state is State.FAILED else NO_PICTURE
             if job.state is State.INTERRUPTED:
                 text = NOT_YET_PAINTED
-            return {**self.idle(text), **self.empty()}
+            value = stage.chosen_photo(f"studio/{job.id}/photo.webp?side=1024")
+            return {**self.idle(text), **self.without_result(), self.stage: {**value, "said": text}}
         steps = list(job.steps)
+        verdict = self._verdict(job)
         return {
             **self._buttons(live=False),
-            **self.before_and_after(job),
-            self.status: self._verdict(job),
-            self.preview: gr.update(visible=False),
+            **self.recolored(job),
+            self.stage: {**self.on_stage(job), "said": Markup(verdict).striptags()},
+            self.status: verdict,
             self.finish: gr.update(visible=True),
+            self.rest: gr.update(visible=is_smaller(job)),
             self.film: gr.update(visible=len(job.frames) > 1),
             self.curves: charts.curves(steps, job.course),
             self.explanation: charts.explanation(steps[-1], job.course[-1].settings),
         }
 
-    def before_and_after(self, job: Job) -> dict[Component, Any]:
-        """Show the photo and the picture as its colours are dialled."""
-        assert job.moment is not None
-        content, size = job.content, job.moment.picture.size
-        key = ("before", job.id, job.stamp, size)
-        before = rendered_webp(key, lambda: content.resize(size), self.comparison)
-        after = result_webp(job, self.comparison)
+    def recolored(self, job: Job) -> dict[Component, Any]:
+        """Show an ended job in the colours that are dialled now, and links to its files."""
         return {
-            self.comparison: gr.update(value=(before, after), visible=True),
+            self.stage: self.on_stage(job),
             self.takeaway: takeaway_markup(job, name_of(job, self.examples)),
             self.timelapse: timelapse_markup(job),
         }
 
-    def exhibit(
-        self, picture: Image.Image, text: str, photo: Image.Image | None = None
-    ) -> dict[Component, Any]:
+    def on_stage(self, job: Job) -> StageValue:
+        """Return what the stage shows of a job."""
+        return stage.of_job(job, title_of(job, self.examples))
+
+    def exhibit(self, value: StageValue, text: str) -> dict[Component, Any]:
         """Show a finished picture that is nobody's job here, beside its photo where known."""
-        updates = {**self._buttons(live=False), **self.empty(), self.status: charts.message(text)}
-        if photo is None:
-            path = cached_webp(picture, self.preview)
-            return {**updates, self.preview: gr.update(value=path, visible=True)}
-        before = cached_webp(photo.resize(picture.size), self.comparison)
-        after = cached_webp(picture, self.comparison)
         return {
-            **updates,
-            self.preview: gr.update(value=None, visible=False),
-            self.comparison: gr.update(value=(before, after), visible=True),
+            **self._buttons(live=False),
+            **self.without_result(),
+            self.stage: value,
+            self.status: charts.message(text),
         }
 
     def shared(self, job: Job, share: str) -> dict[Component, Any]:
         """Show somebody else's finished picture."""
-        assert job.moment is not None
         address = f"studio/shared/{share}/picture.png"
         return {
             **self._buttons(live=False),
-            self.preview: gr.update(value=result_webp(job, self.preview), visible=True),
+            **self.without_result(),
+            self.stage: stage.of_shared(job, share),
             self.status: render("shared_picture", text=SHARED, address=address),
         }
 
@@ -220,6 +195,8 @@ class ResultPanel:
         if job.state is State.FAILED:
             return charts.message(job.note)
         note = INTERRUPTED if job.state is State.INTERRUPTED else job.note
+        if is_smaller(job):
+            note = f"{SMALLER.format(job.settings.size)} {note}"
         finished = job.state is State.FINISHED
         settings = job.course[-1].settings
         return charts.summary(job.steps[-1], settings, finished=finished, note=note)
@@ -231,20 +208,9 @@ class ResultPanel:
         }
 
 
-def dialled(job: Job, longest_side: int | None = None) -> Callable[[], Image.Image]:
-    """Return a function that makes the present picture in the colours dialled now.
-
-    It is scaled down to a longest side in pixels.
-    """
-    assert job.moment is not None
-    picture, content, paintings = job.moment.picture, job.content, job.paintings
-    colors, side = job.colors, longest_side or max(picture.size)
-    return lambda: dial_colors(shrink(picture, side), content, paintings, colors)
-
-
-def result_webp(job: Job, component: Component) -> str:
-    """Return the path of a job's result, in its dialled colours, in the component's cache."""
-    return rendered_webp(("result", job.id, job.revision), dialled(job), component)
+def is_smaller(job: Job) -> bool:
+    """Tell whether a picture was stopped before it had the size that was asked for."""
+    return job.moment is not None and max(job.moment.picture.size) < job.settings.size
 
 
 def expectation(expected: Forecast) -> str:
@@ -258,9 +224,9 @@ def price(expected: Forecast) -> str:
     return f"This borrows a GPU for at most {expected.borrowed} s of your daily time."
 
 
-def add_result_panel(controls: Controls, examples: ExampleSet, *, lends_gpus: bool) -> ResultPanel:
-    """Show the result panel, with the price of a click where GPUs are lent."""
-    with gr.Row():
+def add_actions() -> tuple[gr.Button, gr.Button, gr.HTML]:
+    """Show Stylize, Stop, and how long a click on the first takes."""
+    with gr.Row(elem_id="go"):
         go = gr.Button(
             "Stylize",
             variant="primary",
@@ -268,48 +234,58 @@ def add_result_panel(controls: Controls, examples: ExampleSet, *, lends_gpus: bo
             interactive=False,  # until it is known who has come, and what a link wants
             elem_id="stylize",
         )
-        stop = gr.Button("Stop", variant="stop", min_width=100, interactive=False, elem_id="stop")
-    cost = gr.HTML(visible=lends_gpus, elem_id="price")
-    status = gr.HTML(charts.message(READY), elem_id="status")
-    preview = gr.Image(
-        label="Your picture",
-        interactive=False,
-        format="webp",
-        buttons=["fullscreen"],
-        height=420,
-        alt_text="The picture as it is being painted",
-        elem_id="preview",
-    )
-    comparison = gr.ImageSlider(
-        label="Before and after",
-        interactive=False,
-        visible=False,
-        type="filepath",
-        max_height=520,
-        elem_id="comparison",
-    )
-    controls.add("colors")
-    with gr.Column(visible=False, elem_id="finish") as finish:
-        takeaway = gr.HTML(js_on_load=on_load("takeaway"), elem_id="takeaway")
-        with gr.Row(elem_id="further"):
-            more = gr.Button(f"{MORE} more iterations", size="sm", min_width=120)
-            larger = gr.Button("1.5× larger", size="sm", min_width=90)
-            twice = gr.Button("2× larger", size="sm", min_width=90)
-            branch = gr.Button("Branch", size="sm", min_width=90)
-    with gr.Accordion("Timelapse", open=False, visible=False, elem_id="film") as film:
-        timelapse = gr.HTML(js_on_load=on_load("timelapse"), elem_id="timelapse")
-    curves = gr.HTML(elem_id="curves")
-    with gr.Accordion("Explain: what each layer costs", open=False, elem_id="explain"):
-        explanation = gr.HTML(
-            charts.hint("While a picture is painted, this shows what its cost J is made of."),
-            elem_id="explanation",
+        stop = gr.Button("Stop", variant="stop", min_width=70, interactive=False, elem_id="stop")
+        estimate = gr.HTML(elem_id="estimate", apply_default_css=False)
+    return go, stop, estimate
+
+
+def add_result(
+    actions: tuple[gr.Button, gr.Button, gr.HTML], examples: ExampleSet, *, lends_gpus: bool
+) -> ResultPanel:
+    """Show the stage, its status, and what can be done with an ended picture."""
+    shown = add_stage(first_value(examples))
+    status = followed("status", charts.message(READY))
+    with gr.Column(elem_id="after"), gr.Column(visible=False, elem_id="finish") as finish:
+        takeaway = gr.HTML(
+            js_on_load=on_load("takeaway"), apply_default_css=False, elem_id="takeaway"
         )
+        with gr.Row(elem_id="further"):
+            rest = gr.Button("Finish it at full size", size="sm", min_width=90, visible=False)
+            more = small_button(f"{MORE} more iterations")
+            larger = small_button("1.5× larger")
+            twice = small_button("2× larger")
+            branch = small_button("Branch")
+            as_photo = small_button("Use as photo")
+            as_painting = small_button("Use as painting")
+    with gr.Accordion("Timelapse", open=False, visible=False, elem_id="film") as film:
+        timelapse = gr.HTML(
+            js_on_load=on_load("timelapse"), apply_default_css=False, elem_id="timelapse"
+        )
+    curves, explanation = followed("curves", ""), followed("explanation", "")
+    for each in (curves, explanation):
+        each.unrender()
     return ResultPanel(
-        go, stop, cost, status, preview, comparison, finish, takeaway, more, larger, twice, branch,
-        timelapse, film, curves, explanation,
+        *actions, shown, status, finish, takeaway, rest, more, larger, twice, branch, as_photo,
+        as_painting, timelapse, film, curves, explanation,
         first_words="Waiting for a GPU…" if lends_gpus else "Getting ready…",
         examples=examples,
     )  # fmt: skip
+
+
+def small_button(label: str) -> gr.Button:
+    """Return a button of the row below an ended picture."""
+    return gr.Button(label, size="sm", min_width=90)
+
+
+def followed(name: str, markup: str) -> gr.HTML:
+    """Return markup that each look at a job under way brings anew, as its `name`."""
+    return gr.HTML(
+        markup,
+        js_on_load=mount("followed", url=asset_url("followed.js")),
+        apply_default_css=False,
+        elem_id=name,
+        part=name,
+    )
 
 
 def takeaway_markup(job: Job, name: str) -> Markup:
@@ -339,15 +315,31 @@ def takeaway_markup(job: Job, name: str) -> Markup:
     )
 
 
+def title_of(job: Job, examples: ExampleSet) -> str:
+    """Return what a picture is called on the page: `Castle in the style of The Starry Night`."""
+    photo, painting = (
+        example.title if example else usual
+        for example, usual in zip(
+            inputs_of(job, examples), ("Your photo", "a painting"), strict=True
+        )
+    )
+    return f"{photo} in the style of {painting}"
+
+
 def name_of(job: Job, examples: ExampleSet) -> str:
     """Return what a picture's files are called: `castle-in-the-style-of-starry-night`."""
-    content, *styles = job.ingredients
-    photo = examples.example_of(content)
-    painting = examples.example_of(styles[job.passages[-1].styles[0]])
+    photo, painting = inputs_of(job, examples)
     if photo is None and painting is None:
         return "stylized"
     words = (photo.name if photo else "photo", painting.name if painting else "a-painting")
     return "-in-the-style-of-".join(word.replace("_", "-") for word in words)
+
+
+def inputs_of(job: Job, examples: ExampleSet) -> tuple[Example | None, Example | None]:
+    """Return the photo and the present painting of a job, as far as they are examples."""
+    content, *styles = job.ingredients
+    painting = styles[job.passages[-1].styles[0]]
+    return examples.example_of(content), examples.example_of(painting)
 
 
 def timelapse_markup(job: Job) -> str:

@@ -17,17 +17,25 @@ from gradio.components import Component
 from gradio.processing_utils import save_pil_to_cache
 from PIL import Image
 
-from nst import SettingsError
+from nst import ImageError, SettingsError
 from nst.hub.gallery import Gallery
 from nst.images.recipe import Recipe, read_recipe
 from nst.settings import options
-from page.assets import handler
 from page.examples import Example, ExampleSet
+from page.http.bounded_blocks import uploaded
 from page.http.following import AT_ONCE, Tabs, event_value, tab_of
 from page.panels import charts
+from page.panels.components import Choice, PictureInput
 from page.panels.controls import Controls
-from page.panels.picture_inputs import pictures
+from page.panels.picture_inputs import (
+    example_value,
+    framed,
+    load_named,
+    shown_value,
+)
 from page.panels.result_panel import ResultPanel
+from page.panels.stage import chosen_photo, compared, of_example
+from page.previews import cached_webp, file_url
 
 STOP_FIRST = "A picture is being painted; stop it first, then look at another."
 GONE = "This picture is not there any more."
@@ -45,21 +53,21 @@ class Showcase:
     publications: Gallery | None
     controls: Controls
     result_panel: ResultPanel
-    photo: gr.Image
-    painting: gr.Image
-    current: gr.State
+    photo: PictureInput
+    painting: PictureInput
+    current: gr.Textbox
     tabs: Tabs
     is_live: Callable[[str], bool]  # whether the job of an id is being painted
 
     def wire(self, finished: gr.HTML, community: gr.HTML, bring_back: gr.UploadButton) -> None:
-        """Connect the three ways to an exhibit."""
+        """Connect the ways to an exhibit."""
         parts = [self.current, self.photo, self.painting, *self.controls.components]
         outputs = [*parts, *self.result_panel.outputs]
         for row, prepare in ((finished, self._example), (community, self._publication)):
             show = self._showing(prepare)
-            clicked = row.select(show, [self.current], outputs, trigger_mode="multiple", **AT_ONCE)
-            clicked.then(None, None, None, js=handler("into_sight"))
+            row.select(show, [self.current], outputs, trigger_mode="multiple", **AT_ONCE)
         bring_back.upload(self.restore, [bring_back, self.current], outputs, **AT_ONCE)
+        self.photo.dropped(self.take_dropped, [self.current], outputs, **AT_ONCE)
 
     def _showing(self, prepare: Callable[[str], Updates]) -> Callable[..., AsyncIterator[Updates]]:
         """Return a handler that shows what `prepare` makes of the name that was clicked.
@@ -98,11 +106,10 @@ class Showcase:
         if example is None or recipe is None:
             raise SettingsError(GONE)
         photo = self.examples.example_of(recipe.content)
-        before = pictures.open(str(photo.path)) if photo else None
         text = f"{example.title}. {self._missing(recipe)}"
         return {
             **self._settings_of(recipe),
-            **self.result_panel.exhibit(pictures.open(str(example.path)), text, before),
+            **self.result_panel.exhibit(of_example(example, photo), text),
         }
 
     def _publication(self, id: str) -> Updates:
@@ -113,12 +120,41 @@ class Showcase:
         picture = self.publications.picture(id)
         before = self.publications.photo(id)
         by = f"{publication.title or 'A picture'} by {publication.author}"
+        text = f"{by}. {self._missing(publication.recipe, before)}"
+        same_size = before.resize(picture.size) if before else None
+        shown = compared(self._shown(picture), by, self._shown(same_size) if same_size else None)
         return {
             **self._settings_of(publication.recipe, before),
-            **self.result_panel.exhibit(
-                picture, f"{by}. {self._missing(publication.recipe, before)}", before
-            ),
+            **self.result_panel.exhibit(shown, text),
         }
+
+    def _shown(self, picture: Image.Image) -> str:
+        """Return the address of a picture that only this tab shows."""
+        return file_url(cached_webp(picture, self.photo))
+
+    def take_dropped(self, current: str, event: gr.EventData) -> Updates:
+        """Take what was dropped or pasted beside the inputs.
+
+        A picture with a recipe brings its settings back, any other becomes the photo.
+        """
+        path = str(uploaded(event_value(event, "path")))
+        try:
+            read_recipe(path)
+        except Exception:  # it has none, or is refused when it is opened
+            return self._taken_as_photo(path, current)
+        return self.restore(path, current)
+
+    def _taken_as_photo(self, path: str, current: str) -> Updates:
+        choice = Choice(path)
+        try:
+            shown = shown_value(choice, self.photo, frame=framed(load_named(choice, "photo")))
+        except ImageError as error:
+            gr.Warning(str(error))
+            return {self.result_panel.status: gr.update()}
+        updates: Updates = {self.photo: shown}
+        if not self.is_live(current):
+            updates[self.result_panel.stage] = chosen_photo(shown["shown"])
+        return updates
 
     def restore(self, path: str, current: str) -> Updates:
         """Set every control as the recipe in a picture has it, and its pictures where known.
@@ -140,12 +176,13 @@ class Showcase:
         """Set the controls as the recipe has them, and its pictures where they are known."""
         known = self._known(recipe)
         updates = self.controls.show(recipe.settings, set(options()))
-        updates |= {part: example.as_value(part.GRADIO_CACHE) for part, example in known.items()}
+        updates |= {part: example_value(example) for part, example in known.items()}
         if photo and self.photo not in known:
-            updates[self.photo] = save_pil_to_cache(photo, self.photo.GRADIO_CACHE, format="png")
+            path = save_pil_to_cache(photo, self.photo.GRADIO_CACHE, format="png")
+            updates[self.photo] = shown_value(Choice(path), self.photo)
         return updates
 
-    def _known(self, recipe: Recipe) -> dict[gr.Image, Example]:
+    def _known(self, recipe: Recipe) -> dict[PictureInput, Example]:
         """Return which of the inputs an example belongs in."""
         wanted = {self.photo: recipe.content, self.painting: recipe.painting}
         found = {part: self.examples.example_of(which) for part, which in wanted.items()}

@@ -18,6 +18,7 @@ from nst.images.writing import hash_of
 from nst.settings import GATYS_STYLE_LAYERS
 from nst.studio.workshop import Workshop
 from page.http.following import AT_ONCE, Tabs, tab_of
+from page.panels.components import Choice, PictureInput
 from page.panels.controls import OTHER_LAYERS, Controls, texture_markup
 from page.panels.picture_inputs import load_named
 from page.previews import jpeg_url
@@ -32,37 +33,41 @@ class Textures:
     workshop: Workshop
     textures: TextureCache | None
     controls: Controls
-    painting: gr.Image
+    painting: PictureInput
     tabs: Tabs
 
-    def wire(self, arrival: Any) -> None:
-        """Show the usual layers' textures when the page has opened or the painting changes.
-
-        The others come when they are unfolded.
-        """
-        parts = self.controls.textures
-        usual = [parts[layer] for layer in GATYS_STYLE_LAYERS]
-        show_usual, show_others = self.of(GATYS_STYLE_LAYERS), self.of(OTHER_LAYERS)
-        arrival.then(show_usual, [self.painting], usual, **AT_ONCE)
-        # Gradio would hold a second change back until the first has been painted to its end; it is
-        # `turn` that ends what nobody looks at any more.
-        changed: dict[str, Any] = {**AT_ONCE, "trigger_mode": "multiple"}
-        self.painting.change(show_usual, [self.painting], usual, **changed)
-        others = [parts[layer] for layer in OTHER_LAYERS]
-        self.controls.folded.expand(show_others, [self.painting], others, **AT_ONCE)
+    def wire(self) -> None:
+        """Show each fold's textures when it is unfolded, and anew when the painting changes."""
+        for fold, layers in (
+            (self.controls.layers_fold, GATYS_STYLE_LAYERS),
+            (self.controls.folded, OTHER_LAYERS),
+        ):
+            show, is_open = self.of(layers), gr.State(False)
+            parts = [self.controls.textures[layer] for layer in layers]
+            inputs = [self.painting, is_open]
+            fold.collapse(lambda: False, None, is_open, **AT_ONCE)
+            unfolded = fold.expand(lambda: True, None, is_open, **AT_ONCE)
+            unfolded.then(show, inputs, parts, **AT_ONCE)
+            # Gradio would hold a second change back until the first has been painted to its end;
+            # it is `turn` that ends what nobody looks at any more.
+            changed: dict[str, Any] = {**AT_ONCE, "trigger_mode": "multiple"}
+            self.painting.change(show, inputs, parts, **changed)
 
     def of(self, layers: tuple[str, ...]) -> Callable[..., AsyncIterator[dict[Component, Any]]]:
         """Return a handler that shows what each layer sees in the painting, once it is known."""
         kind = f"textures {layers[0]}"
 
         async def show(
-            path: str | None, request: gr.Request
+            choice: Choice | None, is_open: bool, request: gr.Request
         ) -> AsyncIterator[dict[Component, Any]]:
             parts = self.controls.textures
             mark = self.tabs.turn(tab_of(request), kind)
+            if not is_open:
+                yield {parts[layers[0]]: gr.update()}
+                return
             yield {parts[layer]: texture_markup(layer) for layer in layers}
             try:
-                painting = await asyncio.to_thread(load_named, path, "painting")
+                painting = await asyncio.to_thread(load_named, choice, "painting")
             except ValueError:
                 return
             name = await asyncio.to_thread(hash_of, painting)

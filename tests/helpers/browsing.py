@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from helpers.places import ROOT
 
@@ -23,30 +23,57 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
-PREVIEW = "#preview img[data-testid='detailed-image'], #preview img"
-LONG = 150_000  # milliseconds for what computes on a slow machine
+AFTER = "#stage img.after"  # what is on the stage
+LONG = 60_000  # milliseconds for what computes on a slow machine
 
 Visit = Callable[..., Page]
 
 
 def upload(page: Page, role: str, path: Path) -> None:
-    page.locator(f"#{role}").get_by_label("Remove Image").click()
+    """Choose a file for the photo or the painting, and wait until the server has shown it."""
+    shown = page.locator(f"#{role} img.chosen")
+    before = str(shown.get_attribute("src"))
     page.locator(f"#{role} input[type=file]").set_input_files(path)
-    expect(page.locator(f"#{role}").get_by_label("Remove Image")).to_be_visible(timeout=LONG)
+    expect(shown).not_to_have_attribute("src", before, timeout=LONG)
+    expect(shown).to_have_attribute("src", re.compile("^gradio_api/file="), timeout=LONG)
 
 
-def set_slider(page: Page, name: str, value: int) -> None:
-    page.get_by_label(f"number input for {name}").fill(str(value))
-    page.get_by_label(f"number input for {name}").blur()
+def choose_example(page: Page, role: str, title: str) -> None:
+    """Click one of the examples of the photo or the painting; `title` begins its name."""
+    page.locator(f"#{role}-examples").get_by_role("button", name=title).click()
+
+
+def choose_look(page: Page, name: str) -> None:
+    page.get_by_role("radio", name=name).click()
+
+
+def reveal(control: Locator) -> Locator:
+    """Open the folds that a control is in; return it."""
+    control.evaluate(
+        "control => { for (let fold = control.closest('.fold:not(.open)'); fold;"
+        " fold = control.closest('.fold:not(.open)')) fold.querySelector('.fold-head').click(); }"
+    )
+    return control
+
+
+def number_of(page: Page, name: str) -> Locator:
+    """The box of a slider, unfolded."""
+    return reveal(page.get_by_label(f"number input for {name}"))
+
+
+def set_slider(page: Page, name: str, value: float | str) -> None:
+    box = number_of(page, name)
+    box.fill(str(value))
+    box.blur()
 
 
 def move_slider(page: Page, label: str, value: str) -> None:
     """By its handle; `label` begins its name. The value of a logarithmic one is an exponent."""
-    page.get_by_label(f"range slider for {label}").first.fill(value)
+    reveal(page.get_by_label(f"range slider for {label}").first).fill(value)
 
 
 def open_fold(page: Page, elem_id: str) -> None:
-    page.locator(f"#{elem_id} > button").click()
+    page.locator(f"#{elem_id} > button, #{elem_id} .fold-head").first.click()
 
 
 def start(page: Page, *, size: int = 128, iterations: int = 1000) -> None:
@@ -100,14 +127,14 @@ def screenshot(page: Page, name: str) -> None:
 
 
 def watch_previews(page: Page, count: int) -> list[str]:
-    """Wait until the preview has shown `count` different pictures, and return their addresses."""
+    """Wait until the stage has shown `count` different previews, and return their addresses."""
     seen: list[str] = []
     while len(seen) < count:
         page.wait_for_function(
             "([selector, last]) => { const image = document.querySelector(selector);"
-            " return image && image.src && image.src !== last; }",
-            arg=[PREVIEW, seen[-1] if seen else ""],
+            " return image.src.startsWith('blob:') && image.src !== last; }",
+            arg=[AFTER, seen[-1] if seen else ""],
             timeout=LONG,
         )
-        seen.append(str(page.locator(PREVIEW).first.get_attribute("src")))
+        seen.append(str(page.locator(AFTER).first.get_attribute("src")))
     return seen

@@ -19,16 +19,19 @@ from typing import Any
 import numpy as np
 import pytest
 from huggingface_hub import constants
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 from playwright.sync_api import Page, Route, expect
 
 from helpers.browsing import (
+    AFTER,
     ARTIFACTS,
     LONG,
     Visit,
+    choose_look,
     downloaded_file,
     open_fold,
     screenshot,
+    set_slider,
     start,
     status,
 )
@@ -43,6 +46,8 @@ from nst.images.recipe import Ingredient, new_recipe, read_recipe, signed_png
 from nst.images.writing import png_bytes
 from nst.settings import TransferSettings
 from page.examples import ExampleSet
+
+DIVIDER = "#stage .divider"
 
 pytestmark = pytest.mark.slow
 
@@ -202,7 +207,7 @@ def click_example(page: Page, row: str, title: str) -> None:
 
 def setting(page: Page, text: str) -> None:
     """A label that shows its value, such as `Style weight β: 5`."""
-    expect(page.get_by_text(text, exact=True)).to_be_visible()
+    expect(page.get_by_text(text, exact=True)).to_be_attached()
 
 
 def pixels_at(page: Page, selector: str) -> Image.Image:
@@ -214,7 +219,7 @@ def pixels_at(page: Page, selector: str) -> Image.Image:
 
 
 def shows(page: Page, selector: str, picture: Image.Image) -> None:
-    """Wait until an image on the page has just these pixels."""
+    """Wait until an image on the page is this picture, as WebP leaves it."""
     page.wait_for_function(
         "([selector, width, height]) => { const image = document.querySelector(selector);"
         " return image && image.complete && image.naturalWidth === width"
@@ -222,7 +227,8 @@ def shows(page: Page, selector: str, picture: Image.Image) -> None:
         arg=[selector, *picture.size],
         timeout=LONG,
     )
-    assert pixels_at(page, selector).tobytes() == picture.tobytes()
+    change = ImageStat.Stat(ImageChops.difference(pixels_at(page, selector), picture)).mean
+    assert max(change) < 6  # levels of 255
 
 
 def is_usable(page: Page) -> None:
@@ -244,8 +250,7 @@ def sign_in(page: Page, user: str) -> None:
 
 def paint(page: Page, seed: int, *, iterations: int = 2) -> bytes:
     """A picture that no other test paints; its file."""
-    page.get_by_label("number input for Colours").fill(str(seed / 20))
-    page.get_by_label("number input for Colours").blur()
+    set_slider(page, "Colours", seed / 20)
     start(page, size=64, iterations=iterations)
     status(page, f"{iterations} of {iterations} iterations")
     return downloaded_file(page)
@@ -302,10 +307,10 @@ def test_examples_of_the_hub_come_to_a_tab_that_is_open(
 
     click_example(page, "finished", RESULT)
     status(page, f"{RESULT}. Press Stylize to paint it yourself, or move a slider first.")
-    expect(page.locator("#comparison")).to_be_visible()
+    expect(page.locator(DIVIDER)).to_be_visible()
     expect(page.locator("#finish")).to_be_hidden()
-    shows(page, "#content img", HILL_PICTURE)
-    shows(page, "#style img", STORM_PICTURE)
+    shows(page, "#content img.chosen", HILL_PICTURE)
+    shows(page, "#style img.chosen", STORM_PICTURE)
     setting(page, "Content weight α: 2")
     setting(page, "Style weight β: 5")
     expect(page.get_by_label("number input for Size")).to_have_value("64")
@@ -344,9 +349,9 @@ def test_a_warm_start_shows_the_same_examples_without_the_hub(
         expect(page.locator("#publish")).to_have_count(0)  # nobody can sign in here
         expect(page.locator("#community")).to_be_hidden()
         click_example(page, "finished", RESULT)
-        expect(page.locator("#comparison")).to_be_visible()
+        expect(page.locator(DIVIDER)).to_be_visible()
         setting(page, "Style weight β: 5")
-        shows(page, "#content img", HILL_PICTURE)
+        shows(page, "#content img.chosen", HILL_PICTURE)
         warm.wait_for("no (new) examples from the Hub")
         assert warm.log().count("examples") == 1
         assert warm.trouble() == ""
@@ -360,9 +365,8 @@ def test_a_finished_example_is_shown_before_and_after(drop_in: Visit, width: int
     title = next(each for each in titles(page, "finished") if "flowering valley" in each)
     click_example(page, "finished", title)
     status(page, f"{title}. Press Stylize")
-    expect(page.locator("#comparison img")).to_have_count(2)
-    expect(page.locator("#comparison")).to_be_in_viewport()
-    expect(page.locator("#preview")).to_be_hidden()
+    expect(page.locator(DIVIDER)).to_be_visible()
+    expect(page.locator("#stage")).to_be_in_viewport()
     setting(page, "Content weight α: 4")  # of the look "Light touch"
     setting(page, "Style weight β: 0.5")
     for row in ("finished", "content", "style"):
@@ -479,7 +483,7 @@ def test_a_picture_published_in_one_browser_is_in_the_gallery_of_another(
     page = drop_in(is_cut_off=True)  # leaving to sign in ends its streams
     console: list[str] = []
     page.on("console", lambda message: console.append(message.text))
-    page.get_by_label("Heavy paint").check()
+    choose_look(page, "Heavy paint")
     setting(page, "Style weight β: 5")
     picture = paint(page, 1)
     open_fold(page, "publish")
@@ -514,8 +518,8 @@ def test_a_picture_published_in_one_browser_is_in_the_gallery_of_another(
     screenshot(other, "community_1280")
     card.get_by_role("button").click()
     status(other, f"Waves & {HOSTILE} by ada. Press Stylize")
-    expect(other.locator("#preview img").first).to_be_visible(timeout=LONG)
-    expect(other.locator("#comparison")).to_be_hidden()  # the photo was not published
+    expect(other.locator(AFTER)).to_have_attribute("alt", f"Waves & {HOSTILE} by ada")
+    expect(other.locator(DIVIDER)).to_be_hidden()  # the photo was not published
     setting(other, "Style weight β: 5")
     expect(other.get_by_label("number input for Size")).to_have_value("64")
     expect(other.get_by_label("number input for Iterations")).to_have_value("2")
@@ -579,8 +583,8 @@ def test_the_photo_is_published_only_by_whom_it_was_ticked(
     expect(card).to_have_text("Untitled, by ada", timeout=LONG)
     card.get_by_role("button").click()
     status(other, "A picture by ada. Press Stylize")
-    expect(other.locator("#comparison img")).to_have_count(2, timeout=LONG)
-    expect(other.locator("#status")).to_be_in_viewport()
+    expect(other.locator(DIVIDER)).to_be_visible(timeout=LONG)
+    expect(other.locator("#stage")).to_be_in_viewport()
     other.screenshot(path=ARTIFACTS / "publication_390.png")
     screenshot(other, "community_390")
     assert other.evaluate("document.documentElement.scrollWidth") <= 390

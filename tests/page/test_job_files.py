@@ -40,9 +40,12 @@ from nst.studio.task import State, share_id
 from nst.studio.workshop import Workshop
 from page.examples import THUMBNAIL, ExampleSet, thumbnail_of
 from page.http import job_files
-from page.http.job_files import byte_range, file_routes
+from page.http.display_files import display_routes
+from page.http.job_files import JobFiles, byte_range, file_routes
+from page.looks import look_route
 from page.panels.own_gallery import gallery_markup
 from page.panels.result_panel import takeaway_markup, timelapse_markup
+from page.picture_cache import PictureCache
 from page.rendering import (
     RENDER_BYTES,
     HungUpError,
@@ -102,7 +105,9 @@ class Site:
     app: Starlette = field(init=False)
 
     def __post_init__(self) -> None:
-        routes = file_routes(self.workshop, ExampleSet(), renderings=self.renderings)
+        files, examples = JobFiles(self.workshop, self.renderings), ExampleSet()
+        routes = [*display_routes(files, examples, PictureCache()), *file_routes(files, examples)]
+        routes.append(look_route(self.workshop, self.renderings))
         # As Gradio's are: answered in a thread of the pool that all of the server shares.
         page = Route("/page", lambda _: PlainTextResponse("The page."))
         self.app = Starlette(routes=[*routes, page])

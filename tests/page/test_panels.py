@@ -23,12 +23,13 @@ from nst.studio.job_store import Card
 from nst.studio.task import State, new_id, owner_of
 from nst.studio.workshop import Workshop
 from page.examples import Example, ExampleSet
-from page.http.job_files import file_routes
+from page.http.job_files import JobFiles, file_routes
 from page.layout import build_demo
 from page.links import link_to, read_link
 from page.panels import charts
-from page.panels.controls import OTHER_LAYERS, Controls, look_of
+from page.panels.controls import OTHER_LAYERS, Controls
 from page.panels.own_gallery import gallery_markup
+from page.rendering import shared_renderings
 from page.serving import is_our_business
 
 
@@ -66,13 +67,6 @@ def test_whole_numbers_may_come_as_floats_from_a_browser(controls: Controls) -> 
     values = shown(controls)
     values[controls.by_name["iterations"]] = 7.0
     assert controls.settings(values).iterations == 7
-
-
-@pytest.mark.parametrize("look", LOOKS)
-def test_a_look_is_known_by_its_settings(look: str) -> None:
-    settings = TransferSettings.of_look(look)
-    assert look_of(settings.replace(size=640, seed=3)) == look
-    assert look_of(settings.replace(beta=7.7)) is None
 
 
 def test_the_page_builds_and_shows_every_setting() -> None:
@@ -266,7 +260,11 @@ UNKNOWN_JOB = f"{owner_of('me')}-{'0' * 32}"
     ],
 )
 def test_files_of_no_job_are_not_found(tmp_path: Path, path: str) -> None:
-    client = TestClient(Starlette(routes=file_routes(Workshop(tmp_path), ExampleSet())))
+    client = TestClient(
+        Starlette(
+            routes=file_routes(JobFiles(Workshop(tmp_path), shared_renderings()), ExampleSet())
+        )
+    )
     answer = client.get(f"/studio/{path}")
     assert answer.status_code == 404
     assert str(tmp_path) not in answer.text

@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 
 import nst.images.reading
-import page.panels.picture_inputs
 from helpers.pictures import MakePicture
 from nst import ImageError, load_image
 from nst.images.writing import hash_of
 from nst.settings import GATYS_STYLE_LAYERS
 from nst.studio.job import Job
 from nst.studio.limits import Limits
+from page.panels.components import Choice
 from page.panels.textures import Textures
 from page.picture_cache import PictureCache
 from page.studio import Studio
@@ -160,8 +160,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return real(data)
 
     monkeypatch.setattr(nst.images.reading.decoder, "open", counted)
-    monkeypatch.setattr(page.panels.picture_inputs, "pictures", PictureCache())
-    monkeypatch.setattr("page.panels.showcase.pictures", page.panels.picture_inputs.pictures)
+    cache = PictureCache()
+    for user in ("components", "picture_inputs", "showcase"):
+        monkeypatch.setattr(f"page.panels.{user}.pictures", cache)
     return sizes
 
 
@@ -175,18 +176,18 @@ def test_from_the_upload_to_the_next_slider_it_is_opened_once(
     request: Any = SimpleNamespace(session_hash="tab", client=SimpleNamespace(host="127.0.0.1"))
     values: dict[Any, Any] = {part: part.value for part in studio.session.controls.components}
     values |= {studio.session.visitor: "jane", studio.session.current: ""}
-    values |= {studio.session.photo: photo, studio.session.painting: painting}
+    values |= {studio.session.photo: Choice(photo), studio.session.painting: Choice(painting)}
 
-    page.panels.picture_inputs.comment("photo", photo)
-    page.panels.picture_inputs.comment("painting", painting)
+    studio.steering.take_photo(Choice(photo), "")
+    studio.steering.take_painting(Choice(painting))
     asyncio.run(first_look(studio, painting, request))
     decoded.pop()  # the test's own look
-    studio.painting.price(values)
+    studio.painting.estimate(values)
     values[studio.session.current] = studio.painting.begin(values, request)[studio.session.current]
     job = studio.session.workshop.find_job(values[studio.session.current])
     assert isinstance(job, Job)
-    studio.steering.notice_photo(photo, job.id)
-    studio.steering.swap(painting, job.id)
+    studio.steering.take_photo(Choice(photo), job.id)
+    studio.steering.swap(Choice(painting), job.id)
     studio.sharing.link_now(values)
     job.stop()
     values[studio.session.controls.by_name["beta"]] = 0.5
@@ -204,7 +205,7 @@ async def first_look(studio: Studio, painting: str, request: Any) -> None:
         studio.session.controls,
         studio.session.painting,
         studio.session.tabs,
-    ).of(GATYS_STYLE_LAYERS)(painting, request)
+    ).of(GATYS_STYLE_LAYERS)(Choice(painting), True, request)
     await anext(looks)
     studio.session.tabs.turn(request.session_hash, f"textures {GATYS_STYLE_LAYERS[0]}")
     await anext(looks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -77,17 +76,14 @@ def test_stop_stops_what_the_page_shows_and_what_was_begun_since(
     assert ended[studio.session.result_panel.go] == gr.update(interactive=True)
 
 
-def test_who_follows_a_job_that_is_gone_gets_the_buttons_back(
+def test_the_end_of_a_job_that_is_gone_gives_the_buttons_back(
     studio: Studio, stylize: Stylize
 ) -> None:
     job = stylize()
     job.stop()
     studio.session.workshop.forget(job.id)
 
-    async def look() -> Any:
-        return await anext(studio.painting.follow(job.id, "me", TAB))
-
-    updates = asyncio.run(look())
+    updates = studio.painting.see_the_end(job.id, "me", TAB)
     assert updates[studio.session.result_panel.go] == gr.update(interactive=True)
 
 

@@ -15,6 +15,7 @@ from helpers.browsing import (
     PAINTING,
     PHOTO,
     Visit,
+    choose_example,
     downloaded,
     open_fold,
     screenshot,
@@ -50,7 +51,7 @@ def test_a_photo_and_a_painting_become_one_picture(visit: Visit) -> None:
     screenshot(page, "running_1280")
     stop(page)
     status(page, "Stopped after")
-    expect(page.locator("#comparison")).to_be_visible()
+    expect(page.locator("#finish")).to_be_visible()
     expect(page.get_by_role("button", name="Stylize", exact=True)).to_be_enabled()
     picture = downloaded(page)
     with Image.open(PHOTO) as photo:
@@ -65,16 +66,18 @@ def test_a_photo_and_a_painting_become_one_picture(visit: Visit) -> None:
 def test_the_layers_show_what_they_see(visit: Visit) -> None:
     page = visit()
     textures = page.locator("#layers img.texture")
+    open_fold(page, "layers")
     expect(textures).to_have_count(5, timeout=LONG)
     night = [textures.nth(index).get_attribute("src") for index in range(5)]
     assert len(set(night)) == 5
-    page.locator("#style-examples").get_by_role("button", name="Under the Wave").click()
+    choose_example(page, "style", "Under the Wave")
     expect(textures.first).not_to_have_attribute("src", str(night[0]), timeout=LONG)
     expect(textures).to_have_count(5, timeout=LONG)
     assert not {textures.nth(index).get_attribute("src") for index in range(5)} & set(night)
     blue = picture_of(str(textures.first.get_attribute("src")))
     assert abs(mean(blue)[0] - mean(load_image(PAINTING))[0]) < 25  # relu1_1 knows the colours
     again = visit()
+    open_fold(again, "layers")
     expect(again.locator("#layers img.texture")).to_have_count(5, timeout=LONG)
     assert again.locator("#layers img.texture").first.get_attribute("src") == night[0]
     start(page, size=64, iterations=400)

@@ -60,12 +60,13 @@ from nst.hub.gallery_layout import Publication
 from nst.images.recipe import new_recipe, signed_png
 from nst.provenance import Provenance
 from nst.studio.workshop import Workshop
-from page.examples import ExampleSet, row_markup
+from page.examples import ExampleSet
 from page.http.body_limits import MAX_CALL, MAX_TOOL_CALL, MAX_UPLOAD, MULTIPART, TOO_LARGE
 from page.http.bounded_blocks import NOT_UPLOADED
 from page.http.middleware import SecurityMiddleware
 from page.layout import build_demo
 from page.panels import charts
+from page.panels.example_rows import row_markup
 from page.panels.public_gallery import publications_markup
 
 __all__ = ["jobs", "server", "web"]  # fixtures

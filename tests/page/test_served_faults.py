@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import re
 import resource
@@ -19,7 +18,7 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -27,13 +26,15 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Page, expect
 
 from helpers.browsing import (
     LONG,
     PHOTO,
     Visit,
     downloaded,
+    move_slider,
+    open_fold,
     set_slider,
     start,
     status,
@@ -325,7 +326,7 @@ def finish(page: Page, iterations: int = 3) -> None:
 @pytest.mark.browser
 def test_an_error_on_the_way_is_a_sentence_on_the_page(server: Server, visit: Visit) -> None:
     page = visit()
-    page.locator("#advanced > button").click()
+    open_fold(page, "advanced")
     seed = page.locator("#advanced").get_by_label("Seed")
     seed.fill(str(SICK))
     seed.blur()
@@ -416,83 +417,63 @@ def settle(page: Page) -> None:
     )
 
 
-def event_of(web: httpx.Client, name: str) -> Any:
-    """One of the page's own events."""
-    events = web.get("/config").json()["dependencies"]
-    return next(event for event in events if event["api_name"] == name)
+def job_on(page: Page) -> str:
+    """The id of the job on the stage."""
+    return page.locator("#current textarea").input_value()
 
 
-def body_of(request: Request) -> Any:
-    return json.loads(request.post_data or "{}")
-
-
-def look(url: str, events: Sequence[int], visitor: str, shown: threading.Semaphore) -> str:
-    """What a tab does, without the browser: opens the page and follows what is painted to its end,
-    which is returned."""
-    session = {"session_hash": secrets.token_hex(8)}
-    last = ""
-    with (
-        httpx.Client(base_url=f"{url}/gradio_api", timeout=LONG / 1000) as web,
-        web.stream("GET", f"/heartbeat/{session['session_hash']}"),
-    ):
-        web.get(f"{url}/").raise_for_status()
-        for event, data in zip(events, ([visitor], [None, visitor]), strict=True):
-            asked = {"fn_index": event, "data": data, **session}
-            web.post("/queue/join", json=asked).raise_for_status()
-            with web.stream("GET", "/queue/data", params=session) as messages:
-                for message in messages.iter_lines():
-                    if "Iteration" in message and "Iteration" not in last:
-                        shown.release()
-                    last = message if '"process_' in message else last
-    return last
+def look(url: str, job: str, shown: threading.Semaphore) -> dict[str, Any]:
+    """What a tab does, without the browser: follows what is painted to its end, and returns the
+    last look at it."""
+    has_begun = False
+    with httpx.Client(base_url=url, timeout=LONG / 1000) as web:
+        web.get("/").raise_for_status()
+        while True:
+            seen: dict[str, Any] = web.get(f"/studio/{job}/look.json?due=2").json()
+            if "Iteration" in seen.get("status", "") and not has_begun:
+                has_begun = True
+                shown.release()
+            if not seen["isLive"]:
+                return seen
 
 
 @pytest.mark.browser
-def test_fifty_tabs_show_one_picture(server: Server, web: httpx.Client, visit: Visit) -> None:
-    page, begin, shown = visit(), event_of(web, "begin")["id"], threading.Semaphore(0)
-    events = [event_of(web, name)["id"] for name in ("arrive", "follow")]
-
-    def is_click(request: Request) -> bool:
-        return "/queue/join" in request.url and body_of(request)["fn_index"] == begin
-
+def test_fifty_tabs_show_one_picture(server: Server, visit: Visit) -> None:
+    page, shown = visit(), threading.Semaphore(0)
     with nothing_logged(server), ThreadPoolExecutor(50) as pool:
-        with page.expect_request(is_click) as click:
-            start(page, iterations=1000)
+        start(page, iterations=1000)
         wait_for_iteration(page, 1)
-        visitor = body_of(click.value)["data"][0]
-        tabs = [pool.submit(look, server.url, events, visitor, shown) for _ in range(50)]
+        job = job_on(page)
+        tabs = [pool.submit(look, server.url, job, shown) for _ in range(50)]
         for _ in tabs:
             assert shown.acquire(timeout=LONG / 1000)
         stop(page)
         status(page, "Stopped after")
         for tab in tabs:
-            assert "Stopped after" in tab.result(LONG / 1000)
+            assert tab.result(LONG / 1000)["task"] == job
         finish(page)
         finish(visit())
 
 
 @pytest.mark.browser
-def test_more_tabs_than_a_browser_keeps_connected_wait_their_turn(
-    server: Server, visit: Visit
-) -> None:
-    """It opens six connections to a server, of which a tab that looks at a picture needs two."""
+def test_any_number_of_tabs_follows_one_picture(server: Server, visit: Visit) -> None:
+    """A browser opens six connections to a server; a tab that looks needs one for a moment."""
     page = visit()
     with nothing_logged(server):
         start(page, iterations=1000)
-        wait_for_iteration(page, 1)
-        second = another_tab(page)
-        wait_for_iteration(second, 1)
-        others = [another_tab(page) for _ in range(4)]
-        for tab in others:
-            expect(tab.locator("body")).to_contain_text("open in two other tabs already")
-            expect(tab.get_by_role("button")).to_have_count(0)
+        before = wait_for_iteration(page, 1)
+        others = [another_tab(page) for _ in range(8)]
+        for tab in (page, *others):
+            tab.bring_to_front()
+            before = wait_for_iteration(tab, before)
+        move_slider(others[-1], "Style weight β", "1")
+        page.bring_to_front()
+        expect(page.get_by_text("Style weight β: 10", exact=True)).to_be_attached(timeout=LONG)
+        page.bring_to_front()
         stop(page)
-        status(second, "Stopped after")
-        second.close()
-        going_on = re.compile("Stopped after")
-        until(lambda: sum(bool(going_on.search(tab.inner_text("body"))) for tab in others), "one")
-        page.close()
-        until(lambda: sum(bool(going_on.search(tab.inner_text("body"))) for tab in others) == 2, "")
+        for tab in (page, *others):
+            tab.bring_to_front()
+            status(tab, "Stopped after")
 
 
 @pytest.mark.browser
@@ -504,10 +485,11 @@ def test_a_clock_that_jumps_is_not_seen_in_line(server: Server, visit: Visit, fo
         start(second, size=64, iterations=3)
         status(second, "In the queue")
         for days in (2, -2, 0):
-            beat = second.locator("#status .beat").get_attribute("data-beat")
             (folder / "clock").write_text(str(days * 24 * 3600))
-            later = second.locator(f"#status .beat:not([data-beat='{beat}'])")
-            expect(later).to_contain_text("In the queue", timeout=LONG)
+            for _ in range(2):
+                with second.expect_response(lambda answer: "look.json" in answer.url):
+                    pass
+            expect(second.locator("#status")).to_contain_text("In the queue", timeout=LONG)
             text = second.locator("#status").inner_text()
             assert not re.search(r"-\d|\d{3}", text), text
         (folder / "clock").write_text(str(2 * 24 * 3600))

@@ -25,6 +25,7 @@ from nst.studio.job import Job
 from nst.studio.task import State
 from nst.vgg.network import VGG
 from page.http.admission import Admission
+from page.panels.components import Choice
 from page.studio import Studio
 
 PATIENCE = 30.0  # seconds until a test that hangs fails
@@ -186,10 +187,10 @@ def test_a_swap_asks_too(
     make_picture(400, 400).save(tmp_path / "square.png")
     free.bytes = GB
     with pytest.warns(UserWarning, match=r"memory.*goes on as it was"):
-        studio.steering.swap(str(tmp_path / "square.png"), painted.id)
+        studio.steering.swap(Choice(str(tmp_path / "square.png")), painted.id)
     assert [each.size for each in painted.wanted_paintings] == [(400, 40)]
     free.bytes = 100 * GB
-    studio.steering.swap(str(tmp_path / "square.png"), painted.id)
+    studio.steering.swap(Choice(str(tmp_path / "square.png")), painted.id)
     assert [each.size for each in painted.wanted_paintings] == [(400, 400)]
 
 

@@ -30,9 +30,10 @@ from nst.studio.limits import Limits
 from nst.studio.task import State, owner_of
 from nst.studio.workshop import Workshop
 from page.examples import ExampleSet
-from page.http.job_files import file_routes
+from page.http.job_files import JobFiles, file_routes
 from page.panels.own_gallery import DAMAGED, gallery_markup
 from page.panels.result_panel import takeaway_markup, timelapse_markup
+from page.rendering import shared_renderings
 from page.studio import Studio
 
 pytestmark = pytest.mark.slow
@@ -256,7 +257,7 @@ def test_the_owner_s_page_opens_and_the_card_can_be_deleted(
     assert DAMAGED_MARKUP in studio.visits.arrive(TOKEN, REQUEST)[studio.session.gallery]
     opened = studio.own_pictures.open_card(TOKEN, click, REQUEST)
     assert "it can only be deleted" in opened[studio.session.result_panel.status]
-    assert opened[studio.session.to_follow] == ""
+    assert studio.session.current not in opened
     left = studio.own_pictures.delete_card("another", "", click, REQUEST)
     assert (home / job.id).exists(), "only its owner can"
     left = studio.own_pictures.delete_card(TOKEN, "", click, REQUEST)
@@ -280,10 +281,10 @@ def test_a_job_that_was_never_painted_can_be_begun_again(
     JobStore(tmp_path / "jobs").save(job)
     arrived = studio.visits.arrive(TOKEN, REQUEST)
     assert arrived[studio.session.current] == job.id
-    assert Path(arrived[studio.session.photo]).is_file()
+    assert Path(arrived[studio.session.photo]["path"]).is_file()
     found = studio.session.own_job(job.id, TOKEN)
     assert found
-    ended = studio.painting.see_the_end(found, TOKEN)
+    ended = studio.painting.see_the_end(found.id, TOKEN, REQUEST)
     assert "press Stylize to paint it" in ended[studio.session.result_panel.status]
     assert 'class="card ' in ended[studio.session.gallery], "it is still there"
 
@@ -293,7 +294,13 @@ def test_a_job_that_was_never_painted_can_be_begun_again(
 
 def web(folder: Path) -> TestClient:
     gallery: Gallery | None = None
-    return TestClient(Starlette(routes=file_routes(Workshop(folder), ExampleSet(), gallery)))
+    return TestClient(
+        Starlette(
+            routes=file_routes(
+                JobFiles(Workshop(folder), shared_renderings()), ExampleSet(), gallery
+            )
+        )
+    )
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "link"])

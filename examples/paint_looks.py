@@ -1,0 +1,33 @@
+"""Paint the small pictures of the named looks that the page shows: `make looks`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+from nst import TransferSettings, load_image, stylize
+from nst.images.writing import webp_bytes
+from nst.settings import LOOKS
+
+HERE = Path(__file__).parent
+FOLDER = HERE.parent / "page" / "assets" / "looks"
+PHOTO, PAINTING = HERE / "content" / "castle.jpg", HERE / "style" / "starry_night.jpg"
+SHOWN = (192, 144)  # pixels, twice what the page gives each
+QUALITY = 80
+
+
+def main() -> None:
+    """Paint each look with the same photo and painting, and keep the middle of it."""
+    FOLDER.mkdir(exist_ok=True)
+    photo, painting = load_image(PHOTO), load_image(PAINTING)
+    for name in LOOKS:
+        settings = TransferSettings.of_look(name).replace(size=320, iterations=80)
+        picture = stylize(photo, painting, settings)
+        small = ImageOps.fit(picture, SHOWN, Image.Resampling.LANCZOS)
+        path = FOLDER / f"{name.lower().replace(' ', '-')}.webp"
+        path.write_bytes(webp_bytes(small, QUALITY, method=6))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+// Crops and turns a picture, in a dialog.
+const script = new URL("./vendor/cropper.min.js", import.meta.url).href;
+const style = new URL("./vendor/cropper.min.css", import.meta.url).href;
+
+const loaded = async () => {
+    if (!document.querySelector(`link[href="${style}"]`)) {
+        const link = Object.assign(document.createElement("link"), {
+            rel: "stylesheet",
+            href: style,
+        });
+        const ready = new Promise((done) => link.onload = link.onerror = done);
+        document.head.append(link);
+        await ready;
+    }
+    if (!globalThis.Cropper) await import(script);
+    return globalThis.Cropper;
+};
+
+// Resolves to what is left of the picture, as fractions after turning; to null for all of it, and
+// to nothing where the visitor has gone back.
+export async function cropped({ uncropped, shown, crop }) {
+    const Cropper = await loaded();
+    const dialog = document.createElement("dialog");
+    dialog.className = "nst-dialog cropping";
+    dialog.ariaLabel = "Crop or turn";
+    dialog.innerHTML = `
+        <div class="pane"><img alt=""></div>
+        <form method="dialog">
+            <button type="button" data-turn="-90" aria-label="Turn to the left">⟲</button>
+            <button type="button" data-turn="90" aria-label="Turn to the right">⟳</button>
+            <span class="gap"></span>
+            <button value="">Cancel</button>
+            <button value="all">Whole picture</button>
+            <button value="crop" class="primary">Crop</button>
+        </form>`;
+    document.body.append(dialog);
+    const image = dialog.querySelector("img");
+    image.src = uncropped ?? shown;
+    dialog.showModal();
+    const closed = new Promise((done) => dialog.addEventListener("close", done, { once: true }));
+    let turns = crop?.quarter_turns ?? 0;
+    const cropper = new Cropper(image, {
+        viewMode: 1,
+        autoCropArea: 1,
+        background: false,
+        zoomable: false,
+        ready() {
+            cropper.rotateTo(90 * turns);
+            if (!crop) return;
+            const { left, top, width, height } = cropper.getCanvasData();
+            cropper.setCropBoxData({
+                left: left + crop.left * width,
+                top: top + crop.top * height,
+                width: (crop.right - crop.left) * width,
+                height: (crop.bottom - crop.top) * height,
+            });
+        },
+    });
+    for (const button of dialog.querySelectorAll("[data-turn]")) {
+        button.addEventListener("click", () => {
+            turns = (turns + Number(button.dataset.turn) / 90 + 4) % 4;
+            cropper.clear().rotateTo(90 * turns).crop();
+        });
+    }
+    await closed;
+    const wanted = dialog.returnValue;
+    const canvas = cropper.getCanvasData();
+    const box = cropper.getCropBoxData();
+    cropper.destroy();
+    dialog.remove();
+    if (!wanted) return undefined;
+    const within = (value) => Math.min(Math.max(value, 0), 1);
+    const sides = wanted === "all" ? { left: 0, top: 0, right: 1, bottom: 1 } : {
+        left: within((box.left - canvas.left) / canvas.width),
+        top: within((box.top - canvas.top) / canvas.height),
+        right: within((box.left + box.width - canvas.left) / canvas.width),
+        bottom: within((box.top + box.height - canvas.top) / canvas.height),
+    };
+    const isWhole = sides.left === 0 && sides.top === 0 && sides.right === 1 && sides.bottom === 1;
+    return isWhole && !turns ? null : { ...sides, quarter_turns: turns };
+}

@@ -1,0 +1,66 @@
+// What the visitor chose, step by step, for undo and redo. A burst of changes, as a look makes one,
+// is one step.
+const QUIET = 350; // milliseconds without a change after which a step is complete
+const MOST = 200; // steps
+
+// What a display of a picture is called changes by itself.
+const essence = (values) =>
+    JSON.stringify(
+        values.map((value) =>
+            value && typeof value === "object" && ("path" in value || "example" in value)
+                ? [value.path, value.example, value.crop]
+                : value
+        ),
+    );
+
+class History {
+    #steps = [];
+    #at = -1;
+    #timer = null;
+    #pending = null;
+    onChange = () => {};
+
+    record(values) {
+        document.dispatchEvent(new Event("nst:changed"));
+        this.#pending = values;
+        clearTimeout(this.#timer);
+        this.#timer = setTimeout(() => this.#settle(), QUIET);
+    }
+
+    canStep(by) {
+        return this.#at + by >= 0 && this.#at + by < this.#steps.length;
+    }
+
+    // Returns the values of the step before or after.
+    step(by) {
+        this.#settle();
+        const before = this.#steps[this.#at];
+        if (this.canStep(by)) this.#at += by;
+        const values = this.#steps[this.#at];
+        const photo = values[0];
+        if (photo?.shown && essence([photo]) !== essence([before[0]])) {
+            document.dispatchEvent(new CustomEvent("nst:photo", { detail: { url: photo.shown } }));
+        }
+        this.onChange();
+        return values;
+    }
+
+    #settle() {
+        clearTimeout(this.#timer);
+        const values = this.#pending;
+        this.#pending = null;
+        if (!values) return;
+        if (this.#at >= 0 && essence(values) === essence(this.#steps[this.#at])) {
+            this.#steps[this.#at] = values; // with a better display
+        } else {
+            this.#steps.splice(this.#at + 1);
+            this.#steps.push(values);
+            if (this.#steps.length > MOST) this.#steps.shift();
+            this.#at = this.#steps.length - 1;
+        }
+        this.onChange();
+    }
+}
+
+export const history = new History();
+globalThis.nst = { ...globalThis.nst, history };

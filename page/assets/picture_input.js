@@ -1,0 +1,103 @@
+// A picture to choose: from a file, the clipboard, a drop, the camera or the examples.
+export default function mount({ element, props, trigger, watch, upload }) {
+    const root = element.querySelector(".picture-input");
+    const image = root.querySelector("img.chosen");
+    const file = root.querySelector("input[type=file]");
+    const notice = root.querySelector(".notice");
+    let turn = 0;
+
+    const say = (text) => {
+        notice.textContent = text;
+        notice.hidden = !text;
+    };
+
+    const render = () => {
+        const { shown, frame, crop } = props.value ?? {};
+        if (shown && image.getAttribute("src") !== shown) image.src = shown;
+        image.hidden = !shown;
+        root.querySelector(".frame").hidden = !frame || Boolean(crop);
+    };
+
+    const choose = (value) => {
+        turn++;
+        say("");
+        props.value = value;
+        render();
+        if (props.role === "content") {
+            document.dispatchEvent(new CustomEvent("nst:photo", { detail: { url: value.shown } }));
+        }
+        trigger("choose");
+    };
+
+    // Sends a picture to the server; resolves to its path there, or to nothing.
+    const send = async (picture) => {
+        const mine = ++turn;
+        say("");
+        root.classList.add("busy");
+        try {
+            const sent = await upload(picture);
+            return mine === turn ? sent.path : null;
+        } catch (error) {
+            say(error.message || "The picture could not be sent. Please try again.");
+            return null;
+        } finally {
+            root.classList.remove("busy");
+        }
+    };
+
+    const take = async (picture) => {
+        const path = await send(picture);
+        if (path) choose({ path, shown: URL.createObjectURL(picture), name: picture.name });
+    };
+
+    const acts = {
+        replace: () => file.click(),
+        frame: () => choose({ ...props.value, crop: props.value.frame }),
+        crop: async () => {
+            const { cropped } = await import("./cropping.js");
+            const crop = await cropped(props.value);
+            if (crop !== undefined) choose({ ...props.value, crop });
+        },
+        camera: async () => {
+            const { photographed } = await import("./camera.js");
+            const picture = await photographed();
+            if (picture) take(picture);
+        },
+    };
+    root.addEventListener("click", (event) => {
+        acts[event.target.closest("[data-act]")?.dataset.act]?.();
+    });
+    file.addEventListener("change", () => {
+        const [picture] = file.files;
+        file.value = "";
+        if (picture) take(picture);
+    });
+
+    // A dropped file, or an example that was dragged here.
+    root.addEventListener("dragover", (event) => {
+        event.preventDefault();
+        root.classList.add("over");
+    });
+    root.addEventListener("dragleave", () => root.classList.remove("over"));
+    root.addEventListener("drop", (event) => {
+        event.preventDefault();
+        event.stopPropagation();
+        root.classList.remove("over");
+        const example = event.dataTransfer.getData("application/x-nst-example");
+        const [picture] = event.dataTransfer.files;
+        if (example) choose(JSON.parse(example));
+        else if (picture) take(picture);
+    });
+
+    document.addEventListener("nst:choose", ({ detail }) => {
+        if (detail.role === props.role) choose(detail.value);
+    });
+    document.addEventListener("nst:file", async ({ detail }) => {
+        if (detail.role === props.role) return take(detail.file);
+        if (detail.role || props.role !== "content") return;
+        const path = await send(detail.file); // a finished picture brings its settings back
+        if (path) trigger("dropped", { path, name: detail.file.name });
+    });
+    watch("value", render);
+    render();
+}

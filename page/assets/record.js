@@ -1,0 +1,1 @@
+export default (...values) => globalThis.nst?.history.record(values);

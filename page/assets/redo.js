@@ -1,0 +1,1 @@
+export default () => globalThis.nst.history.step(1);

@@ -1,0 +1,122 @@
+// The bar above the page: undo, redo, the link to share, and the shortcuts.
+import { history } from "./history.js";
+import { describeSliders } from "./sliders.js";
+
+const press = (selector) => {
+    const button = document.querySelector(selector);
+    if (button && !button.disabled) button.click();
+    return Boolean(button);
+};
+
+const KEYS = {
+    s: "#stylize",
+    escape: "#stop",
+    c: "#stage [data-act=compare]",
+    f: "#stage [data-act=full]",
+    "+": "#stage [data-act=larger]",
+    "=": "#stage [data-act=larger]",
+    "-": "#stage [data-act=smaller]",
+    0: "#stage [data-act=true]",
+    d: "#download",
+    "?": "#bar [data-act=help]",
+};
+
+// What is typed into a field, or into a dialog, is no shortcut.
+const isTyping = ({ target }) =>
+    target.closest?.("textarea, select, [contenteditable], dialog[open]") ||
+    (target.tagName === "INPUT" && !["range", "radio", "checkbox"].includes(target.type));
+
+const pressed = (event) => {
+    if (isTyping(event) || event.altKey) return;
+    const key = event.key.toLowerCase();
+    if (event.ctrlKey || event.metaKey) {
+        const act = key === "y" || (key === "z" && event.shiftKey) ? "redo" : key === "z" && "undo";
+        if (act) {
+            event.preventDefault();
+            press(`#bar [data-act=${act}]`);
+        }
+        return;
+    }
+    const isFull = document.fullscreenElement ||
+        document.documentElement.classList.contains("stage-fills-window");
+    if (key === "escape" && isFull) return;
+    if (key === "b") return hold(true);
+    if (KEYS[key] && !event.repeat) {
+        if (press(KEYS[key]) && key !== "escape") event.preventDefault();
+    }
+};
+
+const hold = (isDown) => {
+    const type = isDown ? "pointerdown" : "pointerup";
+    document.querySelector("#stage [data-act=hold]")?.dispatchEvent(new PointerEvent(type));
+};
+
+export default function mount({ element, props, trigger }) {
+    const bar = element.querySelector(".topbar");
+    const buttons = Object.fromEntries(
+        ["undo", "redo"].map((act) => [act, bar.querySelector(`[data-act=${act}]`)]),
+    );
+    const acts = {
+        undo: () => trigger("undo"),
+        redo: () => trigger("redo"),
+        share: () => trigger("share"),
+        help: () => bar.querySelector("dialog.help").showModal(),
+    };
+    bar.addEventListener(
+        "click",
+        ({ target }) => acts[target.closest("[data-act]")?.dataset.act]?.(),
+    );
+    history.onChange = () => {
+        buttons.undo.disabled = !history.canStep(-1);
+        buttons.redo.disabled = !history.canStep(1);
+    };
+    history.onChange();
+    document.addEventListener("keydown", pressed);
+    document.addEventListener("keyup", ({ key }) => key.toLowerCase() === "b" && hold(false));
+    document.addEventListener("nst:link", async ({ detail }) => {
+        const dialog = bar.querySelector("dialog.link");
+        const field = dialog.querySelector("input");
+        field.value = detail;
+        let said = "The link is copied.";
+        try {
+            await navigator.clipboard.writeText(detail);
+        } catch {
+            said = "Copy this link:";
+        }
+        dialog.querySelector("[role=status]").textContent = said;
+        dialog.showModal();
+        field.select();
+    });
+    listenForPictures();
+    describeSliders(props.words);
+}
+
+// A picture that is dropped or pasted anywhere.
+const listenForPictures = () => {
+    const offer = (role, file) => {
+        document.dispatchEvent(new CustomEvent("nst:file", { detail: { role, file } }));
+    };
+    const isFree = ({ target }) => !target.closest?.(".picture-input, #bring-back, dialog[open]");
+    const drags = (isOver) => document.documentElement.classList.toggle("nst-drags", isOver);
+    document.addEventListener("dragover", (event) => {
+        if (!event.dataTransfer?.types.includes("Files")) return;
+        drags(true);
+        if (isFree(event)) event.preventDefault();
+    });
+    for (const name of ["dragend", "drop"]) document.addEventListener(name, () => drags(false));
+    document.addEventListener("dragleave", ({ relatedTarget }) => relatedTarget || drags(false));
+    document.addEventListener("drop", (event) => {
+        const files = [...event.dataTransfer?.files ?? []];
+        if (!isFree(event) || !files.length) return;
+        event.preventDefault();
+        if (files.length === 1) return offer("", files[0]);
+        offer("content", files[0]);
+        offer("style", files[1]);
+    });
+    document.addEventListener("paste", (event) => {
+        const [file] = event.clipboardData?.files ?? [];
+        if (!file || isTyping(event)) return;
+        event.preventDefault();
+        offer("", file);
+    });
+};

@@ -1,0 +1,93 @@
+"""What a tab sees of a task that it follows: `studio/{id}/look.json`, asked for again and again.
+
+Each look is one short request, so that any number of tabs can follow, and a tab that lost its
+connection goes on with the next one. A look also says when the next is due: until then the task
+counts as watched.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from nst.studio.job import Job
+from nst.studio.job_store import Card
+from nst.studio.sheet_job import Sheet
+from nst.studio.task import State, Task
+from nst.studio.workshop import Workshop
+from page.http.job_files import PRIVATE, bounded, missing
+from page.panels import charts
+from page.panels.contact_sheet import sheet_markup
+from page.panels.own_gallery import label_of
+from page.panels.stage import display_address
+from page.rendering import Renderings
+
+MOST_AHEAD = 90.0  # seconds; browsers wake a hidden tab once a minute
+
+
+def look_route(workshop: Workshop, renderings: Renderings) -> Route:
+    """Return the route of looks at jobs and contact sheets."""
+
+    async def look(request: Request) -> Response:
+        id, due = request.path_params["task"], due_of(request)
+
+        def seen() -> dict[str, Any] | None:
+            task = workshop.find(id)
+            if task is None:
+                return None
+            workshop.greet(task.owner, due)
+            return looked_at(task, workshop)
+
+        answer = await renderings.look_up(seen, request)
+        return JSONResponse(answer, headers=PRIVATE) if answer else missing()
+
+    return Route("/studio/{task}/look.json", bounded(look))
+
+
+def looked_at(task: Task, workshop: Workshop) -> dict[str, Any]:
+    """Return what there is to see of a task, as JSON: its markup, and what a script needs."""
+    seen: dict[str, Any] = {"task": task.id, "isLive": task.state.is_live}
+    if isinstance(task, Sheet):
+        return {**seen, "tiles": sheet_markup(task, workshop.ahead_of(task))}
+    assert isinstance(task, Job)
+    seen |= {"course": course_of(task), "card": label_of(Card.of(task))}
+    if task.state is State.WAITING:
+        return {**seen, "status": waiting(workshop.ahead_of(task), workshop.wait_of(task))}
+    if not task.steps:
+        return seen
+    steps, course = list(task.steps), task.course
+    last = steps[-1]
+    return {
+        **seen,
+        "status": charts.progress(last, task.note),
+        "curves": charts.curves(steps, course),
+        "explanation": charts.explanation(last, course[-1].settings),
+        "percent": int(100 * last.iteration / last.total),
+        "preview": display_address(task) if task.moment else None,
+    }
+
+
+def course_of(job: Job) -> str:
+    """Return a mark of what a job is painted under: it changes when somebody steers."""
+    present = (job.settings.replace(colors=0.0), job.passages[-1].styles)
+    return f"{zlib.crc32(repr(present).encode()):x}"
+
+
+def waiting(ahead: int, seconds: float) -> str:
+    """Return the status of a queued job."""
+    others = "1 picture is" if ahead == 1 else f"{ahead} pictures are"
+    until = f"about {charts.duration(seconds)}" if seconds >= 1 else "any moment now"
+    return charts.message(f"In the queue: {others} before yours, {until}.")
+
+
+def due_of(request: Request) -> float:
+    """Return the seconds until the next look, as the browser says."""
+    try:
+        due = float(request.query_params.get("due", ""))
+    except ValueError:
+        return 0.0
+    return min(max(due, 0.0), MOST_AHEAD) if due == due else 0.0

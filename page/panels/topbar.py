@@ -1,0 +1,65 @@
+"""The bar above the page: its name, undo and redo, the link to share, and help.
+
+Knows components; what a link says is `page.actions.sharing`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from page.assets import handler, mount
+from page.http.static_files import asset_url
+from page.panels.controls import ON_THE_PAGE
+from page.templates import render
+
+SHORTCUTS = (
+    ("S", "Stylize"),
+    ("Esc", "Stop"),
+    ("Ctrl Z", "Undo"),
+    ("Ctrl Shift Z", "Redo"),
+    ("C", "Compare before and after"),
+    ("B", "Show what was before, while it is held down"),
+    ("F", "Full screen"),
+    ("+  −  0", "Zoom in, zoom out, 100 % or the whole picture"),
+    ("← → ↑ ↓", "Move the divider, or the zoomed picture"),
+    ("D", "Download the picture"),
+    ("?", "This list"),
+)
+
+
+def add_topbar(words: dict[str, Any]) -> gr.HTML:
+    """Show the bar. It triggers `undo`, `redo` and `share`.
+
+    `words` are what the values of sliders mean, for screen readers.
+    """
+    return gr.HTML(
+        html_template=render("topbar", mark=asset_url("mark.svg"), shortcuts=SHORTCUTS),
+        js_on_load=mount("topbar", "undo", "redo", "share", url=asset_url("topbar.js")),
+        apply_default_css=False,
+        elem_id="bar",
+        words=words,
+    )
+
+
+@dataclass(frozen=True)
+class History:
+    """Undo and redo of everything that the visitor chose, kept in the browser."""
+
+    taken_back: list[Any]  # the events of undo and redo
+
+
+def add_history(bar: gr.HTML, pictures: Sequence[gr.HTML], parts: Sequence[Component]) -> History:
+    """Record every change of the `pictures` and the `parts`, and connect undo and redo."""
+    recorded = [*pictures, *parts]
+    script = {"trigger_mode": "always_last", **ON_THE_PAGE}
+    gr.on([part.change for part in parts], None, recorded, None, js=handler("record"), **script)
+    for picture in pictures:
+        picture.choose(None, recorded, None, js=handler("record"), **script)
+    undo = bar.undo(None, None, recorded, js=handler("undo"), **script)
+    redo = bar.redo(None, None, recorded, js=handler("redo"), **script)
+    return History([undo, redo])
