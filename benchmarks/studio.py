@@ -113,7 +113,7 @@ def wait_for_progress(page: Page) -> None:
 
 def measure_reaction(page: Page, workshop: Workshop, repeats: int) -> None:
     """From the movement of a slider to the next passage of the job."""
-    (job,) = (task for task in workshop._tasks.values() if isinstance(task, Job))
+    (job,) = (task for task in workshop._tasks if isinstance(task, Job))
     reactions, iterations = [], []
     pool = ThreadPoolExecutor(1)
     for index in range(repeats):

@@ -5,6 +5,7 @@
     content.png, style-0.png, …    what it is painted from
     frames/        small pictures of the way, for the timelapse
     thumbnail.jpg
+    deleted        there while the job can still be restored: nobody finds it meanwhile
 
 Every file is written whole or not at all; folders are private to the server's user. What is read is
 checked by `nst.studio.job_record`: a damaged job is a card that says so, and never an exception.
@@ -18,7 +19,6 @@ import json
 import logging
 import re
 import shutil
-import stat
 from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +33,9 @@ from nst.files import whole_file
 from nst.images.recipe import KEYWORD, Ingredient, Recipe, parse_recipe, read_recipe
 from nst.images.tensors import shrink
 from nst.images.writing import jpeg_bytes, save_png
+from nst.studio import job_folder
 from nst.studio.clock import now
+from nst.studio.deletion_marks import DELETED, DeletionMarks
 from nst.studio.job import Job
 from nst.studio.job_record import (
     MOST_JPEG,
@@ -48,6 +50,7 @@ from nst.studio.job_record import (
     read_file,
     read_picture,
 )
+from nst.studio.limits import Limits
 from nst.studio.task import State
 
 log = logging.getLogger(__name__)
@@ -86,6 +89,7 @@ class JobStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.deletions = DeletionMarks(folder)
         self._cards: LRUCache[str, tuple[object, Card]] = LRUCache(MOST_CARDS)  # by id, with a mark
 
     def save(self, job: Job) -> None:
@@ -112,9 +116,9 @@ class JobStore:
     def load(self, id: str) -> Job | None:
         """Return the job as it was saved last; one that was live then was interrupted since.
 
-        None where there is none, or it is damaged, which its card says from then on.
+        None where there is none, it is deleted, or damaged, which its card says from then on.
         """
-        if not ID.fullmatch(id) or not self._home(id).is_dir():
+        if not self.has(id) or self.deletions.moment_of(id) is not None:
             return None
         mark = self._mark(id)
         try:
@@ -157,9 +161,12 @@ class JobStore:
         return [card for id in ids if (card := self.card(id))]
 
     def card(self, id: str) -> Card | None:
-        """Return the card of a job; None where there is none, or only a beginning of one."""
+        """Return the card of a job.
+
+        None where there is none, only a beginning of one, or one that is deleted.
+        """
         mark = self._mark(id)
-        if mark is None:
+        if mark is None or self.deletions.moment_of(id) is not None:
             return None
         known = self._cards.get(id)
         if known is None or known[0] != mark:
@@ -185,7 +192,7 @@ class JobStore:
         )
 
     def _damaged_card(self, id: str) -> Card:
-        when = min(max(_changed(self._home(id)), 0.0), now())
+        when = min(max(job_folder.changed(self._home(id)), 0.0), now())
         return Card(id, when, State.FAILED, 0, 0, when, is_damaged=True)
 
     def _mark(self, id: str) -> object | None:
@@ -205,15 +212,26 @@ class JobStore:
 
     def forget(self, id: str) -> bool:
         """Delete all of a job, as far as the disk lets us. Returns whether it is gone."""
-        shutil.rmtree(self._home(id), ignore_errors=True)
-        return not self._home(id).exists()
+        job_folder.delete_folder(self._home(id))
+        if self.has(id):
+            return False
+        self.deletions.forget(id)
+        return True
+
+    def has(self, id: str) -> bool:
+        """Tell whether there is anything of a job, deleted or not."""
+        return is_id(id) and self._home(id).is_dir()
 
     def file(self, id: str, name: str) -> Path:
-        """Return where a job's file is, or would be."""
-        return self._home(id) / name
+        """Return where a job's file is, or would be; of a deleted job, where nothing ever is."""
+        home = self._home(id)
+        return home / name if self.deletions.moment_of(id) is None else home / DELETED / name
 
     def ids(self) -> list[str]:
-        """Return the ids of all jobs there are."""
+        """Return the ids of all jobs there are, but for those deleted."""
+        return [id for id in self._all_ids() if self.deletions.moment_of(id) is None]
+
+    def _all_ids(self) -> list[str]:
         with contextlib.suppress(OSError):
             return [path.name for path in self.folder.iterdir() if ID.fullmatch(path.name)]
         return []
@@ -260,20 +278,34 @@ class JobStore:
         kept: float,
         most_bytes: int,
         spare: Set[str],
-        delete: Callable[[str], bool] | None = None,
+        delete: Callable[[str, float | None], bool] | None = None,
+        undo: float = Limits.undo,
     ) -> list[str]:
         """Delete jobs not changed for `kept` seconds, and beyond `most_bytes` the oldest first.
 
-        None of `spare` is deleted. `delete` stands for `forget`, and tells whether the job is gone.
-        Returns the ids that are.
+        Deleted ones take room too: they give way before all others, and after `undo` seconds in
+        any case. None of `spare` is deleted. `delete` stands for `forget`, is told when the job had
+        been deleted as well, and tells whether it is gone. Returns the ids that are.
         """
-        total, old = 0, []
-        for home in sorted(map(self._home, self.ids()), key=_changed, reverse=True):
-            total += _size(home)
-            is_old = now() - _changed(home) > kept
-            if (is_old or total > most_bytes) and home.name not in spare:
-                old.append(home.name)
-        return [id for id in old if (delete or self.forget)(id)]
+        total, gone = 0, []
+        for since, moment, id in self._by_precedence():
+            total += job_folder.size(self._home(id))
+            is_old = now() - since > (kept if moment is None else undo)
+            if (is_old or total > most_bytes) and id not in spare:
+                gone.append((id, moment))
+        return [id for id, at in gone if (delete(id, at) if delete else self.forget(id))]
+
+    def _by_precedence(self) -> list[tuple[float, float | None, str]]:
+        """Return, for each job, since when it ages, when it was deleted, and its id.
+
+        It ages since its last change, or since it was deleted. What gives way first is at the end.
+        """
+        found = []
+        for id in self._all_ids():
+            moment = self.deletions.moment_of(id)
+            since = job_folder.changed(self._home(id)) if moment is None else moment
+            found.append((since, moment, id))
+        return sorted(found, key=lambda job: (job[1] is None, job[0]), reverse=True)
 
     def _make_home(self, id: str) -> Path:
         home = self._home(id)
@@ -346,21 +378,3 @@ def _save_jpeg(image: Image.Image, path: Path) -> None:
     data = jpeg_bytes(image, 88)
     with whole_file(path) as temporary:
         temporary.write_bytes(data)
-
-
-def _changed(home: Path) -> float:
-    """Return when a job was saved last, in seconds since 1970, or begun to be."""
-    for path in (home / "job.json", home):
-        with contextlib.suppress(OSError):
-            return path.stat().st_mtime
-    return 0.0
-
-
-def _size(home: Path) -> int:
-    """Return the bytes on disk of a job's files, but for those that are just going."""
-    total = 0
-    for path in home.rglob("*"):
-        with contextlib.suppress(OSError):
-            found = path.lstat()
-            total += found.st_size if stat.S_ISREG(found.st_mode) else 0
-    return total

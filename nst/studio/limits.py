@@ -26,5 +26,6 @@ class Limits:
     grace_in_line: float = 30.0  # the same while others wait
     checkpoint_every: float = 2.0  # seconds; what a crash can lose
     kept: float = 24 * 3600.0  # seconds after the last change
+    undo: float = 600.0  # seconds during which a deleted job can be restored
     bytes: int = 4_000_000_000  # on disk, of all jobs
     remembered: int = 16  # jobs in memory that are not live

@@ -22,12 +22,14 @@ from nst.errors import BusyError
 from nst.studio.backends.base import Backend
 from nst.studio.backends.local import LocalBackend
 from nst.studio.job import Job
+from nst.studio.job_deleter import JobDeleter
 from nst.studio.job_saver import JobSaver
 from nst.studio.job_store import Card, JobStore, is_id
 from nst.studio.limits import Limits
 from nst.studio.queue import TaskQueue
 from nst.studio.sheet_job import Sheet
 from nst.studio.task import State, Task, owner_of, share_id
+from nst.studio.task_cache import TaskCache
 
 log = logging.getLogger(__name__)
 
@@ -58,20 +60,25 @@ class Workshop:
         self._queue = TaskQueue(self.limits)  # with `_news`
         self._background: OrderedDict[str, Iterator[object]] = OrderedDict()
         self._swept = float("-inf")  # when, on the monotonic clock
-        self._tasks: OrderedDict[str, Task] = OrderedDict()
+        self._tasks = TaskCache(self.limits, self._queue.is_painting)  # with `_news`
         # Its locks come before `_news`, which comes before a task's lock.
         self._saver = JobSaver(self.job_store)
         self._news = threading.Condition()
+        self._deleter = JobDeleter(self._tasks, self._saver, self._news, self.limits)
         self._painters: list[threading.Thread] = []
         self._is_closing = threading.Event()
 
     def submit(self, task: Task, seconds: float = 0.0, source: str = "") -> None:
         """Queue a waiting task, for so many expected seconds of painting.
 
-        One that is queued already keeps its place. Raises `BusyError` where there is no room, and
-        the task is stopped then. `source` is the network that it came from, where that can be told.
+        One that is queued already keeps its place, and a deleted one finds none. Raises `BusyError`
+        where there is no room, and the task is stopped then. `source` is the network that it came
+        from, where that can be told.
         """
         with self._news:
+            if self._deleter.marks.is_noted(task.id):
+                task.stop()
+                return
             for place in self._queue.waiting:
                 if self._is_abandoned(place.task):
                     place.task.stop(UNWATCHED)
@@ -88,7 +95,7 @@ class Workshop:
                 raise
             finally:
                 self._saver.save_soon(left)
-            self._remember(task)
+            self._tasks.add(task)
             self._wake()
             self._saver.save_soon([task])
 
@@ -159,25 +166,22 @@ class Workshop:
     def in_memory(self) -> set[str]:
         """Return the ids of the tasks that are not on disk alone."""
         with self._news:
-            return set(self._tasks)
+            return self._tasks.ids
 
     def find(self, id: str) -> Task | None:
         """Return the task of this id, from memory or from disk."""
         with self._news:
-            if id in self._tasks:
-                self._tasks.move_to_end(id)
-                return self._tasks[id]
-        if not self.job_store:
-            return None
+            task = self._tasks.look_at(id)
+        if task or not self.job_store:
+            return task
         with self._saver.locks.held(id):
             with self._news:
-                if id in self._tasks:
-                    return self._tasks[id]
-            job = self.job_store.load(id)
+                task = self._tasks.get(id)
+            job = None if task else self.job_store.load(id)
             if job:
                 with self._news:
-                    self._remember(job)
-            return job
+                    self._tasks.add(job)
+            return task or job
 
     def find_job(self, id: str) -> Job | None:
         """Return the job of this id, from memory or from disk."""
@@ -187,21 +191,21 @@ class Workshop:
     def find_shared(self, share: str) -> Job | None:
         """Return the job that a link speaks of."""
         with self._news:
-            ids = set(self._tasks)
+            ids = {task.id for task in self._tasks}
         ids |= set(self.job_store.ids()) if self.job_store else set()
         return next((self.find_job(id) for id in ids if share_id(id) == share), None)
 
     def latest_sheet(self, visitor: str) -> Sheet | None:
         """Return the contact sheet that the visitor asked for last, while it is remembered."""
         with self._news:
-            tasks = [task for task in self._tasks.values() if task.id.startswith(owner_of(visitor))]
+            tasks = [task for task in self._tasks if task.id.startswith(owner_of(visitor))]
         return next((task for task in reversed(tasks) if isinstance(task, Sheet)), None)
 
     def cards(self, visitor: str) -> list[Card]:
         """Return the cards of the visitor's jobs, the latest first."""
         owner = owner_of(visitor)
         with self._news:
-            jobs = [task for task in self._tasks.values() if isinstance(task, Job)]
+            jobs = [task for task in self._tasks if isinstance(task, Job)]
         cards = [Card.of(job) for job in jobs if job.id.startswith(owner)]
         if self.job_store:
             cards += self.job_store.cards(owner, {card.id for card in cards})
@@ -224,21 +228,25 @@ class Workshop:
                 with self._saver.writing(twin.id):
                     self.job_store.copy_frames(job.id, twin.id)
         with self._news:
-            self._remember(twin)
+            self._tasks.add(twin)
         return twin
 
-    def forget(self, id: str) -> None:
-        """End a job and delete all of it."""
+    def delete(self, id: str) -> None:
+        """Stop a job and hide it; for `Limits.undo` seconds `restore` brings it back.
+
+        From then on it is as if there were none, but that it takes room on disk.
+        """
+        self._deleter.delete(id)
         with self._news:
-            task = self._tasks.pop(id, None)
-        if task:
-            task.is_kept = False
-            task.stop()
-        with self._saver.locks.held(id):
-            with self._news:
-                self._tasks.pop(id, None)  # it may have been looked at meanwhile
-            if self.job_store:
-                self.job_store.forget(id)
+            self._wake()  # its end is due sooner than the next sweep
+
+    def restore(self, id: str) -> bool:
+        """Bring a deleted job back, stopped if it was live; tell whether that could be done."""
+        return self._deleter.restore(id)
+
+    def forget(self, id: str) -> None:
+        """End a job and delete all of it, for good."""
+        self._deleter.forget(id)
 
     def close(self, seconds: float = 20.0) -> None:
         """Keep what the present task has reached, and paint no more; for the end of the process."""
@@ -256,7 +264,7 @@ class Workshop:
         None of their tasks is abandoned until then.
         """
         with self._news:
-            tasks = [task for task in self._tasks.values() if task.owner == owner]
+            tasks = [task for task in self._tasks if task.owner == owner]
         for task in tasks:
             task.greet(due)
 
@@ -289,19 +297,6 @@ class Workshop:
             painter.start()
             self._painters.append(painter)
 
-    def _remember(self, task: Task) -> None:
-        self._tasks[task.id] = task
-        self._tasks.move_to_end(task.id)
-        in_use = [t for t in self._tasks.values() if t.state.is_live or self._queue.is_painting(t)]
-        room = self.limits.pictures - sum(kept.bytes for kept in in_use)
-        count = self.limits.remembered
-        for kept in reversed(self._tasks.copy().values()):
-            if kept in in_use:
-                continue
-            room, count = room - kept.bytes, count - 1
-            if kept is not task and (room < 0 or count < 0):
-                del self._tasks[kept.id]
-
     def _work(self, does_background: bool) -> None:
         while not self._is_closing.is_set():
             try:
@@ -315,7 +310,8 @@ class Workshop:
         """Paint the next task, or do a piece of a background task, as soon as there is one."""
         with self._news:
             while not self._queue.has_next and not (does_background and self._background):
-                if not self._news.wait(SWEEP_EVERY) and does_background:
+                patience = self._until_sweep() if does_background else SWEEP_EVERY
+                if not self._news.wait(patience) and does_background:
                     self._background["sweep"] = self._tidy()
                 if self._is_closing.is_set():
                     return
@@ -331,7 +327,7 @@ class Workshop:
                 self._queue.leave(task)
                 self._news.notify_all()
                 if not task.is_kept:
-                    self._tasks.pop(task.id, None)
+                    self._tasks.remove(task.id)
             give_back()
 
     def _do_piece(self, name: str) -> None:
@@ -360,23 +356,16 @@ class Workshop:
 
     def sweep(self) -> None:
         """Delete, from disk and from memory, what is older or larger than the limits allow."""
-        if not self.job_store or time.monotonic() - self._swept < SWEEP_AT_MOST_EVERY:
-            return
-        self._swept = time.monotonic()
-        with self._news:
-            live = {task.id for task in self._tasks.values() if task.state.is_live}
-        self.job_store.sweep(self.limits.kept, self.limits.bytes, live, self._delete_ended)
+        if time.monotonic() - self._swept >= SWEEP_AT_MOST_EVERY:
+            self._swept = time.monotonic()
+            self._deleter.sweep()
 
-    def _delete_ended(self, id: str) -> bool:
-        """Delete a job from disk and from memory, unless it is painted on by now."""
-        assert self.job_store
-        with self._saver.locks.held(id):
-            with self._news:
-                task = self._tasks.get(id)
-                if task and task.state.is_live:
-                    return False
-                self._tasks.pop(id, None)
-            return self.job_store.forget(id)
+    def _until_sweep(self) -> float:
+        """Return the seconds until a sweep is due without work."""
+        due = self._deleter.due
+        if due is None:
+            return SWEEP_EVERY
+        return max(0.0, due + 1.0, self._swept + SWEEP_AT_MOST_EVERY - time.monotonic())
 
     def _tidy(self) -> Iterator[None]:
         self.sweep()
