@@ -27,7 +27,7 @@ class Sharing:
     def wire(self) -> None:
         """Connect the button that copies the link."""
         session = self.session
-        linked = session.bar.share(self.link_now, session.values, [session.link], **AT_ONCE)
+        linked = session.bar.copylink(self.link_now, session.values, [session.link], **AT_ONCE)
         linked.then(None, [session.link], None, js=handler("copy_link"))
 
     def link_now(self, values: dict[Component, Any]) -> str:

@@ -59,7 +59,7 @@ export default function mount({ element, props, trigger }) {
     const acts = {
         undo: () => trigger("undo"),
         redo: () => trigger("redo"),
-        share: () => trigger("share"),
+        share: () => trigger("copylink"),
         help: () => bar.querySelector("dialog.help").showModal(),
     };
     bar.addEventListener(

@@ -33,13 +33,13 @@ SHORTCUTS = (
 
 
 def add_topbar(words: dict[str, Any]) -> gr.HTML:
-    """Show the bar. It triggers `undo`, `redo` and `share`.
+    """Show the bar. It triggers `undo`, `redo` and `copylink`.
 
     `words` are what the values of sliders mean, for screen readers.
     """
     return gr.HTML(
         html_template=render("topbar", mark=asset_url("mark.svg"), shortcuts=SHORTCUTS),
-        js_on_load=mount("topbar", "undo", "redo", "share", url=asset_url("topbar.js")),
+        js_on_load=mount("topbar", "undo", "redo", "copylink", url=asset_url("topbar.js")),
         apply_default_css=False,
         elem_id="bar",
         words=words,

@@ -313,7 +313,7 @@ def test_the_picture_comes_in_three_formats_with_its_recipe(visit: Visit) -> Non
         assert download.value.suggested_filename == name
         data = Path(download.value.path()).read_bytes()
         recipes.add(read_recipe(data).to_text())
-        assert load_image(data).size == (96, 71)
+        assert load_image(data).size == (96, 70)
     assert len(recipes) == 1
 
 
