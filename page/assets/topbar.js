@@ -84,8 +84,13 @@ export default function mount({ element, props, trigger }) {
             said = "Copy this link:";
         }
         dialog.querySelector("[role=status]").textContent = said;
-        dialog.showModal();
+        dialog.show();
         field.select();
+    });
+    // What it shows is no longer so when something has been changed.
+    document.addEventListener("pointerdown", ({ target }) => {
+        const dialog = bar.querySelector("dialog.link");
+        if (!dialog.contains(target)) dialog.close();
     });
     listenForPictures();
     describeSliders(props.words);
