@@ -13,9 +13,9 @@ export default function mount({ element, props, trigger, watch, upload }) {
     };
 
     const render = () => {
-        const { shown, frame, crop } = props.value ?? {};
-        if (shown && image.getAttribute("src") !== shown) image.src = shown;
-        image.hidden = !shown;
+        const { shown, small = shown, frame, crop } = props.value ?? {};
+        if (small && image.getAttribute("src") !== small) image.src = small;
+        image.hidden = !small;
         root.querySelector(".frame").hidden = !frame || Boolean(crop);
     };
 

@@ -50,7 +50,12 @@ def add_topbar(words: dict[str, Any]) -> gr.HTML:
 class History:
     """Undo and redo of everything that the visitor chose, kept in the browser."""
 
+    recorded: list[Component]
     taken_back: list[Any]  # the events of undo and redo
+
+    def begin(self, arrival: Any) -> None:
+        """Record what the page has when it has opened: the first step."""
+        arrival.then(None, self.recorded, None, js=handler("record"), **ON_THE_PAGE)
 
 
 def add_history(bar: gr.HTML, pictures: Sequence[gr.HTML], parts: Sequence[Component]) -> History:
@@ -62,4 +67,4 @@ def add_history(bar: gr.HTML, pictures: Sequence[gr.HTML], parts: Sequence[Compo
         picture.choose(None, recorded, None, js=handler("record"), **script)
     undo = bar.undo(None, None, recorded, js=handler("undo"), **script)
     redo = bar.redo(None, None, recorded, js=handler("redo"), **script)
-    return History([undo, redo])
+    return History(recorded, [undo, redo])
