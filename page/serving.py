@@ -27,8 +27,14 @@ from page.assets import FOLDER as ASSETS
 from page.examples import FOLDER, ExampleSet
 from page.http.body_limits import MAX_UPLOAD
 from page.http.bounded_blocks import BoundedBlocks
+from page.http.caching import CachingMiddleware
+from page.http.cards import card_finder
+from page.http.compression import CompressionMiddleware
+from page.http.document import DocumentMiddleware
+from page.http.identity_routes import identity_routes
 from page.http.job_files import file_routes
 from page.http.middleware import SecurityMiddleware
+from page.http.preloads import preload_names
 from page.http.request_limits import RequestLimits
 from page.http.static_files import asset_route
 from page.http.upload_folder import upload_folder
@@ -122,12 +128,23 @@ def launch_options(
         "css_paths": [ASSETS / "style.css"],
         "head_paths": [HEAD],
         "app_kwargs": {
-            "routes": [asset_route(), *file_routes(workshop, examples, gallery)],
+            "routes": [
+                *identity_routes(),
+                asset_route(),
+                *file_routes(workshop, examples, gallery),
+            ],
             "middleware": [
+                Middleware(CompressionMiddleware),
                 Middleware(SecurityMiddleware, heads=[HEAD], upload_space=upload_space),
+                Middleware(
+                    DocumentMiddleware,
+                    preloads=preload_names(demo.config),
+                    find_card=card_finder(workshop, shared_renderings()),
+                ),
                 *allowed_hosts(),
                 Middleware(RequestLimits, blocks=demo, sessions=demo.sessions),
                 Middleware(SignInMiddleware),
+                Middleware(CachingMiddleware),
             ],
         },
         "max_threads": MAX_EVENTS,
