@@ -34,9 +34,10 @@ from page.http.document import DocumentMiddleware
 from page.http.identity_routes import identity_routes
 from page.http.job_files import file_routes
 from page.http.middleware import SecurityMiddleware
-from page.http.preloads import preload_names
+from page.http.preloads import early_links, find_page_files
 from page.http.request_limits import RequestLimits
 from page.http.static_files import asset_route
+from page.http.style_bundle import StyleBundle
 from page.http.upload_folder import upload_folder
 from page.http.upload_space import UploadSpace
 from page.layout import build_demo, theme
@@ -123,6 +124,14 @@ def launch_options(
     """Return how the page is served; tests use the same."""
     built_in = (path for part in demo.blocks.values() for path in part.keep_in_cache)
     upload_space = UploadSpace(Path(get_upload_folder()), built_in, deleted=demo.forget_files)
+    files = find_page_files(demo.config)
+    styles = StyleBundle.read(name for name in files if name.endswith(".css"))
+    document = Middleware(
+        DocumentMiddleware,
+        preloads=early_links(files, styles),
+        styles=styles.links(),
+        find_card=card_finder(workshop, shared_renderings()),
+    )
     return {
         "theme": theme(),
         "css_paths": [ASSETS / "style.css"],
@@ -130,17 +139,14 @@ def launch_options(
         "app_kwargs": {
             "routes": [
                 *identity_routes(),
+                *styles.routes(),
                 asset_route(),
                 *file_routes(workshop, examples, gallery),
             ],
             "middleware": [
                 Middleware(CompressionMiddleware),
                 Middleware(SecurityMiddleware, heads=[HEAD], upload_space=upload_space),
-                Middleware(
-                    DocumentMiddleware,
-                    preloads=preload_names(demo.config),
-                    find_card=card_finder(workshop, shared_renderings()),
-                ),
+                document,
                 *allowed_hosts(),
                 Middleware(RequestLimits, blocks=demo, sessions=demo.sessions),
                 Middleware(SignInMiddleware),

@@ -6,17 +6,18 @@ into the page stay as they are, but for one that is only of use in a frame.
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from html import escape
-from urllib.parse import quote
 
 from gradio.route_utils import get_root_url
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from page.assets import on_load
 from page.http.static_files import asset_url
 from page.identity import DESCRIPTION, INK, NAME, PAPER
 
@@ -32,9 +33,16 @@ THEIRS = re.compile(
 )
 HTML_TAG = re.compile(r"<html\b([^>]*)>")
 LANGUAGE = re.compile(r"\s+lang=\"[^\"]*\"")
-PLACE = re.compile(r"<base\b[^>]*>|<meta\s+charset=[^>]*>|<head\b[^>]*>")  # ours follows the first
+PLACES = [
+    re.compile(tag) for tag in (r"<base\b[^>]*>", r"<meta\s+charset=[^>]*>", r"<head\b[^>]*>")
+]
 THEME_HASH = re.compile(r'"theme_hash":"(\w+)"')
 FRAME_SCRIPT = "iframeResizer.contentWindow"
+
+PICTURES_WAIT = """@supports selector(:has(a)) {
+.pictures-wait img[loading="lazy"] { translate: 0 100000px; }
+.pictures-wait :has(> img[loading="lazy"]) { overflow: clip; }
+}"""
 
 
 @dataclass(frozen=True)
@@ -52,13 +60,13 @@ FindCard = Callable[[Request], Awaitable[Card]]
 class DocumentMiddleware:
     """Rewrite the page as it is served.
 
-    `preloads` are the names of Gradio's files that it will load; `find_card` says how a link to it
-    is shown. (ASGI middleware.)
+    `preloads` are links to Gradio's scripts that it will load, and `styles` those to its styles;
+    `find_card` says how a link to the page is shown. (ASGI middleware.)
     """
 
-    def __init__(self, app: ASGIApp, preloads: Sequence[str], find_card: FindCard) -> None:
+    def __init__(self, app: ASGIApp, preloads: str, styles: str, find_card: FindCard) -> None:
         self.app = app
-        self.preloads = preload_links(preloads)
+        self.preloads, self.styles = preloads, styles
         self.find_card = find_card
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,7 +96,7 @@ class DocumentMiddleware:
         root_path = getattr(request.app, "root_path", "") or request.scope.get("root_path")
         root = get_root_url(request, "/", root_path)
         head = own_head(root, await self.find_card(request))
-        return rewrite(page, f"{head}\n{theme_preload(page)}{self.preloads}")
+        return rewrite(page, f"{head}\n{theme_preload(page)}{self.preloads}", self.styles)
 
 
 def is_document(start: Message) -> bool:
@@ -106,21 +114,21 @@ async def send_page(start: Message, body: bytes, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def rewrite(page: str, head: str) -> str:
-    """Return a page of Gradio's with another head; a page without a head as it is."""
+def rewrite(page: str, head: str, styles: str = "") -> str:
+    """Return a page of Gradio's with another head; a page without a head as it is.
+
+    Ours follows the base of all addresses, where there is one; the styles come after those that it
+    links to itself, as when it loads them one by one.
+    """
     before, end, after = page.partition("</head>")
-    place = PLACE.search(before)
-    if not end or not place:
-        return page
     parts = SCRIPT.split(before)  # every second is a script
     parts[::2] = [THEIRS.sub("", part) for part in parts[::2]]
     parts[1::2] = [only_in_a_frame(script) for script in parts[1::2]]
-    parts[0] = in_english(parts[0])
-    place = PLACE.search(parts[0])
-    if not place:
+    place = next(filter(None, (tag.search(parts[0]) for tag in PLACES)), None)
+    if not end or not place:
         return page
-    parts[0] = f"{parts[0][: place.end()]}\n{head}{parts[0][place.end() :]}"
-    return "".join(parts) + end + after
+    parts[0] = in_english(f"{parts[0][: place.end()]}\n{head}{parts[0][place.end() :]}")
+    return "".join(parts) + styles + end + after
 
 
 def in_english(page: str) -> str:
@@ -165,36 +173,31 @@ def own_head(root: str, card: Card) -> str:
         "og:image:height": height,
         "og:image:alt": card.title,
     }
-    schemes = {"light": PAPER, "dark": INK}
     return "\n".join(
         [
-            f"<title>{escape(NAME)}</title>",
             *(f'<meta name="{name}" content="{escape(text)}">' for name, text in named.items()),
             *(f'<meta property="{name}" content="{escape(text)}">' for name, text in shown.items()),
-            *(
-                f'<meta name="theme-color" media="(prefers-color-scheme: {scheme})"'
-                f' content="{color}">'
-                for scheme, color in schemes.items()
-            ),
-            '<link rel="manifest" href="manifest.json" crossorigin="use-credentials">',
-            '<link rel="icon" href="favicon.ico" sizes="32x32">',
-            f'<link rel="icon" href="{asset_url("mark.svg")}" type="image/svg+xml">',
-            f'<link rel="apple-touch-icon" href="{asset_url("icons/apple-touch-icon.png")}">',
+            fixed_head(),
         ]
     )
 
 
-def preload_links(names: Sequence[str]) -> str:
-    """Return the links by which a browser fetches Gradio's files before it has found them."""
-    kinds = {
-        ".js": '<link rel="modulepreload" crossorigin href="./assets/{}">',
-        ".css": '<link rel="preload" as="style" crossorigin href="./assets/{}">',
-    }
+@functools.cache
+def fixed_head() -> str:
+    """Return what is the same for everybody: title, colours, icons, and how pictures wait."""
+    color = '<meta name="theme-color" media="(prefers-color-scheme: {})" content="{}">'
     return "\n".join(
-        kinds[suffix].format(quote(name))
-        for name in names
-        for suffix in kinds
-        if name.endswith(suffix)
+        [
+            f"<title>{escape(NAME)}</title>",
+            color.format("light", PAPER),
+            color.format("dark", INK),
+            '<link rel="manifest" href="manifest.json" crossorigin="use-credentials">',
+            '<link rel="icon" href="favicon.ico" sizes="32x32">',
+            f'<link rel="icon" href="{asset_url("mark.svg")}" type="image/svg+xml">',
+            f'<link rel="apple-touch-icon" href="{asset_url("icons/apple-touch-icon.png")}">',
+            f"<style>{PICTURES_WAIT}</style>",
+            f"<script>{on_load('pictures_wait')}</script>",
+        ]
     )
 
 
