@@ -1,9 +1,10 @@
 """How soon the page can be used over a slow line: `python -m benchmarks.slow_line`.
 
-Needs Chromium. A new visitor opens the page over 400 kbit/s with 400 ms of latency, as Chromium emulates them. Told
-are the seconds until the page's words are there and until Stylize can be clicked, the bytes and
-the requests up to that moment, what each kind of file costs, and whatever was fetched twice or not
-used. The second visit of the same visitor, whose browser has kept what it may, follows.
+Needs Chromium. A new visitor opens the page over 400 kbit/s with 400 ms of latency, as Chromium
+emulates them. Told are the seconds until the page's words are there and until Stylize can be
+clicked, the bytes and requests up to that moment, what each kind of file costs, what was fetched
+twice, and what the browser warned of. The second visit of the same visitor, whose browser has kept
+what it may, follows.
 """
 
 from __future__ import annotations
