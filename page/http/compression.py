@@ -29,7 +29,7 @@ TEXT = (
     "text/plain",
 )
 SMALLEST = 1000  # bytes; less fits into one packet of the network anyway
-LARGEST = 16_000_000  # bytes that an answer may hold in memory meanwhile
+LARGEST = 4_000_000  # bytes that an answer may hold in memory meanwhile
 
 QUICK = {"br": 5, "gzip": 6}  # of what is made anew for each request; 218 KB take 5 ms
 BEST = {"br": 11, "gzip": 9}  # of what is kept: a seventh smaller, and 200 times slower
