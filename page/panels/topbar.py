@@ -14,6 +14,7 @@ from gradio.components import Component
 
 from page.assets import handler, mount
 from page.http.static_files import asset_url
+from page.identity import NAME
 from page.panels.controls import ON_THE_PAGE
 from page.templates import render
 
@@ -38,7 +39,7 @@ def add_topbar(words: dict[str, Any]) -> gr.HTML:
     `words` are what the values of sliders mean, for screen readers.
     """
     return gr.HTML(
-        html_template=render("topbar", mark=asset_url("mark.svg"), shortcuts=SHORTCUTS),
+        html_template=render("topbar", name=NAME, mark=asset_url("mark.svg"), shortcuts=SHORTCUTS),
         js_on_load=mount("topbar", "undo", "redo", "copylink", url=asset_url("topbar.js")),
         apply_default_css=False,
         elem_id="bar",
