@@ -22,6 +22,7 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    "--disable-features=LocalNetworkAccessChecks",  # a page of elsewhere may show this machine's
 ]
 AFTER = "#stage img.after"  # what is on the stage
 LONG = 60_000  # milliseconds for what computes on a slow machine
