@@ -25,7 +25,7 @@ CHROMIUM_FLAGS = [
     "--disable-features=LocalNetworkAccessChecks",  # a page of elsewhere may show this machine's
 ]
 AFTER = "#stage img.after"  # what is on the stage
-LONG = 60_000  # milliseconds for what computes on a slow machine
+LONG = 150_000  # milliseconds for what computes on a slow machine
 
 Visit = Callable[..., Page]
 

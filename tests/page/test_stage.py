@@ -159,6 +159,7 @@ def test_the_page_is_scrolled_over_the_comparison(visit: Visit) -> None:
 
 def test_zoom_and_pan(visit: Visit) -> None:
     page = visit()
+    expect(page.locator(DIVIDER)).to_be_visible()  # its script is there
     box = page.locator("#stage .viewport").bounding_box()
     assert box
     page.mouse.move(box["x"] + 100, box["y"] + 100)
