@@ -96,9 +96,8 @@ def framed(picture: Image.Image) -> dict[str, Any] | None:
     box = find_frame(picture)
     if box is None:
         return None
-    left, top, right, bottom = box
-    width, height = picture.size
-    return Crop(left / width, top / height, right / width, bottom / height).to_json()
+    shape: dict[str, Any] = Crop.of_box(box, picture.size).to_json()
+    return shape
 
 
 def load_named(choice: Choice | str | None, name: str) -> Image.Image:
