@@ -67,6 +67,11 @@ class Example:
         return f"studio/examples/{self.ingredient.sha256}.jpg"
 
     @property
+    def small(self) -> str:
+        """Return the address of the picture as an input shows it."""
+        return f"{self.large}?side=384"
+
+    @property
     def large(self) -> str:
         """Return the address of the picture as the stage shows it."""
         return f"studio/examples/{self.ingredient.sha256}/display.webp"

@@ -22,6 +22,7 @@ from page.examples import ExampleSet, arrival_of
 from page.http.admission import Admission
 from page.http.bounded_blocks import BoundedBlocks
 from page.http.following import AT_ONCE, Tabs
+from page.identity import NAME
 from page.panels import charts
 from page.panels.contact_sheet import SheetPanel, add_sheet
 from page.panels.controls import OTHER_LAYERS, Controls
@@ -71,7 +72,7 @@ def build_demo(
     visitors publish to, if there is one.
     """
     with BoundedBlocks(
-        title="Impasto", fill_width=True, delete_cache=TEMPORARY_FILES, analytics_enabled=False
+        title=NAME, fill_width=True, delete_cache=TEMPORARY_FILES, analytics_enabled=False
     ) as demo:
         parts = lay_out(workshop, examples, gallery)
         connect(demo, parts, workshop, examples, gallery)

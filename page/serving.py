@@ -27,11 +27,18 @@ from page.assets import FOLDER as ASSETS
 from page.examples import FOLDER, ExampleSet
 from page.http.body_limits import MAX_UPLOAD
 from page.http.bounded_blocks import BoundedBlocks
+from page.http.caching import CachingMiddleware
+from page.http.cards import card_finder
+from page.http.compression import CompressionMiddleware
 from page.http.display_files import display_routes
+from page.http.document import DocumentMiddleware
+from page.http.identity_routes import identity_routes
 from page.http.job_files import JobFiles, file_routes
 from page.http.middleware import SecurityMiddleware
+from page.http.preloads import early_links, find_page_files
 from page.http.request_limits import RequestLimits
 from page.http.static_files import asset_route
+from page.http.style_bundle import StyleBundle
 from page.http.upload_folder import upload_folder
 from page.http.upload_space import UploadSpace
 from page.layout import build_demo
@@ -119,23 +126,36 @@ def launch_options(
 ) -> Mapping[str, Any]:
     """Return how the page is served; tests use the same."""
     built_in = (path for part in demo.blocks.values() for path in part.keep_in_cache)
-    files = JobFiles(workshop, shared_renderings())
+    job_files = JobFiles(workshop, shared_renderings())
     upload_space = UploadSpace(Path(get_upload_folder()), built_in, deleted=demo.forget_files)
+    files = find_page_files(demo.config)
+    styles = StyleBundle.read(name for name in files if name.endswith(".css"))
+    document = Middleware(
+        DocumentMiddleware,
+        preloads=early_links(files, styles),
+        styles=styles.links(),
+        find_card=card_finder(workshop, shared_renderings()),
+    )
     return {
         "theme": theme(),
         "css_paths": [ASSETS / "style.css"],
         "app_kwargs": {
             "routes": [
+                *identity_routes(),
+                *styles.routes(),
                 asset_route(),
-                look_route(workshop, files.renderings),
-                *display_routes(files, examples, pictures),
-                *file_routes(files, examples, gallery),
+                look_route(workshop, job_files.renderings),
+                *display_routes(job_files, examples, pictures),
+                *file_routes(job_files, examples, gallery),
             ],
             "middleware": [
+                Middleware(CompressionMiddleware),
                 Middleware(SecurityMiddleware, upload_space=upload_space),
+                document,
                 *allowed_hosts(),
                 Middleware(RequestLimits, blocks=demo, sessions=demo.sessions),
                 Middleware(SignInMiddleware),
+                Middleware(CachingMiddleware),
             ],
         },
         "max_threads": MAX_EVENTS,
@@ -145,6 +165,7 @@ def launch_options(
         "ssr_mode": False,
         "mcp_server": True,
         "run_history": False,
+        "footer_links": ["api", "gradio"],
         # What a click shows; started from another folder, Gradio would refuse it otherwise.
         "allowed_paths": [str(e.path) for e in examples.all if e.path.is_relative_to(FOLDER)],
     }

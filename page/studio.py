@@ -40,6 +40,7 @@ class Studio:
         """
         session = self.session
         arrival = self.visits.wire(demo)
+        session.history.begin(arrival)
         self.painting.wire()
         self.continuing.wire()
         self.steering.wire()

@@ -11,6 +11,7 @@ import gradio as gr
 from nst import SettingsError
 from nst.settings import options
 from page.actions.session import Session, Updates
+from page.assets import handler
 from page.http.following import AT_ONCE
 from page.links import read_link
 from page.panels.contact_sheet import followed_sheet
@@ -31,7 +32,9 @@ class Visits:
         """Connect the page's opening. Returns the event of a visitor's arrival."""
         session = self.session
         opened = [session.visitor, session.panel.fold, session.panel.grid, *session.everything]
-        return demo.load(self.arrive, [session.visitor], opened, **AT_ONCE)
+        arrival = demo.load(self.arrive, [session.visitor], opened, **AT_ONCE)
+        arrival.then(None, None, None, js=handler("arrived"))
+        return arrival
 
     def arrive(self, visitor: str, request: gr.Request) -> Updates:
         """Open the page: as a link asks, or with the job that was on the result panel."""

@@ -45,7 +45,7 @@ export async function cropped({ uncropped, shown, crop }) {
         background: false,
         zoomable: false,
         ready() {
-            cropper.rotateTo(90 * turns);
+            turn();
             if (!crop) return;
             const { left, top, width, height } = cropper.getCanvasData();
             cropper.setCropBoxData({
@@ -56,10 +56,24 @@ export async function cropped({ uncropped, shown, crop }) {
             });
         },
     });
+    // The whole picture is in sight, whichever way it stands.
+    const turn = () => {
+        cropper.clear().rotateTo(90 * turns);
+        const { naturalWidth: width, naturalHeight: height } = cropper.getCanvasData();
+        const room = cropper.getContainerData();
+        const scale = Math.min(room.width / width, room.height / height);
+        const box = {
+            left: (room.width - scale * width) / 2,
+            top: (room.height - scale * height) / 2,
+            width: scale * width,
+            height: scale * height,
+        };
+        cropper.setCanvasData(box).crop().setCropBoxData(box);
+    };
     for (const button of dialog.querySelectorAll("[data-turn]")) {
         button.addEventListener("click", () => {
             turns = (turns + Number(button.dataset.turn) / 90 + 4) % 4;
-            cropper.clear().rotateTo(90 * turns).crop();
+            turn();
         });
     }
     await closed;

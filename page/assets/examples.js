@@ -6,6 +6,7 @@ export default function mount({ element, trigger }) {
         example: dataset.name,
         crop: null,
         shown: dataset.large,
+        small: dataset.small,
         name: dataset.title,
     });
     element.addEventListener("click", ({ target }) => {

@@ -27,6 +27,10 @@ class History {
         this.#timer = setTimeout(() => this.#settle(), QUIET);
     }
 
+    get isReady() {
+        return this.#at >= 0;
+    }
+
     canStep(by) {
         return this.#at + by >= 0 && this.#at + by < this.#steps.length;
     }

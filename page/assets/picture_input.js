@@ -5,6 +5,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
     const file = root.querySelector("input[type=file]");
     const notice = root.querySelector(".notice");
     let turn = 0;
+    let isAwaited = false; // the server's display of what was chosen
 
     const say = (text) => {
         notice.textContent = text;
@@ -12,20 +13,24 @@ export default function mount({ element, props, trigger, watch, upload }) {
     };
 
     const render = () => {
-        const { shown, frame, crop } = props.value ?? {};
-        if (shown && image.getAttribute("src") !== shown) image.src = shown;
-        image.hidden = !shown;
+        const { shown, small = shown, frame, crop } = props.value ?? {};
+        if (small && image.getAttribute("src") !== small) image.src = small;
+        image.hidden = !small;
         root.querySelector(".frame").hidden = !frame || Boolean(crop);
+    };
+
+    const showOnStage = ({ shown }) => {
+        if (props.role !== "content" || !shown) return;
+        document.dispatchEvent(new CustomEvent("nst:photo", { detail: { url: shown } }));
     };
 
     const choose = (value) => {
         turn++;
         say("");
         props.value = value;
+        isAwaited = true;
         render();
-        if (props.role === "content") {
-            document.dispatchEvent(new CustomEvent("nst:photo", { detail: { url: value.shown } }));
-        }
+        showOnStage(value);
         trigger("choose");
     };
 
@@ -98,6 +103,10 @@ export default function mount({ element, props, trigger, watch, upload }) {
         const path = await send(detail.file); // a finished picture brings its settings back
         if (path) trigger("dropped", { path, name: detail.file.name });
     });
-    watch("value", render);
+    watch("value", () => {
+        render();
+        if (isAwaited) showOnStage(props.value ?? {});
+        isAwaited = false;
+    });
     render();
 }

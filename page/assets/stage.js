@@ -152,6 +152,7 @@ export default function mount({ element, props, trigger, watch }) {
         for (const [act, isThere] of Object.entries(has)) {
             tools.querySelector(`[data-act=${act}]`).disabled = !isThere;
         }
+        other.disabled = !has.compare;
         tools.querySelector("[data-act=compare]").ariaPressed = viewer.isComparing;
         tools.querySelector("[data-act=full]").ariaPressed = viewer.isFull;
         const percent = Math.round(100 * viewer.zoom.getScale() / viewer.trueScale);

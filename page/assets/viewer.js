@@ -25,6 +25,7 @@ export class Viewer {
             maxScale: MOST_ZOOM,
             minScale: 1,
             panOnlyWhenZoomed: true,
+            step: 0.5,
             touchAction: "pan-y",
             exclude: [this.divider],
         });
@@ -136,7 +137,6 @@ export class Viewer {
         this.box.addEventListener("dblclick", (event) => {
             if (event.target !== this.divider) this.zoomIn(event);
         });
-        this.zoom.setOptions({ handleStartEvent: () => {} });
         this.box.querySelector(".layers").addEventListener("panzoomchange", () => this.#update());
         this.box.addEventListener("keydown", (event) => this.#pressed(event));
         this.box.addEventListener("pointerdown", (event) => this.#grabbed(event));

@@ -82,13 +82,13 @@ class Displays:
         example = self.examples.example_by_hash(request.path_params["hash"])
         if example is None:
             return missing()
-        colors = colors_of(request, 0.0)
-        key = ("example", example.ingredient.sha256, colors)
-        make = functools.partial(self._dialled_example, example, colors)
-        return await self._webp(key, make, LARGE, request, is_current=True)
+        colors, side = colors_of(request, 0.0), min(side_of(request), LARGE)
+        key = ("example", example.ingredient.sha256, colors, side)
+        make = functools.partial(self._dialled_example, example, colors, side)
+        return await self._webp(key, make, side, request, is_current=True)
 
-    def _dialled_example(self, example: Example, colors: float) -> Image.Image:
-        picture = shrink(self.pictures.open(str(example.path)), LARGE)
+    def _dialled_example(self, example: Example, colors: float, side: int) -> Image.Image:
+        picture = shrink(self.pictures.open(str(example.path)), side)
         inputs = inputs_of(example, self.examples)
         if not colors or len(inputs) < len(ROLES):
             return picture

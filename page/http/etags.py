@@ -12,10 +12,15 @@ def content_hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:LENGTH]
 
 
+def without_weakness(tag: str) -> str:
+    """Return an entity tag as a strong one: `W/"a"` as `"a"`."""
+    return tag.strip().removeprefix("W/")
+
+
 def matches(if_none_match: str, tag: str) -> bool:
     """Tell whether a browser holds the content of an entity tag: `If-None-Match` lists it.
 
     The comparison is the weak one, so that a compressed form counts as its original.
     """
-    held = [each.strip().removeprefix("W/") for each in if_none_match.split(",")]
-    return "*" in held or (tag != "" and tag.removeprefix("W/") in held)
+    held = [without_weakness(each) for each in if_none_match.split(",")]
+    return "*" in held or (tag != "" and without_weakness(tag) in held)

@@ -29,6 +29,7 @@ from nst.studio.job_store import THUMBNAIL_SIDE
 from nst.studio.workshop import Workshop
 from page.error_messages import NO_DISK
 from page.examples import ExampleSet
+from page.http.cards import compose_card
 from page.rendering import (
     RETRY_AFTER,
     HungUpError,
@@ -95,6 +96,7 @@ def file_routes(
     ]
     return [
         Route("/studio/shared/{share}/picture.png", bounded(files.shared_picture)),
+        Route("/studio/shared/{share}/card.jpg", bounded(files.shared_card)),
         Route("/studio/community/{id:path}.jpg", publication),
         Route("/studio/examples/{hash}.jpg", example),
         *routes,
@@ -136,11 +138,25 @@ class JobFiles:
 
     async def shared_picture(self, request: Request) -> Response:
         """Send the picture that a link speaks of."""
+        job = await self._shared(request)
+        return await self._picture(job, request) if job else missing()
+
+    async def shared_card(self, request: Request) -> Response:
+        """Send the picture that is shown beside such a link elsewhere."""
+        job = await self._shared(request)
+        if job is None or job.moment is None:
+            return missing()
+        key = ("card", job.id, job.revision)
+        make = functools.partial(shared_card, job)
+        return self.send(
+            await self.renderings.fetch(key, make, request), request, "image/jpeg", PRIVATE
+        )
+
+    async def _shared(self, request: Request) -> Job | None:
+        """Return the finished job that a link speaks of, if there is one."""
         share = request.path_params["share"]
         job = await self.renderings.look_up(lambda: self.workshop.find_shared(share), request)
-        if job is None or job.state.is_live:
-            return missing()
-        return await self._picture(job, request)
+        return None if job is None or job.state.is_live else job
 
     async def _picture(self, job: Job, request: Request, kind: str = "png") -> Response:
         if job.moment is None:
@@ -267,6 +283,12 @@ def delivered(job: Job, kind: str = "png") -> bytes:
     """Return the picture in the colours that were dialled, with its recipe; one of `DELIVERED`."""
     _, encode = DELIVERED[kind]
     return encode(*job.delivered())
+
+
+def shared_card(job: Job) -> bytes:
+    """Return the picture in the colours that were dialled, as links to it are shown."""
+    picture, _ = job.delivered()
+    return compose_card(picture)
 
 
 def dialled_frame(job: Job, index: int, colors: float, workshop: Workshop) -> bytes:

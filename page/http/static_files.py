@@ -6,6 +6,7 @@ Each file is read once: an address asks for a name in a mapping, never for a pat
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from page.assets import FOLDER
 from page.http.etags import content_hash, matches
 
 PREFIX = "studio/assets/"
+ADDRESS = re.compile(r"((?P<version>[0-9a-f]+)/)?(?P<name>.+)")  # of a version, or of the present
 SUBFOLDERS = ("icons", "vendor", "fonts", "looks")
 MEDIA_TYPES = {
     ".js": "text/javascript",
@@ -65,27 +67,37 @@ def read_asset(path: Path) -> Asset:
     return Asset(body, MEDIA_TYPES[path.suffix], content_hash(body))
 
 
-def asset_url(name: str) -> str:
-    """Return the address of an asset, relative to the page: `studio/assets/mark.svg?v=…`.
+@functools.cache
+def version_of(folder: Path = FOLDER) -> str:
+    """Return the hash of all files that may be served: a change of one is a new version of all.
 
-    It names the content, so that browsers keep it for good. Raises `FileNotFoundError`.
+    A module names those that it imports by their relative addresses, so the version has to be a
+    folder of the address.
     """
-    try:
-        asset = read_assets()[name]
-    except KeyError:
-        raise FileNotFoundError(f"page/assets has no {name!r} that is served") from None
-    return f"{PREFIX}{name}?v={asset.version}"
+    versions = (f"{name} {asset.version}" for name, asset in read_assets(folder).items())
+    return content_hash("\n".join(versions).encode())
+
+
+def asset_url(name: str) -> str:
+    """Return the address of an asset, relative to the page: `studio/assets/<version>/mark.svg`.
+
+    It names the version, so that browsers keep it for good. Raises `FileNotFoundError`.
+    """
+    if name not in read_assets():
+        raise FileNotFoundError(f"page/assets has no {name!r} that is served")
+    return f"{PREFIX}{version_of()}/{name}"
 
 
 def asset_route(folder: Path = FOLDER) -> Route:
     """Return the route of the assets."""
-    assets = read_assets(folder)
+    assets, version = read_assets(folder), version_of(folder)
 
     async def send(request: Request) -> Response:
-        asset = assets.get(request.path_params["path"])
+        found = ADDRESS.fullmatch(request.path_params["path"])
+        asset = assets.get(found["name"]) if found else None
+        is_named = found is not None and found["version"] == version
         if asset is None:
             return Response("There is no such file.", 404, media_type="text/plain")
-        is_named = request.query_params.get("v") == asset.version
         tag = f'"{asset.version}"'
         headers = {"Cache-Control": IMMUTABLE if is_named else REVALIDATED, "ETag": tag}
         if matches(request.headers.get("if-none-match", ""), tag):

@@ -66,7 +66,7 @@ def first_of(role: str, examples: ExampleSet) -> Example | None:
 def example_value(example: Example) -> dict[str, Any]:
     """Return what an input holds when an example has been chosen."""
     choice = Choice(str(example.path), example.name)
-    return choice.value(shown=example.large, name=example.title)
+    return choice.value(shown=example.large, small=example.small, name=example.title)
 
 
 def shown_value(choice: Choice, component: gr.HTML, **more: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from gradio.components import Component
 
 from page.assets import handler, mount
 from page.http.static_files import asset_url
+from page.identity import NAME
 from page.panels.controls import ON_THE_PAGE
 from page.templates import render
 
@@ -38,7 +39,7 @@ def add_topbar(words: dict[str, Any]) -> gr.HTML:
     `words` are what the values of sliders mean, for screen readers.
     """
     return gr.HTML(
-        html_template=render("topbar", mark=asset_url("mark.svg"), shortcuts=SHORTCUTS),
+        html_template=render("topbar", name=NAME, mark=asset_url("mark.svg"), shortcuts=SHORTCUTS),
         js_on_load=mount("topbar", "undo", "redo", "copylink", url=asset_url("topbar.js")),
         apply_default_css=False,
         elem_id="bar",
@@ -50,7 +51,12 @@ def add_topbar(words: dict[str, Any]) -> gr.HTML:
 class History:
     """Undo and redo of everything that the visitor chose, kept in the browser."""
 
+    recorded: list[Component]
     taken_back: list[Any]  # the events of undo and redo
+
+    def begin(self, arrival: Any) -> None:
+        """Record what the page has when it has opened: the first step."""
+        arrival.then(None, self.recorded, None, js=handler("record"), **ON_THE_PAGE)
 
 
 def add_history(bar: gr.HTML, pictures: Sequence[gr.HTML], parts: Sequence[Component]) -> History:
@@ -62,4 +68,4 @@ def add_history(bar: gr.HTML, pictures: Sequence[gr.HTML], parts: Sequence[Compo
         picture.choose(None, recorded, None, js=handler("record"), **script)
     undo = bar.undo(None, None, recorded, js=handler("undo"), **script)
     redo = bar.redo(None, None, recorded, js=handler("redo"), **script)
-    return History([undo, redo])
+    return History(recorded, [undo, redo])

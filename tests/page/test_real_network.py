@@ -47,6 +47,7 @@ def test_a_photo_and_a_painting_become_one_picture(visit: Visit) -> None:
     previews = watch_previews(page, 4)
     assert len(set(previews)) == 4
     status(page, "left")
+    open_fold(page, "explain")
     expect(page.locator("#curves svg")).to_be_visible()
     screenshot(page, "running_1280")
     stop(page)

@@ -10,7 +10,7 @@ import pytest
 from starlette.applications import Starlette
 
 from page.assets import FOLDER
-from page.http.static_files import asset_route, asset_url, read_assets
+from page.http.static_files import asset_route, asset_url, read_assets, version_of
 
 SERVED = {
     "style.css": "text/css; charset=utf-8",
@@ -76,7 +76,9 @@ def test_nothing_else_is_served(assets: Path, path: str) -> None:
 
 def test_only_the_address_that_names_the_content_is_kept_for_good(assets: Path) -> None:
     version = read_assets(assets)["style.css"].version
-    named, plain, stale = (get(assets, f"style.css{q}") for q in (f"?v={version}", "", "?v=0"))
+    named, plain, stale = (
+        get(assets, f"{before}style.css") for before in (f"{version_of(assets)}/", "", "0123abcd/")
+    )
     assert named.headers["Cache-Control"] == "public, max-age=31536000, immutable"
     assert plain.headers["Cache-Control"] == stale.headers["Cache-Control"] == "no-cache"
     assert named.headers["ETag"] == plain.headers["ETag"] == f'"{version}"'
@@ -92,7 +94,7 @@ def test_what_a_browser_holds_is_not_sent_again(assets: Path, form: str) -> None
 
 def test_an_address_names_an_asset_of_the_page() -> None:
     address = asset_url("style.css")
-    assert address == f"studio/assets/style.css?v={read_assets()['style.css'].version}"
+    assert address == f"studio/assets/{version_of()}/style.css"
     answer = get(FOLDER, address.removeprefix("studio/assets/"))
     assert answer.content == (FOLDER / "style.css").read_bytes()
     assert "immutable" in answer.headers["Cache-Control"]

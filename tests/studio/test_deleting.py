@@ -27,7 +27,8 @@ from nst.studio.sheet_job import Sheet
 from nst.studio.task import State, share_id
 from nst.studio.workshop import Workshop
 from page.examples import ExampleSet
-from page.http.job_files import file_routes
+from page.http.job_files import JobFiles, file_routes
+from page.rendering import shared_renderings
 
 __all__ = ["clock", "make_job"]  # fixtures
 
@@ -203,7 +204,9 @@ def test_its_files_have_no_address(tmp_path: Path, make_job: MakeJob, is_in_memo
     painted(workshop, job)
     if not is_in_memory:
         workshop = still(tmp_path)
-    web = TestClient(Starlette(routes=file_routes(workshop, ExampleSet())))
+    web = TestClient(
+        Starlette(routes=file_routes(JobFiles(workshop, shared_renderings()), ExampleSet()))
+    )
     names = ["picture.png", "picture.jpg", "thumbnail.jpg", "frames/000001.jpg", "timelapse.gif"]
     paths = [f"{job.id}/{name}" for name in names] + [f"shared/{share_id(job.id)}/picture.png"]
 
