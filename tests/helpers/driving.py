@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from selenium.webdriver.common.by import By
@@ -12,28 +13,38 @@ from selenium.webdriver.remote.webelement import WebElement
 from helpers.browsing import ARTIFACTS
 from helpers.waiting import until
 
+NAMED = "document.querySelector(arguments[0])"
+
 
 class Tab:
-    """A browser's only tab. Elements are named by CSS selectors, conditions are JavaScript."""
+    """A browser's only tab. Elements are named by CSS selectors."""
 
     def __init__(self, driver: WebDriver) -> None:
         self.driver = driver
+
+    def ask(self, expression: str, *arguments: Any) -> Any:
+        """Return what an expression in JavaScript has for its value."""
+        return self.driver.execute_script(f"return {expression}", *arguments)
+
+    def is_so(self, selector: str, condition: str, value: object = None) -> bool:
+        """Tell whether a condition in JavaScript holds for `element` and `value`."""
+        holds = f"((element, value) => Boolean(element && ({condition})))"
+        return bool(self.ask(f"{holds}({NAMED}, arguments[1])", selector, value))
+
+    def wait_for(self, selector: str, condition: str = "true", value: object = None) -> None:
+        """Wait until a condition holds for `element` and `value`."""
+        until(lambda: self.is_so(selector, condition, value), f"{selector}: {condition} ({value})")
+
+    def attribute(self, selector: str, name: str) -> str:
+        """Return an attribute of an element as it is written in the page."""
+        return str(self.ask(f"{NAMED}.getAttribute(arguments[1])", selector, name))
 
     def resize(self, width: int, height: int) -> None:
         """Give the page this many pixels, whatever the window has around it."""
         self.driver.set_window_rect(0, 0, width, height)
         inner_width, inner_height = self.ask("[innerWidth, innerHeight]")
         self.driver.set_window_rect(0, 0, 2 * width - inner_width, 2 * height - inner_height)
-        self.wait("innerWidth === arguments[0] && innerHeight === arguments[1]", width, height)
-
-    def ask(self, expression: str, *arguments: Any) -> Any:
-        return self.driver.execute_script(f"return {expression}", *arguments)
-
-    def wait(self, condition: str, *arguments: Any) -> None:
-        until(lambda: self.ask(condition, *arguments), f"{condition} {arguments or ''}")
-
-    def attribute(self, selector: str, name: str) -> str:
-        return str(self.ask(f"document.querySelector('{selector}').getAttribute('{name}')"))
+        self.wait_for(":root", "innerWidth + ' ' + innerHeight === value", f"{width} {height}")
 
     def find(self, selector: str) -> WebElement:
         """Scroll an element to where nothing covers it."""
@@ -53,10 +64,12 @@ class Tab:
         self.ask("[arguments[0].focus(), arguments[0].select()]", field)
         field.send_keys(text, Keys.TAB)
 
-    def upload(self, selector: str, path: object) -> None:
+    def upload(self, selector: str, path: Path) -> None:
+        """Choose a file, in a field that need not be in sight."""
         self.driver.find_element(By.CSS_SELECTOR, selector).send_keys(str(path))
 
-    def screenshot(self, name: str) -> None:
+    def screenshot(self, moment: str) -> None:
         """Keep what is in sight."""
         ARTIFACTS.mkdir(exist_ok=True)
-        self.driver.save_screenshot(str(ARTIFACTS / f"{name}.png"))
+        name = f"{self.driver.name.lower()}_{self.ask('innerWidth')}_{moment}.png"
+        self.driver.save_screenshot(str(ARTIFACTS / name))

@@ -43,6 +43,8 @@ class MarionetteConnection(RemoteConnection):
     def execute(self, command: str, params: dict[str, Any]) -> dict[str, Any]:
         """Send a command of Selenium's, and return the answer as WebDriver would."""
         number = next(self._numbers)
+        if command == Command.SCREENSHOT:
+            params = {**params, "full": False}  # what is in sight
         message = json.dumps([0, number, NAMES[command], params]).encode()
         self._socket.sendall(b"%d:%b" % (len(message), message))
         _, answered, error, result = self._receive()
