@@ -62,6 +62,7 @@ def test_a_picture_is_painted_steered_and_compared(
     stop(tab)
     compare(tab)
     undo(tab)
+    copy_link(tab)
     check_gallery(tab)
     check_download(tab, server)
     assert tab.ask("document.documentElement.scrollWidth") <= width
@@ -123,6 +124,14 @@ def undo(tab: Tab) -> None:
     tab.click("#bar [data-act=undo]")
     tab.wait_for(WEIGHTS, f"!{SAYS}", "Style weight β: 100")
     assert tab.is_so(WEIGHTS, SAYS, "Style weight β: 1")
+
+
+def copy_link(tab: Tab) -> None:
+    tab.click("#bar [data-act=share]")
+    tab.wait_for("dialog.link[open] p", SAYS, "The link is copied.")
+    tab.screenshot("linked")
+    tab.click("dialog.link button")
+    tab.wait_for("dialog.link:not([open])")
 
 
 def check_gallery(tab: Tab) -> None:
