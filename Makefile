@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check fast browsers audit bench sheet clean
+.PHONY: run test check fast browsers audit bench sheet looks shots clean
 
 run: .venv/app          ## install, then serve the page on http://127.0.0.1:7860
 	$(BIN)/python app.py
@@ -50,6 +50,12 @@ bench: .venv/dev        ## this project beside its peers: hours on a CPU; --help
 
 sheet: .venv/app        ## draw the README's contact sheet again
 	$(BIN)/python examples/contact_sheet.py
+
+looks: .venv/app        ## paint the small pictures of the looks on the page again
+	$(BIN)/python -m examples.paint_looks
+
+shots: .venv/dev        ## take pictures of the page in each state, into artifacts/shots
+	$(BIN)/python -m benchmarks.shots
 
 clean:
 	rm -rf .venv artifacts

@@ -36,7 +36,7 @@ from nst.engine.devices import load_network
 from nst.settings import TransferSettings
 from nst.vgg.network import VGG
 
-expect.set_options(timeout=12_000)  # milliseconds; a page answers late on a busy machine
+expect.set_options(timeout=60_000)  # milliseconds; a page answers late on a busy machine
 
 if TYPE_CHECKING:
     from gradio import Blocks

@@ -134,9 +134,7 @@ export class Viewer {
             event.preventDefault();
             this.zoom.zoomWithWheel(event);
         }, { passive: false });
-        this.box.addEventListener("dblclick", (event) => {
-            if (event.target !== this.divider) this.zoomIn(event);
-        });
+        this.box.addEventListener("dblclick", (event) => this.zoomIn(event));
         this.box.querySelector(".layers").addEventListener("panzoomchange", () => this.#update());
         this.box.addEventListener("keydown", (event) => this.#pressed(event));
         this.box.addEventListener("pointerdown", (event) => this.#grabbed(event));

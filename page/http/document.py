@@ -196,6 +196,7 @@ def fixed_head() -> str:
             f'<link rel="icon" href="{asset_url("mark.svg")}" type="image/svg+xml">',
             f'<link rel="apple-touch-icon" href="{asset_url("icons/apple-touch-icon.png")}">',
             f"<style>{PICTURES_WAIT}</style>",
+            f"<script>{on_load('storage')}</script>",
             f"<script>{on_load('pictures_wait')}</script>",
         ]
     )

@@ -173,7 +173,7 @@ def test_gradios_scripts_stay_and_may_run(site: Site) -> None:
     for script in theirs:
         assert script in answer.text
     policy = answer.headers["Content-Security-Policy"]
-    assert len(scripts_in(answer.content)) == len(theirs) + 1
+    assert len(scripts_in(answer.content)) == len(theirs) + 2  # storage, and waiting pictures
     assert all(source in policy for source in scripts_in(answer.content))
     assert "frame-ancestors 'self' https://huggingface.co https://*.hf.space" in policy
 
@@ -226,7 +226,7 @@ def test_hostile_addresses_are_text(site: Site) -> None:
     ):
         assert answer.status_code == 200
         assert "<script>alert" not in answer.text
-        assert len(Head(answer.text).all("script")) == len(Head(PAGE).all("script")) + 1
+        assert len(Head(answer.text).all("script")) == len(Head(PAGE).all("script")) + 2
 
 
 def test_a_link_to_a_shared_result_is_shown_with_it(site: Site, share: str) -> None:
