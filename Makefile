@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check fast audit bench sheet looks shots clean
+.PHONY: run test check fast browsers audit bench sheet looks shots clean
 
 run: .venv/app          ## install, then serve the page on http://127.0.0.1:7860
 	$(BIN)/python app.py
@@ -13,7 +13,7 @@ test: check             ## install, then lint, type-check and run all tests
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
 	  (apt-get update -q && apt-get install -yq chromium) || \
 	  { echo "Chromium is needed for the browser tests: install it with your package manager."; exit 1; }
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not browser"
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not browser and not browsers"
 	$(BIN)/python -m pytest -n auto --dist loadfile -m browser
 
 check: .venv/dev        ## lint and type-check
@@ -26,7 +26,16 @@ check: .venv/dev        ## lint and type-check
 	DENO_NO_UPDATE_CHECK=1 NO_COLOR=1 $(BIN)/deno lint --quiet page/assets
 
 fast: .venv/dev         ## the tests within this process, without the real network: a minute
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not real and not browser and not slow"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not real and not browser and not browsers and not slow"
+
+# Not part of `test`, which a machine with Chromium alone passes.
+browsers: .venv/dev     ## the page's main path in Firefox, and in WebKit, which is Safari's engine
+	@{ command -v firefox-esr || command -v firefox; } >/dev/null && \
+	  command -v WebKitWebDriver >/dev/null && command -v Xvfb >/dev/null || \
+	  (apt-get update -q && \
+	    apt-get install -yq --no-install-recommends firefox-esr webkit2gtk-driver xvfb) || \
+	  { echo "Install Firefox, WebKitWebDriver and Xvfb with your package manager."; exit 1; }
+	$(BIN)/python -m pytest tests/browsers -m browsers
 
 # Not part of `test`, which needs no network. Where PyPI cannot be asked pip-audit has an error, or
 # passes over every package and is content.

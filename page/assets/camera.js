@@ -2,6 +2,7 @@
 const REFUSED = {
     NotAllowedError: "The browser was not allowed to use the camera.",
     NotFoundError: "There is no camera.",
+    OverconstrainedError: "There is no camera.", // says WebKit
     NotReadableError: "The camera is used by another program.",
 };
 

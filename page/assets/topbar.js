@@ -51,15 +51,32 @@ const hold = (isDown) => {
     document.querySelector("#stage [data-act=hold]")?.dispatchEvent(new PointerEvent(type));
 };
 
+// Copies a text that is yet to come: Safari wants to be asked within the click. Resolves to whether
+// the browser has let it.
+const copied = async (coming) => {
+    try {
+        const text = coming.then((words) => new Blob([words], { type: "text/plain" }));
+        await navigator.clipboard.write([new ClipboardItem({ "text/plain": text })]);
+        return true;
+    } catch {
+        return false;
+    }
+};
+
 export default function mount({ element, props, trigger }) {
     const bar = element.querySelector(".topbar");
     const buttons = Object.fromEntries(
         ["undo", "redo"].map((act) => [act, bar.querySelector(`[data-act=${act}]`)]),
     );
+    let tellLink = () => {}, isCopied = false;
     const acts = {
         undo: () => trigger("undo"),
         redo: () => trigger("redo"),
-        share: () => trigger("copylink"),
+        share: () => {
+            const link = new Promise((done) => tellLink = done);
+            isCopied = copied(link);
+            trigger("copylink");
+        },
         help: () => bar.querySelector("dialog.help").showModal(),
     };
     bar.addEventListener(
@@ -77,12 +94,8 @@ export default function mount({ element, props, trigger }) {
         const dialog = bar.querySelector("dialog.link");
         const field = dialog.querySelector("input");
         field.value = detail;
-        let said = "The link is copied.";
-        try {
-            await navigator.clipboard.writeText(detail);
-        } catch {
-            said = "Copy this link:";
-        }
+        tellLink(detail);
+        const said = await isCopied ? "The link is copied." : "Copy this link:";
         dialog.querySelector("[role=status]").textContent = said;
         dialog.show();
         field.select();
