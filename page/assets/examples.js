@@ -2,7 +2,7 @@
 export default function mount({ element, trigger }) {
     const roleOf = (button) => button.closest("[data-role]")?.dataset.role;
     const valueOf = ({ dataset }) => ({
-        path: null,
+        file: null,
         example: dataset.name,
         crop: null,
         shown: dataset.large,

@@ -7,8 +7,8 @@ const MOST = 200; // steps
 const essence = (values) =>
     JSON.stringify(
         values.map((value) =>
-            value && typeof value === "object" && ("path" in value || "example" in value)
-                ? [value.path, value.example, value.crop]
+            value && typeof value === "object" && ("file" in value || "example" in value)
+                ? [value.file?.path, value.example, value.crop]
                 : value
         ),
     );

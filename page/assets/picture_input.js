@@ -52,7 +52,9 @@ export default function mount({ element, props, trigger, watch, upload }) {
 
     const take = async (picture) => {
         const path = await send(picture);
-        if (path) choose({ path, shown: URL.createObjectURL(picture), name: picture.name });
+        if (path) {
+            choose({ file: { path }, shown: URL.createObjectURL(picture), name: picture.name });
+        }
     };
 
     const acts = {

@@ -72,7 +72,7 @@ class Choice:
     def value(self, **shown: Any) -> dict[str, Any]:
         """Return what the component holds; `shown` is what its thumbnail and the stage show."""
         return {
-            "path": None if self.example else self.path,
+            "file": None if self.example else {"path": self.path},
             "example": self.example or None,
             "crop": self.crop.to_json() if self.crop else None,
             **shown,
@@ -101,5 +101,6 @@ class PictureInput(gr.HTML):  # type: ignore[misc]  # Gradio is untyped here
         if payload.get("example"):
             example = self.examples.find(str(payload["example"]))
             return Choice(str(example.path), example.name, shape) if example else None
-        path = payload.get("path")
+        file = payload.get("file")  # of its own: Gradio keeps nothing else that is beside a path
+        path = file.get("path") if isinstance(file, dict) else None
         return Choice(str(uploaded(path)), crop=shape) if path else None

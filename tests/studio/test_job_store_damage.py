@@ -281,7 +281,7 @@ def test_a_job_that_was_never_painted_can_be_begun_again(
     JobStore(tmp_path / "jobs").save(job)
     arrived = studio.visits.arrive(TOKEN, REQUEST)
     assert arrived[studio.session.current] == job.id
-    assert Path(arrived[studio.session.photo]["path"]).is_file()
+    assert Path(arrived[studio.session.photo]["file"]["path"]).is_file()
     found = studio.session.own_job(job.id, TOKEN)
     assert found
     ended = studio.painting.see_the_end(found.id, TOKEN, REQUEST)
