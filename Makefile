@@ -23,7 +23,7 @@ check: .venv/dev        ## lint and type-check
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/codespell
 	DENO_NO_UPDATE_CHECK=1 NO_COLOR=1 $(BIN)/deno fmt --quiet --check --config page/assets/deno.json page/assets page/templates
-	DENO_NO_UPDATE_CHECK=1 NO_COLOR=1 $(BIN)/deno lint --quiet page/assets
+	DENO_NO_UPDATE_CHECK=1 NO_COLOR=1 $(BIN)/deno lint --quiet --config page/assets/deno.json page/assets
 
 fast: .venv/dev         ## the tests within this process, without the real network: a minute
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not real and not browser and not browsers and not slow"

@@ -24,7 +24,7 @@ from nst.studio.backends.base import Backend
 from nst.studio.limits import Limits
 from nst.studio.workshop import Workshop
 from page.assets import FOLDER as ASSETS
-from page.examples import FOLDER, ExampleSet
+from page.examples import ExampleSet
 from page.http.body_limits import MAX_UPLOAD
 from page.http.bounded_blocks import BoundedBlocks
 from page.http.caching import CachingMiddleware
@@ -48,7 +48,7 @@ from page.panels.publishing import SignInMiddleware
 from page.rendering import shared_renderings
 from page.theme import theme
 
-MAX_EVENTS = 500  # at once; every tab that looks at a picture holds one or two
+MAX_EVENTS = 500  # at once
 
 
 def main() -> None:
@@ -166,8 +166,6 @@ def launch_options(
         "mcp_server": True,
         "run_history": False,
         "footer_links": ["api", "gradio"],
-        # What a click shows; started from another folder, Gradio would refuse it otherwise.
-        "allowed_paths": [str(e.path) for e in examples.all if e.path.is_relative_to(FOLDER)],
     }
 
 

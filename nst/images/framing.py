@@ -155,7 +155,7 @@ def _even_color(strip: Colors) -> tuple[Colors, float] | None:
         is_near = distances <= max(MOST_NOISE, 4.5 * float(np.median(distances)))
     noise = float((strip - color)[is_near].std(0).max())
     gradient = float(np.ptp(color, axis=0).max())
-    is_even = is_near.mean() >= EVEN and noise <= MOST_NOISE
+    is_even = is_near.mean() >= EVEN and noise <= MOST_NOISE and gradient <= MOST_GRADIENT
     return (color, noise) if is_even else None
 
 

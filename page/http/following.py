@@ -92,10 +92,6 @@ class Tabs:
         mark = self.sessions.values(tab).get(kind)
         return mark.subject if mark else ""
 
-    def forget(self, tab: str) -> None:
-        """Forget a tab that was closed."""
-        self.sessions.values(tab).clear()
-
 
 def tab_of(request: gr.Request) -> str:
     """Return an id that tells tabs apart."""

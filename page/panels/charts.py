@@ -19,6 +19,8 @@ from nst.images.recipe import Passage
 from nst.settings import DEFAULTS, LAYER_CHANNELS, options
 from page.templates import render
 
+MOST_POINTS = 150  # of a curve: a tab under way asks for it twice a second
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -156,6 +158,7 @@ def curves(steps: Sequence[TransferStep], passages: Sequence[Passage] = ()) -> s
     """
     if not steps:
         return ""
+    steps = thinned(steps)
     plot, last, changes = _plot_of(steps), steps[-1], _changes(passages)
     settings = passages[-1].settings if passages else DEFAULTS
     return render(
@@ -176,6 +179,13 @@ def curves(steps: Sequence[TransferStep], passages: Sequence[Passage] = ()) -> s
         marks=[plot.x(iteration) for iteration, _ in changes],
         changes=changes[-6:],
     )
+
+
+def thinned(steps: Sequence[TransferStep], most: int = MOST_POINTS) -> Sequence[TransferStep]:
+    """Return so many steps at the most, evenly apart, the first and the last among them."""
+    if len(steps) <= most:
+        return steps
+    return [steps[round(index * (len(steps) - 1) / (most - 1))] for index in range(most)]
 
 
 def _plot_of(steps: Sequence[TransferStep]) -> Plot:

@@ -144,6 +144,14 @@ def test_curves_fall_as_the_costs_do() -> None:
     assert "J 1 k" in svg
 
 
+def test_long_curves_are_thinned() -> None:
+    steps = [step(index, 1000) for index in range(1001)]
+    kept = charts.thinned(steps, 7)
+    assert [each.iteration for each in kept] == [0, 167, 333, 500, 667, 833, 1000]
+    assert charts.thinned(steps[:7], 7) == steps[:7]
+    assert len(charts.curves([step(index % 4, 1000) for index in range(1001)])) < 12_000
+
+
 def test_every_change_of_course_is_marked_and_named() -> None:
     before = Passage(0, DEFAULTS)
     louder = Passage(2, DEFAULTS.replace(beta=5.0, layer_weights={"relu1_1": 0.5}))

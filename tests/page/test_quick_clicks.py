@@ -89,6 +89,6 @@ def test_the_end_of_a_job_that_is_gone_gives_the_buttons_back(
 
 def test_a_tab_that_is_not_known_any_more_can_stop(studio: Studio, stylize: Stylize) -> None:
     job = stylize()
-    studio.session.tabs.forget("tab")
+    studio.session.tabs.sessions.drop("tab")
     studio.painting.halt(job.id, TAB)
     assert job.state is State.STOPPED
