@@ -136,7 +136,7 @@ def copy_link(tab: Tab) -> None:
 
 def check_gallery(tab: Tab) -> None:
     tab.find("#gallery .card")
-    tab.wait_for("#gallery .card img", "element.naturalWidth")
+    tab.wait_for("#gallery .card img", "element.complete && element.naturalWidth")
     tab.screenshot("kept")
 
 
