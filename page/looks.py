@@ -19,13 +19,14 @@ from nst.studio.job_store import Card
 from nst.studio.sheet_job import Sheet
 from nst.studio.task import State, Task
 from nst.studio.workshop import Workshop
-from page.http.job_files import PRIVATE, bounded, missing
+from page.http.job_files import PRIVATE, bounded
 from page.panels import charts
 from page.panels.contact_sheet import sheet_markup
 from page.panels.own_gallery import label_of
 from page.panels.stage import display_address
 from page.rendering import Renderings
 
+GONE = {"isLive": False, "isGone": True}  # no error: what is followed may be deleted meanwhile
 MOST_AHEAD = 90.0  # seconds; browsers wake a hidden tab once a minute
 
 
@@ -43,7 +44,7 @@ def look_route(workshop: Workshop, renderings: Renderings) -> Route:
             return looked_at(task, workshop)
 
         answer = await renderings.look_up(seen, request)
-        return JSONResponse(answer, headers=PRIVATE) if answer else missing()
+        return JSONResponse(answer or GONE, headers=PRIVATE)
 
     return Route("/studio/{task}/look.json", bounded(look))
 

@@ -27,7 +27,6 @@ const look = async (task, seconds, signal) => {
         cache: "no-store",
         signal: AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)]),
     });
-    if (answer.status === 404) return { isLive: false, isGone: true };
     if (!answer.ok) throw new Error(answer.statusText);
     return await answer.json();
 };

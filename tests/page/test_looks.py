@@ -100,7 +100,7 @@ def test_a_job_under_way_shows_its_figures_and_where_its_picture_is(
 
 
 def test_a_task_that_is_not_there_is_not_found(web: TestClient) -> None:
-    assert web.get("/studio/nobody/look.json").status_code == 404
+    assert look(web, "nobody") == {"isLive": False, "isGone": True}
     assert web.get("/studio/nobody/display.webp").status_code == 404
     assert web.get("/studio/nobody/photo.webp").status_code == 404
     assert web.get("/studio/shared/nobody/display.webp").status_code == 404
