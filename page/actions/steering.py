@@ -37,9 +37,10 @@ class Steering:
         panel, current = session.result_panel, session.current
         steering = ({current, *controls.components}, None)
         live = [part for name, part in controls.by_name.items() if name not in ("colors", *TYPED)]
-        linked = [controls.strength, controls.strokes]
-        while_moved = by_hand(*live, *linked, *controls.layers.values())
+        while_moved = by_hand(*live, *controls.layers.values())
         gr.on(while_moved, self.steer, *steering, **LATEST)
+        for true_ones_moved in controls.linked:  # after Strength or Strokes
+            true_ones_moved.then(self.steer, *steering, **LATEST)
         gr.on([part.release for part in self.typed], self.steer_typed, *steering, **LATEST)
         controls.look_taken.then(self.steer, *steering, **AT_ONCE)
         colors = controls.by_name["colors"]
@@ -57,16 +58,22 @@ class Steering:
         panel.stage.steered(self.catch_up, known, [*controls.components], **LATEST)
 
     def catch_up(self, values: dict[Component, Any]) -> Updates:
-        """Move the controls to what the job is painted under, which another tab has changed."""
+        """Move the controls to what the job is painted under, which another tab has changed.
+
+        Size and iterations stay: they are the visitor's, and a continued picture has its own.
+        """
         controls = self.session.controls
         job = self.session.live_job(values[self.session.current])
+        nothing: Updates = {controls.by_name["alpha"]: gr.update()}
+        if job is None:
+            return nothing
         try:
-            is_same = job is None or controls.settings(values) == job.settings
-        except ValueError:
-            is_same = True  # somebody is typing
-        if job is None or is_same:
-            return {controls.by_name["alpha"]: gr.update()}
-        return controls.show(job.settings, set(options()))
+            shown = controls.settings(values).replace(**fixed_part(job.settings, TYPED))
+        except ValueError:  # somebody is typing
+            return nothing
+        if shown == job.settings:
+            return nothing
+        return controls.show(job.settings, set(options()) - set(TYPED))
 
     @property
     def typed(self) -> list[Any]:
