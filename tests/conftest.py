@@ -173,6 +173,7 @@ def visit(server: Server, browser: Browser) -> Iterator[Visit]:
             page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
         page.goto(url + path)
         expect(page.get_by_role("button", name="Stylize", exact=True)).to_be_visible(timeout=LONG)
+        expect(page.locator(".topbar[data-is-ready]")).to_be_attached(timeout=LONG)  # it listens
         return page
 
     yield open_page

@@ -107,6 +107,7 @@ export default function mount({ element, props, trigger }) {
     });
     listenForPictures();
     describeSliders(props.words);
+    bar.dataset.isReady = true;
 }
 
 // A picture that is dropped or pasted anywhere.
