@@ -75,11 +75,11 @@ def dependencies(web: httpx.Client) -> dict[str, Any]:
     config = web.get("/config").json()
     parts = {part["id"]: part for part in config["components"]}
     (visitor,) = (id for id, part in parts.items() if part["type"] == "browserstate")
-    (photo,) = (id for id, part in parts.items() if part["props"].get("elem_id") == "content")
+    (painting,) = (id for id, part in parts.items() if part["props"].get("elem_id") == "style")
     events = config["dependencies"]
     return {
         "arrive": next(e["id"] for e in events if [visitor] == e["inputs"]),
-        "comment": next(e["id"] for e in events if [photo] == e["inputs"] and not e["outputs"]),
+        "take": next(e["id"] for e in events if [painting] == e["inputs"] == e["outputs"]),
     }
 
 
@@ -247,7 +247,7 @@ def test_a_file_that_takes_long_to_open_keeps_nobody_out(
 ) -> None:
     file = uploaded(web, many_scans(), "scans.jpg")
     for number in range(25):
-        assert join(web, dependencies["comment"], f"slow{number}", file).status_code == 200
+        assert join(web, dependencies["take"], f"slow{number}", {"file": file}).status_code == 200
     assert_serves(web)
     said = [m.get("log", "") for m in heard(web, "slow24")]
     assert any(MANY_SCANS in text for text in said), said

@@ -161,7 +161,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(nst.images.reading.decoder, "open", counted)
     cache = PictureCache()
-    for user in ("components", "picture_inputs", "showcase"):
+    for user in ("components", "picture_inputs"):
         monkeypatch.setattr(f"page.panels.{user}.pictures", cache)
     return sizes
 

@@ -262,6 +262,9 @@ def test_the_owner_s_page_opens_and_the_card_can_be_deleted(
     assert (home / job.id).exists(), "only its owner can"
     left = studio.own_pictures.delete_card(TOKEN, "", click, REQUEST)
     assert 'class="card ' not in left[studio.session.gallery]
+    assert studio.session.workshop.card_of(job.id) is None
+    assert studio.session.workshop.restore(job.id), "for a while it can be brought back"
+    studio.session.workshop.forget(job.id)
     assert not (home / job.id).exists()
 
 
