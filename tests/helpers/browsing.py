@@ -122,6 +122,14 @@ def wait_for_iteration(page: Page, least: int) -> int:
     return iteration(page)
 
 
+def wait_for_transitions(page: Page) -> None:
+    """Wait until no style is on its way: what axe sees half-way has half the contrast."""
+    page.wait_for_function(
+        "document.getAnimations().every((each) => !(each instanceof CSSTransition)"
+        " || each.playState !== 'running')"
+    )
+
+
 def screenshot(page: Page, name: str) -> None:
     ARTIFACTS.mkdir(exist_ok=True)
     page.screenshot(path=ARTIFACTS / f"{name}.png", full_page=True)

@@ -24,6 +24,7 @@ from helpers.browsing import (
     status,
     stop,
     upload,
+    wait_for_transitions,
     watch_previews,
 )
 
@@ -127,6 +128,8 @@ def test_it_fits_and_reads_well(visit: Visit, width: int, dark: bool) -> None:
     page.wait_for_function(  # what is out of sight may wait
         "[...document.images].every((image) => image.complete || image.loading === 'lazy')"
     )
+    expect(page.locator("#stylize")).to_be_enabled(timeout=LONG)
+    wait_for_transitions(page)
     screenshot(page, f"ready_{width}_{'dark' if dark else 'light'}")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     found = Axe().run(page).response["violations"]

@@ -28,6 +28,7 @@ from helpers.browsing import (
     stop,
     upload,
     wait_for_iteration,
+    wait_for_transitions,
 )
 from helpers.pictures import MakePicture
 from helpers.places import EXAMPLES
@@ -70,6 +71,7 @@ def wait_for_zoom(page: Page, condition: str) -> None:
 
 
 def axe_findings(page: Page) -> list[tuple[str, str]]:
+    wait_for_transitions(page)
     return [
         (violation["id"], node["html"])
         for violation in Axe().run(page).response["violations"]

@@ -35,6 +35,7 @@ from helpers.browsing import (
     stop,
     upload,
     wait_for_iteration,
+    wait_for_transitions,
 )
 from helpers.pictures import MakePicture
 from helpers.places import EXAMPLES
@@ -447,6 +448,7 @@ def test_an_ended_picture_fits_and_reads_well(visit: Visit, width: int, dark: bo
     for fold in ("film", "explain", "sheet", "layers"):
         open_fold(page, fold)
     expect(page.locator("#layers img.texture")).to_have_count(5, timeout=LONG)
+    wait_for_transitions(page)
     screenshot(page, f"studio_{width}_{'dark' if dark else 'light'}")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert serious_findings(page) == []
