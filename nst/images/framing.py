@@ -19,7 +19,7 @@ from nst.errors import ImageError
 from nst.images.reading import MAX_RATIO, MIN_SIDE
 
 SEARCH_SIDE = 512  # pixels; the longest side of the copy in which a frame is looked for
-SMALLEST = 64  # pixels; no frame is looked for in a picture with a shorter side
+SMALLEST = 128  # pixels; no frame is looked for in a picture with a shorter side
 WORTH = 0.015  # of a side; narrower borders are not worth cropping
 LEAST_LEFT = 0.25  # of the picture's area
 
@@ -28,7 +28,6 @@ MOST_GRADIENT = 48.0  # levels, from the darkest part of a border to the brighte
 MOST_APART = 40.0  # levels, between the mean colours of two borders
 LEAST_STEP = 13.0  # levels, between a border and what is inside; a faint shadow has less
 NOISES = 4.0  # standard deviations of a border, the same
-EVEN = 0.97  # of a border's pixels are within its noise
 SLACK = 2  # pixels of the copy by which an edge may leave the straight line
 BLOCK = 8  # pixels by which a JPEG's noise reaches out of an edge
 FEWEST = 8  # lines of the copy that are an edge
@@ -155,8 +154,7 @@ def _even_color(strip: Colors) -> tuple[Colors, float] | None:
         is_near = distances <= max(MOST_NOISE, 4.5 * float(np.median(distances)))
     noise = float((strip - color)[is_near].std(0).max())
     gradient = float(np.ptp(color, axis=0).max())
-    is_even = is_near.mean() >= EVEN and noise <= MOST_NOISE and gradient <= MOST_GRADIENT
-    return (color, noise) if is_even else None
+    return (color, noise) if noise <= MOST_NOISE and gradient <= MOST_GRADIENT else None
 
 
 def _differences(pixels: Pixels, color: Colors) -> Levels:
@@ -188,7 +186,7 @@ def _find_edges(borders: Mapping[str, _Border]) -> dict[str, _Edge]:
         others = [borders[side] for side in borders if side not in pair]
         if not any(border.is_wide for border in others):
             edges = _edges_of({side: borders[side] for side in pair if side in borders})
-            if len(edges) == 2:
+            if edges:
                 return edges
     return {}
 
@@ -244,7 +242,7 @@ def _is_uniform(pixels: Pixels, depths: Mapping[str, int]) -> bool:
 def _edge_at(depth: int, border: _Border, lines: slice) -> _Edge | None:
     """Return the edge at a depth; None where too much lies further outside."""
     depths, is_step = border.depths[lines], border.is_step[lines]
-    if depth == 0 or len(depths) < FEWEST or (depths < depth - border.reach).mean() > EARLY:
+    if len(depths) < FEWEST or (depths < depth - border.reach).mean() > EARLY:
         return None
     return _Edge(depth, float((is_step & (np.abs(depths - depth) <= SLACK)).mean()))
 
