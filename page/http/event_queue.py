@@ -129,6 +129,9 @@ class SessionStates(StateHolder):  # type: ignore[misc]
         return self.session_data[name]
 
 
+LOOK_EVERY = 0.05  # seconds, for new events
+
+
 class BoundedQueue(Queue):  # type: ignore[misc]
     """A queue of events that holds no more than a bounded number of bytes for anybody."""
 
@@ -137,6 +140,8 @@ class BoundedQueue(Queue):  # type: ignore[misc]
         self.sessions = sessions
         self.pending_messages_per_session = Mailboxes()
         self.pending_event_ids_session = EventIds()
+        # Gradio looks a thousand times a second, 6 % of a core while nobody is there.
+        self.sleep_when_free = self.progress_update_sleep_when_free = LOOK_EVERY
         self.ANALYTICS_MAX_EVENTS = 0  # for the monitoring page, which is shut
         self._sizes: dict[str, int] = {}  # of the arguments, by event
         self._begun: set[str] = set()  # events that are being processed
