@@ -1,4 +1,4 @@
-"""The page in a process of its own, and wires to it that can be cut, as the tests have them."""
+"""What benchmarks share with the tests: the page in a process of its own, wires, sliders."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))  # which is no package
 
+from helpers.browsing import CHROMIUM_FLAGS, move_slider, set_slider
 from helpers.proxy import Wire, wire_to
 from helpers.server import Server, running_server
 
-__all__ = ["Server", "Wire", "running_server", "wire_to"]
+__all__ = [
+    "CHROMIUM_FLAGS",
+    "Server",
+    "Wire",
+    "move_slider",
+    "running_server",
+    "set_slider",
+    "wire_to",
+]

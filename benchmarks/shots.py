@@ -14,11 +14,10 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from benchmarks.served import running_server
+from benchmarks.served import CHROMIUM_FLAGS, running_server, set_slider
 from nst.console import run_command
 
 SCREENS = ((390, 844), (768, 1024), (1280, 800), (1920, 1080))
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 FOLDER = Path(__file__).parents[1] / "artifacts" / "shots"
 LONG = 180_000  # milliseconds
 SIZE, ITERATIONS = 384, 40
@@ -38,18 +37,11 @@ def painted_to(page: Page, words: str) -> None:
     expect(page.locator("#status")).to_contain_text(words, timeout=LONG)
 
 
-def set_slider(page: Page, name: str, value: int) -> None:
-    box = page.get_by_label(f"number input for {name}")
-    box.fill(str(value))
-    box.blur()
-
-
 def states(page: Page) -> Iterator[str]:
     """Lead the page through its states; yield the name of each."""
     ready(page)
     yield "start"
     page.locator("#style-examples button[data-name=great_wave]").click()
-    page.locator("#settings .fold-head").click()
     set_slider(page, "Size", SIZE)
     set_slider(page, "Iterations", ITERATIONS)
     page.locator("#settings .fold-head").click()
@@ -112,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     with running_server(grace=300.0) as server, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         for screen in SCREENS:
             if not chosen.width or screen[0] in chosen.width:
                 for is_dark in (False, True):

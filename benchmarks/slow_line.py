@@ -23,10 +23,9 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, CDPSession, sync_playwright
 
-from benchmarks.served import running_server
+from benchmarks.served import CHROMIUM_FLAGS, running_server
 from nst.console import run_command
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 BYTES_A_SECOND = 50 * 1024
 LATENCY = 400  # milliseconds
 LONG = 180_000  # milliseconds
@@ -99,7 +98,7 @@ def served(url: str | None) -> Iterator[str]:
 def a_browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         yield browser
         browser.close()
 

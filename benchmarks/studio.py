@@ -26,6 +26,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.example_pictures import painting_path, photo_path
+from benchmarks.served import CHROMIUM_FLAGS, move_slider, set_slider
 from nst import TransferSettings, load_image, transfer_style
 from nst.console import run_command
 from nst.engine.contact_sheet import paint_sheet, plan_sheet
@@ -39,7 +40,6 @@ from page.serving import launch_options
 
 PHOTO = photo_path("castle")
 PAINTING = painting_path("night_impasto")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 LONG = 120_000  # milliseconds
 KEPT_JOBS = 50
 
@@ -89,7 +89,7 @@ def a_page(folder: Path) -> Iterator[tuple[Page, Workshop, str]]:
     _, url, _ = demo.launch(**launch_options(demo, workshop, examples), **quiet)
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         yield browser.new_page(), workshop, url
         browser.close()
     demo.close()
@@ -98,9 +98,9 @@ def a_page(folder: Path) -> Iterator[tuple[Page, Workshop, str]]:
 
 def begin_run(page: Page, url: str, size: int) -> None:
     page.goto(url)
+    page.locator("#stylize:enabled").wait_for(timeout=LONG)
     for name, value in (("Size", size), ("Iterations", 1000)):
-        page.get_by_label(f"number input for {name}").fill(str(value))
-        page.get_by_label(f"number input for {name}").blur()
+        set_slider(page, name, value)
     page.get_by_role("button", name="Stylize", exact=True).click()
     wait_for_progress(page)
 
@@ -121,9 +121,8 @@ def measure_reaction(page: Page, workshop: Workshop, repeats: int) -> None:
         recent = [step.elapsed for step in job.steps[-6:]]
         iterations.append((recent[-1] - recent[0]) / (len(recent) - 1))
         began = time.perf_counter()
-        slider = page.get_by_label("range slider for Style weight β").first
         moment: Future[float] = pool.submit(first_of_another_course, job)
-        slider.fill(str(0.5 if index % 2 else -0.5))
+        move_slider(page, "Style weight β", str(0.5 if index % 2 else -0.5))
         reactions.append(moment.result(timeout=60) - began)
     report("one iteration, seconds", iterations)
     report("reaction to a slider, seconds", reactions)

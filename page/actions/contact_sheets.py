@@ -89,7 +89,7 @@ class ContactSheets:
             job.engine = session.workshop.backend.engine()
             session.admission.submit(job, expected.seconds, request)
         except Exception as error:
-            return session.refuse(error)
+            return session.result_panel.refusal(error)
         return {
             session.current: job.id,
             **session.controls.show(job.settings, set(options()) - {"colors"}),

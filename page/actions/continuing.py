@@ -52,7 +52,7 @@ class Continuing:
             try:
                 return self._further(values, factor, request)
             except Exception as error:
-                return self.session.refuse(error)
+                return self.session.result_panel.refusal(error)
 
         return further
 
@@ -62,7 +62,7 @@ class Continuing:
             job = self._ended_job(values)
             return self._resume(job, job.settings, job.painting, values, request)
         except Exception as error:
-            return self.session.refuse(error)
+            return self.session.result_panel.refusal(error)
 
     def _ended_job(self, values: dict[Component, Any]) -> Job:
         """Return the job on the stage. Raises `SettingsError` where it is no longer kept."""

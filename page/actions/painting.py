@@ -56,7 +56,7 @@ class Painting:
                 job = Job(photo, [painting], settings, visitor=visitor, engine=engine)
                 session.admission.submit(job, expected.seconds, request)
         except Exception as error:
-            return session.refuse(error)
+            return session.result_panel.refusal(error)
         self._supersede(tab_of(request), job)
         return {
             session.current: job.id,

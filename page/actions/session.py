@@ -137,10 +137,6 @@ class Session:
         """Return what an input holds for a choice, a display of it included."""
         return shown_value(choice, self.photo, **more)
 
-    def refuse(self, error: Exception) -> Updates:
-        """Show a sentence in the status and as a toast; nothing else moves."""
-        return self.result_panel.refusal(error)
-
 
 def is_owned(id: str, visitor: str) -> bool:
     """Tell whether a job of this id would be the visitor's."""

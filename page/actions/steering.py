@@ -17,7 +17,7 @@ from page.actions.session import FIXED, Session, Updates, fixed_part
 from page.error_messages import error_message
 from page.http.following import AT_ONCE, LATEST
 from page.panels.components import Choice
-from page.panels.picture_inputs import framed, load_named
+from page.panels.picture_inputs import load_named, taken_value
 from page.panels.stage import StageValue, of_example, of_shared
 
 NOT_DIALLED = "The colours of this picture cannot be changed here; those of your next one can."
@@ -142,20 +142,9 @@ class Steering:
         return self._taken(painting, "painting")
 
     def _taken(self, choice: Choice | None, name: str) -> Any:
-        """Return what an input shows of a choice: a display of it, and a frame to crop off."""
-        if choice is None:
-            return gr.update()
-        try:
-            picture = load_named(choice, name)
-        except ImageError as error:
-            gr.Warning(str(error))
-            return gr.update()
-        if note := picture.info.get("note"):
-            gr.Info(note, title=f"The {name}")
-        if choice.example and not choice.crop:
-            return gr.update()
-        frame = None if choice.crop else framed(picture)
-        return self.session.shown_choice(choice, frame=frame)
+        """Return what an input shows of a choice, or that it stays as it is."""
+        shown = taken_value(choice, name, self.session.photo) if choice else None
+        return shown or gr.update()
 
     def dial(self, colors: float, id: str, shown: StageValue | None) -> Updates:
         """Show other colours on what is painted already."""
@@ -177,8 +166,8 @@ class Steering:
         session = self.session
         example = session.examples.find(str(shown.get("example")))
         if example and example.picture.recipe:
-            photo = session.examples.example_of(example.picture.recipe.content)
-            return {**of_example(example, photo, colors=colors), "compares": False}
+            value = of_example(example, session.examples, colors=colors)
+            return {**value, "compares": False}
         share = str(shown.get("share", ""))
         job = session.workshop.find_shared(share) if share else None
         if job and job.moment and not job.state.is_live:

@@ -90,7 +90,6 @@ export default function mount({ element, props, trigger, watch }) {
 
     const render = () => {
         const value = props.value ?? {};
-        root.dataset.kind = value.kind ?? "";
         root.dataset.live = Boolean(value.isLive);
         root.querySelector(".tag.before").textContent = value.beforeName ?? "Before";
         root.querySelector(".tag.after").textContent = value.afterName ?? "After";

@@ -3,7 +3,7 @@
 import Panzoom from "./vendor/panzoom.es.js";
 
 const MOST_ZOOM = 16;
-const STEP = 1.5;
+export const STEP = 1.5;
 
 export class Viewer {
     constructor(root) {
@@ -207,5 +207,3 @@ export class Viewer {
         return `inset(0 ${Math.max(0, width - edge)}px 0 0)`;
     }
 }
-
-export { STEP };

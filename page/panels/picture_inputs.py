@@ -77,6 +77,24 @@ def shown_value(choice: Choice, component: gr.HTML, **more: Any) -> dict[str, An
     return choice.value(shown=shown, uncropped=uncropped, **more)
 
 
+def taken_value(choice: Choice, name: str, component: gr.HTML) -> dict[str, Any] | None:
+    """Return what an input holds for a new choice, with the frame that could be cropped off.
+
+    Says what there is to say about the picture. None where it cannot be used, or where the input
+    shows it already.
+    """
+    try:
+        picture = load_named(choice, name)
+    except ImageError as error:
+        gr.Warning(str(error))
+        return None
+    if note := picture.info.get("note"):
+        gr.Info(note, title=f"The {name}")
+    if choice.example and not choice.crop:
+        return None
+    return shown_value(choice, component, frame=None if choice.crop else framed(picture))
+
+
 def display_of(choice: Choice, component: gr.HTML) -> str:
     """Return the address of a picture that any browser shows, and a slow line carries.
 

@@ -17,7 +17,7 @@ from gradio.components import Component
 from gradio.processing_utils import save_pil_to_cache
 from PIL import Image
 
-from nst import ImageError, SettingsError
+from nst import SettingsError
 from nst.hub.gallery import Gallery
 from nst.images.recipe import Recipe, read_recipe
 from nst.settings import options
@@ -27,12 +27,7 @@ from page.http.following import AT_ONCE, Tabs, event_value, tab_of
 from page.panels import charts
 from page.panels.components import Choice, PictureInput
 from page.panels.controls import Controls
-from page.panels.picture_inputs import (
-    example_value,
-    framed,
-    load_named,
-    shown_value,
-)
+from page.panels.picture_inputs import example_value, shown_value, taken_value
 from page.panels.result_panel import ResultPanel
 from page.panels.stage import chosen_photo, compared, of_example
 from page.previews import cached_webp, file_url
@@ -105,11 +100,10 @@ class Showcase:
         recipe = example.picture.recipe if example else None
         if example is None or recipe is None:
             raise SettingsError(GONE)
-        photo = self.examples.example_of(recipe.content)
         text = f"{example.title}. {self._missing(recipe)}"
         return {
             **self._settings_of(recipe),
-            **self.result_panel.exhibit(of_example(example, photo), text),
+            **self.result_panel.exhibit(of_example(example, self.examples), text),
         }
 
     def _publication(self, id: str) -> Updates:
@@ -139,17 +133,14 @@ class Showcase:
         """
         path = str(uploaded(event_value(event, "path")))
         try:
-            read_recipe(path)
+            recipe = read_recipe(path)
         except Exception:  # it has none, or is refused when it is opened
             return self._taken_as_photo(path, current)
-        return self.restore(path, current)
+        return self._restored(recipe, current)
 
     def _taken_as_photo(self, path: str, current: str) -> Updates:
-        choice = Choice(path)
-        try:
-            shown = shown_value(choice, self.photo, frame=framed(load_named(choice, "photo")))
-        except ImageError as error:
-            gr.Warning(str(error))
+        shown = taken_value(Choice(path), "photo", self.photo)
+        if shown is None:
             return {self.result_panel.status: gr.update()}
         updates: Updates = {self.photo: shown}
         if not self.is_live(current):
@@ -157,17 +148,23 @@ class Showcase:
         return updates
 
     def restore(self, path: str, current: str) -> Updates:
-        """Set every control as the recipe in a picture has it, and its pictures where known.
-
-        Not while a picture is painted, which would follow.
-        """
-        if self.is_live(current):
-            gr.Warning(STOP_FIRST)
-            return {self.result_panel.status: gr.update()}
+        """Set every control as the recipe in a picture has it, and its pictures where known."""
         try:
             recipe = read_recipe(path)
         except Exception as error:
+            if self.is_live(current):
+                return self._stop_first()
             return self.result_panel.refusal(error)
+        return self._restored(recipe, current)
+
+    def _stop_first(self) -> Updates:
+        gr.Warning(STOP_FIRST)
+        return {self.result_panel.status: gr.update()}
+
+    def _restored(self, recipe: Recipe, current: str) -> Updates:
+        """Set what a recipe says; not while a picture is painted, which would follow."""
+        if self.is_live(current):
+            return self._stop_first()
         notes = [each.engine_note for each in recipe.provenance[-1:] if each.engine_note]
         text = " ".join(["The settings of that picture are back.", *notes, self._missing(recipe)])
         return {**self._settings_of(recipe), self.result_panel.status: charts.message(text)}

@@ -66,8 +66,10 @@ def of_job(job: Job, name: str) -> StageValue:
     return value | ({"said": "Painting has begun."} if is_live else {})
 
 
-def of_example(example: Example, photo: Example | None, *, colors: float = 0.0) -> StageValue:
+def of_example(example: Example, examples: ExampleSet, *, colors: float = 0.0) -> StageValue:
     """Return what the stage shows of a finished example, beside its photo where known."""
+    recipe = example.picture.recipe
+    photo = examples.example_of(recipe.content) if recipe else None
     return compared(
         f"{example.large}{query_of(colors)}",
         example.title,
@@ -107,9 +109,7 @@ def compared(
 def first_value(examples: ExampleSet) -> StageValue:
     """Return what the stage shows at first: the first finished example, before and after."""
     for example in examples.of_role("result"):
-        recipe = example.picture.recipe
-        photo = examples.example_of(recipe.content) if recipe else None
-        return of_example(example, photo)
+        return of_example(example, examples)
     photo = next(iter(examples.of_role("content")), None)
     return chosen_photo(photo.large) if photo else nothing()
 

@@ -91,6 +91,13 @@ def status(page: Page, text: str) -> None:
     expect(page.locator("#status")).to_contain_text(text, timeout=LONG)
 
 
+def finish(page: Page, *, size: int = 64, iterations: int = 4) -> None:
+    """Paint a picture to its end."""
+    start(page, size=size, iterations=iterations)
+    status(page, "Finished after")
+    expect(page.locator("#finish")).to_be_visible()
+
+
 def downloaded_file(page: Page, name: str = "Download PNG") -> bytes:
     """What a link to a file delivers."""
     with page.expect_download(timeout=LONG) as download:

@@ -18,6 +18,7 @@ from helpers.browsing import (
     choose_example,
     choose_look,
     downloaded_file,
+    finish,
     move_slider,
     number_of,
     open_fold,
@@ -45,12 +46,6 @@ STEP = "1"  # of the logarithmic slider of β: ten times as much
 def act(page: Page, name: str) -> Locator:
     """A button of the stage or of the bar."""
     return page.locator(f"#stage [data-act={name}], #bar [data-act={name}]")
-
-
-def finish(page: Page, *, size: int = 64, iterations: int = 4) -> None:
-    start(page, size=size, iterations=iterations)
-    status(page, "Finished after")
-    expect(page.locator("#finish")).to_be_visible()
 
 
 def shown(page: Page, selector: str) -> str:

@@ -25,6 +25,7 @@ from helpers.browsing import (
     choose_look,
     downloaded,
     downloaded_file,
+    finish,
     move_slider,
     number_of,
     open_fold,
@@ -57,12 +58,6 @@ LINK = "dialog.link input"
 
 def button(page: Page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).click()
-
-
-def finish(page: Page, *, size: int = 64, iterations: int = 4) -> None:
-    start(page, size=size, iterations=iterations)
-    status(page, "Finished after")
-    expect(page.locator("#finish")).to_be_visible()
 
 
 def painted_again(result: bytes, content: Path, styles: Sequence[Path], folder: Path) -> bool:
