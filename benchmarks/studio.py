@@ -56,7 +56,7 @@ def main() -> None:
         measure_reaction(page, workshop, options.repeats)
         measure_reattaching(page, options.repeats)
         page.get_by_role("button", name="Stop", exact=True).click()
-        page.get_by_text("Stopped after").wait_for(timeout=LONG)
+        page.locator("#status").get_by_text("Stopped after").wait_for(timeout=LONG)
         measure_opening(page, url, Path(folder), options.repeats)
 
 
