@@ -30,6 +30,7 @@ from page.http.bounded_blocks import BoundedBlocks
 from page.http.caching import CachingMiddleware
 from page.http.cards import card_finder
 from page.http.compression import CompressionMiddleware
+from page.http.corrected_scripts import corrected_routes
 from page.http.display_files import display_routes
 from page.http.document import DocumentMiddleware
 from page.http.identity_routes import identity_routes
@@ -143,6 +144,7 @@ def launch_options(
             "routes": [
                 *identity_routes(),
                 *styles.routes(),
+                *corrected_routes(),
                 asset_route(),
                 look_route(workshop, job_files.renderings),
                 *display_routes(job_files, examples, pictures),

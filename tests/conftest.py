@@ -162,6 +162,7 @@ def visit(server: Server, browser: Browser) -> Iterator[Visit]:
         url: str = server.url,
         is_cut_off: bool = False,
         elsewhere: Callable[[Route], None] | None = None,
+        script: str = "",
     ) -> Page:
         context = browser.new_context(
             viewport={"width": width, "height": 900},
@@ -174,6 +175,7 @@ def visit(server: Server, browser: Browser) -> Iterator[Visit]:
         else:
             context.on("request", note)
         page = context.new_page()
+        page.add_init_script(script)  # before the page's own
         page.on("pageerror", lambda error: errors.append(str(error)))
         if not is_cut_off:  # Gradio and the browser report what they cannot reach
             page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)

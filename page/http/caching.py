@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from page.http.etags import matches
-from page.http.static_files import IMMUTABLE
+from page.http.fixed_content import IMMUTABLE
 
 HASHED_NAME = re.compile(r"/assets/[^/]+-[\w-]{8,}\.[a-z0-9]+")  # as Vite names what it builds
 HASHED_QUERY = re.compile(rb"v=[0-9a-f]{16,}")

@@ -5,15 +5,13 @@ Gradio has routes for some of these addresses too; ours come first.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from page.assets import FOLDER
 from page.http.document import CARD
-from page.http.etags import content_hash, matches
+from page.http.fixed_content import content_route
 from page.http.static_files import asset_url
 from page.identity import DESCRIPTION, NAME, PAPER
 
@@ -27,10 +25,11 @@ ICONS = {  # name: (size, what for)
 
 def identity_routes() -> list[Route]:
     """Return the routes of the manifest, the browser's icon and the picture that links show."""
+    icon, card = FOLDER / "icons" / "favicon.ico", FOLDER / "card.jpg"
     return [
         Route("/manifest.json", manifest),
-        file_route("/favicon.ico", FOLDER / "icons" / "favicon.ico", "image/x-icon"),
-        file_route(f"/{CARD}", FOLDER / "card.jpg", "image/jpeg"),
+        content_route("/favicon.ico", icon.read_bytes(), "image/x-icon", FOR_A_DAY),
+        content_route(f"/{CARD}", card.read_bytes(), "image/jpeg", FOR_A_DAY),
     ]
 
 
@@ -54,16 +53,3 @@ async def manifest(_: Request) -> Response:
     }
     headers = {"Cache-Control": FOR_A_DAY}
     return JSONResponse(content, headers=headers, media_type="application/manifest+json")
-
-
-def file_route(address: str, path: Path, media_type: str) -> Route:
-    """Return the route of one file, which is read once and kept by browsers for a day."""
-    body = path.read_bytes()
-    headers = {"Cache-Control": FOR_A_DAY, "ETag": f'"{content_hash(body)}"'}
-
-    async def send(request: Request) -> Response:
-        if matches(request.headers.get("if-none-match", ""), headers["ETag"]):
-            return Response(status_code=304, headers=headers)
-        return Response(body, headers=headers, media_type=media_type)
-
-    return Route(address, send)

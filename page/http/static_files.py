@@ -16,7 +16,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from page.assets import FOLDER
-from page.http.etags import content_hash, matches
+from page.http.etags import content_hash
+from page.http.fixed_content import IMMUTABLE, content_response
 
 PREFIX = "studio/assets/"
 ADDRESS = re.compile(r"((?P<version>[0-9a-f]+)/)?(?P<name>.+)")  # of a version, or of the present
@@ -30,7 +31,6 @@ MEDIA_TYPES = {
     ".woff2": "font/woff2",
 }
 
-IMMUTABLE = "public, max-age=31536000, immutable"
 REVALIDATED = "no-cache"  # kept, but the server is asked each time whether it has changed
 
 
@@ -98,10 +98,7 @@ def asset_route(folder: Path = FOLDER) -> Route:
         is_named = found is not None and found["version"] == version
         if asset is None:
             return Response("There is no such file.", 404, media_type="text/plain")
-        tag = f'"{asset.version}"'
-        headers = {"Cache-Control": IMMUTABLE if is_named else REVALIDATED, "ETag": tag}
-        if matches(request.headers.get("if-none-match", ""), tag):
-            return Response(status_code=304, headers=headers)
-        return Response(asset.body, headers=headers, media_type=asset.media_type)
+        cache_control = IMMUTABLE if is_named else REVALIDATED
+        return content_response(request, asset.body, asset.media_type, asset.version, cache_control)
 
     return Route(f"/{PREFIX}{{path:path}}", send)

@@ -15,12 +15,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from gradio.route_utils import BUILD_PATH_LIB
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 
-from page.http.etags import content_hash, matches
-from page.http.static_files import IMMUTABLE
+from page.http.etags import content_hash
+from page.http.fixed_content import IMMUTABLE, content_route
 
 ELSEWHERE = re.compile(r"@import|@charset|url\((?![\"']?data:)")  # depends on where the file is
 
@@ -56,10 +54,6 @@ class StyleBundle:
 
     def routes(self) -> list[Route]:
         """Return the route of the bundle, if there is anything in it."""
-        return [Route(f"/{self.address}", self._send)] if self.names else []
-
-    async def _send(self, request: Request) -> Response:
-        headers = {"Cache-Control": IMMUTABLE, "ETag": f'"{content_hash(self.content)}"'}
-        if matches(request.headers.get("if-none-match", ""), headers["ETag"]):
-            return Response(status_code=304, headers=headers)
-        return Response(self.content, headers=headers, media_type="text/css")
+        address = f"/{self.address}"
+        kept = content_route(address, self.content, "text/css", IMMUTABLE)
+        return [kept] if self.names else []
