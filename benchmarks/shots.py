@@ -27,7 +27,7 @@ HALF_WAY = 15  # iterations
 def ready(page: Page) -> None:
     """Wait until the page can be used and its pictures in sight are there."""
     expect(page.get_by_role("button", name="Stylize", exact=True)).to_be_enabled(timeout=LONG)
-    expect(page.locator("#estimate")).to_contain_text("About", timeout=LONG)
+    expect(page.locator("#estimate")).to_contain_text("It will take about", timeout=LONG)
     page.wait_for_function(
         "[...document.images].every((image) => image.complete || image.loading === 'lazy')"
     )

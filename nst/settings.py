@@ -196,7 +196,8 @@ class TransferSettings:
     colors: float = setting(
         0.0,
         "Colours",
-        "Whose colours it has: -1 the photo's, 0 as painted, 1 the painting's. It changes at once.",
+        "Whose colours the picture has: -1 the photo's, 0 as painted, 1 the painting's. It changes"
+        " at once.",
         low=-1.0,
         high=1.0,
         step=0.05,

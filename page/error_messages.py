@@ -4,6 +4,4 @@ from __future__ import annotations
 
 from nst.studio.task import error_message as error_message
 
-NO_DISK = (
-    "There is no room for pictures on the server's disk at this moment; please try again later."
-)
+NO_DISK = "The server's disk is full at this moment; please try again later."

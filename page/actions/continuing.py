@@ -21,7 +21,7 @@ from page.panels.components import Choice
 from page.panels.picture_inputs import load_named
 from page.panels.result_panel import MORE
 
-NOTHING_TO_BRANCH = "There is no finished picture to branch from."
+NOTHING_TO_BRANCH = "There is no finished picture to copy."
 NOTHING_TO_USE = "There is no finished picture to use."
 PAINTED = "A picture that was painted here"
 

@@ -10,7 +10,7 @@ from page.actions.session import Session, Updates, is_owned
 from page.http.following import AT_ONCE, event_value, tab_of
 from page.panels.stage import first_value
 
-GONE = "The picture cannot be brought back any more."
+GONE = "The picture can no longer be brought back."
 DAMAGED = "This picture is damaged on the server's disk; it can only be deleted."
 
 

@@ -3,7 +3,7 @@ const REFUSED = {
     NotAllowedError: "The browser was not allowed to use the camera.",
     NotFoundError: "There is no camera.",
     OverconstrainedError: "There is no camera.", // says WebKit
-    NotReadableError: "The camera is used by another program.",
+    NotReadableError: "Another program is using the camera.",
 };
 
 // Resolves to a JPEG file, or to nothing where the visitor has gone back.

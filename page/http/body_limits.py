@@ -88,7 +88,7 @@ def announced(headers: Headers) -> int:
     """
     length = headers.get("content-length", "0")
     if not re.fullmatch("[0-9]{1,18}", length):
-        raise RequestError("The Content-Length of this request is no number.")
+        raise RequestError("The Content-Length of this request is not a number.")
     return int(length)
 
 

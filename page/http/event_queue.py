@@ -35,9 +35,9 @@ EVENT_BYTES = 4_000_000  # of the arguments of a session's events under way
 ALL_EVENT_BYTES = 128_000_000
 SWEEP_EVERY = 5.0  # seconds
 
-ENOUGH = "Too much is under way for this page already. Please wait a moment."
-ENOUGH_FROM_THERE = "Too much is under way for your network already. Please wait a moment."
-FULL = "Too much is under way here at this moment. Please try again in a minute."
+ENOUGH = "This page has too many requests running already. Please wait a moment."
+ENOUGH_FROM_THERE = "Your network has too many requests running already. Please wait a moment."
+FULL = "The server has too much to do at this moment. Please try again in a minute."
 
 
 class Unread(asyncio.Queue[Any]):

@@ -30,11 +30,11 @@ LISTENING = re.compile(r"/gradio_api/(?:call|call/v2)/[^/]+/([^/]+)")
 
 NOT_AN_IDENTIFIER = "{} has 1 to 64 letters, digits, dashes or underscores."
 NO_FUNCTION = "There is no such function; /gradio_api/info lists what can be called."
-NO_OBJECT = "The body of this request is a JSON object."
+NO_OBJECT = "The body of this request must be a JSON object."
 TOO_LONG = "The address of this request is too long."
 TOKEN_TOO_LONG = "The oauth_token of this request is too long."
 HEADERS_TOO_LONG = "The headers of this request are too long."
-ONE_RANGE = "One range of bytes at a time can be asked for."
+ONE_RANGE = "Only one range of bytes can be asked for at a time."
 RANGE = re.compile(rb"bytes=([0-9]{1,18}-[0-9]{0,18}|-[0-9]{1,18})")
 
 

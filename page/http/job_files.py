@@ -335,5 +335,7 @@ def frame_picture(job: Job, index: int, workshop: Workshop) -> Image.Image | Non
 def missing() -> Response:
     """Return the answer for what is not there."""
     return Response(
-        "There is no such picture (any more).", status_code=404, media_type="text/plain"
+        "This picture does not exist, or is no longer kept.",
+        status_code=404,
+        media_type="text/plain",
     )

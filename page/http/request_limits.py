@@ -28,7 +28,7 @@ from page.http.sessions import Sessions
 
 TOO_OFTEN = "Too many requests came from your network. Please wait a moment."
 WRONG_ARGUMENTS = "The arguments do not fit; /gradio_api/info lists what can be called with what."
-NOTHING_TO_HEAR = "There is no such event, or nobody has listened to it for too long."
+NOTHING_TO_HEAR = "This event does not exist, or nobody has listened to it for too long."
 QUEUE_DATA = "/gradio_api/queue/data"
 
 

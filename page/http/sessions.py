@@ -21,9 +21,9 @@ MOST_SESSIONS = 2000
 MOST_OF_A_NETWORK = 200
 MOST_STREAMS = 8  # of one session
 
-NO_ROOM = "Too many visitors are here at this moment. Please try again in a minute."
-ENOUGH_FROM_THERE = "Too many pages are open in your network. Please close one of them."
-ENOUGH_STREAMS = "This page is open too often. Please close one of its copies."
+NO_ROOM = "Too many people are using this page at this moment. Please try again in a minute."
+ENOUGH_FROM_THERE = "Your network has too many of these pages open. Please close one of them."
+ENOUGH_STREAMS = "You have this page open in too many tabs. Please close one of them."
 
 
 @dataclass

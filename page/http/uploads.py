@@ -28,11 +28,11 @@ MOST_SECONDS = 600.0  # for one request
 MOST_TRACKED = 256  # uploads whose progress is told
 
 NO_ROOM = "Too many pictures were uploaded lately. Please try again in about {}."
-NOT_A_FORM = "An upload is a multipart form with one part for each file."
-NOT_FILES = "Each part of an upload is called files and has a filename."
+NOT_A_FORM = "An upload must be a multipart form with one part for each file."
+NOT_FILES = "Each part of an upload must be called files and have a filename."
 TOO_MANY_FILES = f"At most {MOST_FILES} files can be uploaded at once."
 TOO_MANY_UPLOADS = "Too many uploads are under way. Please try again in a minute."
-TOO_SLOW = "The request came too slowly, and was given up."
+TOO_SLOW = "The request was too slow and was ended."
 
 
 class UploadForm:

@@ -41,7 +41,8 @@ ON_THE_PAGE: dict[str, Any] = {
 
 STRENGTH_HELP = "How much painting, how much photo. Up: bolder paint. Down: a clearer photo."
 STROKES_HELP = (
-    "The size of what the painting lends. Up: broad shapes. Down: fine strokes and grain."
+    "How large the painting's strokes and shapes are. Up: broad shapes. Down: fine strokes and"
+    " grain."
 )
 
 

@@ -30,8 +30,8 @@ from page.templates import render
 FINISH_FIRST = "Paint a picture first, or open one of yours; then it can be published."
 SIGN_IN_FIRST = "Please sign in with Hugging Face first."
 NOTE = (
-    "Published are the picture, its recipe, your user name and what you write here, for everybody"
-    " to see and use (licence: {licence}). Your photo only if you say so."
+    "Everybody will see, and may use, the picture, its recipe, your user name and what you write"
+    " here (licence: {licence}). Your photo is published only if you say so."
 )
 COMMUNITY, OWN = "community", "own"
 SIGN_IN_FAILED = "sign_in_failed"  # in the address that leads back
@@ -125,7 +125,7 @@ class Publishing:
             title=title,
             photo=job.content if consent else None,
         )
-        said = "Published" if published.is_new else "This picture is published already, as it was"
+        said = "Published" if published.is_new else "This picture was published before"
         return render("published", text=said, address=published.url)
 
 

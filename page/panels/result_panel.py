@@ -215,13 +215,13 @@ def is_smaller(job: Job) -> bool:
 
 def expectation(expected: Forecast) -> str:
     """Return how long a run will take, and what it will cost the visitor."""
-    text = f"About {charts.duration(expected.seconds)} from here."
+    text = f"It will take about {charts.duration(expected.seconds)}."
     return f"{text} {price(expected)}" if expected.borrowed else text
 
 
 def price(expected: Forecast) -> str:
     """Return what a run asks for where GPUs are borrowed."""
-    return f"This borrows a GPU for at most {expected.borrowed} s of your daily time."
+    return f"It uses at most {expected.borrowed} s of your daily GPU time."
 
 
 def add_actions() -> tuple[gr.Button, gr.Button, gr.HTML]:
@@ -254,7 +254,7 @@ def add_result(
             more = small_button(f"{MORE} more iterations")
             larger = small_button("1.5× larger")
             twice = small_button("2× larger")
-            branch = small_button("Branch")
+            branch = small_button("Keep a copy")
             as_photo = small_button("Use as photo")
             as_painting = small_button("Use as painting")
     with gr.Accordion("Timelapse", open=False, visible=False, elem_id="film") as film:

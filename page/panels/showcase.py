@@ -33,7 +33,7 @@ from page.panels.stage import chosen_photo, compared, of_example
 from page.previews import cached_webp, file_url
 
 STOP_FIRST = "A picture is being painted; stop it first, then look at another."
-GONE = "This picture is not there any more."
+GONE = "This picture is no longer there."
 PRESS = "Press Stylize to paint it yourself, or move a slider first."
 
 

@@ -24,7 +24,7 @@ SHORTCUTS = (
     ("Ctrl Z", "Undo"),
     ("Ctrl Shift Z", "Redo"),
     ("C", "Compare before and after"),
-    ("B", "Show what was before, while it is held down"),
+    ("B", "Show the photo, while it is held down"),
     ("F", "Full screen"),
     ("+  −  0", "Zoom in, zoom out, 100 % or the whole picture"),
     ("← → ↑ ↓", "Move the divider, or the zoomed picture"),

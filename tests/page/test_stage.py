@@ -81,7 +81,7 @@ def axe_findings(page: Page) -> list[tuple[str, str]]:
 def test_the_first_screen_holds_what_is_needed(visit: Visit, width: int, height: int) -> None:
     page = visit(width)
     page.set_viewport_size({"width": width, "height": height})
-    expect(page.locator("#estimate")).to_contain_text("About", timeout=LONG)
+    expect(page.locator("#estimate")).to_contain_text("It will take about", timeout=LONG)
     for selector in FIRST_SCREEN:
         box = page.locator(selector).bounding_box()
         assert box, selector

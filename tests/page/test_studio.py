@@ -175,7 +175,7 @@ def test_a_picture_is_continued_enlarged_and_branched(visit: Visit) -> None:
     status(page, "64 of 64 iterations, 128×")
     large = downloaded(page)
     assert large.size == (2 * small.width, round(2 * small.width * 750 / 1024))
-    button(page, "Branch")
+    button(page, "Keep a copy")
     cards = page.locator("#gallery .card")
     expect(cards).to_have_count(2)
     button(page, "1.5× larger")
