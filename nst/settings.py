@@ -23,7 +23,7 @@ LAYER_CHANNELS: dict[str, int] = {
 }
 """The 16 convolution layers of VGG-19, shallow to deep, with their numbers of channels n_C."""
 
-VERSION = 2  # of what the values mean; recipes and links name it, see `_of_version_1`
+VERSION = 3  # of what the values mean; recipes and links name it, see `_of_older_version`
 
 GATYS_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 MAX_LAYER_WEIGHT = 10.0
@@ -79,7 +79,8 @@ class TransferSettings:
     size: int = setting(
         384,
         "Size",
-        "Longest side of the finished picture in pixels. Twice the size takes four times as long.",
+        "Longest side of the finished picture in pixels. Twice the size takes two to three times as"
+        " long.",
         low=64,
         high=2048,
         step=16,
@@ -89,7 +90,8 @@ class TransferSettings:
     iterations: int = setting(
         60,
         "Iterations",
-        "How many times the picture is improved. Up: closer to the painting's manner, and slower.",
+        "How many times the picture is improved, while it is small and at full size together. Up:"
+        " closer to the painting's manner, and slower.",
         low=1,
         high=1000,
         step=1,
@@ -162,6 +164,18 @@ class TransferSettings:
         "Restructure",
         "How far large shapes may stray from the photo: how small the run begins.",
         choices={"little": "little", "some": "some", "much": "much"},
+        advanced=True,
+    )
+    base_size: int = setting(
+        256,
+        "Base size",
+        "The size in pixels at which large shapes are settled, before the picture grows. Down:"
+        " bolder strokes in a larger picture. Up: finer ones, and slower.",
+        low=128,
+        high=2048,
+        step=16,
+        up="finer strokes",
+        down="bolder strokes",
         advanced=True,
     )
     pooling: str = setting(
@@ -270,8 +284,7 @@ class TransferSettings:
         for name in values:
             if name not in names:
                 raise SettingsError(f"there is no setting {name!r}")
-        settings = TransferSettings(**values)
-        return _of_version_1(settings) if version == 1 else settings
+        return _of_older_version(TransferSettings(**values), version)
 
     def to_json(self) -> dict[str, Any]:
         """Return every setting by name, as plain numbers, texts and one dict of layer weights."""
@@ -323,12 +336,18 @@ LOOKS: dict[str, dict[str, Any]] = {
 """Named looks: changes to the defaults that go together."""
 
 
-def _of_version_1(settings: TransferSettings) -> TransferSettings:
-    """Translate settings that were written as version 1.
+def _of_older_version(settings: TransferSettings, version: int) -> TransferSettings:
+    """Translate settings that were written as an older version.
 
-    A total variation weight of 1 was a thousandth of today's unit, and did not grow with β.
+    In version 1 a total variation weight of 1 was a thousandth of today's unit, and did not grow
+    with β. Up to version 2 nearly all iterations were at the full size.
     """
-    return settings.replace(total_variation=settings.total_variation / (1000 * settings.beta))
+    if version < 2:
+        weight = settings.total_variation / (1000 * settings.beta)
+        settings = settings.replace(total_variation=weight)
+    if version < 3:
+        settings = settings.replace(base_size=int(options()["base_size"].range[1]))
+    return settings
 
 
 def _check(name: str, value: Any, option: Option, *, whole: bool) -> None:

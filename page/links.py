@@ -38,7 +38,7 @@ def link_to(settings: TransferSettings, examples: Mapping[str, Example], result:
                 query[name] = ",".join(f"{layer}={weight:g}" for layer, weight in weights)
         elif value != getattr(DEFAULTS, name):
             query[name] = value
-    if "total_variation" in query:  # the one whose meaning has changed
+    if "total_variation" in query:  # the one whose unit has changed
         query["version"] = VERSION
     if result:
         query["result"] = result
@@ -57,10 +57,14 @@ def read_link(query: Mapping[str, str], examples: ExampleSet) -> Shared | None:
     found = {role: examples.find(wanted[role]) for role in ROLES if role in wanted}
     chosen = {role: example for role, example in found.items() if example}
     values = {name: _value(name, wanted[name]) for name in options() if name in wanted}
-    version = VERSION if query.get("version") == str(VERSION) else 1
-    return Shared(
-        TransferSettings.from_json(values, version=version), chosen, wanted.get("result", "")
-    )
+    settings = TransferSettings.from_json(values, version=_version(query, values))
+    return Shared(settings, chosen, wanted.get("result", ""))
+
+
+def _version(query: Mapping[str, str], values: Mapping[str, Any]) -> int:
+    """Return which version of the settings a link was written for, where that matters."""
+    known = {str(version): version for version in range(1, VERSION + 1)}
+    return known.get(query.get("version", ""), 1) if "total_variation" in values else VERSION
 
 
 def _value(name: str, text: str) -> Any:

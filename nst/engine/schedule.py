@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from PIL import Image
 
@@ -11,6 +14,11 @@ from nst.engine.style_target import EASED, FULL, SLIGHT, Guidance
 from nst.settings import TransferSettings
 
 COARSEST = {"little": 320, "some": 160, "much": 80}  # pixels; by `restructure`
+COARSE_FROM = 8  # iterations; a shorter run begins at full size
+COARSE_SHARE = 1 / 8  # of the iterations, for each size below the base
+BASE_SHARE = 0.4  # of the others, for the base of a picture at least twice as large
+NEXT_SHARE = 2 / 3  # of a size's iterations, for the next larger one
+LEAST_GROWTH = 1.25  # from one size to the next
 GUIDED_FROM = 20  # iterations
 GUIDED_AGAIN_FROM = 40  # the same for a picture to go on from: it has more to lose by the detour
 EASED_FROM = 20  # the same for a picture alone, to be eased and not just slightly guided
@@ -77,9 +85,8 @@ def style_side(scale: Scale, settings: TransferSettings) -> int:
 def plan_scales(settings: TransferSettings, begin: Moment | None = None) -> list[Scale]:
     """Return the stages of a run from coarse to fine.
 
-    Sizes are halved while they are not below `COARSEST`. Each of the coarser ones has an eighth of
-    the iterations; the last few are on J itself. The guide mends curvature for L-BFGS; Adam and
-    runs too short to come back from the detour stay on J.
+    The last iterations at the base size and at full size are on J itself. The guide mends curvature
+    for L-BFGS; Adam and runs too short to come back from the detour stay on J.
 
     From a picture to `begin` with, the same holds for the iterations that are left, and no stage is
     coarser than that picture; when none are left, it is only brought to its size. Where its state
@@ -87,25 +94,85 @@ def plan_scales(settings: TransferSettings, begin: Moment | None = None) -> list
     """
     done, reached = (begin.iteration, max(begin.picture.size)) if begin else (0, 0)
     left = max(0, settings.iterations - done)
-    each = left // 8
-    coarsest = max(COARSEST[settings.restructure], reached)
-    coarser: list[int] = []
-    while each and (half := [*coarser, settings.size][0] / 2) >= coarsest:
-        coarser.insert(0, round(half))
-    finest = left - each * len(coarser)
+    stages = _what_is_left(_stages(settings), left, reached)
     if settings.optimizer == "adam" or not left:
-        return [*(Scale(size, ((None, each),)) for size in coarser),
-                Scale(settings.size, ((None, finest),))]  # fmt: skip
+        return [Scale(size, ((None, iterations),)) for size, iterations in stages]
     first = _guidance(left, begin)
-    exact = 0
-    if first == FULL:  # of a run that was interrupted, the share of the whole
-        whole = settings.iterations if begin and begin.state else finest
-        exact = min(max(1, round(whole * EXACT)), finest)
-    phases: list[Phase] = [(first, finest - exact), (None, exact)]
+    exact = dict.fromkeys((_base(settings), settings.size), EXACT if first == FULL else 0.0)
+    whole = dict(_stages(settings)) if begin and begin.state else dict(stages)
     return [
-        *(Scale(size, ((first, each),)) for size in coarser),
-        Scale(settings.size, tuple(phase for phase in phases if phase[1])),
+        Scale(size, _phases(first, iterations, exact.get(size, 0.0) * whole[size]))
+        for size, iterations in stages
     ]
+
+
+def _phases(first: Guidance | None, iterations: int, exact: float) -> tuple[Phase, ...]:
+    """Return the guided phase of a stage, and the one on J itself, in iterations."""
+    last = min(max(1, round(exact)), iterations) if exact else 0
+    phases: list[Phase] = [(first, iterations - last), (None, last)]
+    return tuple(phase for phase in phases if phase[1])
+
+
+Stage = tuple[int, int]  # the longest side in pixels, and the iterations
+
+
+def _stages(settings: TransferSettings) -> list[Stage]:
+    """Return the stages of a whole run.
+
+    The large shapes are settled at the base size, and each stage after it at most doubles the one
+    before. VGG-19 sees shapes of so many pixels and no larger; from the same base they are the same
+    part of the picture at every size. Below the base, sizes are halved while they are not below
+    `COARSEST`.
+    """
+    size, base, total = settings.size, _base(settings), settings.iterations
+    if total < COARSE_FROM:
+        return [(size, total)]
+    coarser = _halves(base, COARSEST[settings.restructure])
+    doublings = math.ceil(math.log2(size / base))
+    finer = [round(base * (size / base) ** (n / doublings)) for n in range(1, doublings + 1)]
+    each = int(total * COARSE_SHARE)
+    base_share = BASE_SHARE * min(1.0, math.log2(size / base)) if doublings else 1.0
+    counts = _divided(total - each * len(coarser), base_share, doublings)
+    planned = [*((side, each) for side in coarser), *zip([base, *finer], counts, strict=True)]
+    return [stage for stage in planned if stage[1]]
+
+
+def _base(settings: TransferSettings) -> int:
+    """Return the size at which the large shapes are settled; the full one, if that is near."""
+    base = max(settings.base_size, COARSEST[settings.restructure])
+    return base if settings.size >= LEAST_GROWTH * base else settings.size
+
+
+def _halves(base: int, coarsest: int) -> list[int]:
+    """Return the sizes below the base, smallest first."""
+    sizes = list[int]()
+    while (half := [base, *sizes][-1] / 2) >= coarsest:
+        sizes.append(round(half))
+    return sizes[::-1]
+
+
+def _divided(iterations: int, base_share: float, doublings: int) -> list[int]:
+    """Return the iterations of the base and of each stage after it."""
+    falling = [NEXT_SHARE**n for n in range(doublings)]
+    shares = [base_share, *((1 - base_share) * share / sum(falling) for share in falling)]
+    bounds = [round(iterations * sum(shares[:n])) for n in range(len(shares))]
+    return [end - begin for begin, end in pairwise([*bounds, iterations])]
+
+
+def _what_is_left(stages: Sequence[Stage], left: int, reached: int) -> list[Stage]:
+    """Return the stages of a run that has reached a size, and has so many iterations left.
+
+    The finest stages have what was planned; the coarsest takes the rest.
+    """
+    *coarser, finest = stages
+    ahead = [*(stage for stage in coarser if stage[0] >= reached), finest]
+    remaining = list[Stage]()
+    for size, planned in reversed(ahead):
+        is_first = size == ahead[0][0]
+        iterations = left if is_first else min(planned, left)
+        remaining.insert(0, (size, iterations))
+        left -= iterations
+    return [stage for stage in remaining[:-1] if stage[1]] + remaining[-1:]
 
 
 def _guidance(left: int, begin: Moment | None) -> Guidance | None:

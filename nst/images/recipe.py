@@ -3,7 +3,7 @@
 Knows settings, hashes and JSON; nothing of jobs or pages. The text chunk `nst-recipe` holds one
 object:
 
-    version     2; in 1 the smoothness had another unit (see `TransferSettings.from_json`)
+    version     3, that of the settings (see `TransferSettings.from_json` for older ones)
     content     {"sha256": of `hash_of`, "width": px, "height": px}
     styles      the same of every painting that was used
     passages    [{"iteration": where it begins, "settings": {name: value}, "styles": [index, …],
@@ -40,10 +40,9 @@ from nst.images.png_text import MAX_TEXT, read_text
 from nst.images.writing import hash_of, jpeg_bytes, png_bytes, webp_bytes
 from nst.images.xmp import JPEG, WEBP, packet_of, read_packet
 from nst.provenance import Provenance
-from nst.settings import MOST_STYLES, TransferSettings
+from nst.settings import MOST_STYLES, VERSION, TransferSettings
 
 KEYWORD = "nst-recipe"
-VERSION = 2
 MOST_PASSAGES = 1000
 MOST_ITERATIONS = 1_000_000
 MOST_THREADS = 100_000

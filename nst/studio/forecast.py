@@ -5,7 +5,6 @@ Knows the plan of a run and how fast the network is here; measures once, and pai
 
 from __future__ import annotations
 
-import bisect
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -153,12 +152,13 @@ def _remedy(cost: Callable[[PlannedRun], Forecast], run: PlannedRun, room: Room)
         return not room.holds(cost(run.under(tried)))
 
     def most(name: str, low: int, step: int) -> int:
-        """Return the largest value of a setting that fits, or 0."""
-        values = range(low, getattr(settings, name), step)
-        count = bisect.bisect_left(
-            values, True, key=lambda value: is_too_much(settings.replace(**{name: value}))
-        )
-        return values[count - 1] if count else 0
+        """Return the largest value of a setting that fits, or 0.
+
+        A larger picture that grows in one more stage may take less time than a smaller one.
+        """
+        largest_first = reversed(range(low, getattr(settings, name), step))
+        fits = (v for v in largest_first if not is_too_much(settings.replace(**{name: v})))
+        return next(fits, 0)
 
     smallest = max(begin.picture.size) if begin else int(options()["size"].range[0])
     choices = [("size", smallest, 16, "px")]

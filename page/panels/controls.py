@@ -33,6 +33,10 @@ from page.templates import render
 CHANGED_BY_LOOKS = tuple(
     name for name in options() if any(name in changes for changes in LOOKS.values())
 )
+DECISIVE = (
+    *("size", "iterations", "base_size", "restructure"),
+    *("optimizer", "start", "precision", "weights"),
+)
 ON_THE_PAGE: dict[str, Any] = {
     "queue": False,
     "show_progress": "hidden",
@@ -72,8 +76,7 @@ class Controls:
     @property
     def decisive(self) -> list[Component]:
         """Return the controls that decide how long a picture takes."""
-        names = ("size", "iterations", "optimizer", "restructure", "start", "precision", "weights")
-        return [self.by_name[name] for name in names]
+        return [self.by_name[name] for name in DECISIVE]
 
     def add(self, *names: str) -> None:
         """Show the settings named."""
@@ -111,7 +114,7 @@ class Controls:
         )
 
     def add_friendly(self) -> None:
-        """Show one slider on top of α and β, and one on top of the λ and the style scale."""
+        """Show one slider on top of α and β, and one on top of the λ and the two sizes."""
         self.strength = ForgivingSlider(
             0, 100, value=50, step=1, label="Strength", info=STRENGTH_HELP, elem_id="strength"
         )
@@ -201,11 +204,12 @@ class Controls:
 
     def _wire_friendly(self) -> None:
         weights = [self.by_name["alpha"], self.by_name["beta"]]
-        scale = [self.by_name["style_scale"], *(self.layers[each] for each in GATYS_STYLE_LAYERS)]
+        sizes = [self.by_name["style_scale"], self.by_name["base_size"]]
+        strokes = [*sizes, *(self.layers[each] for each in GATYS_STYLE_LAYERS)]
         self.linked = []
         for slider, parts, down, up in (
             (self.strength, weights, "from_strength", "to_strength"),
-            (self.strokes, scale, "from_strokes", "to_strokes"),
+            (self.strokes, strokes, "from_strokes", "to_strokes"),
         ):
             moved = gr.on(
                 [slider.input, slider.release], None, slider, parts, js=handler(down), **ON_THE_PAGE

@@ -35,7 +35,7 @@ from nst.settings import DEFAULTS
 from nst.vgg.network import VGG, AddTerm, Trace
 
 SMALL = TransferSettings(size=64, iterations=6)  # one scale
-COARSE_TO_FINE = TransferSettings(size=330, iterations=9)  # two
+COARSE_TO_FINE = TransferSettings(size=330, iterations=9, base_size=330)  # two
 
 CASTLE = EXAMPLES / "content" / "castle.jpg"
 NIGHT = DRAWN / "night_impasto.jpg"
@@ -338,12 +338,36 @@ def test_scales_are_planned_for_every_size_and_length() -> None:
             assert sizes == sorted(set(sizes))
             assert sizes[-1] == size
             assert len(sizes) == 1 or sizes[0] >= 160
-            assert scales[-1].iterations >= 2 * iterations / 5
+
+
+@pytest.mark.parametrize("size", [768, 1024, 1536, 2048])
+def test_a_large_picture_takes_few_evaluations_of_its_own_size(size: int) -> None:
+    """Its large shapes are settled at the base size, where they cost a fraction."""
+    work = sum(scale.work for scale in plan_scales(TransferSettings(size=size)))
+    small = sum(scale.work for scale in plan_scales(TransferSettings(size=256)))
+    assert work <= 30 * size**2
+    assert work <= {1024: 10, 2048: 45}.get(size, 45) * small
+
+
+def test_the_base_has_most_iterations_and_each_doubling_fewer() -> None:
+    scales = plan_scales(TransferSettings(size=2048, iterations=100))
+    assert [(scale.size, scale.iterations) for scale in scales] == [
+        (256, 40), (512, 28), (1024, 19), (2048, 13)
+    ]  # fmt: skip
+
+
+def test_a_base_as_large_as_the_picture_gives_fine_detail() -> None:
+    """Nearly all iterations are at full size, as in versions 1 and 2 of the settings."""
+    settings = TransferSettings.from_json({"size": 1024, "iterations": 80}, version=2)
+    assert settings.base_size == 2048
+    assert [(scale.size, scale.iterations) for scale in plan_scales(settings)] == [
+        (256, 10), (512, 10), (1024, 60)
+    ]  # fmt: skip
 
 
 def test_the_gradient_is_guided_first_and_exact_at_the_end() -> None:
     coarse, fine = plan_scales(TransferSettings(size=512, iterations=80))
-    assert (coarse.phases, fine.phases) == (((FULL, 10),), ((FULL, 56), (None, 14)))
+    assert (coarse.phases, fine.phases) == (((FULL, 26), (None, 6)), ((FULL, 38), (None, 10)))
     for settings in (TransferSettings(iterations=80, optimizer="adam"), COARSE_TO_FINE):
         assert all(scale.guided == 0 for scale in plan_scales(settings))
 
@@ -387,7 +411,30 @@ def test_a_guided_run_ends_lower_than_an_exact_one(
 )
 def test_how_small_a_run_begins(restructure: str, expected: dict[int, list[int]]) -> None:
     for size, sizes in expected.items():
-        settings = TransferSettings(size=size, iterations=100, restructure=restructure)
+        settings = TransferSettings(
+            size=size, iterations=100, restructure=restructure, base_size=2048
+        )
+        assert [scale.size for scale in plan_scales(settings)] == sizes
+
+
+@pytest.mark.parametrize(
+    ("base", "restructure", "expected"),
+    [
+        (256, "some", {256: [256], 319: [319], 320: [256, 320], 384: [256, 384]}),
+        (256, "some", {512: [256, 512], 768: [256, 443, 768], 1024: [256, 512, 1024]}),
+        (256, "little", {384: [384], 512: [320, 512], 1024: [320, 572, 1024]}),
+        (256, "much", {160: [80, 160], 512: [128, 256, 512]}),
+        (320, "some", {384: [192, 384], 512: [160, 320, 512], 1280: [160, 320, 640, 1280]}),
+        (128, "some", {64: [64], 256: [160, 256], 1024: [160, 297, 552, 1024]}),
+    ],
+)  # fmt: skip
+def test_a_run_grows_from_its_base(
+    base: int, restructure: str, expected: dict[int, list[int]]
+) -> None:
+    for size, sizes in expected.items():
+        settings = TransferSettings(
+            size=size, iterations=100, restructure=restructure, base_size=base
+        )
         assert [scale.size for scale in plan_scales(settings)] == sizes
 
 

@@ -245,6 +245,7 @@ def test_the_friendly_sliders_and_the_true_ones_are_linked_both_ways(visit: Visi
     expect(page.get_by_label("number input for Strength")).to_have_value("50")
     set_slider(page, "Strokes", 1)
     expect(page.get_by_label("number input for Style scale")).to_have_value("2")
+    expect(page.get_by_label("number input for Base size")).to_have_value("128")
     expect(page.get_by_label("number input for λ relu5_1")).to_have_value("2.85")
     expect(page.get_by_label("number input for λ relu1_1")).to_have_value("0.35")
     set_slider(page, "Style scale", 1)
