@@ -111,6 +111,20 @@ def total_variation(image: Tensor) -> Tensor:
     return (down.sum() + right.sum()) / max(1, down.numel() + right.numel())
 
 
+def total_variation_gradient(image: Tensor, factor: float) -> Tensor:
+    """Return the gradient of `factor` · `total_variation` at (1, 3, H, W), without a graph."""
+    down = image[..., 1:, :] - image[..., :-1, :]
+    right = image[..., :, 1:] - image[..., :, :-1]
+    slope = 2 * (factor / max(1, down.numel() + right.numel()))
+    down, right = slope * down, slope * right
+    gradient = torch.zeros_like(image)
+    gradient[..., :, :-1] -= right
+    gradient[..., :, 1:] += right
+    gradient[..., :-1, :] -= down
+    gradient[..., 1:, :] += down
+    return gradient
+
+
 def _channels_first(activations: Tensor) -> Tensor:
     """Return (n_C, n_H, n_W), without a batch dimension.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from PIL import Image
 from torch import Tensor
@@ -37,16 +38,14 @@ class Point:
     gradient: Tensor
 
     @staticmethod
-    def at(image: Tensor, objective: Objective) -> Point:
-        """Evaluate the objective at a picture."""
-        return Point(image, *objective.evaluate(image))
+    def at(image: Tensor, objective: Objective, optimizer: Optimizer) -> Point:
+        """Evaluate the objective at a picture, and measure what the optimiser asks of it."""
+        return Point(image, *objective.evaluate(image, partial(optimizer.measure, image)))
 
     @property
     def is_finite(self) -> bool:
         """Tell whether costs and gradient are finite numbers."""
-        return math.isfinite(self.costs.J + self.costs.goal) and bool(
-            self.gradient.isfinite().all()
-        )
+        return math.isfinite(self.costs.J + self.costs.goal + self.costs.steepest)
 
 
 @dataclass(frozen=True)
@@ -75,13 +74,14 @@ def minimize(
 
     Raises `NumericalError` when the cost of the start is not a finite number.
     """
-    best = point = start if isinstance(start, Point) else Point.at(start, objective)
+    best = point = start if isinstance(start, Point) else Point.at(start, objective, optimizer)
     if not best.is_finite:
         raise NumericalError("The cost of the starting picture is not a finite number.")
     yield Iterate(point, best)
     halvings = HALVINGS if backtracking else 0
     for _ in range(iterations):
-        tried = Point.at(optimizer.step(point.image, point.gradient), objective)
+        image = optimizer.step(point.image, point.gradient, point.costs.measured)
+        tried = Point.at(image, objective, optimizer)
         if halvings and tried.is_finite and tried.costs.goal > point.costs.goal:
             halvings -= 1
             optimizer.shorten()
@@ -137,7 +137,7 @@ class RunState:
             return self.point, False
         same_guidance = self.guidance == objective.guidance
         origin = self.point if same_guidance else self.best
-        point = Point.at(origin.image, objective)
+        point = Point.at(origin.image, objective, optimizer)
         old = origin.gradient if same_guidance else None
         optimizer.rescale(origin.image, old, point.gradient)
         return point, True

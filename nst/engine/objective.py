@@ -6,8 +6,8 @@ nothing of optimisers, scales or files.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -15,7 +15,14 @@ from torch import Tensor
 
 from nst.caches import LRUCache
 from nst.engine.fingerprint import bytes_of, fingerprint
-from nst.engine.losses import content_cost, gram_style_cost, normalized_gram_matrix, total_variation
+from nst.engine.losses import (
+    content_cost,
+    gram_style_cost,
+    normalized_gram_matrix,
+    total_variation,
+    total_variation_gradient,
+)
+from nst.engine.style_batch import LayerShare, StyleBatch
 from nst.engine.style_target import Guidance, Style
 from nst.errors import NumericalError
 from nst.images.color import is_grey
@@ -38,6 +45,12 @@ class Costs:
     layers: dict[str, float]
     smoothness: float
     goal: float  # what the gradient descends: J, or the surrogate of a guided objective
+    steepest: float = field(default=0.0, compare=False)  # of the gradient; NaN where one of it is
+    measured: tuple[float, ...] = field(default=(), compare=False)  # what `evaluate` was asked for
+
+
+Measure = Callable[[Tensor], list[Tensor]]
+"""Makes numbers of the gradient that are read together with the costs; 0-dimensional tensors."""
 
 
 def _target_size(target: Tensor | Style) -> int:
@@ -77,6 +90,7 @@ class Objective:
         self.settings = settings
         self.guidance: Guidance | None = None
         self.is_grey = all(map(is_grey, [content, *styles]))
+        self.batches: dict[tuple[Guidance | None, Sequence[LayerShare]], StyleBatch] = {}
         self.forget()
         self.content = self._content_target(content)
         self.style = self._style_target(styles)
@@ -140,11 +154,10 @@ class Objective:
         """Return the costs alone, by the specification."""
         content, layers = self.parts(image)
         smoothness = self._smoothness_cost(image)
-        J = self._total(self.settings.alpha, content, layers.values(), smoothness)
-        return _costs(J, J, content, layers, smoothness)
+        return self._read(self.settings.alpha, content, layers, layers.values(), smoothness)
 
     @torch.no_grad()
-    def evaluate(self, image: Tensor) -> tuple[Costs, Tensor]:
+    def evaluate(self, image: Tensor, measure: Measure | None = None) -> tuple[Costs, Tensor]:
         """Return the costs at `image` and the gradient to follow there, both (1, 3, H, W) float32.
 
         The gradient is dJ/d(image), unless `guidance` is set. This is the fast path: J's
@@ -153,45 +166,74 @@ class Objective:
 
         Layers beyond the content layer take a fifth of the time and move little. While they own
         little of J as well, their part is taken from an earlier evaluation, see `DeepLayers`.
+
+        All numbers come from the device in one transfer, those of `measure` as `Costs.measured`.
         """
         settings, image = self.settings, self._spanned(image)
         kept = self._kept if self._kept and self._kept.serves(self.guidance) else None
         trace = self.network.observe(image, self._layers - self._deep if kept else self._layers)
-        terms = {
-            layer: kept.terms[layer] if kept and layer in self._deep else self._term(layer, trace)
-            for layer in settings.style_layers
-        }
+        terms = self._terms(trace, kept)
         residual = trace.activations[settings.content_layer].float() - self.content
         content = residual.square().mean()
         alpha = settings.alpha * (self.guidance.content if self.guidance else 1)
         pull = (2 * alpha / residual.numel()) * residual
         gradient, deep_gradient = self._pull_back(trace, pull, terms, kept)
         smoothness, its_gradient = self._smoothness(image)
+        gradient = self._spanned(gradient if its_gradient is None else gradient + its_gradient)
 
         layers = {layer: term.cost for layer, term in terms.items()}
-        J = self._total(settings.alpha, content, layers.values(), smoothness)
-        goal = self._total(alpha, content, [term.goal for term in terms.values()], smoothness)
-        costs = _costs(J, goal, content, layers, smoothness)
+        goals = [term.goal for term in terms.values()]
+        steepest = torch.linalg.vector_norm(gradient, torch.inf)
+        measured = [steepest, *(measure(gradient) if measure else [])]
+        costs = self._read(alpha, content, layers, goals, smoothness, measured)
         if kept is None and deep_gradient is not None:
             share = settings.beta * sum(costs.layers[layer] for layer in self._deep)
             small = share < DEEP_SHARE * costs.J
             self._kept = DeepLayers(deep_gradient, terms, self.guidance, costs.J) if small else None
         elif kept and costs.J < kept.J / 2:
             self._kept = None  # the rest has shrunk beside what it keeps
-        return costs, self._spanned(gradient + its_gradient)
+        return costs, gradient
 
     def _spanned(self, image: Tensor) -> Tensor:
         """Project (1, 3, H, W) on the colours that the inputs span: all, or the grey axis."""
         return image.mean(1, keepdim=True).repeat(1, 3, 1, 1) if self.is_grey else image
+
+    def _terms(self, trace: Trace, kept: DeepLayers | None) -> dict[str, Term]:
+        """Return the terms of all style layers, those that are kept among them."""
+        own = [name for name in self.settings.style_layers if not (kept and name in self._deep)]
+        if self.network.device.type == "cuda":
+            terms = self._batched(own, trace)
+        else:
+            terms = {layer: self._term(layer, trace) for layer in own}
+        return {name: terms[name] if name in terms else kept.terms[name]  # type: ignore[union-attr]
+                for name in self.settings.style_layers}  # fmt: skip
+
+    def _batched(self, names: Sequence[str], trace: Trace) -> dict[str, Term]:
+        """Return what `_term` does for some layers, in as few kernels as it takes for one."""
+        if not names:
+            return {}
+        layers = tuple(
+            LayerShare(name, self._unit(name), trace.activations[name][0, 0].numel())
+            for name in names
+        )
+        key = self.guidance, layers
+        if key not in self.batches:
+            self.batches[key] = StyleBatch(self.style, layers, self.guidance, self.settings.beta)
+        terms = self.batches[key].terms(trace.activations)
+        return {name: Term(*values) for name, values in terms.items()}
+
+    def _unit(self, layer: str) -> float:
+        """Return the factor of ‖G − G_S‖² in λ[l] · J_style[l]."""
+        weight = self.settings.style_layers[layer] * gatys_layer_weight(layer)
+        return weight / (2 * len(self.style.grams[layer])) ** 2
 
     def _term(self, layer: str, trace: Trace) -> Term:
         """Return a layer's J_style[l] with its derivative.
 
         J_style[l] = unit · ‖G − G_S‖² with G = AᵀA / n, so dJ/dA = A · 4 unit (G − G_S) / n.
         """
-        settings, activation = self.settings, trace.activations[layer]
-        n_channels, n_height, n_width = activation.shape[1:]
-        unit = settings.style_layers[layer] * gatys_layer_weight(layer) / (2 * n_channels) ** 2
+        activation, unit = trace.activations[layer], self._unit(layer)
+        n_height, n_width = activation.shape[-2:]
         difference = normalized_gram_matrix(activation) - self.style.grams[layer]
         toward = difference
         if self.guidance:
@@ -199,7 +241,7 @@ class Objective:
         return Term(
             cost=unit * (difference * difference).sum(),
             goal=unit * (difference * toward).sum(),
-            pull=(4 * settings.beta * unit / (n_height * n_width)) * toward,
+            pull=(4 * self.settings.beta * unit / (n_height * n_width)) * toward,
         )
 
     def _pull_back(
@@ -241,23 +283,53 @@ class Objective:
         style_cost = sum(style, torch.zeros_like(content))
         return alpha * content + self.settings.beta * style_cost + smoothness
 
-    def _smoothness(self, image: Tensor) -> tuple[Tensor, Tensor | float]:
-        """Return the smoothness term, and its gradient."""
+    def _read(
+        self,
+        alpha: float,
+        content: Tensor,
+        layers: Mapping[str, Tensor],
+        goals: Iterable[Tensor],
+        smoothness: Tensor,
+        measured: Sequence[Tensor] = (),
+    ) -> Costs:
+        """Return the costs as numbers, in one transfer.
+
+        `alpha` is that of the goal; the first of `measured` is the gradient's steepest entry.
+        """
+        settings, n_layers = self.settings, len(layers)
+        tensors = [content, smoothness, *layers.values(), *goals, *measured]
+        content_, smoothness_, *others = torch.stack(tensors).tolist()  # one wait
+        by_layer = dict(zip(layers, others, strict=False))
+        style, goal_style = sum(by_layer.values()), sum(others[n_layers : 2 * n_layers])
+        steepest, *rest = others[2 * n_layers :] or [0.0]
+        return Costs(
+            J=settings.alpha * content_ + settings.beta * style + smoothness_,
+            content=content_,
+            style=style,
+            layers=by_layer,
+            smoothness=smoothness_,
+            goal=alpha * content_ + settings.beta * goal_style + smoothness_,
+            steepest=steepest,
+            measured=tuple(rest),
+        )
+
+    def _smoothness(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the smoothness term of a spanned image, and its gradient where it has one."""
         if self.settings.total_variation == 0:
-            return image.new_zeros(()), 0.0
-        with torch.enable_grad():
-            image = image.detach().requires_grad_()
-            cost = self._smoothness_cost(image)
-            (gradient,) = torch.autograd.grad(cost, image)
-        return cost.detach(), gradient
+            return image.new_zeros(()), None
+        gradient = total_variation_gradient(255 * image, self._smoothness_weight)
+        return self._smoothness_cost(image), 255 * gradient
 
     def _smoothness_cost(self, image: Tensor) -> Tensor:
         """Return β · 1000 · weight · total variation, in levels of 255.
 
         A weight does the same whatever β is.
         """
-        weight = self.settings.beta * SMOOTHNESS_UNIT * self.settings.total_variation
-        return weight * total_variation(255 * self._spanned(image))
+        return self._smoothness_weight * total_variation(255 * self._spanned(image))
+
+    @property
+    def _smoothness_weight(self) -> float:
+        return self.settings.beta * SMOOTHNESS_UNIT * self.settings.total_variation
 
 
 @dataclass(frozen=True)
@@ -303,15 +375,6 @@ def finite(values: Tensor, problem: str) -> Tensor:
     if not bool(values.isfinite().all()):
         raise NumericalError(problem)
     return values
-
-
-def _costs(
-    J: Tensor, goal: Tensor, content: Tensor, layers: dict[str, Tensor], smoothness: Tensor
-) -> Costs:
-    tensors = [J, goal, content, smoothness, *layers.values()]
-    J_, goal_, content_, smoothness_, *style = torch.stack(tensors).tolist()  # one wait
-    by_layer = dict(zip(layers, style, strict=True))
-    return Costs(J_, content_, sum(by_layer.values()), by_layer, smoothness_, goal_)
 
 
 def _add_product(gradient: Tensor | None, activation: Tensor, matrix: Tensor) -> Tensor:

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import copy
 from collections import deque
+from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
 from typing_extensions import override
+
+from nst.engine.compact_lbfgs import compact_direction
 
 FIRST_STEP = 5 / 255  # root mean square change of the pixels
 GENTLE_STEP = 1 / 255  # the same, of a picture that is nearly finished
@@ -35,8 +38,17 @@ Kind = TypeVar("Kind", bound="Optimizer")
 class Optimizer(Protocol):
     """Proposes points inside the box; a new instance for every function to minimise."""
 
-    def step(self, image: Tensor, gradient: Tensor) -> Tensor:
-        """Return the next point, a new tensor in [0, 1], given the gradient at `image`."""
+    def step(self, image: Tensor, gradient: Tensor, measured: Sequence[float] = ()) -> Tensor:
+        """Return the next point, a new tensor in [0, 1], given the gradient at `image`.
+
+        `measured` has the numbers of `measure` there, where they are known already.
+        """
+
+    def measure(self, image: Tensor, gradient: Tensor) -> list[Tensor]:
+        """Return what a step from `image` needs as numbers, 0-dimensional on the device.
+
+        Read together with the costs, they make the host wait no more than these do.
+        """
 
     def restart(self) -> None:
         """Forget what was learned and go on more carefully, after a step that went wrong."""
@@ -74,10 +86,11 @@ class BoxLBFGS(Optimizer):
         self.previous: tuple[Tensor, Tensor] | None = None  # image, gradient
         self.first_step = first_step
         self.caution = 1.0
+        self.gain: Tensor | None = None  # of `smooth`, at the size of the pictures
 
     @override
-    def step(self, image: Tensor, gradient: Tensor) -> Tensor:
-        self._learn(image, gradient)
+    def step(self, image: Tensor, gradient: Tensor, measured: Sequence[float] = ()) -> Tensor:
+        self._learn(image, gradient, measured)
         held = _held_at_bounds(image, gradient)
         direction = self._direction(gradient.masked_fill(held, 0)).masked_fill(held, 0)
         if not self.pairs:
@@ -85,6 +98,13 @@ class BoxLBFGS(Optimizer):
         limit = (LARGEST_STEP / _rms(direction).clamp_min(1e-30)).clamp_max(1.0)
         self.previous = (image, gradient)
         return (image + self.caution * limit * direction).clamp(0, 1)
+
+    @override
+    def measure(self, image: Tensor, gradient: Tensor) -> list[Tensor]:
+        if self.previous is None:
+            return []
+        s, y = image - self.previous[0], gradient - self.previous[1]
+        return [_dot(y, s), _dot(s, s)]
 
     @override
     def restart(self) -> None:
@@ -133,16 +153,30 @@ class BoxLBFGS(Optimizer):
     def tensors(self) -> list[Tensor]:
         return [tensor for s, y, _ in self.pairs for tensor in (s, y)] + [*(self.previous or ())]
 
-    def _learn(self, image: Tensor, gradient: Tensor) -> None:
-        if self.previous is None:
+    def _learn(self, image: Tensor, gradient: Tensor, measured: Sequence[float] = ()) -> None:
+        if self.previous is None or image is self.previous[0]:  # a step that was taken back
             return
-        s, y = image - self.previous[0], gradient - self.previous[1]
-        curvature, length = torch.stack([_dot(y, s), _dot(s, s)]).tolist()
+        if not measured:
+            measured = torch.stack(self.measure(image, gradient)).tolist()
+        curvature, length = measured
         if curvature > 1e-10 * length:
+            s, y = image - self.previous[0], gradient - self.previous[1]
             self.pairs.append((s, y, 1 / curvature))
 
     def _direction(self, gradient: Tensor) -> Tensor:
-        """Return −H · gradient by the two-loop recursion (Nocedal & Wright 2006, algorithm 7.4)."""
+        """Return −H · gradient."""
+        if self.gain is None or not self.pairs:
+            self.gain = spectral_gain(gradient)
+        if self.pairs and gradient.device.type == "cuda":
+            pairs = [(s, y) for s, y, _ in self.pairs]
+            return compact_direction(gradient, pairs, self._smooth)
+        return self._two_loops(gradient)
+
+    def _smooth(self, images: Tensor) -> Tensor:
+        return smooth(images, self.gain)
+
+    def _two_loops(self, gradient: Tensor) -> Tensor:
+        """Return the same by the two-loop recursion (Nocedal & Wright 2006, algorithm 7.4)."""
         q = -gradient
         coefficients = []
         for s, y, rho in reversed(self.pairs):
@@ -150,7 +184,7 @@ class BoxLBFGS(Optimizer):
             q = q - coefficients[-1] * y
         if self.pairs:
             s, y, rho = self.pairs[-1]
-            q = smooth(q) / (rho * _dot(y, smooth(y)))
+            q = self._smooth(q) / (rho * _dot(y, self._smooth(y)))
         for (s, y, rho), coefficient in zip(self.pairs, reversed(coefficients), strict=True):
             q = q + (coefficient - rho * _dot(y, q)) * s
         return q
@@ -174,7 +208,11 @@ class BoxAdam(Optimizer):
         self.square: Tensor | None = None
 
     @override
-    def step(self, image: Tensor, gradient: Tensor) -> Tensor:
+    def measure(self, image: Tensor, gradient: Tensor) -> list[Tensor]:
+        return []
+
+    @override
+    def step(self, image: Tensor, gradient: Tensor, measured: Sequence[float] = ()) -> Tensor:
         first, second = self.betas
         self.count += 1
         zeros = torch.zeros_like(gradient)
@@ -227,19 +265,27 @@ def long_history(image: Tensor) -> int:
     return min(max(HISTORY_BYTES // pair, HISTORY), LONG_HISTORY)
 
 
-def smooth(image: Tensor) -> Tensor:
-    """Return (1, 3, H, W) with each spatial frequency f (cycles per pixel) times (0.1 / f)^¾.
+def smooth(image: Tensor, gain: Tensor | None = None) -> Tensor:
+    """Return (N, 3, H, W) with each spatial frequency f (cycles per pixel) times (0.1 / f)^¾.
 
     The amplitudes of natural pictures fall about as 1 / f (Field 1987), which L-BFGS is slow to
     find from a multiple of the identity. The exponent is a compromise: 1 is as good for most
-    paintings and slower for fine hatching, ½ the other way round.
+    paintings and slower for fine hatching, ½ the other way round. `gain` is that of
+    `spectral_gain`, where it is known already.
     """
+    gain = spectral_gain(image) if gain is None else gain
+    smoothed: Tensor = torch.fft.irfft2(torch.fft.rfft2(image) * gain, s=image.shape[-2:])
+    return smoothed
+
+
+def spectral_gain(image: Tensor) -> Tensor:
+    """Return the factor of each frequency of pictures like `image`, (H, W // 2 + 1)."""
     height, width = image.shape[-2:]
     rows = torch.fft.fftfreq(height, device=image.device)[:, None]
     columns = torch.fft.rfftfreq(width, device=image.device)
-    gain = (rows.square() + columns.square()).sqrt().clamp_min(LOWEST_FREQUENCY).div(0.1).pow(-0.75)
-    smoothed: Tensor = torch.fft.irfft2(torch.fft.rfft2(image) * gain, s=(height, width))
-    return smoothed
+    frequency = (rows.square() + columns.square()).sqrt()
+    gain: Tensor = frequency.clamp_min(LOWEST_FREQUENCY).div(0.1).pow(-0.75)
+    return gain
 
 
 def _held_at_bounds(image: Tensor, gradient: Tensor) -> Tensor:

@@ -136,12 +136,12 @@ class VGG:
         return VGG(self.weights, pooling=self.pooling, device=self.device)
 
     def _preprocess(self, image: Tensor) -> Tensor:
-        x = ((image - self.mean) * self.scale).to(self.dtype)
-        return x.contiguous(memory_format=torch.channels_last)
+        x = (image - self.mean) * self.scale
+        return x.to(self.dtype, memory_format=torch.channels_last)
 
     def _pool(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return halves of height and width, and where the maxima were."""
-        sliver = min(x.shape[-2:]) < 2  # keeps its one row or column
+        sliver = _is_sliver(x.shape)
         if self.pooling == "average":
             return F.avg_pool2d(x, 2, ceil_mode=sliver), None
         return F.max_pool2d_with_indices(x, [2, 2], ceil_mode=sliver)
@@ -149,12 +149,9 @@ class VGG:
     def _unpool(self, gradient: Tensor, pooling: Pooling) -> Tensor:
         """Apply the adjoint of `_pool`; of maxima, also that of the ReLU before."""
         if pooling.winners is None:
-            anywhere = gradient.new_zeros(pooling.size)  # an average is linear
-            adjoint = torch.func.vjp(lambda x: self._pool(x)[0], anywhere)[1]
-            unpooled: Tensor = adjoint(gradient)[0]
-            return unpooled.contiguous(memory_format=torch.channels_last)
+            return spread_average(gradient, pooling.size)
         gradient = _through_relu(gradient, pooling.pooled)
-        spread = unpool_on_cpu if gradient.device.type == "cpu" else unpool
+        spread = {"cpu": unpool_on_cpu, "cuda": unpool}.get(gradient.device.type, unpool_anywhere)
         return spread(gradient, pooling.winners, pooling.size)
 
 
@@ -176,10 +173,18 @@ class Trace:
     poolings: dict[str, Pooling] = field(default_factory=dict)  # by the layer that follows
 
 
+def spread_average(gradient: Tensor, size: torch.Size) -> Tensor:
+    """Return the adjoint of average pooling of `size`: a share of the gradient for each pixel."""
+    like = _empty(gradient, size)
+    spread: Tensor = torch.ops.aten.avg_pool2d_backward(
+        gradient, like, [2, 2], [2, 2], [0, 0], _is_sliver(size), True, None
+    )
+    return spread
+
+
 def unpool(gradient: Tensor, winners: Tensor, size: torch.Size) -> Tensor:
     """Return zeros of `size`, and the gradient of each maximum where that maximum was."""
-    like = gradient.new_empty(size).contiguous(memory_format=torch.channels_last)
-    sliver = min(size[-2:]) < 2
+    like, sliver = _empty(gradient, size), _is_sliver(size)
     spread: Tensor = torch.ops.aten.max_pool2d_with_indices_backward(
         gradient, like, [2, 2], [2, 2], [0, 0], [1, 1], sliver, winners
     )
@@ -189,6 +194,28 @@ def unpool(gradient: Tensor, winners: Tensor, size: torch.Size) -> Tensor:
 def unpool_on_cpu(gradient: Tensor, winners: Tensor, size: torch.Size) -> Tensor:
     """Return the same, twice as fast there; other devices copy, or lack it."""
     return F.max_unpool2d(gradient, winners, [2, 2], output_size=size[-2:])
+
+
+def unpool_anywhere(gradient: Tensor, winners: Tensor, size: torch.Size) -> Tensor:
+    """Return the same by operators that every device has.
+
+    MPS looks for the maxima again in what went into the pooling, which a run does not keep.
+    """
+    spread = gradient.new_zeros((*size[:2], size[2] * size[3]))  # (1, n_C, H * W)
+    spread.scatter_(2, winners.flatten(2), gradient.flatten(2))
+    return spread.view(size).contiguous(memory_format=torch.channels_last)
+
+
+def _empty(gradient: Tensor, size: torch.Size) -> Tensor:
+    """Return a tensor of `size` that tells a backward operator the layout; nobody fills it."""
+    return torch.empty(
+        size, dtype=gradient.dtype, device=gradient.device, memory_format=torch.channels_last
+    )
+
+
+def _is_sliver(size: torch.Size) -> bool:
+    """Tell whether height or width is 1: pooling keeps a picture's one row or column."""
+    return min(size[-2:]) < 2
 
 
 def _through_relu(gradient: Tensor, activation: Tensor) -> Tensor:

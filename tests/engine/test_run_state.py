@@ -197,7 +197,7 @@ def test_a_step_that_raises_the_goal_is_halved_before_it_is_given_up() -> None:
     class Bowl:
         """The objective ½‖x − 0.5‖², as `minimize` knows objectives."""
 
-        def evaluate(self, image: torch.Tensor) -> tuple[Costs, torch.Tensor]:
+        def evaluate(self, image: torch.Tensor, measure: object) -> tuple[Costs, torch.Tensor]:
             cost = float((image - 0.5).square().sum()) / 2
             return Costs(cost, cost, 0.0, {}, 0.0, goal=cost), image - 0.5
 
@@ -207,7 +207,9 @@ def test_a_step_that_raises_the_goal_is_halved_before_it_is_given_up() -> None:
     class Long(BoxLBFGS):
         """Steps of `length` times the distance to the minimum, and nothing learned."""
 
-        def step(self, image: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+        def step(
+            self, image: torch.Tensor, gradient: torch.Tensor, measured: object = ()
+        ) -> torch.Tensor:
             return image - self.caution * 6 * gradient
 
     start = torch.full((1, 3, 2, 2), 0.52)

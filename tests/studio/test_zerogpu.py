@@ -29,6 +29,8 @@ from nst.studio.job import Job
 from nst.studio.task import UNEXPECTED, State
 from nst.vgg.network import VGG
 
+QUOTA_OF_A_VISITOR = 120  # seconds a day of a GPU, without an account
+
 pytestmark = pytest.mark.slow
 
 
@@ -103,6 +105,11 @@ def test_the_default_run_asks_for_seconds(backend: ZeroGPUBackend) -> None:
     asked = backend.admit(PlannedRun(*SIZES, DEFAULTS)).borrowed
     assert LEAST <= asked <= 15  # a stranger has two minutes a day
     assert backend.admit(PlannedRun(*SIZES, DEFAULTS)).seconds <= asked
+
+
+def test_a_picture_of_1024_px_fits_a_visitors_quota_in_one_call(backend: ZeroGPUBackend) -> None:
+    run = PlannedRun((1600, 1200), [(1600, 1200)], TransferSettings(size=1024))
+    assert LEAST < backend.forecast(run).borrowed <= MOST < QUOTA_OF_A_VISITOR
 
 
 def test_a_long_run_asks_for_several_stretches(backend: ZeroGPUBackend) -> None:

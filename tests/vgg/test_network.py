@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from helpers.tiny_network import TINY_CHANNELS, MakeNetwork
 from nst.settings import LAYER_CHANNELS
-from nst.vgg.network import POOLINGS, VGG, unpool, unpool_on_cpu
+from nst.vgg.network import POOLINGS, VGG, spread_average, unpool, unpool_anywhere, unpool_on_cpu
 from nst.vgg.weights import original_path
 
 Array = npt.NDArray[np.float64]
@@ -153,8 +153,18 @@ def test_maxima_get_their_gradient_alike_on_all_devices(size: tuple[int, int]) -
     pooled, winners = F.max_pool2d(x, 2, ceil_mode=min(size) < 2, return_indices=True)
     gradient = torch.rand_like(pooled)
     (expected,) = torch.autograd.grad(pooled, x, gradient)
-    for spread in (unpool, unpool_on_cpu):
+    for spread in (unpool, unpool_on_cpu, unpool_anywhere):
         assert torch.equal(spread(gradient, winners, x.shape), expected)
+
+
+@pytest.mark.parametrize("size", [(8, 6), (9, 7), (1, 8), (8, 1)], ids=str)
+def test_averages_share_their_gradient(size: tuple[int, int]) -> None:
+    x = torch.randn(1, 4, *size, generator=torch.Generator().manual_seed(0))
+    x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+    pooled = F.avg_pool2d(x, 2, ceil_mode=min(size) < 2)
+    gradient = torch.rand_like(pooled)
+    (expected,) = torch.autograd.grad(pooled, x, gradient)
+    assert torch.equal(spread_average(gradient, x.shape), expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])

@@ -1,0 +1,162 @@
+"""The path that a run takes on CUDA, on an emulated device: no GPU was there to try it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from helpers.emulated_device import EmulatedDevice, emulated_device, is_emulated
+from helpers.tiny_network import MakeNetwork
+from nst.engine.compact_lbfgs import compact_direction
+from nst.engine.losses import total_variation, total_variation_gradient
+from nst.engine.minimization import minimize
+from nst.engine.objective import Objective
+from nst.engine.optimizers import BoxLBFGS, make_optimizer, smooth
+from nst.engine.style_target import FULL, Guidance
+from nst.engine.transfer import transfer_style
+from nst.settings import DEFAULTS, LAYER_CHANNELS, TransferSettings
+from nst.vgg.network import VGG
+from nst.vgg.weights import VGGWeights
+
+MOST_LAUNCHES = 120  # of an evaluation
+MOST_OF_A_STEP = 60  # of L-BFGS, with a full memory
+
+
+@pytest.fixture
+def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatedDevice]:
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda _: "Emulated")
+    with emulated_device("cuda") as device:
+        yield device
+
+
+def random_image(height: int, width: int, seed: int) -> Tensor:
+    return torch.rand((1, 3, height, width), generator=torch.Generator().manual_seed(seed))
+
+
+def wide_network(device: str, dtype: torch.dtype) -> VGG:
+    """VGG-19 with as many channels as it has, so that no layer is too narrow for a guide."""
+    generator, convolutions, n_in = torch.Generator().manual_seed(0), {}, 3
+    for layer, n_out in LAYER_CHANNELS.items():
+        weight = torch.randn(n_out, n_in, 3, 3, generator=generator) * math.sqrt(2 / (9 * n_in))
+        convolutions[layer] = (weight, torch.zeros(n_out))
+        n_in = n_out
+    weights = VGGWeights((0.48, 0.46, 0.41), (255.0, 255.0, 255.0), convolutions)
+    return VGG(weights, device=device, dtype=dtype)
+
+
+def test_the_emulation_notices_what_does_not_belong(cuda: EmulatedDevice) -> None:
+    here, there = torch.ones(3), torch.ones(3, device="cuda")
+    with pytest.raises(RuntimeError, match="tensors to be on the same device"):
+        there + here
+    with pytest.raises(RuntimeError):
+        there @ there.double()
+    cuda.clear()
+    there.add_(1).mul(2).view(3, 1)
+    assert (sum(cuda.launches.values()), sum(cuda.waits.values())) == (2, 0)
+    assert there.tolist() == [2, 2, 2]
+    assert there.sum().item() == 6
+    assert bool((there == 2).all())
+    there.cpu()
+    assert sum(cuda.waits.values()) == 4
+    with pytest.raises(RuntimeError, match="nonzero"):
+        there.nonzero()  # its shape depends on values: CUDA waits
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("pooling", ["max", "average"])
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_a_whole_run_goes_through(
+    cuda: EmulatedDevice,
+    make_network: MakeNetwork,
+    photo: Image.Image,
+    painting: Image.Image,
+    dtype: torch.dtype,
+    pooling: str,
+    optimizer: str,
+) -> None:
+    settings = TransferSettings(
+        size=64, iterations=22, pooling=pooling, optimizer=optimizer, restructure="much",
+        total_variation=0.1,
+    )  # fmt: skip
+    network = make_network(device="cuda", dtype=dtype, pooling=pooling)
+    steps = list(transfer_style(photo, [painting, painting], settings, network=network))
+    assert len(steps) == 23
+    assert is_emulated(steps[-1].pixels)
+    assert steps[-1].provenance
+    assert steps[-1].provenance.device == "cuda"
+    alike = make_network(dtype=dtype, pooling=pooling)
+    *_, last = transfer_style(photo, [painting, painting], settings, network=alike)
+    assert pytest.approx(last.J, rel=0.05) == steps[-1].J  # rounding moves where a run gets to
+    assert steps[-1].image.size == last.image.size
+
+
+@pytest.mark.parametrize("guidance", [None, FULL, Guidance(0.3, 1.0)], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_an_evaluation_is_that_of_the_cpu_in_few_kernels(
+    cuda: EmulatedDevice, guidance: Guidance | None, dtype: torch.dtype
+) -> None:
+    content, style, image = (random_image(32, 48, seed) for seed in range(3))
+    results = []
+    for device in ("cpu", "cuda"):
+        pictures = [picture.to(device) for picture in (content, style, image)]
+        network = wide_network(device, dtype)
+        objective = Objective(network, pictures[0], [pictures[1]], DEFAULTS)
+        objective.guidance = guidance
+        results.append(objective.evaluate(pictures[2]))  # layouts and guides are made
+        objective.forget()
+    cuda.clear()
+    objective.evaluate(pictures[2])
+    assert 60 < sum(cuda.launches.values()) <= MOST_LAUNCHES
+    assert sum(cuda.waits.values()) == 1
+    (costs, gradient), (its_costs, its_gradient) = results
+    rough = 0.02 if dtype == torch.bfloat16 else 1e-3
+    assert pytest.approx(costs.J, rel=rough) == its_costs.J
+    assert its_costs.goal == pytest.approx(costs.goal, rel=rough)
+    difference = (its_gradient.cpu() - gradient).norm() / gradient.norm()
+    assert float(difference) < rough
+
+
+@pytest.mark.parametrize("name", ["lbfgs", "adam"])
+def test_an_iteration_waits_once(
+    cuda: EmulatedDevice, make_network: MakeNetwork, name: str
+) -> None:
+    network = make_network(device="cuda", pooling="average")
+    photo, painting = (random_image(48, 64, seed).to("cuda") for seed in range(2))
+    objective = Objective(network, photo, [painting], DEFAULTS)
+    optimizer = make_optimizer(name)
+    points = minimize(objective, photo, optimizer, 20)
+    next(points)
+    cuda.clear()
+    for _ in points:
+        assert sum(cuda.waits.values()) == 1
+        assert sum(cuda.launches.values()) <= MOST_LAUNCHES + MOST_OF_A_STEP
+        cuda.clear()
+    if isinstance(optimizer, BoxLBFGS):
+        assert len(optimizer.pairs) == 10
+
+
+def test_the_compact_direction_is_that_of_the_two_loops() -> None:
+    curvature = random_image(6, 5, 0).double() + 0.1
+    optimizer, image = BoxLBFGS(), random_image(6, 5, 1).double()
+    for _ in range(14):
+        image = optimizer.step(image, curvature * (image - 0.5))
+    gradient = curvature * (image - 0.4)
+    pairs = [(s, y) for s, y, _ in optimizer.pairs]
+    assert len(pairs) > 5
+    torch.testing.assert_close(
+        compact_direction(gradient, pairs, smooth), optimizer._two_loops(gradient)
+    )
+
+
+@pytest.mark.parametrize("size", [(6, 5), (1, 4), (4, 1), (1, 1)], ids=str)
+def test_gradient_of_total_variation_is_autograds(size: tuple[int, int]) -> None:
+    image = random_image(*size, 0).double().requires_grad_()
+    cost = 3 * total_variation(image)
+    (expected,) = torch.autograd.grad(cost, image) if cost.requires_grad else (image * 0,)
+    gradient = total_variation_gradient(image.detach(), 3)
+    torch.testing.assert_close(gradient, expected.detach())
