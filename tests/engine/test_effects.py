@@ -176,6 +176,7 @@ EFFECTS: dict[str, list[Effect]] = {
         effect("content", "recolored", from_painting, 0.5, iterations=1),
     ],
     "restructure": [effect("little", "much", lambda r: r.content, 1.02, size=192, iterations=8)],
+    "base_size": [effect(128, 2048, lambda r: r.content, 0.98, size=384, iterations=24)],
     "pooling": [effect("max", "average", high_frequency, 0.97)],
     "style_scale": [effect(0.25, 3.0, mean_frequency, 0.8)],
     "total_variation": [
