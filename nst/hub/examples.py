@@ -161,6 +161,7 @@ def _check_content(repo: str, folder: Path, files: Iterable[RepoFile]) -> None:
         raise HubError(f"Not all files of {repo} have arrived.")
 
 
+RESULT_SIZE = 768  # pixels
 Report = Callable[[str], None]
 
 
@@ -223,8 +224,13 @@ def is_painted_as(recipe: Recipe, wanted: Picture, folder: Path) -> bool:
     paths = (folder / wanted.content, folder / wanted.style)
     content, style = (Ingredient.of(load_image(path)) for path in paths)
     return (recipe.content, recipe.styles) == (content, (style,)) and recipe.settings.paints_like(
-        TransferSettings.of_look(wanted.look)
+        settings_of(wanted)
     )
+
+
+def settings_of(wanted: Picture) -> TransferSettings:
+    """Return the settings that a result is painted with: its look, at a size that fills a page."""
+    return TransferSettings.of_look(wanted.look).replace(size=RESULT_SIZE)
 
 
 def _result(wanted: Picture, folder: Path, work: Path, report: Report) -> tuple[Path, Recipe]:
@@ -240,7 +246,7 @@ def _result(wanted: Picture, folder: Path, work: Path, report: Report) -> tuple[
 
 def _paint(wanted: Picture, folder: Path, path: Path) -> tuple[Path, Recipe]:
     content, style = (load_image(folder / name) for name in (wanted.content, wanted.style))
-    settings = TransferSettings.of_look(wanted.look)
+    settings = settings_of(wanted)
     network = load_network(settings)
     here = provenance_of(network.device, network.dtype)
     recipe = new_recipe(content, [style], settings, here)

@@ -353,7 +353,7 @@ def test_everything_goes_up_in_one_commit_and_only_once(
     recipe = read_recipe(there["results/hill-storm.png"])
     described = [json.loads(line) for line in there[METADATA].decode().splitlines()]
     assert described[2]["recipe"] == recipe.to_text()
-    assert recipe.settings == TransferSettings.of_look("Balanced")
+    assert recipe.settings == TransferSettings(size=hub_examples.RESULT_SIZE)
 
 
 def test_an_interrupted_push_paints_only_what_is_missing(
