@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from nst.console import StopRequest, fail, run_command
 from nst.errors import SettingsError, UserError
-from nst.outputs import check_output, check_space
+from nst.outputs import FORMATS, check_format, check_output, check_space
 from nst.settings import LAYER_CHANNELS, MOST_STYLES, TransferSettings, parse_layer_weights
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--output",
         metavar="OUT.png",
         required=True,
-        help="PNG to write; a link is followed, none of the pictures read may be overwritten",
+        help="PNG, TIFF, WebP or JPEG to write, by its ending, in sRGB; a link is followed, none"
+        " of the pictures read may be overwritten",
     )
     parser.add_argument(
         "--recipe",
@@ -85,6 +86,20 @@ def build_parser() -> argparse.ArgumentParser:
     )
     for spec in dataclasses.fields(TransferSettings):
         parser.add_argument(f"--{spec.name.replace('_', '-')}", **_flag(spec))
+    parser.add_argument(
+        "--depth",
+        type=int,
+        choices=(8, 16),
+        default=8,
+        help="bits per channel; 16 for a PNG or TIFF, without the bands that 8 may show in skies"
+        " (default: 8)",
+    )
+    parser.add_argument(
+        "--keep-alpha",
+        action="store_true",
+        help="keep the photo's transparency, in a PNG, TIFF or WebP; the photo is painted as if it"
+        " went on underneath (default: it is laid on white)",
+    )
     parser.add_argument(
         "--device",
         default="auto",
@@ -104,7 +119,8 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     """
     output = Path(options.output)
     recipes = [] if options.recipe is None else [options.recipe]
-    check_output(options.output, (".png",), [options.content, *options.styles, *recipes])
+    check_output(options.output, FORMATS, [options.content, *options.styles, *recipes])
+    check_format(options.output, options.depth, keep_alpha=options.keep_alpha)
     if len(options.styles) > MOST_STYLES:
         raise SettingsError(
             f"at most {MOST_STYLES} paintings can be used, not {len(options.styles)}"
@@ -119,16 +135,21 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     from nst import load_image  # after --help: torch takes seconds
     from nst.engine.devices import load_network, pick_device
     from nst.engine.repaint import repaint
+    from nst.images.alpha import split_alpha
+    from nst.images.delivery import encode, finished_samples
     from nst.images.recipe import new_recipe, read_recipe
     from nst.provenance import provenance_of
     from nst.studio.backends.local import LocalBackend
 
-    content, *styles = (_load(load_image, path) for path in (options.content, *options.styles))
+    content, alpha = _load(
+        lambda path: split_alpha(load_image(path, keep_alpha=options.keep_alpha)), options.content
+    )
+    styles = [_load(load_image, path) for path in options.styles]
     device = str(pick_device(options.device))
     fresh = new_recipe(content, styles, settings, device)
     recipe = fresh if options.recipe is None else _load(read_recipe, options.recipe)
     steps = repaint(recipe, content, styles, engine=LocalBackend(device).engine())
-    check_space(output, _largest_png(content, recipe))
+    check_space(output, _largest_file(content, recipe, options.depth, alpha is not None))
     network = load_network(recipe.settings, device)
     here = provenance_of(network.device, network.dtype)
     fresh = dataclasses.replace(fresh, provenance=(here,))
@@ -136,7 +157,10 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
         print(f"nst: {difference}; the result may differ", file=sys.stderr)
     passages, step = _paint(steps, options, stop)
     used = recipe.painted_until(passages, step.iteration).painted_again(fresh)
-    _write(output, step, used, content, styles, stop)
+    samples = finished_samples(
+        step.pixels, content, used.last_of(styles), used.colors, depth=options.depth, alpha=alpha
+    )
+    _write(output, encode(samples, used, output.suffix.lower()), stop)
     if stop.is_made:
         print(
             f"nst: stopped after {step.iteration} of {step.total} iterations;"
@@ -170,27 +194,16 @@ def _paint(
     return passages, last
 
 
-def _write(
-    output: Path,
-    step: TransferStep,
-    recipe: Recipe,
-    content: Image.Image,
-    styles: Sequence[Image.Image],
-    stop: StopRequest,
-) -> None:
-    """Write the picture of a step with its recipe, whole or not at all."""
+def _write(output: Path, data: bytes, stop: StopRequest) -> None:
+    """Write a file, whole or not at all."""
     from nst.files import whole_file
-    from nst.images.color import dial_colors
-    from nst.images.recipe import signed_png
 
-    picture = dial_colors(step.image, content, recipe.last_of(styles), recipe.colors)
-    data = signed_png(picture, recipe)
     with whole_file(output) as temporary:
         temporary.write_bytes(data)
         stop.ignore()  # from here on it is written, and what is said must be true
 
 
-def _largest_png(content: Image.Image, recipe: Recipe) -> int:
+def _largest_file(content: Image.Image, recipe: Recipe, depth: int, has_alpha: bool) -> int:
     """Return an upper limit of the output's size in bytes.
 
     It is made of its pixels as they are, its recipe, and one part in a thousand for the format.
@@ -199,7 +212,8 @@ def _largest_png(content: Image.Image, recipe: Recipe) -> int:
 
     sizes = [passage.settings.size for passage in recipe.passages]
     width, height = fitted_size(content.size, max(sizes))
-    return round(3 * width * height * 1.001) + len(recipe.to_text()) + 10_000
+    samples = (4 if has_alpha else 3) * width * height
+    return round(samples * depth / 8 * 1.001) + len(recipe.to_text()) + 10_000
 
 
 class ProgressBar:

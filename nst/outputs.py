@@ -7,10 +7,30 @@ import errno
 import os
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from nst.errors import OutputError
+
+
+@dataclass(frozen=True)
+class Format:
+    """What a kind of file can hold."""
+
+    depths: tuple[int, ...]  # bits per channel
+    has_alpha: bool
+
+
+FORMATS = {
+    ".png": Format((8, 16), has_alpha=True),
+    ".tif": Format((8, 16), has_alpha=True),
+    ".tiff": Format((8, 16), has_alpha=True),
+    ".webp": Format((8,), has_alpha=True),
+    ".jpg": Format((8,), has_alpha=False),
+    ".jpeg": Format((8,), has_alpha=False),
+}
+"""The pictures that can be written, by their endings."""
 
 DISK_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
@@ -31,7 +51,7 @@ def check_output(
     output, name = Path(path), os.fspath(path)
     suffixes = tuple(suffixes)
     if output.suffix.lower() not in suffixes:
-        raise OutputError(f"the output must be a {' or '.join(suffixes)} file, not {output.name!r}")
+        raise OutputError(f"the output must be a {_one_of(suffixes)} file, not {output.name!r}")
     target = Path(os.path.realpath(output))
     if not target.parent.is_dir():
         raise OutputError(f"there is no folder {str(output.parent)!r} to write to")
@@ -48,6 +68,26 @@ def check_output(
             pass  # the one sure way to know, whatever permissions say
     except OSError as error:
         raise OutputError(f"{name!r} cannot be written: {error.strerror}") from None
+
+
+def check_format(path: str | os.PathLike[str], depth: int, *, keep_alpha: bool) -> None:
+    """Raise `OutputError` where files of that ending cannot hold what is asked for.
+
+    Args:
+        path: the file to write, with one of the endings in `FORMATS`.
+        depth: bits per channel.
+        keep_alpha: whether transparency is to be kept.
+    """
+    output = Path(path)
+    format = FORMATS[output.suffix.lower()]
+    if depth not in format.depths:
+        able = [suffix for suffix, each in FORMATS.items() if depth in each.depths]
+        raise OutputError(
+            f"{depth} bits per channel need a {_one_of(able)} file, not {output.name!r}"
+        )
+    if keep_alpha and not format.has_alpha:
+        able = [suffix for suffix, each in FORMATS.items() if each.has_alpha]
+        raise OutputError(f"transparency needs a {_one_of(able)} file, not {output.name!r}")
 
 
 def check_space(path: str | os.PathLike[str], size: int) -> None:
@@ -69,6 +109,12 @@ def check_space(path: str | os.PathLike[str], size: int) -> None:
             f"{str(path)!r} cannot be written: up to {size / 1e6:.1f} MB are needed,"
             f" but: {error.strerror}"
         ) from None
+
+
+def _one_of(suffixes: Sequence[str]) -> str:
+    """Return endings as a sentence lists them."""
+    *others, last = suffixes
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _check_existing(target: Path) -> None:

@@ -97,6 +97,6 @@ def test_pictures_are_opened_without_limits_of_the_system() -> None:
     try:
         opened = decoder.open(data.getvalue())
         assert (opened.width, opened.height) == (20, 30)
-        assert bytes(opened.rgb) == picture.tobytes()
+        assert bytes(opened.samples) == picture.tobytes()
     finally:
         decoder.close()

@@ -31,14 +31,26 @@ def dial_colors(
     """
     if amount == 0:
         return painted
+    return to_image(dial_pixels(to_tensor(painted), photo, paintings, amount))
+
+
+def dial_pixels(
+    image: Tensor, photo: Image.Image, paintings: Sequence[Image.Image], amount: float
+) -> Tensor:
+    """Return pixels, (1, 3, H, W) RGB in [0, 1], with their colours moved as by `dial_colors`.
+
+    The result is not rounded, for pictures of more than 8 bits per channel.
+    """
+    if amount == 0:
+        return image
     photo, *paintings = map(without_color_noise, [photo, *paintings])
-    image = to_tensor(painted)
     if amount < 0:
-        target = with_luminance(to_tensor(photo.resize(painted.size)), image)
+        size = (image.shape[-1], image.shape[-2])
+        target = with_luminance(to_tensor(photo.resize(size)).to(image.device), image)
     else:
         small = [to_tensor(fit(painting, STATISTICS_SIDE)) for painting in paintings]
         target = match_colors(image, all_colors(small))
-    return to_image(image.lerp(target, abs(amount)))
+    return image.lerp(target, abs(amount))
 
 
 def has_color(picture: Image.Image) -> bool:

@@ -10,7 +10,7 @@ from nst.errors import RecipeError
 MAX_TEXT = 2_000_000  # characters
 MOST_CHUNKS = 10_000  # before the pixels
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-NOT_A_PNG = "This is not a PNG, JPEG or WebP that can be read."
+NOT_A_PNG = "This is not a PNG, JPEG, WebP or TIFF that can be read."
 
 
 def read_text(data: bytes, keyword: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Pictures: files to clean RGB, RGB to tensors and back, PNG files written whole or not at all.
+"""Pictures: files to clean RGB, or RGBA where the transparency is kept.
 
 Knows file formats and pixels; nothing of networks or pages. torch is imported where tensors are
 made: the process in which files are opened is better off without.
@@ -78,12 +78,13 @@ _UPRIGHT = {  # how to turn what is stored, by its EXIF orientation
 }
 
 
-def load_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
+def load_image(source: str | os.PathLike[str] | bytes, *, keep_alpha: bool = False) -> Image.Image:
     """Return the picture in a file or in bytes, as RGB with 8 bits per channel and no metadata.
 
     It is upright (EXIF orientation applied), converted to sRGB from its own colour profile, 16-bit
     values scaled, transparency laid on white. Of an animation or of several pages it is the first,
-    and `info["note"]` is a sentence that says so.
+    and `info["note"]` is a sentence that says so. With `keep_alpha` a picture that is transparent
+    anywhere is RGBA instead; `nst.images.alpha.split_alpha` makes it ready for painting.
 
     The picture is opened in another process (`nst.images.sandbox`), whoever it comes from: that
     costs 0.2 s once and milliseconds after, and there is one way in.
@@ -103,9 +104,9 @@ def load_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
             raise ImageError(f"This is not a picture that can be read; use a {NAMES} file.")
         if format == "JPEG" and count_scans(data) > MOST_SCANS:
             raise ImageError(MANY_SCANS)
-        pixels = decoder.open(data)
-    rows = np.frombuffer(pixels.rgb, np.uint8).reshape(pixels.height, pixels.width, 3)
-    image = Image.fromarray(rows)
+        pixels = decoder.open(data, keep_alpha=keep_alpha)
+    shape = (pixels.height, pixels.width, pixels.channels)
+    image = Image.fromarray(np.frombuffer(pixels.samples, np.uint8).reshape(shape))
     image.info = {"note": SEVERAL} if pixels.several else {}
     return image
 
@@ -119,7 +120,7 @@ atexit.register(decoder.close)
 
 @dataclass(frozen=True)
 class Opened:
-    """A picture as RGB, and whether there are more in its file."""
+    """A picture as RGB or RGBA, and whether there are more in its file."""
 
     image: Image.Image
     several: bool
@@ -128,6 +129,11 @@ class Opened:
     def size(self) -> tuple[int, int]:
         """Return width and height in pixels."""
         return self.image.size
+
+    @property
+    def has_alpha(self) -> bool:
+        """Tell whether the picture is RGBA."""
+        return self.image.mode == "RGBA"
 
     def rows(self) -> Iterator[bytes]:
         """Yield the pixels from the top, a few rows at a time."""
@@ -151,7 +157,7 @@ def format_of(data: bytes) -> str | None:
     return None
 
 
-def decode(data: bytes) -> Opened:
+def decode(data: bytes, *, keep_alpha: bool = False) -> Opened:
     """Return what `load_image` promises of bytes, decoded in this very process.
 
     Pictures from strangers belong where a crash does no harm. Raises `ImageError`.
@@ -174,10 +180,10 @@ def decode(data: bytes) -> Opened:
                 image.load()
                 if format == "WEBP":  # and keeps three times as much again
                     image.fp, image.decoder = None, None  # type: ignore[attr-defined]
-                rgb = _to_srgb(image, data)
+                srgb = _to_srgb(image, data, keep_alpha=keep_alpha)
                 if frame:  # Pillow makes up colours for what it does not cover
-                    rgb = _on_white(rgb, frame)
-                return Opened(rgb, _is_one_of_several(image))
+                    srgb = _framed(srgb, frame, keep_alpha=keep_alpha)
+                return Opened(_without_full_alpha(srgb), _is_one_of_several(image))
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -273,8 +279,8 @@ def _is_one_of_several(image: Image.Image) -> bool:
     return False
 
 
-def _to_srgb(image: Image.Image, data: bytes) -> Image.Image:
-    """Return upright 8-bit sRGB on white from what Pillow has loaded."""
+def _to_srgb(image: Image.Image, data: bytes, *, keep_alpha: bool) -> Image.Image:
+    """Return upright 8-bit sRGB from what Pillow has loaded, on white unless alpha is kept."""
     colors, alpha = colors_and_alpha(image, data)
     profile = _profile_of(image, data)
     if profile is not image.info.get("icc_profile") and colors.mode == "L":
@@ -282,17 +288,30 @@ def _to_srgb(image: Image.Image, data: bytes) -> Image.Image:
     colors = _apply_profile(colors, profile)
     if colors.mode != "RGB":
         colors = colors.convert("RGB")
-    if alpha is not None:
+    if alpha is not None and keep_alpha:
+        colors.putalpha(alpha)
+    elif alpha is not None:
         colors.paste((255, 255, 255), mask=ImageChops.invert(alpha))
     turn = _UPRIGHT.get(_orientation(image))
     return colors if turn is None else colors.transpose(turn)
 
 
-def _on_white(image: Image.Image, frame: tuple[int, int, int, int]) -> Image.Image:
-    """Return all white but for what is in the frame: left, top, right and bottom."""
-    white = Image.new("RGB", image.size, "white")
-    white.paste(image.crop(frame), frame)
-    return white
+def _framed(
+    image: Image.Image, frame: tuple[int, int, int, int], *, keep_alpha: bool
+) -> Image.Image:
+    """Return all white but for what is in the frame: left, top, right and bottom.
+
+    Where alpha is kept, all the rest is transparent.
+    """
+    ground = Image.new("RGBA", image.size, (255, 255, 255, 0 if keep_alpha else 255))
+    ground.paste(image.crop(frame), frame)
+    return ground if keep_alpha else ground.convert("RGB")
+
+
+def _without_full_alpha(image: Image.Image) -> Image.Image:
+    """Return RGB where nothing is transparent."""
+    is_opaque = image.mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255)
+    return image.convert("RGB") if is_opaque else image
 
 
 def _orientation(image: Image.Image) -> int:

@@ -1,4 +1,4 @@
-"""The recipe: how a picture was painted, as JSON inside its PNG, and how to paint it again.
+"""The recipe: how a picture was painted, as JSON inside its file, and how to paint it again.
 
 Knows settings, hashes and JSON; nothing of jobs or pages. The text chunk `nst-recipe` holds one
 object:
@@ -33,12 +33,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from nst.errors import RecipeError, SettingsError
+from nst.images.deep_png import deep_png_bytes
 from nst.images.png_text import MAX_TEXT, read_text
-from nst.images.writing import hash_of, jpeg_bytes, png_bytes, webp_bytes
-from nst.images.xmp import JPEG, WEBP, packet_of, read_packet
+from nst.images.tiff import Samples, tiff_bytes
+from nst.images.writing import hash_of, jpeg_bytes, png_bytes, srgb_profile, webp_bytes
+from nst.images.xmp import JPEG, TIFF, WEBP, packet_of, read_packet
 from nst.provenance import Provenance
 from nst.settings import MOST_STYLES, VERSION, TransferSettings
 
@@ -46,7 +50,7 @@ KEYWORD = "nst-recipe"
 MOST_PASSAGES = 1000
 MOST_ITERATIONS = 1_000_000
 MOST_THREADS = 100_000
-MAX_BYTES = 50_000_000  # of a picture that is read for its recipe
+MAX_BYTES = 400_000_000  # of a picture that is read for its recipe: 8192×6144 of 16 bits
 DELIVERED = 95  # quality of a JPEG or WebP that is delivered
 WORD = re.compile(r"[\w.+-]{1,40}", re.ASCII)  # a name or a version
 
@@ -190,24 +194,38 @@ def signed_png(picture: Image.Image, recipe: Recipe) -> bytes:
     return png_bytes(picture, {KEYWORD: recipe.to_text()})
 
 
+def signed_deep_png(samples: npt.NDArray[np.uint16], recipe: Recipe) -> bytes:
+    """Return a PNG with 16 bits per channel and its recipe as its only text."""
+    return deep_png_bytes(samples, {KEYWORD: recipe.to_text()})
+
+
+def signed_tiff(samples: Samples, recipe: Recipe) -> bytes:
+    """Return a TIFF with 8 or 16 bits per channel and its recipe."""
+    packet = packet_of(recipe.to_text(), 2 * MAX_TEXT)
+    return tiff_bytes(samples, xmp=packet, profile=srgb_profile())
+
+
 def signed_jpeg(picture: Image.Image, recipe: Recipe) -> bytes:
     """Return the picture as a JPEG with its recipe, unless that is too long for one."""
     packet = packet_of(recipe.to_text())
-    return jpeg_bytes(picture, DELIVERED, subsampling=0, xmp=packet)  # strokes end in colour too
+    profile = srgb_profile()
+    # Strokes end in colour too.
+    return jpeg_bytes(picture, DELIVERED, subsampling=0, xmp=packet, profile=profile)
 
 
 def signed_webp(picture: Image.Image, recipe: Recipe) -> bytes:
     """Return the picture as a WebP with its recipe, unless that is too long."""
-    return webp_bytes(picture, DELIVERED, xmp=packet_of(recipe.to_text()))
+    packet = packet_of(recipe.to_text())
+    return webp_bytes(picture, DELIVERED, xmp=packet, profile=srgb_profile())
 
 
 def read_recipe(source: str | os.PathLike[str] | bytes) -> Recipe:
-    """Return the recipe in a PNG, JPEG or WebP, a file or bytes; no decoder sees it.
+    """Return the recipe in a PNG, JPEG, WebP or TIFF, a file or bytes; no decoder sees it.
 
     Raises `RecipeError` when there is none to be used.
     """
     data = source if isinstance(source, bytes) else _read(Path(source))
-    if data.startswith(JPEG) or data[8:12] == WEBP:
+    if data.startswith((JPEG, *TIFF)) or data[8:12] == WEBP:
         text = read_packet(data)
     else:
         text = read_text(data, KEYWORD)

@@ -5,11 +5,11 @@ that one upload, and the next one gets a new worker. It has no secrets (hardly a
 where the system has such limits at most `MEMORY` bytes, `CPU_SECONDS` a picture, `OPEN_FILES` and
 none that it may write. On any system it has `SECONDS`.
 
-Knows processes, pipes and limits; nothing of pictures but that they are rows of RGB. A request is a
-length and bytes, an answer one of
+Knows processes, pipes and limits; nothing of pictures but that they are rows of RGB or RGBA. A
+request is a length, whether transparency is to be kept, and bytes; an answer one of
 
-    b"P" width height several    and width × height × 3 bytes, row by row
-    b"R" length                  and so many bytes of UTF-8: the sentence of an `ImageError`
+    b"P" width height several has_alpha  and width × height × 3 or 4 bytes, row by row
+    b"R" length                          and so many bytes of UTF-8: the sentence of an `ImageError`
 
 and neither is ever pickled or trusted.
 """
@@ -27,7 +27,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,8 +49,9 @@ REMEMBERED_FOR = 120.0  # seconds; the machine may have been busy
 LONGEST_SENTENCE = 300  # bytes
 KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")  # what an interpreter may need to start
 
+REQUEST = struct.Struct(">Q?")
 LENGTH = struct.Struct(">Q")
-PICTURE = struct.Struct(">II?")
+PICTURE = struct.Struct(">II??")
 READY = b"W"
 
 DEFEATED = "This picture needs more time or memory than there is for one; it may be damaged."
@@ -63,12 +64,18 @@ client: ContextVar[str] = ContextVar("client", default="")
 
 @dataclass(frozen=True)
 class Pixels:
-    """(height, width, 3) uint8 sRGB, row by row."""
+    """(height, width, channels) uint8 sRGB, row by row."""
 
     width: int
     height: int
     several: bool  # whether there were more pictures in the file
-    rgb: bytearray
+    has_alpha: bool  # behind R, G and B
+    samples: bytearray
+
+    @property
+    def channels(self) -> int:
+        """Return 3 for RGB, 4 for RGBA."""
+        return 4 if self.has_alpha else 3
 
 
 class Decoded(Protocol):
@@ -82,8 +89,19 @@ class Decoded(Protocol):
     def several(self) -> bool:
         """Tell whether the file holds more pictures than this one."""
 
+    @property
+    def has_alpha(self) -> bool:
+        """Tell whether the pixels are RGBA, and not RGB."""
+
     def rows(self) -> Iterable[bytes]:
-        """Yield the RGB pixels from the top, some rows at a time."""
+        """Yield the pixels from the top, some rows at a time."""
+
+
+class Decode(Protocol):
+    """A worker's function."""
+
+    def __call__(self, data: bytes, *, keep_alpha: bool) -> Decoded:
+        """Return the picture in the bytes, opaque unless transparency is to be kept."""
 
 
 class Decoder:
@@ -127,8 +145,8 @@ class Decoder:
         finally:
             self._turn.release()
 
-    def open(self, data: bytes) -> Pixels:
-        """Return the picture in `data`.
+    def open(self, data: bytes, *, keep_alpha: bool = False) -> Pixels:
+        """Return the picture in `data`, with its transparency if that is to be kept.
 
         Raises `ImageError` with the worker's sentence, or where the worker was lost over it; for a
         while again without asking the worker, unless it was lost over it only once.
@@ -138,7 +156,7 @@ class Decoder:
             self._check_refused(digest)
             worker = self._waiting()
             try:
-                return self._ask(worker, data)
+                return self._ask(worker, data, keep_alpha)
             except ImageError as error:
                 # The worker may have been lost over it by chance: that counts the second time.
                 is_sure = str(error) != DEFEATED or digest in self._refused
@@ -187,14 +205,14 @@ class Decoder:
                 raise
         return self.worker
 
-    def _ask(self, worker: subprocess.Popen[bytes], data: bytes) -> Pixels:
+    def _ask(self, worker: subprocess.Popen[bytes], data: bytes, keep_alpha: bool) -> Pixels:
         try:
             with _ended_after(self.seconds, worker):
                 assert worker.stdin is not None
-                worker.stdin.write(LENGTH.pack(len(data)))
+                worker.stdin.write(REQUEST.pack(len(data), keep_alpha))
                 worker.stdin.write(data)
                 worker.stdin.flush()
-                return self._answer(worker.stdout)
+                return self._answer(worker.stdout, keep_alpha)
         except ImageError:
             raise
         except (OSError, EOFError, ValueError) as error:
@@ -205,17 +223,20 @@ class Decoder:
             self.close()
             raise
 
-    def _answer(self, pipe: IO[bytes] | None) -> Pixels:
+    def _answer(self, pipe: IO[bytes] | None, keep_alpha: bool) -> Pixels:
         """Return the worker's answer.
 
         Raises `ValueError` for what no sound worker says.
         """
         kind = _exactly(pipe, 1)
         if kind == b"P":
-            width, height, several = PICTURE.unpack(_exactly(pipe, PICTURE.size))
+            width, height, several, has_alpha = PICTURE.unpack(_exactly(pipe, PICTURE.size))
             if not 0 < width * height <= self.most_pixels:
                 raise ValueError(f"it claims {width}×{height} pixels")
-            return Pixels(width, height, several, _exactly(pipe, width * height * 3))
+            if has_alpha and not keep_alpha:
+                raise ValueError("it sends more than it was asked for")
+            size = width * height * (4 if has_alpha else 3)
+            return Pixels(width, height, several, has_alpha, _exactly(pipe, size))
         (length,) = LENGTH.unpack(_exactly(pipe, LENGTH.size))
         if kind != b"R" or length > LONGEST_SENTENCE:
             raise ValueError("it speaks in tongues")
@@ -225,7 +246,7 @@ class Decoder:
         raise ImageError(sentence)
 
 
-def serve(decode: Callable[[bytes], Decoded]) -> None:
+def serve(decode: Decode) -> None:
     """Answer what comes on stdin until it ends: the worker's whole life.
 
     Whatever `decode` raises but `ImageError` ends it.
@@ -236,12 +257,12 @@ def serve(decode: Callable[[bytes], Decoded]) -> None:
     _limit()
     answers.write(READY)
     answers.flush()
-    while header := requests.read(LENGTH.size):
-        (length,) = LENGTH.unpack(header)
+    while header := requests.read(REQUEST.size):
+        length, keep_alpha = REQUEST.unpack(header)
         data = requests.read(length)
         _allow(CPU_SECONDS)
         try:
-            _send(answers, decode(data))
+            _send(answers, decode(data, keep_alpha=keep_alpha))
         except ImageError as error:
             sentence = str(error).encode()[:LONGEST_SENTENCE]
             answers.write(b"R" + LENGTH.pack(len(sentence)) + sentence)
@@ -250,7 +271,7 @@ def serve(decode: Callable[[bytes], Decoded]) -> None:
 
 
 def _send(answers: IO[bytes], picture: Decoded) -> None:
-    answers.write(b"P" + PICTURE.pack(*picture.size, picture.several))
+    answers.write(b"P" + PICTURE.pack(*picture.size, picture.several, picture.has_alpha))
     for rows in picture.rows():
         answers.write(rows)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -21,10 +22,28 @@ def to_tensor(image: Image.Image) -> Tensor:
 
 def to_image(tensor: Tensor) -> Image.Image:
     """Return an 8-bit RGB picture from (1, 3, H, W) in [0, 1], rounded to the nearest value."""
+    return Image.fromarray(_to_8_bits(tensor))
+
+
+def to_16_bits(tensor: Tensor) -> npt.NDArray[np.uint16]:
+    """Return (H, W, 3) samples of 16 bits from (1, 3, H, W) in [0, 1], rounded to the nearest.
+
+    Divided by 257 and rounded they are the samples of `to_image`, all of them: at the border
+    between two values of 8 bits, where float32 decides, they follow its choice.
+    """
+    rounded = tensor.detach()[0].permute(1, 2, 0).cpu().double().clamp(0, 1).mul(65535).round()
+    middle = _to_8_bits(tensor).astype(np.int32) * 257
+    samples = rounded.numpy().astype(np.int32).clip(middle - 128, middle + 128)
+    return samples.astype(np.uint16)
+
+
+def _to_8_bits(tensor: Tensor) -> npt.NDArray[np.uint8]:
+    """Return (H, W, 3) samples of 8 bits from (1, 3, H, W) in [0, 1]."""
     import torch
 
     pixels = tensor.detach()[0].clamp(0, 1).mul(255).round().to(torch.uint8)
-    return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())
+    samples: npt.NDArray[np.uint8] = pixels.permute(1, 2, 0).cpu().numpy()
+    return samples
 
 
 def fit(image: Image.Image, longest_side: int) -> Image.Image:

@@ -1,7 +1,8 @@
-"""Carry a text in the XMP of a JPEG or a WebP, and read it without decoding the picture.
+"""Carry a text in the XMP of a JPEG, WebP or TIFF, and read it without decoding the picture.
 
 XMP (ISO 16684-1) is a packet of RDF; here it has one property, `nst:recipe`. A JPEG holds it in one
-APP1 segment (Adobe, XMP specification part 3, 1.1.3), a WebP in its chunk `XMP `.
+APP1 segment (Adobe, XMP specification part 3, 1.1.3), a WebP in its chunk `XMP `, a TIFF in its
+field 700.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import re
 from collections.abc import Iterator
 
 from nst.errors import RecipeError
+from nst.images import tiff
 
 LONGEST = 65_000  # bytes of a packet: what one segment of a JPEG holds
 MOST_PARTS = 10_000  # segments or chunks that are looked at
 JPEG, WEBP = b"\xff\xd8\xff", b"WEBP"
+TIFF = (b"II*\0", b"MM\0*")
 HEADER = b"http://ns.adobe.com/xap/1.0/\0"
 PROPERTY = re.compile(rb"<nst:recipe>([^<]*)</nst:recipe>")
 PACKET = (
@@ -29,22 +32,35 @@ PACKET = (
 DAMAGED = "This picture is damaged, and its recipe cannot be read."
 
 
-def packet_of(text: str) -> bytes | None:
-    """Return the packet that carries a text; None where it would be longer than `LONGEST`."""
+def packet_of(text: str, longest: int = LONGEST) -> bytes | None:
+    """Return the packet that carries a text; None where it would be longer than `longest`."""
     packet = PACKET.format(html.escape(text, quote=False)).encode()
-    return packet if len(packet) <= LONGEST else None
+    return packet if len(packet) <= longest else None
 
 
 def read_packet(data: bytes) -> str | None:
-    """Return the text in the XMP of a JPEG or a WebP; None where there is none.
+    """Return the text in the XMP of a JPEG, a WebP or a TIFF; None where there is none.
 
     Raises `RecipeError` for a file that is damaged so far, and for several texts.
     """
-    parts = _segments(data) if data.startswith(JPEG) else _chunks(data)
+    if data.startswith(TIFF):
+        parts = _field(data)
+    else:
+        parts = _segments(data) if data.startswith(JPEG) else _chunks(data)
     found = [text for part in parts for text in PROPERTY.findall(part)]
     if len(found) > 1:
         raise RecipeError(DAMAGED)
     return html.unescape(found[0].decode("utf-8", "replace")) if found else None
+
+
+def _field(data: bytes) -> Iterator[bytes]:
+    """Yield the XMP of a TIFF's first directory."""
+    try:
+        fields = tiff.read_fields(data)
+    except ValueError:
+        raise RecipeError(DAMAGED) from None
+    if tiff.XMP in fields:
+        yield fields[tiff.XMP].content
 
 
 def _segments(data: bytes) -> Iterator[bytes]:

@@ -161,7 +161,7 @@ def test_a_longer_name_is_told_before_painting(
         ("loop.png", "it is not an ordinary file"),
         ("photo.png/out.png", "there is no folder 'photo.png' to write to"),
         ("lost.png", "there is no folder"),
-        ("/dev/stdout", "the output must be a .png file, not 'stdout'"),
+        ("/dev/stdout", "the output must be a .png, .tif, .tiff, .webp, .jpg or .jpeg file, not"),
     ],
 )
 def test_what_cannot_be_replaced_is_told_before_painting(

@@ -16,7 +16,15 @@ import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 from pillow_heif import register_heif_opener
 
-from nst.images.colorspaces import CodePoints, avif_code_points, make_profile, png_code_points
+from nst.images.colorspaces import (
+    ADOBE_GAMMA,
+    ADOBE_RGB,
+    CodePoints,
+    avif_code_points,
+    gamma_profile,
+    make_profile,
+    png_code_points,
+)
 from nst.images.reading import load_image
 
 register_heif_opener()
@@ -136,6 +144,28 @@ def test_narrow_range_is_widened() -> None:
 
 def profile_of_linear_light() -> bytes:
     return make_profile((0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06), np.linspace(0, 1, 64))
+
+
+@pytest.mark.parametrize("color", COLORS, ids=str)
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize(
+    ("profile", "curve", "matrix"),
+    [
+        (CodePoints(12, 13).profile(), srgb_light, P3_TO_SRGB),
+        (gamma_profile(ADOBE_RGB, ADOBE_GAMMA), lambda x: x**ADOBE_GAMMA, ADOBE_TO_SRGB),
+    ],
+    ids=["Display P3", "Adobe RGB"],
+)
+def test_a_wide_gamut_profile_is_converted_and_not_carried(
+    color: Color, format: str, profile: bytes, curve: Any, matrix: list[list[float]]
+) -> None:
+    """LittleCMS finds the profile sound, and the picture looks as it did."""
+    assert ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space.strip() == "RGB"
+    data = io.BytesIO()
+    options = {"lossless": True} if format == "WEBP" else {}
+    Image.new("RGB", (16, 16), color).save(data, format, icc_profile=profile, **options)
+    assert_near(read(data.getvalue()), converted(color, curve, matrix))
+    assert load_image(data.getvalue()).info == {}
 
 
 def test_cicp_comes_before_a_profile_and_that_before_the_rest() -> None:

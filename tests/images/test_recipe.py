@@ -577,7 +577,7 @@ def test_a_picture_that_claims_to_be_huge_is_not_decoded(side: int) -> None:
     assert_recipe_or_sentence(data[:8] + header + data[8 + len(header) :])
 
 
-@pytest.mark.parametrize("format", ["GIF", "BMP", "TIFF"])
+@pytest.mark.parametrize("format", ["GIF", "BMP"])
 def test_other_formats_carry_no_recipe(format: str, photo: Image.Image) -> None:
     buffer = io.BytesIO()
     photo.save(buffer, format)

@@ -41,10 +41,11 @@ class Grey:
     size: tuple
     several: bool = False
     missing: int = 0
+    has_alpha: bool = False
     def rows(self):
-        yield bytes(3 * self.size[0] * self.size[1] - self.missing)
+        yield bytes((4 if self.has_alpha else 3) * self.size[0] * self.size[1] - self.missing)
 
-def work(data):
+def work(data, *, keep_alpha):
     word = data.decode()
     if word == "exit": os._exit(0)
     if word == "kill": os.kill(os.getpid(), signal.SIGKILL)
@@ -65,6 +66,8 @@ def work(data):
     if word == "none": return Grey((0, 5))
     if word == "short": return Grey((5, 5), missing=7)
     if word == "long answer": return Grey((5, 5), missing=-7)
+    if word == "clear": return Grey((5, 5), has_alpha=keep_alpha)
+    if word == "always clear": return Grey((5, 5), has_alpha=True)
     if word == "garbage": os.write(4, b"garbage" * 9)
     if word == "environment": raise ImageError(" ".join(sorted(os.environ)))
     return Grey((len(data), 1), True)
@@ -96,7 +99,14 @@ def pid_of(decoder: Decoder) -> int:
 def test_a_picture_comes_back(decoder: Decoder) -> None:
     pixels = decoder.open(b"seven b")
     assert (pixels.width, pixels.height, pixels.several) == (7, 1, True)
-    assert pixels.rgb == bytes(21)
+    assert pixels.samples == bytes(21)
+
+
+def test_transparency_comes_back_where_it_is_wanted(decoder: Decoder) -> None:
+    assert len(decoder.open(b"clear").samples) == 75
+    pixels = decoder.open(b"clear", keep_alpha=True)
+    assert (pixels.has_alpha, pixels.channels, len(pixels.samples)) == (True, 4, 100)
+    assert refusal(decoder, "always clear") == DEFEATED
 
 
 def test_the_worker_is_used_again(decoder: Decoder) -> None:
@@ -142,7 +152,7 @@ def test_an_answer_of_another_length_is_not_believed_for_long(
     for request in (request_, "any", "any"):
         with contextlib.suppress(ImageError):
             decoder.open(request.encode())
-    assert decoder.open(b"seven b").rgb == bytes(21)
+    assert decoder.open(b"seven b").samples == bytes(21)
 
 
 def test_a_long_sentence_is_cut(decoder: Decoder) -> None:

@@ -33,10 +33,11 @@ from nst.images.sandbox import serve
 class Grey:
     size: tuple
     several: bool = False
+    has_alpha: bool = False
     def rows(self):
         yield bytes(3 * self.size[0] * self.size[1])
 
-def work(data):
+def work(data, *, keep_alpha):
     word, _, rest = data.decode().partition(" ")
     if word == "wait":  # for a file to be there
         while not os.path.exists(rest): time.sleep(0.005)

@@ -155,9 +155,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
     real = nst.images.reading.decoder.open
 
-    def counted(data: bytes) -> Any:
+    def counted(data: bytes, **options: Any) -> Any:
         sizes.append(len(data))
-        return real(data)
+        return real(data, **options)
 
     monkeypatch.setattr(nst.images.reading.decoder, "open", counted)
     cache = PictureCache()
