@@ -125,16 +125,16 @@ def test_a_long_run_asks_for_several_stretches(backend: ZeroGPUBackend) -> None:
 
 def test_the_pace_is_the_slowest_of_the_latest(backend: ZeroGPUBackend) -> None:
     guessed = backend.admit(
-        PlannedRun(*SIZES, TransferSettings(size=1024, iterations=200))
+        PlannedRun(*SIZES, TransferSettings(size=1024, iterations=1000))
     ).borrowed
     backend.paces.extend([1e-8, 2e-8])
     learned = backend.admit(
-        PlannedRun(*SIZES, TransferSettings(size=1024, iterations=200))
+        PlannedRun(*SIZES, TransferSettings(size=1024, iterations=1000))
     ).borrowed
     assert LEAST < learned < guessed
     backend.paces.append(1e-6)
     assert (
-        backend.admit(PlannedRun(*SIZES, TransferSettings(size=1024, iterations=200))).borrowed
+        backend.admit(PlannedRun(*SIZES, TransferSettings(size=1024, iterations=1000))).borrowed
         > guessed
     )
 
