@@ -504,7 +504,7 @@ def test_a_picture_published_in_one_browser_is_in_the_gallery_of_another(
     assert json.loads(line)["author"] == "ada"
 
     commits = hub.commits(GALLERY, "dataset")
-    assert publish(page, "This picture is published already") == address
+    assert publish(page, "This picture was published before") == address
     assert hub.commits(GALLERY, "dataset") == commits
 
     other = drop_in()
