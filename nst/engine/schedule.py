@@ -94,12 +94,13 @@ def plan_scales(settings: TransferSettings, begin: Moment | None = None) -> list
     """
     done, reached = (begin.iteration, max(begin.picture.size)) if begin else (0, 0)
     left = max(0, settings.iterations - done)
-    stages = _what_is_left(_stages(settings), left, reached)
+    planned = _stages(settings)
+    stages = _what_is_left(planned, left, reached)
     if settings.optimizer == "adam" or not left:
         return [Scale(size, ((None, iterations),)) for size, iterations in stages]
     first = _guidance(left, begin)
     exact = dict.fromkeys((_base(settings), settings.size), EXACT if first == FULL else 0.0)
-    whole = dict(_stages(settings)) if begin and begin.state else dict(stages)
+    whole = dict(planned if begin and begin.state else stages)
     return [
         Scale(size, _phases(first, iterations, exact.get(size, 0.0) * whole[size]))
         for size, iterations in stages
