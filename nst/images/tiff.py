@@ -22,7 +22,7 @@ PLANES, PREDICTOR, EXTRA_CHANNELS, XMP, PROFILE = 284, 317, 338, 700, 34675
 DEFLATE, RGB, CHUNKY, DIFFERENCES, UNASSOCIATED_ALPHA = 8, 2, 1, 2, 2
 BYTE, SHORT, LONG, UNDEFINED = 1, 3, 4, 7
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}  # bytes
-CODES = {BYTE: "B", SHORT: "H", LONG: "I"}
+CODES = {SHORT: "H", LONG: "I"}
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,6 @@ class Field:
     kind: int
     count: int
     content: bytes
-    order: str  # of bytes: "<" or ">"
-
-    @property
-    def values(self) -> tuple[int, ...]:
-        """Return whole numbers; none where the type is another one."""
-        code = CODES.get(self.kind)
-        return struct.unpack(f"{self.order}{self.count}{code}", self.content) if code else ()
 
 
 def tiff_bytes(samples: Samples, *, xmp: bytes | None = None, profile: bytes = b"") -> bytes:
@@ -70,15 +63,14 @@ def tiff_bytes(samples: Samples, *, xmp: bytes | None = None, profile: bytes = b
     if channels == 4:
         fields[EXTRA_CHANNELS] = _numbers(SHORT, UNASSOCIATED_ALPHA)
     if xmp:
-        fields[XMP] = Field(BYTE, len(xmp), xmp, "<")
+        fields[XMP] = Field(BYTE, len(xmp), xmp)
     if profile:
-        fields[PROFILE] = Field(UNDEFINED, len(profile), profile, "<")
-    return assemble(fields, strips)
+        fields[PROFILE] = Field(UNDEFINED, len(profile), profile)
+    return _assembled(fields, strips)
 
 
-def assemble(fields: dict[int, Field], strips: Sequence[bytes]) -> bytes:
+def _assembled(fields: dict[int, Field], strips: Sequence[bytes]) -> bytes:
     """Return a file of the strips, which begin at byte 8, and one directory behind them."""
-    order = next(iter(fields.values())).order
     body = b"".join(strips)
     body += b"\0" * (len(body) % 2)
     values = b""
@@ -90,10 +82,10 @@ def assemble(fields: dict[int, Field], strips: Sequence[bytes]) -> bytes:
         if len(content) > 4:
             place = behind + len(values)
             values += content + b"\0" * (len(content) % 2)
-            content = struct.pack(order + "I", place)
-        entries += struct.pack(order + "HHI", tag, field.kind, field.count) + content
-    head = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, directory)
-    count = struct.pack(order + "H", len(fields))
+            content = struct.pack("<I", place)
+        entries += struct.pack("<HHI", tag, field.kind, field.count) + content
+    head = b"II" + struct.pack("<HI", 42, directory)
+    count = struct.pack("<H", len(fields))
     return b"".join([head, body, count, entries, bytes(4), values])
 
 
@@ -122,18 +114,13 @@ def read_fields(data: bytes) -> dict[int, Field]:
             (at,) = struct.unpack_from(order + "I", data.ljust(at + 4, b"\0"), at)
         if 0 < size <= min(room, len(data) - at):
             room -= size
-            fields[tag] = Field(kind, number, bytes(data[at : at + size]), order)
+            fields[tag] = Field(kind, number, bytes(data[at : at + size]))
     return fields
 
 
-def numbers_field(kind: int, values: Sequence[int], order: str) -> Field:
-    """Return a field of whole numbers."""
-    content = struct.pack(f"{order}{len(values)}{CODES[kind]}", *values)
-    return Field(kind, len(values), content, order)
-
-
 def _numbers(kind: int, *values: int) -> Field:
-    return numbers_field(kind, values, "<")
+    """Return a field of whole numbers."""
+    return Field(kind, len(values), struct.pack(f"<{len(values)}{CODES[kind]}", *values))
 
 
 def _packed(strip: Samples) -> bytes:
