@@ -107,6 +107,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="where to compute (default: auto, the best there is)",
     )
     parser.add_argument(
+        "--yes", action="store_true", help="begin without a question, even if it takes hours"
+    )
+    parser.add_argument(
         "--json", action="store_true", help="print one JSON object per iteration on stdout"
     )
     return parser
@@ -133,6 +136,7 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     settings = TransferSettings(**given)
 
     from nst import load_image  # after --help: torch takes seconds
+    from nst.admission import admit
     from nst.engine.devices import load_network, pick_device
     from nst.engine.repaint import repaint
     from nst.images.alpha import split_alpha
@@ -140,6 +144,7 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     from nst.images.recipe import new_recipe, read_recipe
     from nst.provenance import provenance_of
     from nst.studio.backends.local import LocalBackend
+    from nst.studio.forecast import PlannedRun
 
     content, alpha = _load(
         lambda path: split_alpha(load_image(path, keep_alpha=options.keep_alpha)), options.content
@@ -148,9 +153,12 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     device = str(pick_device(options.device))
     fresh = new_recipe(content, styles, settings, device)
     recipe = fresh if options.recipe is None else _load(read_recipe, options.recipe)
-    steps = repaint(recipe, content, styles, engine=LocalBackend(device).engine())
+    backend = LocalBackend(device)
+    steps = repaint(recipe, content, styles, engine=backend.engine())
     check_space(output, _largest_file(content, recipe, options.depth, alpha is not None))
     network = load_network(recipe.settings, device)
+    sizes = [style.size for style in recipe.last_of(styles)]
+    admit(backend, PlannedRun(content.size, sizes, recipe.settings), assume_yes=options.yes)
     here = provenance_of(network.device, network.dtype)
     fresh = dataclasses.replace(fresh, provenance=(here,))
     for difference in recipe.differences(fresh) if options.recipe is not None else ():

@@ -39,6 +39,9 @@ def gatys_layer_weight(layer: str) -> float:
     return 4000.0 / LAYER_CHANNELS[layer] ** 2
 
 
+LARGEST = 16384  # pixels, the longest side; what a machine has room for is another matter
+
+
 @dataclass(frozen=True, kw_only=True)
 class Option:
     """What a user is shown about one setting. `low` and `high` are inclusive."""
@@ -82,7 +85,7 @@ class TransferSettings:
         "Longest side of the finished picture in pixels. Twice the size takes two to three times as"
         " long.",
         low=64,
-        high=2048,
+        high=LARGEST,
         step=16,
         up="larger, slower",
         down="smaller, quicker",

@@ -28,7 +28,7 @@ from starlette.requests import Request
 
 from nst.engine.out_of_memory import give_back
 from nst.errors import BusyError
-from nst.studio.forecast import host_memory
+from nst.engine.memory import host_memory
 
 PATIENCE = 20.0  # seconds that a caller waits before the answer is 503
 RETRY_AFTER = 10  # seconds

@@ -63,7 +63,7 @@ with upload_folder() as folder:
     (folder / "file").write_text("")
 assert not folder.exists()
 
-from nst.studio.forecast import host_memory
+from nst.engine.memory import host_memory
 host_memory()
 """
 

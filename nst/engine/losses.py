@@ -9,6 +9,7 @@ derivatives as formulas: a cost that is added here needs its part there, and the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 BLOCK = 1024  # positions multiplied at once
+BAND = 2048  # rows of pixels whose differences are taken at once
 
 
 def content_cost(content: Tensor, generated: Tensor) -> Tensor:
@@ -28,6 +30,11 @@ def content_cost(content: Tensor, generated: Tensor) -> Tensor:
             f"content activations are {tuple(content.shape)}, generated {tuple(generated.shape)}"
         )
     return 0.5 * (content - generated).square().sum()
+
+
+def widened(x: Tensor) -> Tensor:
+    """Return the same values in at least float32."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def gram_matrix(activations: Tensor) -> Tensor:
@@ -48,7 +55,7 @@ def _self_product(X: Tensor) -> Tensor:
     to bfloat16 averages out.
     """
     if X.dtype != torch.bfloat16:
-        wide = X.to(torch.promote_types(X.dtype, torch.float32))
+        wide = widened(X)
         return wide.T @ wide
     whole = len(X) - len(X) % BLOCK
     blocks, rest = X[:whole].view(-1, BLOCK, X.shape[1]), X[whole:]
@@ -106,23 +113,41 @@ def total_variation(image: Tensor) -> Tensor:
     It is the anisotropic, squared form (after Mahendran & Vedaldi 2015, eq. 4, with β = 2),
     averaged over rows and columns so that it does not grow with the size. 0 for a single pixel.
     """
-    down = (image[..., 1:, :] - image[..., :-1, :]).square()
-    right = (image[..., :, 1:] - image[..., :, :-1]).square()
-    return (down.sum() + right.sum()) / max(1, down.numel() + right.numel())
+    squares = [down.square().sum() + right.square().sum() for _, down, right in _slopes(image)]
+    return sum(squares, image.new_zeros(())) / _pairs_of(image)
 
 
 def total_variation_gradient(image: Tensor, factor: float) -> Tensor:
     """Return the gradient of `factor` · `total_variation` at (1, 3, H, W), without a graph."""
-    down = image[..., 1:, :] - image[..., :-1, :]
-    right = image[..., :, 1:] - image[..., :, :-1]
-    slope = 2 * (factor / max(1, down.numel() + right.numel()))
-    down, right = slope * down, slope * right
+    slope = 2 * (factor / _pairs_of(image))
     gradient = torch.zeros_like(image)
-    gradient[..., :, :-1] -= right
-    gradient[..., :, 1:] += right
-    gradient[..., :-1, :] -= down
-    gradient[..., 1:, :] += down
+    for rows, down, right in _slopes(image):
+        down, right, band = slope * down, slope * right, gradient[..., rows, :]
+        height, lower = right.shape[-2], down.shape[-2]
+        band[..., :height, :-1] -= right
+        band[..., :height, 1:] += right
+        band[..., :lower, :] -= down
+        band[..., 1 : lower + 1, :] += down
     return gradient
+
+
+def _slopes(image: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Yield bands of rows with their differences downward and to the right.
+
+    A band reaches one row into the next.
+    """
+    height = image.shape[-2]
+    for top in range(0, height, BAND):
+        rows = slice(top, min(height, top + BAND + 1))
+        band = image[..., rows, :]
+        own = band[..., :BAND, :]
+        yield rows, band[..., 1:, :] - band[..., :-1, :], own[..., 1:] - own[..., :-1]
+
+
+def _pairs_of(image: Tensor) -> int:
+    """Return the number of neighbouring pixels, at least 1."""
+    n_channels, height, width = image.shape[-3:]
+    return max(1, n_channels * ((height - 1) * width + height * (width - 1)))
 
 
 def _channels_first(activations: Tensor) -> Tensor:

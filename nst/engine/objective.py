@@ -21,6 +21,7 @@ from nst.engine.losses import (
     normalized_gram_matrix,
     total_variation,
     total_variation_gradient,
+    widened,
 )
 from nst.engine.style_batch import LayerShare, StyleBatch
 from nst.engine.style_target import Guidance, Style
@@ -60,6 +61,8 @@ def _target_size(target: Tensor | Style) -> int:
 targets: LRUCache[Any, Any] = LRUCache(256 * 2**20, _target_size)
 """What was worked out of pictures, up to so many bytes; shared by all runs of the process."""
 
+NO_SCENE = "The photo's scene is not a finite number."
+
 DEEP_EVERY = 10  # evaluations
 DEEP_SHARE = 0.03  # of J
 SMOOTHNESS_UNIT = 1000.0  # of β; what a total variation weight of 1 stands for
@@ -92,7 +95,7 @@ class Objective:
         self.is_grey = all(map(is_grey, [content, *styles]))
         self.batches: dict[tuple[Guidance | None, Sequence[LayerShare]], StyleBatch] = {}
         self.forget()
-        self.content = self._content_target(content)
+        self._take_photo(content)
         self.style = self._style_target(styles)
 
     def forget(self) -> None:
@@ -100,16 +103,15 @@ class Objective:
         self._kept: DeepLayers | None = None
 
     @torch.no_grad()
-    def _content_target(self, content: Tensor) -> Tensor:
+    def _take_photo(self, content: Tensor) -> None:
         layer = self.settings.content_layer
 
         def make() -> Tensor:
-            activation = self.network(content, [layer])[layer].float()
-            return finite(activation, "The photo's scene is not a finite number.")
+            activation = widened(self.network(content, [layer])[layer])
+            return finite(activation, NO_SCENE)
 
         key = (self.network.identity, layer, fingerprint(content))
-        target: Tensor = targets.recall(key, make)
-        return target
+        self.content: Tensor = targets.recall(key, make)
 
     @torch.no_grad()
     def _style_target(self, styles: Sequence[Tensor]) -> Style:
@@ -134,7 +136,7 @@ class Objective:
         settings, content, layers = self.settings, torch.zeros(()), {}
         for layer, activation in self.network.walk(self._spanned(image), self._layers):
             if layer == settings.content_layer:
-                generated = activation.float()
+                generated = widened(activation)
                 content = content_cost(self.content, generated) * (2 / generated.numel())
             if layer in settings.style_layers:
                 gram = normalized_gram_matrix(activation)
@@ -173,7 +175,7 @@ class Objective:
         kept = self._kept if self._kept and self._kept.serves(self.guidance) else None
         trace = self.network.observe(image, self._layers - self._deep if kept else self._layers)
         terms = self._terms(trace, kept)
-        residual = trace.activations[settings.content_layer].float() - self.content
+        residual = widened(trace.activations[settings.content_layer]) - self.content
         content = residual.square().mean()
         alpha = settings.alpha * (self.guidance.content if self.guidance else 1)
         pull = (2 * alpha / residual.numel()) * residual
@@ -204,7 +206,7 @@ class Objective:
         if self.network.device.type == "cuda":
             terms = self._batched(own, trace)
         else:
-            terms = {layer: self._term(layer, trace) for layer in own}
+            terms = {layer: self._term_at(layer, trace.activations[layer]) for layer in own}
         return {name: terms[name] if name in terms else kept.terms[name]  # type: ignore[union-attr]
                 for name in self.settings.style_layers}  # fmt: skip
 
@@ -227,21 +229,24 @@ class Objective:
         weight = self.settings.style_layers[layer] * gatys_layer_weight(layer)
         return weight / (2 * len(self.style.grams[layer])) ** 2
 
-    def _term(self, layer: str, trace: Trace) -> Term:
-        """Return a layer's J_style[l] with its derivative.
+    def _term_at(self, layer: str, activation: Tensor) -> Term:
+        """Return a layer's J_style[l] with its derivative, from its activations."""
+        return self._term(layer, normalized_gram_matrix(activation), activation[0, 0].numel())
+
+    def _term(self, layer: str, gram: Tensor, positions: int) -> Term:
+        """Return the same from a normalized Gram matrix of so many positions.
 
         J_style[l] = unit · ‖G − G_S‖² with G = AᵀA / n, so dJ/dA = A · 4 unit (G − G_S) / n.
         """
-        activation, unit = trace.activations[layer], self._unit(layer)
-        n_height, n_width = activation.shape[-2:]
-        difference = normalized_gram_matrix(activation) - self.style.grams[layer]
+        unit = self._unit(layer)
+        difference = gram - self.style.grams[layer]
         toward = difference
         if self.guidance:
             toward = self.style.guides[layer](difference, self.guidance.exponent)
         return Term(
             cost=unit * (difference * difference).sum(),
             goal=unit * (difference * toward).sum(),
-            pull=(4 * self.settings.beta * unit / (n_height * n_width)) * toward,
+            pull=(4 * self.settings.beta * unit / positions) * toward,
         )
 
     def _pull_back(

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from nst.engine.bands import bands, dot, total
 from nst.engine.compact_lbfgs import compact_direction
 
 FIRST_STEP = 5 / 255  # root mean square change of the pixels
@@ -29,6 +30,8 @@ LOWEST_FREQUENCY = 0.01  # cycles per pixel; below it the preconditioner is flat
 HISTORY = 10  # pairs
 LONG_HISTORY = 20  # of a run that goes on, where they take no more than:
 HISTORY_BYTES = 64 * 2**20
+NARROW_FROM = 3 * 2**22  # values of a picture; the pairs of a larger one are kept in bfloat16
+MOST_HISTORY_BYTES = 800_000_000  # of the pairs of a very large picture; two at least are kept
 RELATED = 0.5  # cosine of two gradients, below which the curvature of one says nothing of the other
 ADAM_WARM_UP = 10  # steps of a gentle Adam until it has its rate
 
@@ -78,7 +81,8 @@ class BoxLBFGS(Optimizer):
     A departure: pixels at a bound whose gradient points outward are held there for the step, as
     in Bertsekas' two-metric projection (1982), and there is no line search: one evaluation per
     iteration, as practitioners run it for style transfer. The initial inverse Hessian is not a
-    multiple of the identity but of `smooth`: larger shapes move first.
+    multiple of the identity but of `smooth`: larger shapes move first. Pairs of very large pictures
+    are kept in bfloat16: they say where the curvature is, and no step is as exact as its digits.
     """
 
     def __init__(self, *, history: int = HISTORY, first_step: float = FIRST_STEP) -> None:
@@ -92,19 +96,23 @@ class BoxLBFGS(Optimizer):
     def step(self, image: Tensor, gradient: Tensor, measured: Sequence[float] = ()) -> Tensor:
         self._learn(image, gradient, measured)
         held = _held_at_bounds(image, gradient)
-        direction = self._direction(gradient.masked_fill(held, 0)).masked_fill(held, 0)
+        direction = self._direction(gradient.masked_fill(held, 0)).masked_fill_(held, 0)
         if not self.pairs:
-            direction = direction * (self.first_step / _rms(direction).clamp_min(1e-30))
+            direction.mul_(self.first_step / _rms(direction).clamp_min(1e-30))
         limit = (LARGEST_STEP / _rms(direction).clamp_min(1e-30)).clamp_max(1.0)
         self.previous = (image, gradient)
-        return (image + self.caution * limit * direction).clamp(0, 1)
+        return direction.mul_(self.caution * limit).add_(image).clamp_(0, 1)
 
     @override
     def measure(self, image: Tensor, gradient: Tensor) -> list[Tensor]:
         if self.previous is None:
             return []
-        s, y = image - self.previous[0], gradient - self.previous[1]
-        return [_dot(y, s), _dot(s, s)]
+        curvatures, lengths = [], []
+        for x, old, slope, old_slope in bands(image, self.previous[0], gradient, self.previous[1]):
+            s, y = x - old, slope - old_slope
+            curvatures.append((y * s).sum())
+            lengths.append((s * s).sum())
+        return [total(curvatures), total(lengths)]
 
     @override
     def restart(self) -> None:
@@ -133,7 +141,7 @@ class BoxLBFGS(Optimizer):
         self._learn(image, previous)  # what the last step has shown still counts
         self.previous = None
         product, old, new = torch.stack(
-            [_dot(previous, gradient), _dot(previous, previous), _dot(gradient, gradient)]
+            [dot(previous, gradient), dot(previous, previous), dot(gradient, gradient)]
         ).tolist()
         if product <= RELATED * (old * new) ** 0.5:
             self.pairs.clear()
@@ -161,13 +169,15 @@ class BoxLBFGS(Optimizer):
         curvature, length = measured
         if curvature > 1e-10 * length:
             s, y = image - self.previous[0], gradient - self.previous[1]
+            if is_narrow(image):
+                s, y = s.bfloat16(), y.bfloat16()
             self.pairs.append((s, y, 1 / curvature))
 
     def _direction(self, gradient: Tensor) -> Tensor:
-        """Return −H · gradient."""
+        """Return −H · gradient, which it may use up."""
         if self.gain is None or not self.pairs:
             self.gain = spectral_gain(gradient)
-        if self.pairs and gradient.device.type == "cuda":
+        if self.pairs and gradient.device.type == "cuda" and not is_narrow(gradient):
             pairs = [(s, y) for s, y, _ in self.pairs]
             return compact_direction(gradient, pairs, self._smooth)
         return self._two_loops(gradient)
@@ -177,16 +187,16 @@ class BoxLBFGS(Optimizer):
 
     def _two_loops(self, gradient: Tensor) -> Tensor:
         """Return the same by the two-loop recursion (Nocedal & Wright 2006, algorithm 7.4)."""
-        q = -gradient
+        q = gradient.neg_()
         coefficients = []
         for s, y, rho in reversed(self.pairs):
-            coefficients.append(rho * _dot(s, q))
-            q = q - coefficients[-1] * y
+            coefficients.append(rho * dot(s, q))
+            q.sub_(coefficients[-1] * y)
         if self.pairs:
             s, y, rho = self.pairs[-1]
-            q = self._smooth(q) / (rho * _dot(y, self._smooth(y)))
+            q = self._smooth(q).div_(rho * dot(y, self._smooth(y)))
         for (s, y, rho), coefficient in zip(self.pairs, reversed(coefficients), strict=True):
-            q = q + (coefficient - rho * _dot(y, q)) * s
+            q.add_((coefficient - rho * dot(y, q)) * s)
         return q
 
 
@@ -248,7 +258,9 @@ class BoxAdam(Optimizer):
         return [tensor for tensor in (self.mean, self.square) if tensor is not None]
 
 
-def make_optimizer(name: str, *, first_step: float = FIRST_STEP) -> Optimizer:
+def make_optimizer(
+    name: str, *, first_step: float = FIRST_STEP, history: int = HISTORY
+) -> Optimizer:
     """Return `lbfgs` or `adam` for a picture whose pixels may change by `first_step` at first.
 
     The step is the root of the mean square, in [0, 1]; a small one is for a picture that is nearly
@@ -256,7 +268,30 @@ def make_optimizer(name: str, *, first_step: float = FIRST_STEP) -> Optimizer:
     """
     if name == "adam":
         return BoxAdam(warm_up=ADAM_WARM_UP if first_step < FIRST_STEP else 0)
-    return BoxLBFGS(first_step=first_step)
+    return BoxLBFGS(first_step=first_step, history=history)
+
+
+def is_narrow(image: Tensor) -> bool:
+    """Tell whether the pairs of such a picture are kept in bfloat16."""
+    return image.numel() > NARROW_FROM
+
+
+def history_of(image: Tensor) -> int:
+    """Return how many pairs L-BFGS keeps of pictures like `image`."""
+    return _pairs(image.numel(), image.element_size())
+
+
+def history_bytes(values: int) -> int:
+    """Return the bytes of L-BFGS's pairs of a float32 picture of so many values."""
+    return _pairs(values, 4) * _bytes_of_pair(values, 4)
+
+
+def _pairs(values: int, bytes_each: int) -> int:
+    return max(2, min(HISTORY, MOST_HISTORY_BYTES // _bytes_of_pair(values, bytes_each)))
+
+
+def _bytes_of_pair(values: int, bytes_each: int) -> int:
+    return 2 * values * (2 if values > NARROW_FROM else bytes_each)
 
 
 def long_history(image: Tensor) -> int:
@@ -274,8 +309,15 @@ def smooth(image: Tensor, gain: Tensor | None = None) -> Tensor:
     `spectral_gain`, where it is known already.
     """
     gain = spectral_gain(image) if gain is None else gain
-    smoothed: Tensor = torch.fft.irfft2(torch.fft.rfft2(image) * gain, s=image.shape[-2:])
-    return smoothed
+    if is_narrow(image):  # a channel at a time: spectra take memory
+        channels = torch.split(image.float(), 1, dim=1)
+        return torch.cat([_filtered(channel, gain) for channel in channels], dim=1)
+    return _filtered(image, gain)
+
+
+def _filtered(image: Tensor, gain: Tensor) -> Tensor:
+    filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(image).mul_(gain), s=image.shape[-2:])
+    return filtered
 
 
 def spectral_gain(image: Tensor) -> Tensor:
@@ -293,9 +335,5 @@ def _held_at_bounds(image: Tensor, gradient: Tensor) -> Tensor:
     return ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
 
 
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).sum()
-
-
 def _rms(a: Tensor) -> Tensor:
-    return a.square().mean().sqrt()
+    return (dot(a, a) / a.numel()).sqrt()

@@ -34,7 +34,7 @@ class Progress:
 
     Work is counted in evaluated pixels. Setting up does not count as work: not the targets, and not
     the first evaluation of a scale, in which memory is allocated and kernels are chosen, as soon as
-    there is another one to go by.
+    there is another one to go by. `overhead` is the factor of a pixel's time at a stage.
     """
 
     def __init__(
@@ -43,15 +43,18 @@ class Progress:
         done: int = 0,
         *,
         finish: float = FINISH,
+        overhead: Callable[[Stage], float] = lambda stage: 1.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.done = done  # iterations before this run
         self.iteration = done - 1
         self.total = done + sum(scale.iterations for scale in scales)
+        self._overhead = overhead
         self._clock = clock
         self._started = self._marked = clock()
-        set_ups = sum(scale.size**2 for scale in scales[1:]) * SET_UP
-        self._left = sum(scale.work for scale in scales) + set_ups + finish * scales[-1].size ** 2
+        set_ups = sum(map(self._area, scales[1:])) * SET_UP
+        evaluations = sum(scale.work * overhead(scale) for scale in scales)
+        self._left = evaluations + set_ups + finish * self._area(scales[-1])
         self._pace = 0.0  # seconds per pixel, by first evaluations alone
         self._recent: deque[float] = deque(maxlen=RECENT)  # the same, by the others
         self._is_first = True
@@ -59,21 +62,25 @@ class Progress:
     def begin(self, scale: Stage) -> None:
         """Say that a scale is set up, and its first evaluation comes next."""
         if self.iteration >= self.done:
-            self._left -= SET_UP * scale.size**2
+            self._left -= SET_UP * self._area(scale)
         self._is_first = True
         self._marked = self._clock()
 
     def count(self, scale: Stage, *, reported: bool) -> None:
         """Say that a picture was evaluated; `reported` where that is an iteration."""
         now = self._clock()
-        pace = (now - self._marked) / scale.size**2
+        pace = (now - self._marked) / self._area(scale)
         if self._is_first:
             self._pace = pace
         else:
             self._recent.append(pace)
         self._is_first, self._marked = False, now
-        self._left -= scale.size**2
+        self._left -= self._area(scale)
         self.iteration += reported
+
+    def _area(self, scale: Stage) -> float:
+        """Return the pixels of an evaluation, as they count for its time."""
+        return scale.size**2 * self._overhead(scale)
 
     @property
     def is_fresh(self) -> bool:

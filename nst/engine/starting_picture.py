@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nst.engine.schedule import Moment
 from nst.images.color import all_colors, has_color, is_grey, match_colors, to_grey
-from nst.images.tensors import fit, to_tensor
+from nst.images.tensors import fit, to_tensor, to_unit
 from nst.settings import TransferSettings
 
 COLORS_OF = 2**22  # pixels; of a larger painting every other one, and so on, tells its colours
@@ -22,9 +22,12 @@ COLORS_OF = 2**22  # pixels; of a larger painting every other one, and so on, te
 def starting_picture(
     photo: Tensor, paintings: Sequence[Tensor], settings: TransferSettings
 ) -> Tensor:
-    """Return the picture that the first iteration sees, shaped like `photo`."""
+    """Return the picture that the first iteration sees, float32 and shaped like `photo`.
+
+    The photo and the paintings may be bytes.
+    """
     if settings.start == "content":
-        return photo
+        return to_unit(photo)
     if settings.start == "recolored":
         return match_colors(photo, all_colors(list(map(_thinned, paintings))))
     generator = torch.Generator().manual_seed(settings.seed)  # on the CPU: alike on all devices
@@ -89,4 +92,4 @@ def enlarge(change: Tensor, *, onto: Tensor) -> Tensor:
     """Return `onto` plus `change` resampled to its height and width, inside [0, 1]."""
     size = onto.shape[-2:]
     larger = F.interpolate(change, size, mode="bicubic", align_corners=False)
-    return (onto + larger).clamp(0, 1)
+    return larger.add_(onto).clamp_(0, 1)

@@ -1,22 +1,105 @@
-"""Gram matrices of pictures that are too large for the network at once: tile by tile, and exact.
+"""Pictures that are too large for the network at once, cut into tiles; and exact all the same.
 
-A position of the deepest layer, relu5_4, depends on the pixels around it only, so that a tile which
-is cut out with `HALO` pixels around it has the activations of the whole picture.
+A position of a layer depends on the pixels within its `reach` only. So a tile that is cut out with
+a halo of so many pixels around it has the activations of the whole picture at its own positions,
+and what these say about the pixels ends inside the halo.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from nst.engine.losses import gram_matrix, normalized_gram_matrix
+from nst.images.tensors import to_unit
+from nst.settings import LAYER_CHANNELS
 from nst.vgg.network import VGG
 
-AT_ONCE = 2048 * 2048  # pixels; a larger picture goes in tiles
-GRID = 16  # pixels from one position of block 5 to the next
-HALO = 144  # pixels; a multiple of `GRID` above the reach of relu5_4, 126
-TILE = 2048 - 2 * HALO  # pixels; a multiple of `GRID`
+AT_ONCE = 2048 * 2048  # pixels; a larger painting goes in tiles
+GRID = 16  # pixels from one position of block 5 to the next; where tiles may begin
+SIDE = 1536  # pixels of a tile of a painting, without its halo; a multiple of `GRID`
+
+
+def stride(layer: str) -> int:
+    """Return the pixels from one position of a layer to the next."""
+    return 1 << (int(layer[len("relu")]) - 1)
+
+
+def reach(layers: Iterable[str]) -> int:
+    """Return how many pixels beyond its own a position of the deepest of some layers sees."""
+    names = list(LAYER_CHANNELS)
+    deepest = max(map(names.index, layers))
+    return sum(map(stride, names[: deepest + 1]))  # each convolution sees one position further
+
+
+def halo_of(layers: Iterable[str]) -> int:
+    """Return the pixels around a tile for the deepest of some layers, a multiple of `GRID`."""
+    return -(-reach(layers) // GRID) * GRID
+
+
+@dataclass(frozen=True)
+class Span:
+    """The rows, or the columns, of a tile: its own pixels, and those with the halo around them."""
+
+    begin: int
+    end: int
+    first: int
+    last: int
+    is_at_end: bool  # of the picture
+
+    @property
+    def cut(self) -> slice:
+        """Return the pixels of the tile with its halo, in the whole picture."""
+        return slice(self.first, self.last)
+
+    def own(self, stride: int) -> slice:
+        """Return the tile's own positions of a layer, in what was made of its cut.
+
+        The last tile has whatever is left at the picture's edge.
+        """
+        begin, end = self.begin - self.first, self.end - self.first
+        return slice(begin // stride, None if self.is_at_end else end // stride)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A rectangle of a picture, with a halo around it as far as the picture goes."""
+
+    rows: Span
+    columns: Span
+
+    def cut(self, picture: Tensor) -> Tensor:
+        """Return a view of the tile and its halo in (1, n, H, W)."""
+        return picture[..., self.rows.cut, self.columns.cut]
+
+    def own(self, activation: Tensor, layer: str) -> Tensor:
+        """Return a view of the tile's own positions in what a layer makes of its cut."""
+        step = stride(layer)
+        return activation[..., self.rows.own(step), self.columns.own(step)]
+
+
+def tiles(size: Sequence[int], side: int, layers: Iterable[str]) -> list[Tile]:
+    """Return the tiles of a picture of (height, width) pixels, as some layers need them.
+
+    Tiles have `side` pixels, a multiple of `GRID`; the last ones of a row or a column have what is
+    left.
+    """
+    halo = halo_of(layers)
+    height, width = size
+    return [
+        Tile(rows, columns)
+        for rows in _spans(height, side, halo)
+        for columns in _spans(width, side, halo)
+    ]
+
+
+def _spans(length: int, side: int, halo: int) -> Iterator[Span]:
+    begins = range(0, max(1, length - GRID + 1), side)  # no tile is narrower than the grid
+    for begin, end in zip(begins, [*begins[1:], length], strict=True):
+        yield Span(begin, end, max(0, begin - halo), min(length, end + halo), end == length)
 
 
 def gram_matrices(
@@ -24,40 +107,48 @@ def gram_matrices(
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield the name and the normalized Gram matrix of each layer of (1, 3, H, W)."""
     if picture.shape[-2] * picture.shape[-1] <= AT_ONCE:
-        for layer, activation in network.walk(picture, layers):
+        for layer, activation in network.walk(to_unit(picture), layers):
             yield layer, normalized_gram_matrix(activation)
         return
-    sums: dict[str, Tensor] = {}
-    positions: dict[str, int] = {}
-    for tile, rows, columns in _tiles(picture):
-        for layer, activation in network.walk(tile, layers):
-            stride = 2 ** (int(layer[len("relu")]) - 1)
-            own = activation[..., _cut(rows, stride), _cut(columns, stride)]
-            gram = gram_matrix(own)
-            sums[layer] = sums[layer] + gram if layer in sums else gram
-            positions[layer] = positions.get(layer, 0) + own.shape[-2] * own.shape[-1]
-    for layer, gram in sums.items():
-        yield layer, gram / positions[layer]
+    yield from tiled_gram_matrices(
+        network, picture, layers, tiles(picture.shape[-2:], SIDE, layers)
+    ).items()
 
 
-def _tiles(picture: Tensor) -> Iterator[tuple[Tensor, slice, slice]]:
-    """Yield each tile with its halo, and which of its rows and columns of pixels are its own.
-
-    The last ones reach to the picture's edge.
-    """
-    for top, y in _spans(picture.shape[-2]):
-        for left, x in _spans(picture.shape[-1]):
-            yield picture[..., top, left], y, x
-
-
-def _spans(length: int) -> Iterator[tuple[slice, slice]]:
-    """Yield the pixels of each tile along one side with its halo, and its own among them."""
-    begins = range(0, max(1, length - GRID + 1), TILE)  # no tile is narrower than the grid
-    for begin, end in zip(begins, [*begins[1:], length], strict=True):
-        first, last = max(0, begin - HALO), min(length, end + HALO)
-        yield slice(first, last), slice(begin - first, None if end == length else end - first)
+def tiled_gram_matrices(
+    network: VGG, picture: Tensor, layers: Sequence[str], parts: Iterable[Tile]
+) -> dict[str, Tensor]:
+    """Return the normalized Gram matrices of (1, 3, H, W), its tiles summed in their order."""
+    sums = GramSums()
+    for _, layer, activation in sweep(network, picture, layers, parts):
+        sums.add(layer, activation)
+    return sums.normalized()
 
 
-def _cut(span: slice, stride: int) -> slice:
-    """Return the positions of a layer whose pixels are `stride` apart."""
-    return slice(span.start // stride, None if span.stop is None else span.stop // stride)
+def sweep(
+    network: VGG, picture: Tensor, layers: Iterable[str], parts: Iterable[Tile]
+) -> Iterator[tuple[Tile, str, Tensor]]:
+    """Yield each tile with a layer's name and its own activations there, (1, n_C, h, w)."""
+    wanted = list(layers)
+    for tile in parts:
+        for layer, activation in network.walk(to_unit(tile.cut(picture)), wanted):
+            own = tile.own(activation, layer)
+            yield tile, layer, own.contiguous(memory_format=torch.channels_last)
+
+
+class GramSums:
+    """Gram matrices of a picture whose activations come in parts."""
+
+    def __init__(self) -> None:
+        self.grams: dict[str, Tensor] = {}
+        self.positions: dict[str, int] = {}
+
+    def add(self, layer: str, activation: Tensor) -> None:
+        """Count a part of a layer's activations, (1, n_C, h, w)."""
+        gram = gram_matrix(activation)
+        self.grams[layer] = self.grams[layer] + gram if layer in self.grams else gram
+        self.positions[layer] = self.positions.get(layer, 0) + activation[0, 0].numel()
+
+    def normalized(self) -> dict[str, Tensor]:
+        """Return the Gram matrices divided by the positions counted."""
+        return {layer: gram / self.positions[layer] for layer, gram in self.grams.items()}

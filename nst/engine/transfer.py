@@ -15,6 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from nst.engine import devices
+from nst.engine.inputs import Inputs, tile_sides
+from nst.engine.memory import TILED_TIME
 from nst.engine.minimization import Point, RunState, minimize
 from nst.engine.objective import Objective
 from nst.engine.optimizers import (
@@ -22,11 +24,12 @@ from nst.engine.optimizers import (
     GENTLE_STEP,
     SMALLEST_STEP,
     Optimizer,
+    history_of,
     long_history,
     make_optimizer,
 )
 from nst.engine.progress import FINISH, FINISH_IN_FLOAT32, Progress
-from nst.engine.schedule import Moment, plan_scales, style_side
+from nst.engine.schedule import Moment, plan_scales
 from nst.engine.starting_picture import (
     change_since_start,
     enlarge,
@@ -35,7 +38,7 @@ from nst.engine.starting_picture import (
     without_color_noise,
 )
 from nst.images.color import dial_colors
-from nst.images.tensors import fit, to_image, to_tensor
+from nst.images.tensors import to_image
 from nst.provenance import Provenance, provenance_of
 from nst.settings import DEFAULTS, MOST_STYLES, TransferSettings
 from nst.vgg.network import VGG
@@ -131,23 +134,26 @@ def transfer_style(
     if begin and begin.state and not begin.state.fits(originals, settings):
         begin = replace(begin, state=None)
     scales = plan_scales(settings, begin)
+    tiles = tile_sides(scales, content, network)
     progress = Progress(
         scales,
         begin.iteration if begin else 0,
         finish=FINISH if network.dtype == torch.float32 else FINISH_IN_FLOAT32,
+        overhead=lambda stage: TILED_TIME if tiles[stage.size] else 1.0,
     )
     provenance = provenance_of(network.device, network.dtype)
+    base: Tensor | None
     change: Tensor | None = None  # what was made so far of the picture that a run starts from
     for scale in scales:
-        photo = to_tensor(fit(content, scale.size)).to(network.device)
-        side = style_side(scale, settings)
-        pictures = [to_tensor(fit(painting, side)).to(network.device) for painting in paintings]
+        is_last = scale is scales[-1]
+        tile = tiles[scale.size]
+        inputs = Inputs.at(scale, content, paintings, settings, network.device, tile)
         if begin and change is None:
-            change = change_since_start(begin.picture, content, pictures, settings)
-        fresh = starting_picture(photo, pictures, settings)
-        base = fresh if keeps_detail(settings) else torch.zeros_like(fresh)
-        image = fresh if change is None else enlarge(change, onto=base)
-        objective = Objective(network, photo, pictures, settings)
+            change = change_since_start(begin.picture, content, inputs.paintings, settings)
+        image, base = _first_picture(inputs, change, settings)
+        objective = inputs.objective(network, settings)
+        base = None if is_last else base
+        del inputs  # a very large picture leaves no room for what is not needed any more
         shown: Point | None = None
         progress.begin(scale)
         for guidance, iterations in scale.phases:
@@ -164,16 +170,24 @@ def transfer_style(
                 is_news = done > 0 or progress.is_fresh  # a phase begins where one ended
                 progress.count(scale, reported=is_news)
                 if progress.is_over:
-                    exact = Objective(network.in_float32, photo, pictures, settings)
-                    costs = exact.costs(best.image)
+                    again = Inputs.at(scale, content, paintings, settings, network.device, tile)
+                    costs = again.objective(network.in_float32, settings).costs(best.image)
                     best = replace(best, costs=costs) if math.isfinite(costs.J) else best
                 if is_news:
-                    reached = RunState(
-                        originals, settings, guidance, optimizer.copy(), iterate.point, shown
-                    )
+                    state = (originals, settings, guidance, optimizer.copy(), iterate.point, shown)
+                    reached = None if tile else RunState(*state)
                     yield _report(progress, best, reached, provenance)
                 image = iterate.best.image
-        change = image - base
+        change = None if base is None else image - base
+
+
+def _first_picture(
+    inputs: Inputs, change: Tensor | None, settings: TransferSettings
+) -> tuple[Tensor, Tensor]:
+    """Return the picture that a stage starts from, and the one that it is a change of."""
+    fresh = starting_picture(inputs.photo, inputs.paintings, settings)
+    base = fresh if keeps_detail(settings) else torch.zeros_like(fresh)
+    return (fresh if change is None else enlarge(change, onto=base)), base
 
 
 def _set_out(
@@ -194,7 +208,9 @@ def _set_out(
     is_finish = objective.guidance is None and not is_first
     first_step = GENTLE_STEP if is_finish or begin else FIRST_STEP
     optimizer = make_optimizer(
-        objective.settings.optimizer, first_step=SMALLEST_STEP if goes_on else first_step
+        objective.settings.optimizer,
+        first_step=SMALLEST_STEP if goes_on else first_step,
+        history=history_of(image),
     )
     return image, optimizer, is_monotone and goes_on
 
@@ -234,7 +250,7 @@ def stylize(
 
 
 def _report(
-    progress: Progress, best: Point, state: RunState, provenance: Provenance
+    progress: Progress, best: Point, state: RunState | None, provenance: Provenance
 ) -> TransferStep:
     return TransferStep(
         iteration=progress.iteration,

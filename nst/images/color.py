@@ -11,12 +11,13 @@ import torch
 from PIL import Image, ImageChops, ImageStat
 from torch import Tensor
 
-from nst.images.tensors import fit, fitted_size, to_image, to_tensor
+from nst.images.tensors import fit, fitted_size, to_image, to_tensor, to_unit
 
 LUMA = (0.299, 0.587, 0.114)  # of R, G and B; ITU-R BT.601
 STATISTICS_SIDE = 512  # pixels; a larger painting has the same mean and covariance
 COLOR_NOISE = 3  # levels between the channels of a pixel that is grey all the same
 NOISE_FLOOR = 1.5 / 255  # standard deviation; a colour direction below it is noise
+BAND = 2**22  # pixels that are worked out in float64 at once
 MOST_GAIN = 7.0  # of a colour direction; ordinary photos seldom need more
 
 
@@ -119,9 +120,13 @@ def match_colors(image: Tensor, reference: Tensor) -> Tensor:
     root = _matrix_power(covariance, 0.5)
     inverse_root = _matrix_power(covariance, -0.5)
     transport = inverse_root @ _matrix_power(root @ target_covariance @ root, 0.5) @ inverse_root
-    pixels = _pixels(image)
-    moved = _limited(transport, covariance) @ (pixels - mean) + target_mean
-    return moved.view_as(image[0]).clamp(0, 1).unsqueeze(0).to(image)
+    moving = _limited(transport, covariance)
+    dtype = image.dtype if image.is_floating_point() else torch.float32
+    matched = torch.empty(image.shape, dtype=dtype, device=image.device)
+    for band, place in zip(_bands(image), _bands(matched), strict=True):
+        moved = moving @ (_pixels(band) - mean) + target_mean
+        place.copy_(moved.view_as(band[0]).clamp_(0, 1).unsqueeze(0))
+    return matched
 
 
 def _limited(transport: Tensor, covariance: Tensor) -> Tensor:
@@ -147,16 +152,26 @@ def _limited(transport: Tensor, covariance: Tensor) -> Tensor:
 
 def _color_statistics(image: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean (3, 1) and covariance (3, 3) of the colours, in float64."""
-    pixels = _pixels(image)
-    mean = pixels.mean(1, keepdim=True)
-    centred = pixels - mean
-    ridge = 1e-6 * torch.eye(3, dtype=torch.float64)  # grey photos are flat
-    return mean, centred @ centred.T / pixels.shape[1] + ridge
+    n = image[0, 0].numel()
+    sums = [_pixels(band).sum(1, keepdim=True) for band in _bands(image)]
+    mean = torch.stack(sums).sum(0) / n
+    covariance = 1e-6 * torch.eye(3, dtype=torch.float64)  # grey photos are flat
+    for band in _bands(image):
+        centred = _pixels(band) - mean
+        covariance = covariance + centred @ centred.T / n
+    return mean, covariance
+
+
+def _bands(image: Tensor) -> tuple[Tensor, ...]:
+    """Return the picture, (1, 3, H, W), in parts whose float64 copies are small."""
+    dim = 2 if image.shape[2] > 1 else 3  # pixels in one row are a picture, too
+    others = image[0, 0].numel() // image.shape[dim]
+    return torch.split(image, max(1, BAND // max(1, others)), dim)
 
 
 def _pixels(image: Tensor) -> Tensor:
     """Return (3, H*W) in float64, on the CPU: not every device has float64."""
-    return image[0].cpu().double().flatten(1)
+    return to_unit(image)[0].cpu().double().flatten(1)
 
 
 def _matrix_power(matrix: Tensor, power: float) -> Tensor:

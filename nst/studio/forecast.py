@@ -9,11 +9,11 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import torch
 
+from nst.engine.memory import TILED_TIME, bytes_needed, tile_side
 from nst.engine.objective import Objective
 from nst.engine.schedule import Moment, plan_scales, style_side
 from nst.engine.tiles import AT_ONCE
@@ -25,12 +25,8 @@ from nst.vgg.network import VGG
 PROBE = 192  # pixels; the side of the picture that the machine is timed on
 FORWARD = 0.5  # of an evaluation's time: a target, or the costs of the finished picture
 
-# Measured: the most that a run holds above the idle process, by pixels of its largest picture.
-BYTES_PER_PIXEL = {torch.float32: 2400, torch.bfloat16: 1850}
-BYTES_AT_LEAST = 60 * 2**20
 BYTES_HELD = 40  # by pixel of a painting as it is made ready
-
-LIMIT_AND_USE = ("memory.max", "memory.current")
+BYTES_HELD_IN_TILES = 12  # the same beside a picture in tiles
 
 Size = tuple[int, int]
 
@@ -79,9 +75,14 @@ class Work:
     held: int = 0
 
 
-def work_of(run: PlannedRun, *, least: int = 0) -> Work:
-    """Return the work of a run; no picture counts for fewer pixels than `least`."""
-    evaluated = seen = last = 0
+def work_of(
+    run: PlannedRun, *, least: int = 0, overhead: Callable[[int], float] = lambda pixels: 1.0
+) -> Work:
+    """Return the work of a run; no picture counts for fewer pixels than `least`.
+
+    `overhead` is the factor of an evaluation's time for a picture of so many pixels.
+    """
+    evaluated, seen, last = 0.0, 0, 0
     largest = held = 0
     for scale in plan_scales(run.settings, run.begin):
         picture = _area(run.photo, scale.size)
@@ -90,24 +91,28 @@ def work_of(run: PlannedRun, *, least: int = 0) -> Work:
         largest = max(largest, picture, *(min(style, AT_ONCE) for style in styles))
         held = max(held, sum(styles))
         picture, styles = max(picture, least), [max(style, least) for style in styles]
-        evaluated += picture * (scale.iterations + len(scale.phases))
+        evaluated += picture * (scale.iterations + len(scale.phases)) * overhead(picture)
         last = picture + sum(styles)
         seen += last
     seen += last + picture  # the finished picture in float32, and its targets
     return Work(evaluated + FORWARD * seen, largest, held)
 
 
-def forecast(network: VGG, run: PlannedRun) -> Forecast:
-    """Return what `transfer_style` will need for a run."""
-    work = work_of(run)
-    return Forecast(work.pixels * seconds_per_pixel(network), bytes_for(work, network.dtype))
+def forecast(network: VGG, run: PlannedRun, free: int | None = None) -> Forecast:
+    """Return what `transfer_style` will need for a run, with so many bytes free."""
+
+    def overhead(pixels: int) -> float:
+        return TILED_TIME if tile_side(pixels, network.dtype, free) else 1.0
+
+    work = work_of(run, overhead=overhead)
+    return Forecast(work.pixels * seconds_per_pixel(network), bytes_for(work, network.dtype, free))
 
 
-def bytes_for(work: Work, dtype: torch.dtype) -> int:
+def bytes_for(work: Work, dtype: torch.dtype, free: int | None = None) -> int:
     """Return the most that a run holds, in bytes, with a network of this dtype."""
-    narrow = dtype == torch.bfloat16
-    per_pixel = BYTES_PER_PIXEL[torch.bfloat16 if narrow else torch.float32]
-    return BYTES_AT_LEAST + round(work.largest * per_pixel) + work.held * BYTES_HELD
+    is_tiled = tile_side(work.largest, dtype, free) is not None
+    held = work.held * (BYTES_HELD_IN_TILES if is_tiled else BYTES_HELD)
+    return bytes_needed(work.largest, dtype, free) + held
 
 
 @dataclass(frozen=True)
@@ -197,60 +202,7 @@ def seconds_per_pixel(network: VGG) -> float:
 _paces: WeakKeyDictionary[VGG, float] = WeakKeyDictionary()
 
 
-def available_memory(network: VGG) -> int | None:
-    """Return the bytes that a run may take on the network's device, where that can be told."""
-    if network.device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(network.device)
-        kept = torch.cuda.memory_reserved(network.device) - torch.cuda.memory_allocated(
-            network.device
-        )
-        return int(free + kept)
-    return host_memory()
-
-
-def host_memory() -> int | None:
-    """Return the bytes of main memory that this process may still take, where that can be told."""
-    kibibytes = _number(Path("/proc/meminfo"), "MemAvailable:")
-    grants = [kibibytes * 1024 if kibibytes else None, left_in_container(), _left_to_process()]
-    return min((amount for amount in grants if amount is not None), default=None)
-
-
 def _area(picture: Size, side: int) -> int:
     """Return the pixels of a picture with its longest side brought to `side`."""
     width, height = fitted_size(picture, side)
     return width * height
-
-
-def _number(path: Path, name: str) -> int | None:
-    """Return the number after `name` in one of the lines of a file, where there is one."""
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) for line in lines if line.split()[:1] == [name]), None)
-
-
-def left_in_container(group: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Return the bytes that a container of control groups (version 2) still grants.
-
-    Caches give way.
-    """
-    try:
-        limit, used = ((group / name).read_text().strip() for name in LIMIT_AND_USE)
-    except OSError:
-        return None
-    cache = _number(group / "memory.stat", "inactive_file") or 0
-    return int(limit) - int(used) + cache if limit.isdigit() else None
-
-
-def _left_to_process() -> int | None:
-    """Return the bytes that `ulimit -v` still grants this process, where it was set."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    used = _number(Path("/proc/self/status"), "VmSize:")
-    if limit == resource.RLIM_INFINITY or used is None:
-        return None
-    return max(0, limit - used * 1024)

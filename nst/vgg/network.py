@@ -98,10 +98,10 @@ class VGG:
 
     @torch.no_grad()
     def pull_back(self, trace: Trace, add_term: AddTerm) -> Tensor:
-        """Return the gradient of a cost with respect to the pixels, (1, 3, H, W) float32.
+        """Return the gradient of a cost with respect to the pixels, (1, 3, H, W).
 
-        It is the reverse of `observe`, layer by layer, with the terms of the cost added on the way;
-        it uses the trace up.
+        It is float32, or float64 where the network is. This is the reverse of `observe`, layer by
+        layer, with the terms of the cost added on the way; it uses the trace up.
         """
         gradient: Tensor | None = None
         for name in reversed(trace.layers):
@@ -113,7 +113,7 @@ class VGG:
                 gradient = self._unpool(gradient, pooling)
         if gradient is None:
             raise ValueError("nothing was observed")
-        return gradient.float() * self.scale
+        return gradient.to(torch.promote_types(gradient.dtype, torch.float32)) * self.scale
 
     def warm_up(self) -> None:
         """Lay out the parameters that most runs need, so that no run has to wait for it."""

@@ -458,7 +458,7 @@ PASSAGE = json.loads(RECIPE.to_text())["passages"][0]
         (["passages", 1, "settings", "speed"], 9, "there is no setting 'speed'"),
         (["passages", 1, "settings", "<b>x</b>\n"], 9, "there is no setting '‹b›x"),
         (["passages", 1, "settings", "self"], 9, "there is no setting 'self'"),
-        (["passages", 1, "settings", "size"], 10**9, "size must be from 64 to 2048"),
+        (["passages", 1, "settings", "size"], 10**9, "size must be from 64 to 16384"),
         (["passages", 1, "settings", "size"], 64.0, "size must be a whole number"),
         (["passages", 1, "settings", "seed"], -1, "seed must be from 0"),
         (["passages", 1, "settings", "alpha"], float("nan"), "alpha must be a finite number"),

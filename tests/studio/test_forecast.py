@@ -12,11 +12,12 @@ from PIL import Image
 
 import nst.studio.forecast
 from helpers.tiny_network import MakeNetwork
+from nst.engine.memory import available_memory, left_in_container
 from nst.engine.schedule import Moment
 from nst.errors import TooLargeError
 from nst.settings import TransferSettings
 from nst.studio.backends.local import LocalBackend
-from nst.studio.forecast import Forecast, PlannedRun, available_memory, forecast
+from nst.studio.forecast import Forecast, PlannedRun, forecast
 from nst.vgg.network import VGG
 
 PACE = 1e-6  # seconds per pixel and evaluation
@@ -61,16 +62,16 @@ def test_memory_grows_with_the_larger_picture_and_shrinks_with_the_format(
 def test_a_container_grants_what_is_left(tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("1000\n")
     (tmp_path / "memory.current").write_text("300\n")
-    assert nst.studio.forecast.left_in_container(tmp_path) == 700
+    assert left_in_container(tmp_path) == 700
     (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 200\n")
-    assert nst.studio.forecast.left_in_container(tmp_path) == 900
+    assert left_in_container(tmp_path) == 900
     (tmp_path / "memory.max").write_text("max\n")
-    assert nst.studio.forecast.left_in_container(tmp_path) is None
-    assert nst.studio.forecast.left_in_container(tmp_path / "none") is None
+    assert left_in_container(tmp_path) is None
+    assert left_in_container(tmp_path / "none") is None
 
 
 def test_this_machine_has_memory(network: VGG) -> None:
-    available = available_memory(network)
+    available = available_memory(network.device)
     assert available is None or available > 2**20
 
 
@@ -84,7 +85,7 @@ def test_a_run_without_room_is_refused_in_a_sentence(
     with pytest.raises(
         TooLargeError, match=r"needs \d+\.\d GB of memory, and 2\.0 GB are free here"
     ):
-        admit(PlannedRun(*sizes, TransferSettings(size=2048)))
+        admit(PlannedRun(*sizes, TransferSettings(size=4096)))
     monkeypatch.setattr("nst.studio.backends.local.available_memory", lambda _: None)
     assert admit(PlannedRun(*sizes, TransferSettings(size=2048))).seconds > 0
 
@@ -106,7 +107,7 @@ def test_a_refusal_says_what_would_fit_and_that_fits(
     monkeypatch: pytest.MonkeyPatch, network: VGG
 ) -> None:
     monkeypatch.setattr("nst.studio.backends.local.load_network", lambda *_: network)
-    settings = TransferSettings(size=2048, iterations=1000)
+    settings = TransferSettings(size=8192, iterations=1000)
     monkeypatch.setattr("nst.studio.backends.local.available_memory", lambda _: 4 * 10**9)
     fits = re.search(r"(\d+) px would fit\.$", refusal(settings))
     assert fits, "fewer iterations would not take less memory"
@@ -114,6 +115,7 @@ def test_a_refusal_says_what_would_fit_and_that_fits(
     refusal(settings.replace(size=int(fits[1]) + 16))
 
     monkeypatch.setattr("nst.studio.backends.local.available_memory", lambda _: None)
+    settings = settings.replace(size=2048)
     sentence = refusal(settings, seconds=600.0)
     fits = re.search(r"(\d+) px or (\d+) iterations would fit\.$", sentence)
     assert fits, sentence

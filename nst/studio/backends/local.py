@@ -7,10 +7,11 @@ import functools
 from typing_extensions import override
 
 from nst.engine.devices import load_network
+from nst.engine.memory import available_memory
 from nst.engine.transfer import Engine, transfer_style
 from nst.settings import DEFAULTS, TransferSettings
 from nst.studio.backends.base import Backend
-from nst.studio.forecast import Forecast, PlannedRun, available_memory, forecast, seconds_per_pixel
+from nst.studio.forecast import Forecast, PlannedRun, forecast, seconds_per_pixel
 
 
 class LocalBackend(Backend):
@@ -35,9 +36,10 @@ class LocalBackend(Backend):
 
     @override
     def forecast(self, run: PlannedRun) -> Forecast:
-        return forecast(load_network(run.settings, self.device), run)
+        network = load_network(run.settings, self.device)
+        return forecast(network, run, available_memory(network.device))
 
     @override
     def free_memory(self, settings: TransferSettings, held: int) -> int | None:
-        free = available_memory(load_network(settings, self.device))
+        free = available_memory(load_network(settings, self.device).device)
         return None if free is None else free + held

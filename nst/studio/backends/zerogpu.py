@@ -138,7 +138,7 @@ class ZeroGPUBackend(Backend):
         seconds = self._seconds_for(work)
         full, rest = divmod(SAFETY * seconds, MOST - SETUP)
         borrowed = int(full) * MOST + ask_for(rest)
-        return Forecast(SETUP + seconds, bytes_for(work, dtype), borrowed)
+        return Forecast(SETUP + seconds, bytes_for(work, dtype, MEMORY), borrowed)
 
     @override
     def free_memory(self, settings: TransferSettings, held: int) -> int | None:

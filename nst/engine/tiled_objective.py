@@ -1,0 +1,158 @@
+"""J(G) of a picture that is too large for the network at once: tile by tile, and exact.
+
+The Gram matrices come first, summed over all tiles and divided by the positions of the whole
+picture. Then each tile takes J's derivatives at its own positions back to its pixels, and what they
+say about its halo is added to its neighbours; to cut that off instead, halos would have to be twice
+as wide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from nst.engine.fingerprint import bytes_of
+from nst.engine.losses import widened
+from nst.engine.objective import NO_SCENE, Costs, Measure, Objective, Term, finite
+from nst.engine.tiles import GramSums, Tile, sweep, tiles
+from nst.settings import TransferSettings
+from nst.vgg.network import VGG, Trace
+
+KEPT_TARGET = 768 * 2**20  # bytes of the photo's activations
+
+
+class TiledObjective(Objective):
+    """`Objective` with the network at work on one tile at a time; costs and gradient are the same.
+
+    `side` is that of a tile in pixels, a multiple of `tiles.GRID`. Pictures may be (1, 3, H, W)
+    bytes. The network goes forward twice where it goes once in `Objective`, and no layer is left
+    out: 1.5 times the arithmetic, and the halos.
+    """
+
+    def __init__(
+        self,
+        network: VGG,
+        content: Tensor,
+        styles: Sequence[Tensor],
+        settings: TransferSettings,
+        side: int,
+    ) -> None:
+        layers = {settings.content_layer, *settings.style_layers}
+        self.tiles = tiles(content.shape[-2:], side, layers)
+        super().__init__(network, content, styles, settings)
+
+    @override
+    def _take_photo(self, content: Tensor) -> None:
+        self.target = ContentTarget(self.network, self.settings.content_layer, content, self.tiles)
+
+    @override
+    def parts(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the same as `Objective.parts`."""
+        settings, grams = self.settings, GramSums()
+        content = image.new_zeros(())
+        for tile, layer, own in sweep(self.network, self._spanned(image), self._layers, self.tiles):
+            if layer == settings.content_layer:
+                content = content + self.target.residual(tile, own).square().sum()
+            if layer in settings.style_layers:
+                grams.add(layer, own)
+        terms = self._terms_of(grams.normalized(), grams.positions)
+        return content / self.target.numel, {layer: term.cost for layer, term in terms.items()}
+
+    @override
+    @torch.no_grad()
+    def evaluate(self, image: Tensor, measure: Measure | None = None) -> tuple[Costs, Tensor]:
+        """Return the same as `Objective.evaluate`."""
+        settings, image = self.settings, self._spanned(image)
+        grams = GramSums()
+        for _, layer, own in sweep(self.network, image, settings.style_layers, self.tiles):
+            grams.add(layer, own)
+        terms = self._terms_of(grams.normalized(), grams.positions)
+        alpha = settings.alpha * (self.guidance.content if self.guidance else 1)
+        content, gradient = image.new_zeros(()), torch.zeros_like(image)
+        for tile in self.tiles:
+            trace = self.network.observe(tile.cut(image), self._layers)
+            own = tile.own(trace.activations[settings.content_layer], settings.content_layer)
+            residual = self.target.residual(tile, own)
+            content += residual.square().sum()
+            pull = (2 * alpha / self.target.numel) * residual
+            tile.cut(gradient).add_(self._pull_tile_back(tile, trace, pull, terms))
+        smoothness, its_gradient = self._smoothness(image)
+        if its_gradient is not None:
+            gradient.add_(its_gradient)
+        if self.is_grey:
+            gradient = self._spanned(gradient)
+        steepest = torch.linalg.vector_norm(gradient, torch.inf)
+        measured = [steepest, *(measure(gradient) if measure else [])]
+        layers = {layer: term.cost for layer, term in terms.items()}
+        goals = [term.goal for term in terms.values()]
+        content = content / self.target.numel
+        return self._read(alpha, content, layers, goals, smoothness, measured), gradient
+
+    def _terms_of(
+        self, grams: Mapping[str, Tensor], positions: Mapping[str, int]
+    ) -> dict[str, Term]:
+        return {
+            layer: self._term(layer, grams[layer], positions[layer])
+            for layer in self.settings.style_layers
+        }
+
+    def _pull_tile_back(
+        self, tile: Tile, trace: Trace, content_pull: Tensor, terms: Mapping[str, Term]
+    ) -> Tensor:
+        """Return what the tile's own positions say about its pixels and those of its halo."""
+
+        def add_term(layer: str, gradient: Tensor | None) -> Tensor:
+            activation = trace.activations.get(layer)
+            if gradient is None:
+                assert activation is not None, "the deepest layer observed has a term"
+                gradient = torch.zeros_like(activation)
+            if layer == self.settings.content_layer:
+                tile.own(gradient, layer).add_(content_pull)
+            if layer in terms and activation is not None:
+                own = tile.own(activation, layer)
+                product = terms[layer].pull.to(own.dtype)
+                tile.own(gradient, layer).add_(_times(own, product))
+            return gradient
+
+        return self.network.pull_back(trace, add_term)
+
+
+class ContentTarget:
+    """The photo's activations at the content layer, tile by tile.
+
+    They are kept, as the network's dtype has them, up to `KEPT_TARGET` bytes; those of a larger
+    photo are made of it whenever they are asked for. Raises `NumericalError` where one of them is
+    not a finite number.
+    """
+
+    @torch.no_grad()
+    def __init__(self, network: VGG, layer: str, photo: Tensor, parts: Sequence[Tile]) -> None:
+        self.network, self.layer, self.photo = network, layer, photo
+        self.kept: dict[Tile, Tensor] | None = {}
+        self.numel = 0
+        for tile in parts:
+            activation = self._activation(tile)
+            finite(activation, NO_SCENE)
+            self.numel += activation.numel()
+            if self.kept is not None:
+                self.kept[tile] = activation
+                if bytes_of(*self.kept.values()) > KEPT_TARGET:
+                    self.kept = None
+
+    def residual(self, tile: Tile, generated: Tensor) -> Tensor:
+        """Return a_G − a_C at the tile's own positions, from a_G there, in at least float32."""
+        target = self.kept[tile] if self.kept is not None else self._activation(tile)
+        return widened(generated) - widened(target)
+
+    @torch.no_grad()
+    def _activation(self, tile: Tile) -> Tensor:
+        ((_, _, own),) = sweep(self.network, self.photo, [self.layer], [tile])
+        return own
+
+
+def _times(activation: Tensor, matrix: Tensor) -> Tensor:
+    """Return A · matrix for A (positions, n_C) of (1, n_C, h, w), shaped like the activations."""
+    return (activation.permute(0, 2, 3, 1) @ matrix).permute(0, 3, 1, 2)
