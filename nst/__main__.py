@@ -101,6 +101,14 @@ def build_parser() -> argparse.ArgumentParser:
         " went on underneath (default: it is laid on white)",
     )
     parser.add_argument(
+        "--seamless",
+        dest="edges",
+        action="store_const",
+        const="seamless",
+        default=argparse.SUPPRESS,
+        help="the same as --edges seamless",
+    )
+    parser.add_argument(
         "--device",
         default="auto",
         choices=("auto", "cpu", "cuda", "mps"),

@@ -181,6 +181,14 @@ class TransferSettings:
         down="bolder strokes",
         advanced=True,
     )
+    edges: str = setting(
+        "plain",
+        "Edges",
+        "Seamless makes a pattern: copies of it join without a seam. Its sides are multiples of 16"
+        " px, and towards them the photo passes into itself.",
+        choices={"plain": "the photo's own", "seamless": "seamless, for a pattern"},
+        advanced=True,
+    )
     pooling: str = setting(
         "max",
         "Pooling",
@@ -266,6 +274,11 @@ class TransferSettings:
             for name in LAYER_CHANNELS
             if self.layer_weights.get(name, 0.0) > 0.0
         }
+
+    @property
+    def is_seamless(self) -> bool:
+        """Tell whether copies of the picture join without a seam."""
+        return self.edges == "seamless"
 
     def paints_like(self, other: TransferSettings) -> bool:
         """Tell whether a run would go the same way.

@@ -13,6 +13,7 @@ from torch import Tensor
 from nst.engine.memory import available_memory, bytes_needed, tile_side
 from nst.engine.objective import Objective
 from nst.engine.schedule import Scale, style_side
+from nst.engine.seamless import fit_seamless
 from nst.engine.tiled_objective import TiledObjective
 from nst.images.tensors import fit, fitted_size, to_bytes, to_tensor
 from nst.settings import TransferSettings
@@ -40,16 +41,21 @@ class Inputs:
         convert = to_bytes if tile else to_tensor
         side = style_side(scale, settings)
         return Inputs(
-            convert(fit(content, scale.size)).to(device),
+            convert(fit_photo(content, scale.size, settings)).to(device),
             [convert(fit(painting, side)).to(device) for painting in paintings],
             tile,
         )
 
     def objective(self, network: VGG, settings: TransferSettings) -> Objective:
         """Return J for these pictures."""
-        if self.tile is None:
+        if self.tile is None and not settings.is_seamless:
             return Objective(network, self.photo, self.paintings, settings)
         return TiledObjective(network, self.photo, self.paintings, settings, self.tile)
+
+
+def fit_photo(photo: Image.Image, size: int, settings: TransferSettings) -> Image.Image:
+    """Return the photo as a run sees it at a longest side."""
+    return fit_seamless(photo, size) if settings.is_seamless else fit(photo, size)
 
 
 def tile_sides(

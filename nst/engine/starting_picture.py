@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from nst.engine.schedule import Moment
+from nst.engine.seamless import enlarge_seamless
 from nst.images.color import all_colors, has_color, is_grey, match_colors, to_grey
 from nst.images.tensors import fit, to_tensor, to_unit
 from nst.settings import TransferSettings
@@ -88,8 +89,11 @@ def change_since_start(
     return painted - starting_picture(to_tensor(photo).to(painted), paintings, settings)
 
 
-def enlarge(change: Tensor, *, onto: Tensor) -> Tensor:
+def enlarge(change: Tensor, *, onto: Tensor, is_seamless: bool = False) -> Tensor:
     """Return `onto` plus `change` resampled to its height and width, inside [0, 1]."""
-    size = onto.shape[-2:]
-    larger = F.interpolate(change, size, mode="bicubic", align_corners=False)
+    height, width = onto.shape[-2:]
+    if is_seamless:
+        larger = enlarge_seamless(change, (height, width))
+    else:
+        larger = F.interpolate(change, (height, width), mode="bicubic", align_corners=False)
     return larger.add_(onto).clamp_(0, 1)

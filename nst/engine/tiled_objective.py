@@ -17,7 +17,7 @@ from typing_extensions import override
 from nst.engine.fingerprint import bytes_of
 from nst.engine.losses import widened
 from nst.engine.objective import NO_SCENE, Costs, Measure, Objective, Term, finite
-from nst.engine.tiles import GramSums, Tile, sweep, tiles
+from nst.engine.tiles import GRID, GramSums, Tile, contiguous, sweep, tiles
 from nst.settings import TransferSettings
 from nst.vgg.network import VGG, Trace
 
@@ -27,9 +27,10 @@ KEPT_TARGET = 768 * 2**20  # bytes of the photo's activations
 class TiledObjective(Objective):
     """`Objective` with the network at work on one tile at a time; costs and gradient are the same.
 
-    `side` is that of a tile in pixels, a multiple of `tiles.GRID`. Pictures may be (1, 3, H, W)
-    bytes. The network goes forward twice where it goes once in `Objective`, and no layer is left
-    out: 1.5 times the arithmetic, and the halos.
+    `side` is that of a tile in pixels, a multiple of `tiles.GRID`; without one, all is one tile.
+    The tiles of a seamless picture see beyond its edges to the opposite ones. Pictures may be
+    (1, 3, H, W) bytes. The network goes forward twice where it goes once in `Objective`, in all
+    tiles but one, and no layer is left out: 1.5 times the arithmetic, and the halos.
     """
 
     def __init__(
@@ -38,10 +39,11 @@ class TiledObjective(Objective):
         content: Tensor,
         styles: Sequence[Tensor],
         settings: TransferSettings,
-        side: int,
+        side: int | None = None,
     ) -> None:
         layers = {settings.content_layer, *settings.style_layers}
-        self.tiles = tiles(content.shape[-2:], side, layers)
+        side = side or -(-max(content.shape[-2:]) // GRID) * GRID
+        self.tiles = tiles(content.shape[-2:], side, layers, wrapped=settings.is_seamless)
         super().__init__(network, content, styles, settings)
 
     @override
@@ -67,18 +69,23 @@ class TiledObjective(Objective):
         """Return the same as `Objective.evaluate`."""
         settings, image = self.settings, self._spanned(image)
         grams = GramSums()
-        for _, layer, own in sweep(self.network, image, settings.style_layers, self.tiles):
+        *others, last = self.tiles
+        for _, layer, own in sweep(self.network, image, settings.style_layers, others):
             grams.add(layer, own)
+        trace = self.network.observe(last.cut(image), self._layers)
+        for layer in settings.style_layers:
+            grams.add(layer, contiguous(last.own(trace.activations[layer], layer)))
         terms = self._terms_of(grams.normalized(), grams.positions)
         alpha = settings.alpha * (self.guidance.content if self.guidance else 1)
         content, gradient = image.new_zeros(()), torch.zeros_like(image)
-        for tile in self.tiles:
-            trace = self.network.observe(tile.cut(image), self._layers)
+        for tile in [last, *others]:
+            if tile is not last:
+                trace = self.network.observe(tile.cut(image), self._layers)
             own = tile.own(trace.activations[settings.content_layer], settings.content_layer)
             residual = self.target.residual(tile, own)
             content += residual.square().sum()
             pull = (2 * alpha / self.target.numel) * residual
-            tile.cut(gradient).add_(self._pull_tile_back(tile, trace, pull, terms))
+            tile.add(gradient, self._pull_tile_back(tile, trace, pull, terms))
         smoothness, its_gradient = self._smoothness(image)
         if its_gradient is not None:
             gradient.add_(its_gradient)

@@ -72,8 +72,12 @@ class Tile:
     columns: Span
 
     def cut(self, picture: Tensor) -> Tensor:
-        """Return a view of the tile and its halo in (1, n, H, W)."""
+        """Return the tile and its halo of (1, n, H, W)."""
         return picture[..., self.rows.cut, self.columns.cut]
+
+    def add(self, picture: Tensor, values: Tensor) -> None:
+        """Add values for the tile and its halo to those of (1, n, H, W)."""
+        self.cut(picture).add_(values)
 
     def own(self, activation: Tensor, layer: str) -> Tensor:
         """Return a view of the tile's own positions in what a layer makes of its cut."""
@@ -81,18 +85,44 @@ class Tile:
         return activation[..., self.rows.own(step), self.columns.own(step)]
 
 
-def tiles(size: Sequence[int], side: int, layers: Iterable[str]) -> list[Tile]:
+@dataclass(frozen=True)
+class WrappedTile(Tile):
+    """A tile of a seamless picture: beyond an edge its halo goes on at the opposite one."""
+
+    def cut(self, picture: Tensor) -> Tensor:
+        """Return the tile and its halo of (1, n, H, W), as a copy."""
+        rows, columns = self._indices(picture)
+        return picture[..., rows[:, None], columns]
+
+    def add(self, picture: Tensor, values: Tensor) -> None:
+        """Add values for the tile and its halo, which may see a pixel more than once."""
+        rows, columns = self._indices(picture)
+        wide = values.new_zeros((*values.shape[:-1], picture.shape[-1]))
+        picture.index_add_(2, rows, wide.index_add_(3, columns, values))
+
+    def _indices(self, picture: Tensor) -> list[Tensor]:
+        spans = zip((self.rows, self.columns), picture.shape[-2:], strict=True)
+        return [
+            torch.arange(span.first, span.last, device=picture.device) % length
+            for span, length in spans
+        ]
+
+
+def tiles(
+    size: Sequence[int], side: int, layers: Iterable[str], *, wrapped: bool = False
+) -> list[Tile]:
     """Return the tiles of a picture of (height, width) pixels, as some layers need them.
 
     Tiles have `side` pixels, a multiple of `GRID`; the last ones of a row or a column have what is
-    left.
+    left. Those of a seamless picture, whose sides are multiples of `GRID`, are `wrapped`.
     """
     halo = halo_of(layers)
+    spans, kind = (_wrapped_spans, WrappedTile) if wrapped else (_spans, Tile)
     height, width = size
     return [
-        Tile(rows, columns)
-        for rows in _spans(height, side, halo)
-        for columns in _spans(width, side, halo)
+        kind(rows, columns)
+        for rows in spans(height, side, halo)
+        for columns in spans(width, side, halo)
     ]
 
 
@@ -100,6 +130,12 @@ def _spans(length: int, side: int, halo: int) -> Iterator[Span]:
     begins = range(0, max(1, length - GRID + 1), side)  # no tile is narrower than the grid
     for begin, end in zip(begins, [*begins[1:], length], strict=True):
         yield Span(begin, end, max(0, begin - halo), min(length, end + halo), end == length)
+
+
+def _wrapped_spans(length: int, side: int, halo: int) -> Iterator[Span]:
+    for begin in range(0, length, side):
+        end = min(length, begin + side)
+        yield Span(begin, end, begin - halo, end + halo, is_at_end=False)
 
 
 def gram_matrices(
@@ -132,8 +168,12 @@ def sweep(
     wanted = list(layers)
     for tile in parts:
         for layer, activation in network.walk(to_unit(tile.cut(picture)), wanted):
-            own = tile.own(activation, layer)
-            yield tile, layer, own.contiguous(memory_format=torch.channels_last)
+            yield tile, layer, contiguous(tile.own(activation, layer))
+
+
+def contiguous(activation: Tensor) -> Tensor:
+    """Return activations in the layout of the network's own."""
+    return activation.contiguous(memory_format=torch.channels_last)
 
 
 class GramSums:

@@ -30,6 +30,7 @@ from nst.engine.optimizers import (
 )
 from nst.engine.progress import FINISH, FINISH_IN_FLOAT32, Progress
 from nst.engine.schedule import Moment, plan_scales
+from nst.engine.seamless import without_seam
 from nst.engine.starting_picture import (
     change_since_start,
     enlarge,
@@ -130,6 +131,8 @@ def transfer_style(
     paintings = _checked_list(styles)
     originals = (content, *paintings)
     content, paintings, begin = without_color_noise(content, paintings, begin)
+    if settings.is_seamless:
+        content = without_seam(content)
     network = network or devices.load_network(settings, device)
     if begin and begin.state and not begin.state.fits(originals, settings):
         begin = replace(begin, state=None)
@@ -187,7 +190,9 @@ def _first_picture(
     """Return the picture that a stage starts from, and the one that it is a change of."""
     fresh = starting_picture(inputs.photo, inputs.paintings, settings)
     base = fresh if keeps_detail(settings) else torch.zeros_like(fresh)
-    return (fresh if change is None else enlarge(change, onto=base)), base
+    if change is None:
+        return fresh, base
+    return enlarge(change, onto=base, is_seamless=settings.is_seamless), base
 
 
 def _set_out(
