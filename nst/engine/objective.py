@@ -115,15 +115,15 @@ class Objective:
 
     @torch.no_grad()
     def _style_target(self, styles: Sequence[Tensor]) -> Style:
-        layers = tuple(self.settings.style_layers)
+        layers, is_endless = tuple(self.settings.style_layers), self.settings.is_seamless
 
         def make() -> Style:
-            style = Style(self.network, styles, layers)
+            style = Style(self.network, styles, layers, is_endless=is_endless)
             for gram in style.grams.values():
                 finite(gram, "The painting's style is not a finite number.")
             return style
 
-        key = (self.network.identity, layers, *map(fingerprint, styles))
+        key = (self.network.identity, layers, is_endless, *map(fingerprint, styles))
         style: Style = targets.recall(key, make)
         return style
 

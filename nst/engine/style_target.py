@@ -34,12 +34,23 @@ SLIGHT = Guidance(0.3, 1.0)  # the same for a few iterations: no detour would en
 
 
 class Style:
-    """What is wanted of the Gram matrices: the mean of those of one or several pictures."""
+    """What is wanted of the Gram matrices: the mean of those of one or several pictures.
 
-    def __init__(self, network: VGG, pictures: Sequence[Tensor], layers: Sequence[str]) -> None:
+    A seamless picture has no edges, and so could not have what VGG-19 sees at those of a painting:
+    for one the paintings are endless, too.
+    """
+
+    def __init__(
+        self,
+        network: VGG,
+        pictures: Sequence[Tensor],
+        layers: Sequence[str],
+        *,
+        is_endless: bool = False,
+    ) -> None:
         self.grams: dict[str, Tensor] = {}
         for picture in pictures:
-            for layer, gram in gram_matrices(network, picture, layers):
+            for layer, gram in gram_matrices(network, picture, layers, is_endless=is_endless):
                 share = gram / len(pictures)
                 self.grams[layer] = self.grams[layer] + share if layer in self.grams else share
 

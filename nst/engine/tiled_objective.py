@@ -17,7 +17,7 @@ from typing_extensions import override
 from nst.engine.fingerprint import bytes_of
 from nst.engine.losses import widened
 from nst.engine.objective import NO_SCENE, Costs, Measure, Objective, Term, finite
-from nst.engine.tiles import GRID, GramSums, Tile, contiguous, sweep, tiles
+from nst.engine.tiles import GRID, GramSums, Tile, WrappedTile, contiguous, sweep, tiles
 from nst.settings import TransferSettings
 from nst.vgg.network import VGG, Trace
 
@@ -43,7 +43,8 @@ class TiledObjective(Objective):
     ) -> None:
         layers = {settings.content_layer, *settings.style_layers}
         side = side or -(-max(content.shape[-2:]) // GRID) * GRID
-        self.tiles = tiles(content.shape[-2:], side, layers, wrapped=settings.is_seamless)
+        kind = WrappedTile if settings.is_seamless else Tile
+        self.tiles = tiles(content.shape[-2:], side, layers, kind)
         super().__init__(network, content, styles, settings)
 
     @override

@@ -87,7 +87,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class WrappedTile(Tile):
-    """A tile of a seamless picture: beyond an edge its halo goes on at the opposite one."""
+    """A tile of a seamless picture: its halo goes on at the opposite edge."""
 
     def cut(self, picture: Tensor) -> Tensor:
         """Return the tile and its halo of (1, n, H, W), as a copy."""
@@ -101,23 +101,36 @@ class WrappedTile(Tile):
         picture.index_add_(2, rows, wide.index_add_(3, columns, values))
 
     def _indices(self, picture: Tensor) -> list[Tensor]:
-        spans = zip((self.rows, self.columns), picture.shape[-2:], strict=True)
         return [
-            torch.arange(span.first, span.last, device=picture.device) % length
-            for span, length in spans
+            self._inside(torch.arange(span.first, span.last, device=picture.device), length)
+            for span, length in zip((self.rows, self.columns), picture.shape[-2:], strict=True)
         ]
+
+    def _inside(self, places: Tensor, length: int) -> Tensor:
+        """Return which of `length` pixels are seen at some places, in or beyond them."""
+        return places % length
+
+
+@dataclass(frozen=True)
+class MirroredTile(WrappedTile):
+    """A tile of a picture that is mirrored at its edges: no position sees where it ends."""
+
+    def _inside(self, places: Tensor, length: int) -> Tensor:
+        """Return the same as `WrappedTile` does."""
+        places = places % (2 * length)
+        return torch.minimum(places, 2 * length - 1 - places)
 
 
 def tiles(
-    size: Sequence[int], side: int, layers: Iterable[str], *, wrapped: bool = False
+    size: Sequence[int], side: int, layers: Iterable[str], kind: type[Tile] = Tile
 ) -> list[Tile]:
     """Return the tiles of a picture of (height, width) pixels, as some layers need them.
 
     Tiles have `side` pixels, a multiple of `GRID`; the last ones of a row or a column have what is
-    left. Those of a seamless picture, whose sides are multiples of `GRID`, are `wrapped`.
+    left. The sides of a seamless picture, for `WrappedTile`, are multiples of `GRID`.
     """
     halo = halo_of(layers)
-    spans, kind = (_wrapped_spans, WrappedTile) if wrapped else (_spans, Tile)
+    spans = _spans if kind is Tile else _endless_spans
     height, width = size
     return [
         kind(rows, columns)
@@ -132,16 +145,23 @@ def _spans(length: int, side: int, halo: int) -> Iterator[Span]:
         yield Span(begin, end, max(0, begin - halo), min(length, end + halo), end == length)
 
 
-def _wrapped_spans(length: int, side: int, halo: int) -> Iterator[Span]:
+def _endless_spans(length: int, side: int, halo: int) -> Iterator[Span]:
     for begin in range(0, length, side):
         end = min(length, begin + side)
         yield Span(begin, end, begin - halo, end + halo, is_at_end=False)
 
 
 def gram_matrices(
-    network: VGG, picture: Tensor, layers: Sequence[str]
+    network: VGG, picture: Tensor, layers: Sequence[str], *, is_endless: bool = False
 ) -> Iterator[tuple[str, Tensor]]:
-    """Yield the name and the normalized Gram matrix of each layer of (1, 3, H, W)."""
+    """Yield the name and the normalized Gram matrix of each layer of (1, 3, H, W).
+
+    Of an endless picture nothing is seen of the zeros that VGG-19 puts around it.
+    """
+    if is_endless:
+        mirrored = tiles(picture.shape[-2:], SIDE, layers, MirroredTile)
+        yield from tiled_gram_matrices(network, picture, layers, mirrored).items()
+        return
     if picture.shape[-2] * picture.shape[-1] <= AT_ONCE:
         for layer, activation in network.walk(to_unit(picture), layers):
             yield layer, normalized_gram_matrix(activation)

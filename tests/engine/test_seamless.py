@@ -65,12 +65,9 @@ def pattern_cost(
         )
         return activation[..., rows, columns]
 
-    class Middle(Objective):
-        pass
-
     layers = {DEFAULTS.content_layer, *DEFAULTS.style_layers}
     target = network(repeated(photo, times), [DEFAULTS.content_layer])[DEFAULTS.content_layer]
-    style = Middle(network, painting, [painting], DEFAULTS).style
+    style = Objective(network, painting, [painting], SEAMLESS).style
     cost = torch.zeros((), dtype=torch.float64)
     for layer, activation in network.walk(repeated(image, times), layers):
         own = middle_of(activation, layer)
@@ -169,3 +166,14 @@ def test_a_large_seamless_picture_goes_in_tiles(
     *_, tiled = transfer_style(photo, painting, settings, network=network)
     assert float((whole.pixels - tiled.pixels).abs().max()) < 1e-3
     assert to_tensor(tiled.image).shape == (1, 3, 80, 96)
+
+
+def test_nothing_is_seen_of_the_edges_of_a_painting(make_network: MakeNetwork) -> None:
+    """A painting of one colour has one activation everywhere, if no zeros are around it."""
+    network = make_network(dtype=torch.float64)
+    plain = torch.full((1, 3, 40, 56), 0.7, dtype=torch.float64)
+    style = Objective(network, plain, [plain], SEAMLESS).style
+    for layer, gram in style.grams.items():
+        one = network(plain.repeat(1, 1, 9, 9), [layer])[layer]
+        middle = one[0, :, one.shape[-2] // 2, one.shape[-1] // 2]
+        assert torch.allclose(gram, torch.outer(middle, middle), rtol=1e-10), layer
