@@ -25,6 +25,7 @@ from nst.engine.losses import (
 )
 from nst.engine.style_batch import LayerShare, StyleBatch
 from nst.engine.style_target import Guidance, Style
+from nst.engine.tiles import AT_ONCE
 from nst.errors import NumericalError
 from nst.images.color import is_grey
 from nst.settings import LAYER_CHANNELS, TransferSettings, gatys_layer_weight
@@ -86,6 +87,9 @@ class Objective:
     that it reports stay those of J.
     """
 
+    at_once = AT_ONCE
+    """Pixels of a painting that the network may see at once."""
+
     def __init__(
         self, network: VGG, content: Tensor, styles: Sequence[Tensor], settings: TransferSettings
     ) -> None:
@@ -118,12 +122,13 @@ class Objective:
         layers, is_endless = tuple(self.settings.style_layers), self.settings.is_seamless
 
         def make() -> Style:
-            style = Style(self.network, styles, layers, is_endless=is_endless)
+            style = Style(self.network, styles, layers, at_once=self.at_once, is_endless=is_endless)
             for gram in style.grams.values():
                 finite(gram, "The painting's style is not a finite number.")
             return style
 
-        key = (self.network.identity, layers, is_endless, *map(fingerprint, styles))
+        how = (self.network.identity, layers, self.at_once, is_endless)
+        key = (*how, *map(fingerprint, styles))
         style: Style = targets.recall(key, make)
         return style
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nst.engine.fingerprint import bytes_of
-from nst.engine.tiles import gram_matrices
+from nst.engine.tiles import AT_ONCE, gram_matrices
 from nst.vgg.network import VGG
 
 GUIDE_RANK = 5  # the eigenvalues of a Gram matrix above this one are held back
@@ -46,11 +46,14 @@ class Style:
         pictures: Sequence[Tensor],
         layers: Sequence[str],
         *,
+        at_once: int = AT_ONCE,
         is_endless: bool = False,
     ) -> None:
         self.grams: dict[str, Tensor] = {}
         for picture in pictures:
-            for layer, gram in gram_matrices(network, picture, layers, is_endless=is_endless):
+            for layer, gram in gram_matrices(
+                network, picture, layers, at_once=at_once, is_endless=is_endless
+            ):
                 share = gram / len(pictures)
                 self.grams[layer] = self.grams[layer] + share if layer in self.grams else share
 

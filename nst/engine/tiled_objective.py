@@ -17,7 +17,7 @@ from typing_extensions import override
 from nst.engine.fingerprint import bytes_of
 from nst.engine.losses import widened
 from nst.engine.objective import NO_SCENE, Costs, Measure, Objective, Term, finite
-from nst.engine.tiles import GRID, GramSums, Tile, WrappedTile, contiguous, sweep, tiles
+from nst.engine.tiles import GRID, SIDE, GramSums, Tile, WrappedTile, contiguous, sweep, tiles
 from nst.settings import TransferSettings
 from nst.vgg.network import VGG, Trace
 
@@ -32,6 +32,8 @@ class TiledObjective(Objective):
     (1, 3, H, W) bytes. The network goes forward twice where it goes once in `Objective`, in all
     tiles but one, and no layer is left out: 1.5 times the arithmetic, and the halos.
     """
+
+    at_once = SIDE * SIDE
 
     def __init__(
         self,

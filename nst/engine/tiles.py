@@ -20,7 +20,7 @@ from nst.vgg.network import VGG
 
 AT_ONCE = 2048 * 2048  # pixels; a larger painting goes in tiles
 GRID = 16  # pixels from one position of block 5 to the next; where tiles may begin
-SIDE = 1536  # pixels of a tile of a painting, without its halo; a multiple of `GRID`
+SIDE = 1024  # pixels of a tile of a painting, without its halo; a multiple of `GRID`
 
 
 def stride(layer: str) -> int:
@@ -152,17 +152,23 @@ def _endless_spans(length: int, side: int, halo: int) -> Iterator[Span]:
 
 
 def gram_matrices(
-    network: VGG, picture: Tensor, layers: Sequence[str], *, is_endless: bool = False
+    network: VGG,
+    picture: Tensor,
+    layers: Sequence[str],
+    *,
+    at_once: int = AT_ONCE,
+    is_endless: bool = False,
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield the name and the normalized Gram matrix of each layer of (1, 3, H, W).
 
-    Of an endless picture nothing is seen of the zeros that VGG-19 puts around it.
+    A picture of more than `at_once` pixels goes in tiles. Of an endless one nothing is seen of the
+    zeros that VGG-19 puts around a picture.
     """
     if is_endless:
         mirrored = tiles(picture.shape[-2:], SIDE, layers, MirroredTile)
         yield from tiled_gram_matrices(network, picture, layers, mirrored).items()
         return
-    if picture.shape[-2] * picture.shape[-1] <= AT_ONCE:
+    if picture.shape[-2] * picture.shape[-1] <= at_once:
         for layer, activation in network.walk(to_unit(picture), layers):
             yield layer, normalized_gram_matrix(activation)
         return

@@ -40,8 +40,8 @@ NAMES = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
 MAX_BYTES = 64_000_000  # a telephone's JPEG of 200 million pixels
 MAX_PIXELS = 8192 * 6144
 """Pixels that are kept: the picture of a sensor of 50 megapixels, which takes 0.55 GB of the
-decoder's 1.15 GB while it is turned upright. Far more than a run uses (its longest side is at most
-2048 pixels); files of more pixels are refused, but for JPEGs."""
+decoder's 1.15 GB while it is turned upright. As many as the largest results have; files of more
+pixels are refused, but for JPEGs."""
 MAX_JPEG_PIXELS = 4 * MAX_PIXELS
 """The same of a JPEG, which is decoded at half its width and height, or a quarter, until it has no
 more than `MAX_PIXELS`: a sensor of 200 megapixels. No other format can be decoded smaller."""

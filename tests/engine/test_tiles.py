@@ -23,7 +23,6 @@ LAYERS = tuple(LAYER_CHANNELS)
 
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nst.engine.tiles, "AT_ONCE", 20_000)
     monkeypatch.setattr(nst.engine.tiles, "SIDE", 64)
 
 
@@ -36,7 +35,7 @@ def test_tiles_give_the_gram_matrices_of_the_whole(
     """In float64, so that nothing but a missing or doubled pixel could make a difference."""
     network = make_network(dtype=torch.float64, pooling=pooling)
     picture = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(1)).double()
-    tiled = dict(gram_matrices(network, picture, LAYERS))
+    tiled = dict(gram_matrices(network, picture, LAYERS, at_once=20_000))
     for layer, activation in network.walk(picture, LAYERS):
         positions = activation[0].flatten(1)
         whole = positions @ positions.T / positions.shape[1]
@@ -54,7 +53,7 @@ def test_the_network_never_sees_much_at_once(network: VGG, monkeypatch: pytest.M
         return walk(image, layers)
 
     monkeypatch.setattr(network, "walk", spy)
-    list(gram_matrices(network, torch.rand(1, 3, 500, 700), ["relu1_1"]))
+    list(gram_matrices(network, torch.rand(1, 3, 500, 700), ["relu1_1"], at_once=20_000))
     assert len(seen) == 8 * 11
     assert max(map(max, seen)) <= 64 + 2 * 16 + 16  # relu1_1 needs the least halo
 
