@@ -183,7 +183,12 @@ class BoxLBFGS(Optimizer):
         return self._two_loops(gradient)
 
     def _smooth(self, images: Tensor) -> Tensor:
-        return smooth(images, self.gain)
+        """Return them smoothed; very large ones a channel at a time, and in place."""
+        if not is_narrow(images):
+            return smooth(images, self.gain)
+        for channel in torch.split(images, 1, dim=1):
+            channel.copy_(smooth(channel, self.gain))
+        return images
 
     def _two_loops(self, gradient: Tensor) -> Tensor:
         """Return the same by the two-loop recursion (Nocedal & Wright 2006, algorithm 7.4)."""
@@ -194,7 +199,7 @@ class BoxLBFGS(Optimizer):
             q.sub_(coefficients[-1] * y)
         if self.pairs:
             s, y, rho = self.pairs[-1]
-            q = self._smooth(q).div_(rho * dot(y, self._smooth(y)))
+            q = self._smooth(q).div_(rho * dot(y, self._smooth(y.to(q.dtype))))
         for (s, y, rho), coefficient in zip(self.pairs, reversed(coefficients), strict=True):
             q.add_((coefficient - rho * dot(y, q)) * s)
         return q
@@ -273,7 +278,7 @@ def make_optimizer(
 
 def is_narrow(image: Tensor) -> bool:
     """Tell whether the pairs of such a picture are kept in bfloat16."""
-    return image.numel() > NARROW_FROM
+    return image[0].numel() > NARROW_FROM
 
 
 def history_of(image: Tensor) -> int:
@@ -309,15 +314,8 @@ def smooth(image: Tensor, gain: Tensor | None = None) -> Tensor:
     `spectral_gain`, where it is known already.
     """
     gain = spectral_gain(image) if gain is None else gain
-    if is_narrow(image):  # a channel at a time: spectra take memory
-        channels = torch.split(image.float(), 1, dim=1)
-        return torch.cat([_filtered(channel, gain) for channel in channels], dim=1)
-    return _filtered(image, gain)
-
-
-def _filtered(image: Tensor, gain: Tensor) -> Tensor:
-    filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(image).mul_(gain), s=image.shape[-2:])
-    return filtered
+    smoothed: Tensor = torch.fft.irfft2(torch.fft.rfft2(image).mul_(gain), s=image.shape[-2:])
+    return smoothed
 
 
 def spectral_gain(image: Tensor) -> Tensor:
