@@ -292,6 +292,8 @@ def history_bytes(values: int) -> int:
 
 
 def _pairs(values: int, bytes_each: int) -> int:
+    if values <= NARROW_FROM:
+        return HISTORY
     return max(2, min(HISTORY, MOST_HISTORY_BYTES // _bytes_of_pair(values, bytes_each)))
 
 
