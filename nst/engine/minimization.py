@@ -26,7 +26,7 @@ BLOW_UP = 2.0  # a step that raises the goal beyond this multiple of the best is
 
 # What a state is bound to. Every other setting may change: weights by an edit, the rest freely.
 BINDING = ("size", "optimizer", "style_scale", "pooling", "precision", "weights")
-FREE = ("iterations", "start", "seed", "restructure", "base_size")  # not part of the objective
+FREE = ("iterations", "start", "seed")  # not part of the objective
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class RunState:
     """What a run has learned beside its picture; immutable, of the size at which it was made.
 
     `optimizer` is a copy that nobody steps, `point` where it stood, `best` the picture with the
-    lowest J. Holds references to the pictures that the run was made from.
+    lowest J, base-size term included. Holds references to the pictures that the run was made from.
     """
 
     pictures: Sequence[Image.Image]  # the photo, then the paintings

@@ -47,6 +47,7 @@ class Costs:
     goal: float  # what the gradient descends: J, or the surrogate of a guided objective
     steepest: float = field(default=0.0, compare=False)  # of the gradient; NaN where one of it is
     measured: tuple[float, ...] = field(default=(), compare=False)  # what `evaluate` was asked for
+    base: float = 0.0  # the base-size term, see `base_term`; not part of J
 
 
 Measure = Callable[[Tensor], list[Tensor]]

@@ -25,6 +25,10 @@ class Stage(Protocol):
         """Return the number of iterations."""
 
     @property
+    def pixels(self) -> int:
+        """Return the number of pixels of an evaluation."""
+
+    @property
     def work(self) -> int:
         """Return the number of pixels to evaluate."""
 
@@ -66,13 +70,13 @@ class Progress:
     def count(self, scale: Stage, *, reported: bool) -> None:
         """Say that a picture was evaluated; `reported` where that is an iteration."""
         now = self._clock()
-        pace = (now - self._marked) / scale.size**2
+        pace = (now - self._marked) / scale.pixels
         if self._is_first:
             self._pace = pace
         else:
             self._recent.append(pace)
         self._is_first, self._marked = False, now
-        self._left -= scale.size**2
+        self._left -= scale.pixels
         self.iteration += reported
 
     @property

@@ -23,6 +23,7 @@ GUIDED_FROM = 20  # iterations
 GUIDED_AGAIN_FROM = 40  # the same for a picture to go on from: it has more to lose by the detour
 EASED_FROM = 20  # the same for a picture alone, to be eased and not just slightly guided
 EXACT = 0.2  # of those at full size
+HELD_FROM = 2  # times the base size; up to there the term costs too much, a fifth of all and more
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Scale:
 
     size: int
     phases: tuple[Phase, ...]
+    base: int = 0  # pixels; the size at which `base_term` holds the stage, 0 where it does not
 
     @property
     def guided(self) -> int:
@@ -74,12 +76,17 @@ class Scale:
 
         The aspect ratio, the same at every scale, is left out.
         """
-        return self.size**2 * (self.iterations + len(self.phases))
+        return self.pixels * (self.iterations + len(self.phases))
+
+    @property
+    def pixels(self) -> int:
+        """Return the pixels of an evaluation, in the same measure."""
+        return self.size**2 + self.base**2
 
 
-def style_side(scale: Scale, settings: TransferSettings) -> int:
-    """Return the longest side of the paintings at `scale`, in pixels."""
-    return round(scale.size * settings.style_scale)
+def style_side(size: int, settings: TransferSettings) -> int:
+    """Return the longest side of the paintings in a stage of `size` px, in pixels."""
+    return round(size * settings.style_scale)
 
 
 def plan_scales(settings: TransferSettings, begin: Moment | None = None) -> list[Scale]:
@@ -97,12 +104,19 @@ def plan_scales(settings: TransferSettings, begin: Moment | None = None) -> list
     planned = _stages(settings)
     stages = _what_is_left(planned, left, reached)
     if settings.optimizer == "adam" or not left:
-        return [Scale(size, ((None, iterations),)) for size, iterations in stages]
+        return [
+            Scale(size, ((None, iterations),), _held_at(size, settings))
+            for size, iterations in stages
+        ]
     first = _guidance(left, begin)
     exact = dict.fromkeys((_base(settings), settings.size), EXACT if first == FULL else 0.0)
     whole = dict(planned if begin and begin.state else stages)
     return [
-        Scale(size, _phases(first, iterations, exact.get(size, 0.0) * whole[size]))
+        Scale(
+            size,
+            _phases(first, iterations, exact.get(size, 0.0) * whole[size]),
+            _held_at(size, settings),
+        )
         for size, iterations in stages
     ]
 
@@ -142,6 +156,13 @@ def _base(settings: TransferSettings) -> int:
     """Return the size at which the large shapes are settled; the full one, if that is near."""
     base = max(settings.base_size, COARSEST[settings.restructure])
     return base if settings.size >= LEAST_GROWTH * base else settings.size
+
+
+def _held_at(size: int, settings: TransferSettings) -> int:
+    """Return the base size, if a stage of `size` px has the term of it; otherwise 0."""
+    least = HELD_FROM * _base(settings)
+    is_held = settings.base_weight > 0 and settings.size > least and size >= least
+    return _base(settings) if is_held else 0
 
 
 def _halves(base: int, coarsest: int) -> list[int]:

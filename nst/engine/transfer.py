@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from nst.engine import devices
+from nst.engine.base_term import make_objective, scaled_pictures
 from nst.engine.minimization import Point, RunState, minimize
 from nst.engine.objective import Objective
 from nst.engine.optimizers import (
@@ -26,7 +27,7 @@ from nst.engine.optimizers import (
     make_optimizer,
 )
 from nst.engine.progress import FINISH, FINISH_IN_FLOAT32, Progress
-from nst.engine.schedule import Moment, plan_scales, style_side
+from nst.engine.schedule import Moment, plan_scales
 from nst.engine.starting_picture import (
     change_since_start,
     enlarge,
@@ -35,7 +36,7 @@ from nst.engine.starting_picture import (
     without_color_noise,
 )
 from nst.images.color import dial_colors
-from nst.images.tensors import fit, to_image, to_tensor
+from nst.images.tensors import to_image
 from nst.provenance import Provenance, provenance_of
 from nst.settings import DEFAULTS, MOST_STYLES, TransferSettings
 from nst.vgg.network import VGG
@@ -47,7 +48,8 @@ Engine = Callable[..., Iterator["TransferStep"]]  # with the signature of `trans
 class TransferStep:
     """One reported moment of a run.
 
-    All costs are those of `image`, the picture with the lowest J so far at its size.
+    All costs are those of `image`, the picture with the lowest J so far at its size; where a stage
+    is held at the base size (`nst.engine.base_term`), with the lowest J and term of the base size.
 
     J = α · content + β · style + smoothness, in the units of Gatys' published weights; `layers`
     holds λ[l] · J_style[l]. The last step's costs are worked out afresh in float32; before, they
@@ -139,15 +141,13 @@ def transfer_style(
     provenance = provenance_of(network.device, network.dtype)
     change: Tensor | None = None  # what was made so far of the picture that a run starts from
     for scale in scales:
-        photo = to_tensor(fit(content, scale.size)).to(network.device)
-        side = style_side(scale, settings)
-        pictures = [to_tensor(fit(painting, side)).to(network.device) for painting in paintings]
+        photo, pictures = scaled_pictures(network, content, paintings, scale.size, settings)
         if begin and change is None:
             change = change_since_start(begin.picture, content, pictures, settings)
         fresh = starting_picture(photo, pictures, settings)
         base = fresh if keeps_detail(settings) else torch.zeros_like(fresh)
         image = fresh if change is None else enlarge(change, onto=base)
-        objective = Objective(network, photo, pictures, settings)
+        objective = make_objective(network, content, paintings, scale, settings)
         shown: Point | None = None
         progress.begin(scale)
         for guidance, iterations in scale.phases:
@@ -214,7 +214,8 @@ def _checked_list(styles: Image.Image | Sequence[Image.Image]) -> list[Image.Ima
 
 
 def _cost_or_infinity(point: Point) -> float:
-    return point.costs.J if math.isfinite(point.costs.J) else math.inf
+    cost = point.costs.J + point.costs.base
+    return cost if math.isfinite(cost) else math.inf
 
 
 def stylize(
