@@ -353,7 +353,8 @@ def _of_older_version(settings: TransferSettings, version: int) -> TransferSetti
 
     In version 1 a total variation weight of 1 was a thousandth of today's unit, and did not grow
     with β. Up to version 2 nearly all iterations were at the full size, and up to version 3 the
-    base size did not count in the stages after it.
+    base size did not count in the stages after it. While a picture is enlarged, the photo counts
+    for more since version 4.
     """
     if version < 2:
         weight = settings.total_variation / (1000 * settings.beta)

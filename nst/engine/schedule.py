@@ -10,7 +10,7 @@ from itertools import pairwise
 from PIL import Image
 
 from nst.engine.minimization import RunState
-from nst.engine.style_target import EASED, FULL, SLIGHT, Guidance
+from nst.engine.style_target import EASED, ENLARGED, FULL, SLIGHT, Guidance
 from nst.settings import TransferSettings
 
 COARSEST = {"little": 320, "some": 160, "much": 80}  # pixels; by `restructure`
@@ -108,7 +108,7 @@ def plan_scales(settings: TransferSettings, begin: Moment | None = None) -> list
             Scale(size, ((None, iterations),), _held_at(size, settings))
             for size, iterations in stages
         ]
-    first = _guidance(left, begin)
+    first = _guidance(left, begin, settings)
     exact = dict.fromkeys((_base(settings), settings.size), EXACT if first == FULL else 0.0)
     whole = dict(planned if begin and begin.state else stages)
     return [
@@ -197,12 +197,18 @@ def _what_is_left(stages: Sequence[Stage], left: int, reached: int) -> list[Stag
     return [stage for stage in remaining[:-1] if stage[1]] + remaining[-1:]
 
 
-def _guidance(left: int, begin: Moment | None) -> Guidance | None:
-    """Return what guides the gradient of L-BFGS at first, for so many iterations."""
+def _guidance(left: int, begin: Moment | None, settings: TransferSettings) -> Guidance | None:
+    """Return what guides the gradient of L-BFGS at first, for so many iterations.
+
+    A base weight of 0 is how version 3 went on, here too: recipes lead to the same picture.
+    """
     if begin is None:
         return FULL if left >= GUIDED_FROM else None
     if begin.state:
         return FULL if begin.state.guidance == FULL else EASED
     if left >= GUIDED_AGAIN_FROM:
         return FULL
-    return EASED if left >= EASED_FROM else SLIGHT
+    if left < EASED_FROM:
+        return SLIGHT
+    is_enlarged = settings.size >= LEAST_GROWTH * max(begin.picture.size)
+    return ENLARGED if is_enlarged and settings.base_weight > 0 else EASED
