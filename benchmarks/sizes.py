@@ -87,10 +87,11 @@ def main() -> None:
                 first = first or result
                 print(row(result, first), flush=True)
     if options.sheet:
-        rows = [
-            [Image.open(picture_file(pair, size, options.base_weight)) for size in options.sizes]
+        files = [
+            [picture_file(pair, size, options.base_weight) for size in options.sizes]
             for pair in options.pairs
         ]
+        rows = [[Image.open(file) for file in row if file.exists()] for row in files]
         sheet_of(rows).save(options.sheet, quality=88)
 
 
