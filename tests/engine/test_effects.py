@@ -187,7 +187,9 @@ EFFECTS: dict[str, list[Effect]] = {
     ],
     "restructure": [effect("little", "much", lambda r: r.content, 1.02, size=192, iterations=8)],
     "base_size": [effect(128, 2048, lambda r: r.content, 0.98, size=384, iterations=24)],
-    "base_weight": [effect(0.0, 10.0, style_from_afar, 0.5, size=264, base_size=128)],
+    "base_weight": [
+        effect(0.0, 10.0, style_from_afar, 0.5, size=264, base_size=128, restructure="much")
+    ],
     "pooling": [effect("max", "average", high_frequency, 0.97)],
     "style_scale": [effect(0.25, 3.0, mean_frequency, 0.8)],
     "total_variation": [
