@@ -129,7 +129,7 @@ def measure_scale() -> None:
         sides = []
         for scale in (0.25, 1.0, 2.0, 2.5, 3.0):
             settings = TransferSettings(size=size, style_scale=scale)
-            sides.append(style_side(plan_scales(settings)[-1], settings))
+            sides.append(style_side(plan_scales(settings)[-1].size, settings))
         print(f"  {size} px: {sides}")
 
 

@@ -3,16 +3,19 @@
 J at the finished size says nothing of it: larger pictures have more to match. What is compared is
 the delivered picture scaled to 256 px: its spectrum in cycles per picture, and its style cost.
 
-Writes a table to stdout, and with `--sheet` the pictures side by side, scaled alike.
+Figures are kept in `benchmarks/results/sizes.json` and pictures in `artifacts/sizes`, by pair, size
+and base weight: a run that was measured is not repeated, unless `--again` says so. Writes a table
+of those that were asked for to stdout, and with `--sheet` the pictures side by side, scaled alike.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,67 +26,127 @@ from nst.console import run_command
 from nst.engine.devices import load_network
 from nst.engine.objective import Objective
 from nst.engine.schedule import plan_scales
-from nst.engine.transfer import stylize
+from nst.engine.transfer import transfer_style
 from nst.images.reading import load_image
 from nst.images.tensors import fit, to_tensor
-from nst.settings import TransferSettings
+from nst.settings import DEFAULTS, TransferSettings
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PAIRS = (
-    *("castle starry_night", "bridge great_wave", "astronaut jean_metzinger", "cat straw_hat"),
-    *("citrus udnie", "coffee the_scream", "moose wheat_field", "dandelion stained_glass"),
+    *("castle starry_night", "coffee great_wave", "astronaut jean_metzinger", "bridge shipwreck"),
+    *("moose olive_trees", "citrus udnie", "dandelion ink_hatching", "rocket stained_glass"),
 )
 SIZES = (256, 512, 1024, 2048)
 SEEN = 256  # pixels; the longest side at which pictures are compared
 SHOWN = 480  # pixels; the longest side on the sheet
+RESULTS = Path(__file__).parent / "results" / "sizes.json"
+PICTURES = Path(__file__).parents[1] / "artifacts" / "sizes"
 
 
 @dataclass(frozen=True)
 class Result:
-    """A picture, what it took, and how it looks from afar."""
+    """What a picture took, its costs, and how it looks from afar."""
 
-    picture: Image.Image
-    seconds: float
+    pair: str
+    size: int
+    base_weight: float
+    seconds: float  # of the process, on all its threads
     evaluations: float  # in those of its own size
+    J: float
+    content: float
+    style: float
     centroid: float  # cycles per picture
-    style: float  # its cost at `SEEN`
+    style_from_afar: float  # its cost at `SEEN`
+
+    @property
+    def key(self) -> tuple[str, int, float]:
+        """Return what makes it the result that was asked for."""
+        return self.pair, self.size, self.base_weight
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sizes", description=__doc__)
     parser.add_argument("--pairs", nargs="+", default=PAIRS, metavar='"PHOTO PAINTING"')
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES, metavar="PX")
+    parser.add_argument("--base-weight", type=float, default=DEFAULTS.base_weight, metavar="W")
+    parser.add_argument("--again", action="store_true", help="measure what is there already, too")
+    parser.add_argument("--only-kept", action="store_true", help="measure nothing")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="write the pictures here")
     options = parser.parse_args()
-    print("| pair | px | seconds | evaluations | centroid | apart | style from afar | ratio |")
+    print("| pair | px | evaluations | J | centroid | apart | style from afar | ratio |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    rows = []
     for pair in options.pairs:
-        photo, painting = pair.split()
-        results = list(paint(photo, painting, options.sizes))
-        for size, result in zip(options.sizes, results, strict=True):
-            print(row(pair, size, result, results[0]), flush=True)
-        rows.append([result.picture for result in results])
-        if options.sheet:
-            sheet_of(rows).save(options.sheet, quality=88)
+        first: Result | None = None
+        for size in options.sizes:
+            key = (pair, size, options.base_weight)
+            result = None if options.again else kept().get(key)
+            if result is None and not options.only_kept:
+                result = measure(*key)
+                keep(result)
+            if result:
+                first = first or result
+                print(row(result, first), flush=True)
+    if options.sheet:
+        files = [
+            [picture_file(pair, size, options.base_weight) for size in options.sizes]
+            for pair in options.pairs
+        ]
+        rows = [[Image.open(file) for file in row if file.exists()] for row in files]
+        sheet_of(rows).save(options.sheet, quality=88)
 
 
-def paint(photo_name: str, painting_name: str, sizes: Sequence[int]) -> Iterator[Result]:
-    """Paint a pair with the usual settings at each size."""
-    photo = load_image(EXAMPLES / "content" / f"{photo_name}.jpg")
-    painting = load_image(EXAMPLES / "style" / f"{painting_name}.jpg")
-    load_network(TransferSettings(), "auto").warm_up()
-    for size in sizes:
-        settings = TransferSettings(size=size)
-        began = time.perf_counter()
-        picture = stylize(photo, painting, settings)
-        yield Result(
-            picture=picture,
-            seconds=time.perf_counter() - began,
-            evaluations=sum(scale.work for scale in plan_scales(settings)) / size**2,
-            centroid=centroid(picture),
-            style=style_from_afar(picture, photo, painting),
-        )
+def measure(pair: str, size: int, base_weight: float) -> Result:
+    """Paint a pair at a size, with the usual settings but for the base weight."""
+    photo, painting = pictures_of(pair)
+    settings = TransferSettings(size=size, base_weight=base_weight)
+    load_network(settings, "auto").warm_up()
+    began = time.process_time()
+    for step in transfer_style(photo, painting, settings):
+        last = step
+    seconds = time.process_time() - began
+    file = picture_file(pair, size, base_weight)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    last.image.save(file)
+    return Result(
+        pair=pair,
+        size=size,
+        base_weight=base_weight,
+        seconds=round(seconds, 1),
+        evaluations=round(sum(scale.work for scale in plan_scales(settings)) / size**2, 1),
+        J=last.J,
+        content=last.content,
+        style=last.style,
+        centroid=centroid(last.image),
+        style_from_afar=style_from_afar(last.image, photo, painting),
+    )
+
+
+def pictures_of(pair: str) -> tuple[Image.Image, Image.Image]:
+    """Return the photo and the painting of a pair."""
+    photo, painting = pair.split()
+    return (
+        load_image(EXAMPLES / "content" / f"{photo}.jpg"),
+        load_image(EXAMPLES / "style" / f"{painting}.jpg"),
+    )
+
+
+def picture_file(pair: str, size: int, base_weight: float) -> Path:
+    """Return where a painted picture is kept."""
+    return PICTURES / f"{pair.replace(' ', '-')}-{size}-{base_weight:g}.png"
+
+
+def kept() -> dict[tuple[str, int, float], Result]:
+    """Return the results that were kept."""
+    if not RESULTS.exists():
+        return {}
+    results = [Result(**values) for values in json.loads(RESULTS.read_text())]
+    return {result.key: result for result in results}
+
+
+def keep(result: Result) -> None:
+    """Add a result to those that are kept."""
+    results = sorted({**kept(), result.key: result}.values(), key=lambda each: each.key)
+    RESULTS.write_text(json.dumps([asdict(each) for each in results], indent=1) + "\n")
 
 
 def centroid(picture: Image.Image) -> float:
@@ -113,13 +176,13 @@ def style_from_afar(picture: Image.Image, photo: Image.Image, painting: Image.Im
     return Objective(network, scene, [style], settings).costs(seen).style
 
 
-def row(pair: str, size: int, result: Result, first: Result) -> str:
+def row(result: Result, first: Result) -> str:
     """Return a line of the table; ratios are to the smallest picture."""
     apart = max(result.centroid / first.centroid, first.centroid / result.centroid)
     return (
-        f"| {pair} | {size} | {result.seconds:.1f} | {result.evaluations:.1f}"
-        f" | {result.centroid:.1f} | {apart:.2f} | {result.style:.3g}"
-        f" | {result.style / first.style:.1f} |"
+        f"| {result.pair} | {result.size} | {result.evaluations:.1f} | {result.J:.3g}"
+        f" | {result.centroid:.1f} | {apart:.2f} | {result.style_from_afar:.3g}"
+        f" | {result.style_from_afar / first.style_from_afar:.1f} |"
     )
 
 

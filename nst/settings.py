@@ -23,7 +23,7 @@ LAYER_CHANNELS: dict[str, int] = {
 }
 """The 16 convolution layers of VGG-19, shallow to deep, with their numbers of channels n_C."""
 
-VERSION = 3  # of what the values mean; recipes and links name it, see `_of_older_version`
+VERSION = 4  # of what the values mean; recipes and links name it, see `_of_older_version`
 
 GATYS_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 MAX_LAYER_WEIGHT = 10.0
@@ -179,6 +179,18 @@ class TransferSettings:
         step=16,
         up="finer strokes",
         down="bolder strokes",
+        advanced=True,
+    )
+    base_weight: float = setting(
+        1.0,
+        "Hold on large shapes",
+        "How firmly large shapes are held in a picture of more than twice the base size. Up:"
+        " bolder, with less fine detail. 0 is off.",
+        low=0.0,
+        high=10.0,
+        step=0.1,
+        up="bolder",
+        down="more fine detail",
         advanced=True,
     )
     edges: str = setting(
@@ -356,13 +368,17 @@ def _of_older_version(settings: TransferSettings, version: int) -> TransferSetti
     """Translate settings that were written as an older version.
 
     In version 1 a total variation weight of 1 was a thousandth of today's unit, and did not grow
-    with β. Up to version 2 nearly all iterations were at the full size.
+    with β. Up to version 2 nearly all iterations were at the full size, and up to version 3 the
+    base size did not count in the stages after it. While a picture is enlarged, the photo counts
+    for more since version 4.
     """
     if version < 2:
         weight = settings.total_variation / (1000 * settings.beta)
         settings = settings.replace(total_variation=weight)
     if version < 3:
         settings = settings.replace(base_size=int(options()["base_size"].range[1]))
+    if version < 4:
+        settings = settings.replace(base_weight=0.0)
     return settings
 
 

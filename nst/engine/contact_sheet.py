@@ -22,7 +22,8 @@ STRIDE = 0.25  # of its range between neighbours, of another
 UNSEEN = {
     *("size", "iterations"),  # the sheet's own
     *("layer_weights", "colors", "precision", "weights"),
-    *("seed", "restructure", "base_size"),  # of no effect with most starts, and at this size
+    *("seed", "restructure"),  # of no effect with most starts
+    *("base_size", "base_weight"),  # of none at this size
 }
 VARIABLE = tuple(name for name in options() if name not in UNSEEN)
 """The settings that a sheet can be laid out over."""

@@ -1,4 +1,8 @@
-"""The photo and the paintings at one stage of a run, as tensors of its size."""
+"""The photo and the paintings of a run as tensors of a size, and what is minimised there.
+
+A very large picture leaves no room for what is not needed: tensors are made for a stage, as bytes
+where it goes in tiles, and given up when its objective has seen them.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from PIL import Image
 from torch import Tensor
 
+from nst.engine.base_term import HeldObjective
 from nst.engine.memory import available_memory, bytes_needed, tile_side
+from nst.engine.minimization import CostFunction
 from nst.engine.objective import Objective
 from nst.engine.schedule import Scale, style_side
 from nst.engine.seamless import fit_seamless
@@ -28,24 +33,6 @@ class Inputs:
     paintings: list[Tensor]
     tile: int | None  # the side of the tiles in pixels, or None for no tiles
 
-    @staticmethod
-    def at(
-        scale: Scale,
-        content: Image.Image,
-        paintings: Sequence[Image.Image],
-        settings: TransferSettings,
-        device: torch.device,
-        tile: int | None,
-    ) -> Inputs:
-        """Bring the pictures to the size of a stage."""
-        convert = to_bytes if tile else to_tensor
-        side = style_side(scale, settings)
-        return Inputs(
-            convert(fit_photo(content, scale.size, settings)).to(device),
-            [convert(fit(painting, side)).to(device) for painting in paintings],
-            tile,
-        )
-
     def objective(self, network: VGG, settings: TransferSettings) -> Objective:
         """Return J for these pictures."""
         if self.tile is None and not settings.is_seamless:
@@ -53,20 +40,40 @@ class Inputs:
         return TiledObjective(network, self.photo, self.paintings, settings, self.tile)
 
 
-def fit_photo(photo: Image.Image, size: int, settings: TransferSettings) -> Image.Image:
-    """Return the photo as a run sees it at a longest side."""
-    return fit_seamless(photo, size) if settings.is_seamless else fit(photo, size)
+@dataclass(frozen=True)
+class Sources:
+    """What a run is made from: its pictures at their own sizes, its settings and its network."""
 
+    photo: Image.Image
+    paintings: Sequence[Image.Image]
+    settings: TransferSettings
+    network: VGG
 
-def tile_sides(
-    scales: Sequence[Scale], content: Image.Image, network: VGG
-) -> dict[int, int | None]:
-    """Return the side of the tiles for each size of a run, or None for no tiles.
+    def at(self, size: int, tile: int | None = None) -> Inputs:
+        """Return the pictures brought to a longest side."""
+        convert, device = to_bytes if tile else to_tensor, self.network.device
+        fit_photo = fit_seamless if self.settings.is_seamless else fit
+        side = style_side(size, self.settings)
+        return Inputs(
+            convert(fit_photo(self.photo, size)).to(device),
+            [convert(fit(painting, side)).to(device) for painting in self.paintings],
+            tile,
+        )
 
-    A run whose full size goes in tiles takes no more memory for any other size.
-    """
-    areas = {scale.size: math.prod(fitted_size(content.size, scale.size)) for scale in scales}
-    free, full = available_memory(network.device), areas[scales[-1].size]
-    if tile_side(full, network.dtype, free):
-        free = bytes_needed(full, network.dtype, free)
-    return {size: tile_side(pixels, network.dtype, free) for size, pixels in areas.items()}
+    def cost_function(self, scale: Scale, inputs: Inputs) -> CostFunction:
+        """Return what a stage minimises: J, with the base-size term where the stage has one."""
+        full = inputs.objective(self.network, self.settings)
+        if not scale.base:
+            return full
+        return HeldObjective(full, self.at(scale.base).objective(self.network, self.settings))
+
+    def tile_sides(self, scales: Sequence[Scale]) -> dict[int, int | None]:
+        """Return the side of the tiles for each size of a run, or None for no tiles.
+
+        A run whose full size goes in tiles takes no more memory for any other size.
+        """
+        areas = {each.size: math.prod(fitted_size(self.photo.size, each.size)) for each in scales}
+        free, full = available_memory(self.network.device), areas[scales[-1].size]
+        if tile_side(full, self.network.dtype, free):
+            free = bytes_needed(full, self.network.dtype, free)
+        return {size: tile_side(area, self.network.dtype, free) for size, area in areas.items()}

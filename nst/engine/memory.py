@@ -63,11 +63,13 @@ def bytes_in_tiles(pixels: int, side: int, dtype: torch.dtype) -> int:
 
 def available_memory(device: torch.device) -> int | None:
     """Return the bytes that a run may take on a device, where that can be told."""
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return int(free + kept)
-    return host_memory()
+    if device.type != "cuda":
+        return host_memory()
+    if not torch.cuda.is_available():  # a make-believe one
+        return None
+    free, _ = torch.cuda.mem_get_info(device)
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(free + kept)
 
 
 def host_memory() -> int | None:

@@ -10,12 +10,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from PIL import Image
 from torch import Tensor
 
 from nst.engine.fingerprint import bytes_of
-from nst.engine.objective import Costs, Objective
+from nst.engine.objective import Costs, Measure
 from nst.engine.optimizers import Optimizer
 from nst.engine.style_target import Guidance
 from nst.errors import NumericalError
@@ -26,7 +27,20 @@ BLOW_UP = 2.0  # a step that raises the goal beyond this multiple of the best is
 
 # What a state is bound to. Every other setting may change: weights by an edit, the rest freely.
 BINDING = ("size", "optimizer", "style_scale", "edges", "pooling", "precision", "weights")
-FREE = ("iterations", "start", "seed", "restructure", "base_size")  # not part of the objective
+FREE = ("iterations", "start", "seed")  # not part of the objective
+
+
+class CostFunction(Protocol):
+    """What is minimised: an objective, with or without a term of another size."""
+
+    settings: TransferSettings
+    guidance: Guidance | None
+
+    def forget(self) -> None:
+        """Let nothing of an earlier picture count in the next evaluation."""
+
+    def evaluate(self, image: Tensor, measure: Measure | None = None) -> tuple[Costs, Tensor]:
+        """Return the costs at `image` and the gradient to follow there."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +52,7 @@ class Point:
     gradient: Tensor
 
     @staticmethod
-    def at(image: Tensor, objective: Objective, optimizer: Optimizer) -> Point:
+    def at(image: Tensor, objective: CostFunction, optimizer: Optimizer) -> Point:
         """Evaluate the objective at a picture, and measure what the optimiser asks of it."""
         return Point(image, *objective.evaluate(image, partial(optimizer.measure, image)))
 
@@ -57,7 +71,7 @@ class Iterate:
 
 
 def minimize(
-    objective: Objective,
+    objective: CostFunction,
     start: Tensor | Point,
     optimizer: Optimizer,
     iterations: int,
@@ -103,7 +117,7 @@ class RunState:
     """What a run has learned beside its picture; immutable, of the size at which it was made.
 
     `optimizer` is a copy that nobody steps, `point` where it stood, `best` the picture with the
-    lowest J. Holds references to the pictures that the run was made from.
+    lowest J, base-size term included. Holds references to the pictures that the run was made from.
     """
 
     pictures: Sequence[Image.Image]  # the photo, then the paintings
@@ -127,7 +141,7 @@ class RunState:
         free = {name: getattr(settings, name) for name in FREE}
         return self.guidance == guidance and self.settings.replace(**free).paints_like(settings)
 
-    def resume(self, objective: Objective, optimizer: Optimizer) -> tuple[Point, bool]:
+    def resume(self, objective: CostFunction, optimizer: Optimizer) -> tuple[Point, bool]:
         """Return the point to go on from, and whether the first step needs backtracking.
 
         `optimizer` is a copy of its own. Where the objective has changed, the point is evaluated

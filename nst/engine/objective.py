@@ -49,6 +49,7 @@ class Costs:
     goal: float  # what the gradient descends: J, or the surrogate of a guided objective
     steepest: float = field(default=0.0, compare=False)  # of the gradient; NaN where one of it is
     measured: tuple[float, ...] = field(default=(), compare=False)  # what `evaluate` was asked for
+    base: float = 0.0  # the base-size term, see `base_term`; not part of J
 
 
 Measure = Callable[[Tensor], list[Tensor]]
@@ -95,6 +96,7 @@ class Objective:
     ) -> None:
         self.network = network
         self.settings = settings
+        self.size = content.shape[-2:]  # height, width
         self.guidance: Guidance | None = None
         self.is_grey = all(map(is_grey, [content, *styles]))
         self.batches: dict[tuple[Guidance | None, Sequence[LayerShare]], StyleBatch] = {}

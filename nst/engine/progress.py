@@ -25,6 +25,10 @@ class Stage(Protocol):
         """Return the number of iterations."""
 
     @property
+    def pixels(self) -> int:
+        """Return the number of pixels of an evaluation."""
+
+    @property
     def work(self) -> int:
         """Return the number of pixels to evaluate."""
 
@@ -80,7 +84,7 @@ class Progress:
 
     def _area(self, scale: Stage) -> float:
         """Return the pixels of an evaluation, as they count for its time."""
-        return scale.size**2 * self._overhead(scale)
+        return scale.pixels * self._overhead(scale)
 
     @property
     def is_fresh(self) -> bool:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from PIL import Image
 
 from nst.engine.minimization import RunState
-from nst.engine.style_target import EASED, FULL, SLIGHT, Guidance
+from nst.engine.style_target import EASED, ENLARGED, FULL, SLIGHT, Guidance
 from nst.settings import TransferSettings
 
 COARSEST = {"little": 320, "some": 160, "much": 80}  # pixels; by `restructure`
@@ -23,6 +23,7 @@ GUIDED_FROM = 20  # iterations
 GUIDED_AGAIN_FROM = 40  # the same for a picture to go on from: it has more to lose by the detour
 EASED_FROM = 20  # the same for a picture alone, to be eased and not just slightly guided
 EXACT = 0.2  # of those at full size
+HELD_FROM = 2  # times the base size; up to there the term costs too much, a fifth of all and more
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Scale:
 
     size: int
     phases: tuple[Phase, ...]
+    base: int = 0  # pixels; the size at which `base_term` holds the stage, 0 where it does not
 
     @property
     def guided(self) -> int:
@@ -74,12 +76,17 @@ class Scale:
 
         The aspect ratio, the same at every scale, is left out.
         """
-        return self.size**2 * (self.iterations + len(self.phases))
+        return self.pixels * (self.iterations + len(self.phases))
+
+    @property
+    def pixels(self) -> int:
+        """Return the pixels of an evaluation, in the same measure."""
+        return self.size**2 + self.base**2
 
 
-def style_side(scale: Scale, settings: TransferSettings) -> int:
-    """Return the longest side of the paintings at `scale`, in pixels."""
-    return round(scale.size * settings.style_scale)
+def style_side(size: int, settings: TransferSettings) -> int:
+    """Return the longest side of the paintings in a stage of `size` px, in pixels."""
+    return round(size * settings.style_scale)
 
 
 def plan_scales(settings: TransferSettings, begin: Moment | None = None) -> list[Scale]:
@@ -97,12 +104,19 @@ def plan_scales(settings: TransferSettings, begin: Moment | None = None) -> list
     planned = _stages(settings)
     stages = _what_is_left(planned, left, reached)
     if settings.optimizer == "adam" or not left:
-        return [Scale(size, ((None, iterations),)) for size, iterations in stages]
-    first = _guidance(left, begin)
+        return [
+            Scale(size, ((None, iterations),), _held_at(size, settings))
+            for size, iterations in stages
+        ]
+    first = _guidance(left, begin, settings)
     exact = dict.fromkeys((_base(settings), settings.size), EXACT if first == FULL else 0.0)
     whole = dict(planned if begin and begin.state else stages)
     return [
-        Scale(size, _phases(first, iterations, exact.get(size, 0.0) * whole[size]))
+        Scale(
+            size,
+            _phases(first, iterations, exact.get(size, 0.0) * whole[size]),
+            _held_at(size, settings),
+        )
         for size, iterations in stages
     ]
 
@@ -144,6 +158,13 @@ def _base(settings: TransferSettings) -> int:
     return base if settings.size >= LEAST_GROWTH * base else settings.size
 
 
+def _held_at(size: int, settings: TransferSettings) -> int:
+    """Return the base size, if a stage of `size` px has the term of it; otherwise 0."""
+    least = HELD_FROM * _base(settings)
+    is_held = settings.base_weight > 0 and settings.size > least and size >= least
+    return _base(settings) if is_held else 0
+
+
 def _halves(base: int, coarsest: int) -> list[int]:
     """Return the sizes below the base, smallest first."""
     sizes = list[int]()
@@ -176,12 +197,18 @@ def _what_is_left(stages: Sequence[Stage], left: int, reached: int) -> list[Stag
     return [stage for stage in remaining[:-1] if stage[1]] + remaining[-1:]
 
 
-def _guidance(left: int, begin: Moment | None) -> Guidance | None:
-    """Return what guides the gradient of L-BFGS at first, for so many iterations."""
+def _guidance(left: int, begin: Moment | None, settings: TransferSettings) -> Guidance | None:
+    """Return what guides the gradient of L-BFGS at first, for so many iterations.
+
+    A base weight of 0 is how version 3 went on, here too: recipes lead to the same picture.
+    """
     if begin is None:
         return FULL if left >= GUIDED_FROM else None
     if begin.state:
         return FULL if begin.state.guidance == FULL else EASED
     if left >= GUIDED_AGAIN_FROM:
         return FULL
-    return EASED if left >= EASED_FROM else SLIGHT
+    if left < EASED_FROM:
+        return SLIGHT
+    is_enlarged = settings.size >= LEAST_GROWTH * max(begin.picture.size)
+    return ENLARGED if is_enlarged and settings.base_weight > 0 else EASED

@@ -15,10 +15,9 @@ from PIL import Image
 from torch import Tensor
 
 from nst.engine import devices
-from nst.engine.inputs import Inputs, tile_sides
+from nst.engine.inputs import Inputs, Sources
 from nst.engine.memory import TILED_TIME
-from nst.engine.minimization import Point, RunState, minimize
-from nst.engine.objective import Objective
+from nst.engine.minimization import CostFunction, Point, RunState, minimize
 from nst.engine.optimizers import (
     FIRST_STEP,
     GENTLE_STEP,
@@ -51,7 +50,8 @@ Engine = Callable[..., Iterator["TransferStep"]]  # with the signature of `trans
 class TransferStep:
     """One reported moment of a run.
 
-    All costs are those of `image`, the picture with the lowest J so far at its size.
+    All costs are those of `image`, the picture with the lowest J so far at its size; where a stage
+    is held at the base size (`nst.engine.base_term`), with the lowest J and term of the base size.
 
     J = α · content + β · style + smoothness, in the units of Gatys' published weights; `layers`
     holds λ[l] · J_style[l]. The last step's costs are worked out afresh in float32; before, they
@@ -137,7 +137,8 @@ def transfer_style(
     if begin and begin.state and not begin.state.fits(originals, settings):
         begin = replace(begin, state=None)
     scales = plan_scales(settings, begin)
-    tiles = tile_sides(scales, content, network)
+    sources = Sources(content, paintings, settings, network)
+    tiles = sources.tile_sides(scales)
     progress = Progress(
         scales,
         begin.iteration if begin else 0,
@@ -150,11 +151,11 @@ def transfer_style(
     for scale in scales:
         is_last = scale is scales[-1]
         tile = tiles[scale.size]
-        inputs = Inputs.at(scale, content, paintings, settings, network.device, tile)
+        inputs = sources.at(scale.size, tile)
         if begin and change is None:
             change = change_since_start(begin.picture, content, inputs.paintings, settings)
         image, base = _first_picture(inputs, change, settings)
-        objective = inputs.objective(network, settings)
+        objective = sources.cost_function(scale, inputs)
         base = None if is_last else base
         del inputs  # a very large picture leaves no room for what is not needed any more
         shown: Point | None = None
@@ -173,8 +174,8 @@ def transfer_style(
                 is_news = done > 0 or progress.is_fresh  # a phase begins where one ended
                 progress.count(scale, reported=is_news)
                 if progress.is_over:
-                    again = Inputs.at(scale, content, paintings, settings, network.device, tile)
-                    costs = again.objective(network.in_float32, settings).costs(best.image)
+                    exact = sources.at(scale.size, tile).objective(network.in_float32, settings)
+                    costs = exact.costs(best.image)
                     best = replace(best, costs=costs) if math.isfinite(costs.J) else best
                 if is_news:
                     state = (originals, settings, guidance, optimizer.copy(), iterate.point, shown)
@@ -196,7 +197,7 @@ def _first_picture(
 
 
 def _set_out(
-    objective: Objective, image: Tensor, begin: Moment | None, *, is_first: bool
+    objective: CostFunction, image: Tensor, begin: Moment | None, *, is_first: bool
 ) -> tuple[Tensor | Point, Optimizer, bool]:
     """Return where a phase starts, its optimiser, and whether its first step needs backtracking.
 
@@ -235,7 +236,8 @@ def _checked_list(styles: Image.Image | Sequence[Image.Image]) -> list[Image.Ima
 
 
 def _cost_or_infinity(point: Point) -> float:
-    return point.costs.J if math.isfinite(point.costs.J) else math.inf
+    cost = point.costs.J + point.costs.base
+    return cost if math.isfinite(cost) else math.inf
 
 
 def stylize(

@@ -86,12 +86,14 @@ def work_of(
     largest = held = 0
     for scale in plan_scales(run.settings, run.begin):
         picture = _area(run.photo, scale.size)
-        side = style_side(scale, run.settings)
+        side = style_side(scale.size, run.settings)
         styles = [_area(painting, side) for painting in run.paintings]
         largest = max(largest, picture, *(min(style, AT_ONCE) for style in styles))
         held = max(held, sum(styles))
         picture, styles = max(picture, least), [max(style, least) for style in styles]
-        evaluated += picture * (scale.iterations + len(scale.phases)) * overhead(picture)
+        base = max(_area(run.photo, scale.base), least) if scale.base else 0
+        evaluations = scale.iterations + len(scale.phases)
+        evaluated += (picture * overhead(picture) + base) * evaluations
         last = picture + sum(styles)
         seen += last
     seen += last + picture  # the finished picture in float32, and its targets

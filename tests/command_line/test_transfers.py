@@ -141,6 +141,7 @@ def test_flags_reach_the_settings() -> None:
         "start": "noise",
         "restructure": "much",
         "base-size": "512",
+        "base-weight": "0.5",
         "pooling": "average",
         "style-scale": "1.5",
         "total-variation": "0.1",
@@ -163,6 +164,7 @@ def test_flags_reach_the_settings() -> None:
         start="noise",
         restructure="much",
         base_size=512,
+        base_weight=0.5,
         pooling="average",
         style_scale=1.5,
         total_variation=0.1,
@@ -522,7 +524,7 @@ def test_what_cannot_be_followed_is_one_line_on_stderr(
     photo = load_image("photo.png")
     photo.save("photo.jpg")
     text = read_recipe("out.png").to_text()
-    save_png(photo, "newer.png", {KEYWORD: text.replace('"version":3', '"version":4')})
+    save_png(photo, "newer.png", {KEYWORD: text.replace('"version":4', '"version":5')})
     save_png(photo, "hostile.png", {KEYWORD: text.replace('"size":64', '"size":"<b>\\n"')})
     before = sorted(os.listdir())
     capsys.readouterr()

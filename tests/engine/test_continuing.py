@@ -292,6 +292,23 @@ def test_what_was_made_of_the_picture_moves_up_with_it(
     assert (reduced - to_tensor(coarse)).abs().mean() < way / 2
 
 
+def test_an_enlarged_picture_comes_back_to_the_photo(
+    network: VGG, photo: Image.Image, painting: Image.Image
+) -> None:
+    """Its costs are near those of a fresh run, the content cost too."""
+    small = TransferSettings(size=96, iterations=40)
+    *_, finished = transfer_style(photo, painting, small, network=network)
+    begin, large = Moment(finished.image, 40), small.replace(size=192)
+    *_, fresh = transfer_style(photo, painting, large, network=network)
+    more = large.replace(iterations=70)
+    *_, last = transfer_style(photo, painting, more, begin=begin, network=network)
+    before = more.replace(base_weight=0.0)  # as version 3 went on
+    *_, strayed = transfer_style(photo, painting, before, begin=begin, network=network)
+    assert last.content < strayed.content
+    assert last.content < 1.03 * fresh.content
+    assert last.J < 1.03 * fresh.J
+
+
 @pytest.mark.parametrize("start", ["recolored", "content", "noise"])
 @pytest.mark.parametrize("size", [64, 81, 200])
 def test_a_smaller_size_is_the_picture_reduced(

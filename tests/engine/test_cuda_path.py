@@ -13,10 +13,12 @@ from torch import Tensor
 from helpers.emulated_device import EmulatedDevice, emulated_device, is_emulated
 from helpers.tiny_network import MakeNetwork
 from nst.engine.compact_lbfgs import compact_direction
+from nst.engine.inputs import Sources
 from nst.engine.losses import total_variation, total_variation_gradient
 from nst.engine.minimization import minimize
 from nst.engine.objective import Objective
 from nst.engine.optimizers import BoxLBFGS, make_optimizer, smooth
+from nst.engine.schedule import Scale
 from nst.engine.style_target import FULL, Guidance
 from nst.engine.transfer import transfer_style
 from nst.settings import DEFAULTS, LAYER_CHANNELS, TransferSettings
@@ -93,6 +95,33 @@ def test_a_whole_run_goes_through(
     *_, last = transfer_style(photo, [painting, painting], settings, network=alike)
     assert pytest.approx(last.J, rel=0.05) == steps[-1].J  # rounding moves where a run gets to
     assert steps[-1].image.size == last.image.size
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_large_picture_is_held_at_the_base_size(
+    cuda: EmulatedDevice,
+    make_network: MakeNetwork,
+    photo: Image.Image,
+    painting: Image.Image,
+    dtype: torch.dtype,
+) -> None:
+    scale, settings = Scale(64, ((None, 1),), base=24), TransferSettings(size=64)
+    results = []
+    for device in ("cpu", "cuda"):
+        network = make_network(device=device, dtype=dtype)
+        sources = Sources(photo, [painting], settings, network)
+        objective = sources.cost_function(scale, sources.at(scale.size))
+        image = random_image(48, 64, 0).to(device)
+        objective.evaluate(image)  # layouts are made
+        cuda.clear()
+        results.append(objective.evaluate(image))
+    assert sum(cuda.waits.values()) == 2  # its costs are read apart
+    assert sum(cuda.launches.values()) <= 2 * MOST_LAUNCHES + 10
+    (costs, gradient), (its_costs, its_gradient) = results
+    rough = 0.02 if dtype == torch.bfloat16 else 1e-3
+    assert its_costs.base == pytest.approx(costs.base, rel=rough)
+    assert its_costs.goal == pytest.approx(costs.goal, rel=rough)
+    assert float((its_gradient.cpu() - gradient).norm() / gradient.norm()) < rough
 
 
 @pytest.mark.parametrize("guidance", [None, FULL, Guidance(0.3, 1.0)], ids=str)

@@ -17,6 +17,7 @@ from helpers.places import DRAWN, EXAMPLES
 from nst import load_image
 from nst.engine.devices import load_network
 from nst.engine.losses import normalized_gram_matrix
+from nst.engine.objective import Objective
 from nst.engine.transfer import transfer_style
 from nst.errors import WeightsError
 from nst.images.color import dial_colors
@@ -118,6 +119,15 @@ def layer_distance(layer: str) -> Callable[[Result], float]:
     return measure
 
 
+def style_from_afar(result: Result) -> float:
+    """The style cost of the picture at half its size."""
+    half = TransferSettings(size=max(result.image.size) // 2, precision="float32")
+    seen, scene, style = (
+        to_tensor(fit(image, half.size)) for image in (result.image, photo(), painting())
+    )
+    return Objective(load_network(half, "cpu"), scene, [style], half).costs(seen).style
+
+
 @dataclass(frozen=True)
 class Effect:
     """What a setting's two ends do: `measure` at `high` is `factor` times that at `low` at most
@@ -177,6 +187,9 @@ EFFECTS: dict[str, list[Effect]] = {
     ],
     "restructure": [effect("little", "much", lambda r: r.content, 1.02, size=192, iterations=8)],
     "base_size": [effect(128, 2048, lambda r: r.content, 0.98, size=384, iterations=24)],
+    "base_weight": [
+        effect(0.0, 10.0, style_from_afar, 0.5, size=264, base_size=128, restructure="much")
+    ],
     "pooling": [effect("max", "average", high_frequency, 0.97)],
     "style_scale": [effect(0.25, 3.0, mean_frequency, 0.8)],
     "total_variation": [

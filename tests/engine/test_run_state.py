@@ -15,7 +15,7 @@ from nst.engine.minimization import minimize
 from nst.engine.objective import Costs
 from nst.engine.optimizers import BoxAdam, BoxLBFGS, long_history
 from nst.engine.schedule import Moment, plan_scales
-from nst.engine.style_target import EASED, FULL, SLIGHT
+from nst.engine.style_target import EASED, ENLARGED, FULL, SLIGHT
 from nst.vgg.network import VGG
 
 # No layer lies beyond the content layer: nothing of an evaluation depends on the one before.
@@ -120,6 +120,9 @@ def test_a_phase_that_was_interrupted_goes_on() -> None:
     assert guidance(60, Moment(picture, 9)) == [FULL, None]
     assert guidance(39, Moment(picture, 9)) == [EASED]
     assert guidance(19, Moment(picture, 9)) == [SLIGHT]
+    small = Moment(picture.resize((32, 32)), 9)
+    assert guidance(39, small) == [ENLARGED]
+    assert guidance(19, small) == [SLIGHT]
 
 
 def test_curvature_is_scaled_with_the_gradient() -> None:

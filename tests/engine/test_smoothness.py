@@ -39,14 +39,16 @@ def test_old_settings_keep_their_objective(network: VGG, beta: float) -> None:
     values = {"total_variation": OLD, "beta": beta}
     settings = TransferSettings.from_json(values, version=1)
     assert smoothness(network, settings) == pytest.approx(expected(), rel=1e-3)
-    assert settings.replace(total_variation=0.0) == TransferSettings(beta=beta, base_size=2048)
+    assert settings.replace(total_variation=0.0) == TransferSettings(
+        beta=beta, base_size=2048, base_weight=0.0
+    )
 
 
 @pytest.mark.parametrize("beta", [0.01, 100.0])
 def test_every_old_value_can_be_translated(beta: float) -> None:
     values = {"total_variation": 10.0, "beta": beta}
     assert TransferSettings.from_json(values, version=1).total_variation <= 1
-    for version in (1, 2, 3):
+    for version in (1, 2, 3, 4):
         with pytest.raises(SettingsError, match=r"^total_variation must be from 0 to 10"):
             TransferSettings.from_json({"total_variation": 10.1}, version=version)
 
@@ -60,7 +62,7 @@ def test_an_old_recipe_is_translated_and_a_new_one_is_not() -> None:
     picture = Image.new("RGB", (64, 64), "red")
     settings = TransferSettings(total_variation=OLD, beta=2.0)
     data = json.loads(new_recipe(picture, [picture], settings, "cpu").to_text())
-    assert data["version"] == 3
+    assert data["version"] == 4
     assert parse_recipe(json.dumps(data)).settings == settings
     (painter,) = data.pop("provenance")  # in the first version, two words of it
     words = {"device": painter["device"], "software": painter["software"]}
@@ -90,5 +92,5 @@ def test_an_old_link_is_translated(query: Mapping[str, str], weight: float) -> N
 def test_a_link_names_the_version_only_where_it_counts() -> None:
     assert "version" not in link_to(TransferSettings(beta=3.0), {}, "")
     assert (
-        link_to(TransferSettings(total_variation=1.5), {}, "") == "?total_variation=1.5&version=3"
+        link_to(TransferSettings(total_variation=1.5), {}, "") == "?total_variation=1.5&version=4"
     )

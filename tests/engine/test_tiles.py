@@ -61,7 +61,7 @@ def test_the_network_never_sees_much_at_once(network: VGG, monkeypatch: pytest.M
 def test_every_scale_of_the_painting_is_another_one() -> None:
     for size in (64, 384, 1024, 2048):
         sides = [
-            style_side(plan_scales(settings)[-1], settings)
+            style_side(plan_scales(settings)[-1].size, settings)
             for scale in (0.25, 1.0, 2.0, 2.5, 3.0)
             for settings in [TransferSettings(size=size, style_scale=scale)]
         ]

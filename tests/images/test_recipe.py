@@ -52,6 +52,7 @@ UNUSUAL = TransferSettings(
     start="noise",
     restructure="much",
     base_size=512,
+    base_weight=0.5,
     pooling="average",
     style_scale=1.55,
     total_variation=0.1,
@@ -179,7 +180,7 @@ def test_settings_of_an_older_version_have_the_usual_values() -> None:
 def test_the_chunk_is_documented_and_versioned() -> None:
     documented = re.findall(r"^    (\w+) {2,}", str(nst.images.recipe.__doc__), re.MULTILINE)
     assert documented == list(json.loads(RECIPE.to_text()))
-    assert json.loads(RECIPE.to_text())["version"] == 3
+    assert json.loads(RECIPE.to_text())["version"] == 4
     assert set(software()) == {"nst", "torch"}
 
 
@@ -430,8 +431,8 @@ PASSAGE = json.loads(RECIPE.to_text())["passages"][0]
 @pytest.mark.parametrize(
     ("path", "value", "reason"),
     [
-        (["version"], 4, "newer version"),
-        (["version"], 3.5, "newer version"),
+        (["version"], 5, "newer version"),
+        (["version"], 4.5, "newer version"),
         (["version"], float("inf"), "newer version"),
         (["version"], 10**4000, "newer version"),
         (["version"], 0, "not one that is known"),
@@ -519,7 +520,7 @@ def test_what_a_newer_minor_version_adds_is_passed_over() -> None:
         RECIPE.to_text().replace("cpu", "c\npu"),
         RECIPE.to_text().replace("cpu", "\\ud800"),
         RECIPE.to_text().replace("cpu", "\\u0000"),
-        RECIPE.to_text().replace('"version":3', '"version":3,"version":0'),
+        RECIPE.to_text().replace('"version":4', '"version":4,"version":0'),
     ],
     ids=lambda text: ascii(text[:16]),
 )
