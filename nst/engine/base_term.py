@@ -67,6 +67,10 @@ class HeldObjective:
         """Return the specification of the whole, differentiable."""
         return self.full.cost(image) + self.weight * self.base.cost(self.reduce(image))
 
+    def costs(self, image: Tensor) -> Costs:
+        """Return the costs of J alone, by the specification."""
+        return self.full.costs(image)
+
     @torch.no_grad()
     def evaluate(self, image: Tensor, measure: Measure | None = None) -> tuple[Costs, Tensor]:
         """Return the costs at `image` and the gradient to follow there, as `Objective` does."""

@@ -67,6 +67,13 @@ class Sources:
             return full
         return HeldObjective(full, self.at(scale.base).objective(self.network, self.settings))
 
+    def in_float32(self, objective: CostFunction, scale: Scale, tile: int | None) -> CostFunction:
+        """Return an objective of the same stage that is exact enough for costs to be shown."""
+        network = self.network.in_float32
+        if network is self.network:
+            return objective
+        return self.at(scale.size, tile).objective(network, self.settings)
+
     def tile_sides(self, scales: Sequence[Scale]) -> dict[int, int | None]:
         """Return the side of the tiles for each size of a run, or None for no tiles.
 

@@ -39,6 +39,9 @@ class CostFunction(Protocol):
     def forget(self) -> None:
         """Let nothing of an earlier picture count in the next evaluation."""
 
+    def costs(self, image: Tensor) -> Costs:
+        """Return the costs of J at `image`, by the specification."""
+
     def evaluate(self, image: Tensor, measure: Measure | None = None) -> tuple[Costs, Tensor]:
         """Return the costs at `image` and the gradient to follow there."""
 

@@ -141,8 +141,12 @@ def tiles(
 
 def _spans(length: int, side: int, halo: int) -> Iterator[Span]:
     begins = range(0, max(1, length - GRID + 1), side)  # no tile is narrower than the grid
+    width = side + halo * min(2, len(begins) - 1)  # alike: layouts are made for each size
     for begin, end in zip(begins, [*begins[1:], length], strict=True):
-        yield Span(begin, end, max(0, begin - halo), min(length, end + halo), end == length)
+        highest = (length - width) // GRID * GRID
+        first = max(0, min(begin - halo, highest))
+        last = length if end == length else max(end + halo, first + width)
+        yield Span(begin, end, first, min(length, last), end == length)
 
 
 def _endless_spans(length: int, side: int, halo: int) -> Iterator[Span]:

@@ -28,7 +28,7 @@ from nst.engine.optimizers import (
     make_optimizer,
 )
 from nst.engine.progress import FINISH, FINISH_IN_FLOAT32, Progress
-from nst.engine.schedule import Moment, plan_scales
+from nst.engine.schedule import Moment, Scale, plan_scales
 from nst.engine.seamless import without_seam
 from nst.engine.starting_picture import (
     change_since_start,
@@ -158,31 +158,53 @@ def transfer_style(
         objective = sources.cost_function(scale, inputs)
         base = None if is_last else base
         del inputs  # a very large picture leaves no room for what is not needed any more
-        shown: Point | None = None
         progress.begin(scale)
-        for guidance, iterations in scale.phases:
-            objective.guidance = guidance
-            start, optimizer, backtracking = _set_out(
-                objective, image, begin, is_first=progress.is_fresh
-            )
-            if begin and begin.state and start is begin.state.point:
-                shown = begin.state.best
-            steps = minimize(objective, start, optimizer, iterations, backtracking=backtracking)
-            for done, iterate in enumerate(steps):
-                seen = filter(None, (shown, iterate.best, iterate.point))
-                best = shown = min(seen, key=_cost_or_infinity)
-                is_news = done > 0 or progress.is_fresh  # a phase begins where one ended
-                progress.count(scale, reported=is_news)
-                if progress.is_over:
-                    exact = sources.at(scale.size, tile).objective(network.in_float32, settings)
-                    costs = exact.costs(best.image)
-                    best = replace(best, costs=costs) if math.isfinite(costs.J) else best
-                if is_news:
-                    state = (originals, settings, guidance, optimizer.copy(), iterate.point, shown)
-                    reached = None if tile else RunState(*state)
-                    yield _report(progress, best, reached, provenance)
-                image = iterate.best.image
-        change = None if base is None else image - base
+        kept = None if tile else originals
+        for best, state, latest in _improved(  # noqa: B007
+            objective, image, begin, scale, progress, kept
+        ):
+            if not progress.is_over:
+                yield _report(progress, best, state, provenance)
+        change = None if base is None else latest - base
+    exact = sources.in_float32(objective, scale, tile)
+    del objective  # as above
+    costs = exact.costs(best.image)
+    last = replace(best, costs=costs) if math.isfinite(costs.J) else best
+    yield _report(progress, last, state, provenance)
+
+
+def _improved(
+    objective: CostFunction,
+    image: Tensor,
+    begin: Moment | None,
+    scale: Scale,
+    progress: Progress,
+    pictures: Sequence[Image.Image] | None,
+) -> Iterator[tuple[Point, RunState | None, Tensor]]:
+    """Yield what a stage makes of a picture: the best so far, a state, and the lowest goal's image.
+
+    Counts the evaluations. A phase begins where one ended: only the first of a run says so. States
+    are of `pictures`; without them there are none, as very large pictures leave no room for one.
+    """
+    settings, shown = objective.settings, None
+    for guidance, iterations in scale.phases:
+        objective.guidance = guidance
+        start, optimizer, backtracking = _set_out(
+            objective, image, begin, is_first=progress.is_fresh
+        )
+        if begin and begin.state and start is begin.state.point:
+            shown = begin.state.best
+        steps = minimize(objective, start, optimizer, iterations, backtracking=backtracking)
+        for done, iterate in enumerate(steps):
+            seen = filter(None, (shown, iterate.best, iterate.point))
+            shown = min(seen, key=_cost_or_infinity)
+            is_news = done > 0 or progress.is_fresh
+            progress.count(scale, reported=is_news)
+            image = iterate.best.image
+            if is_news:
+                learned = (guidance, optimizer.copy(), iterate.point, shown)
+                state = RunState(pictures, settings, *learned) if pictures else None
+                yield shown, state, image
 
 
 def _first_picture(

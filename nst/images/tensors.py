@@ -17,7 +17,7 @@ def to_tensor(image: Image.Image) -> Tensor:
     import torch
 
     pixels = torch.from_numpy(np.array(image.convert("RGB"), dtype=np.float32))  # (H, W, 3)
-    return pixels.permute(2, 0, 1).unsqueeze(0).div(255)
+    return pixels.permute(2, 0, 1).unsqueeze(0).div_(255)
 
 
 def to_bytes(image: Image.Image) -> Tensor:

@@ -243,6 +243,8 @@ class Job(Task):
                 if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
                     torch.cuda.empty_cache()
                 return True
+            if self.moment and self.moment.iteration == 0:
+                self.moment = None  # nothing was painted yet
             latest = self._change or self.passages[-1]
             size = round(latest.settings.size * SMALLER / 16) * 16
             if size < SMALLEST or (self.moment and size < max(self.moment.picture.size)):

@@ -112,7 +112,7 @@ def test_a_sheet_differs_in_two_settings_only(rows: str) -> None:
     for columns in set(VARIABLE) - {rows}:
         grid = plan_sheet(settings, rows, columns)
         down, across = variations(settings, rows), variations(settings, columns)
-        assert len(grid) == (2 if rows in ("optimizer", "pooling") else 3)
+        assert len(grid) == (2 if rows in ("optimizer", "edges", "pooling") else 3)
         for row, value in zip(grid, down, strict=True):
             for tile, other in zip(row, across, strict=True):
                 assert tile == small.replace(**{rows: value, columns: other})

@@ -53,6 +53,7 @@ UNUSUAL = TransferSettings(
     restructure="much",
     base_size=512,
     base_weight=0.5,
+    edges="seamless",
     pooling="average",
     style_scale=1.55,
     total_variation=0.1,

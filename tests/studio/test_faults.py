@@ -105,7 +105,7 @@ def paint_with_little_memory(mebibytes: int, size: int, *, fits_smaller: bool) -
     workshop, photo = Workshop(), grain(80, 60)
     assert_paints(workshop, Job(photo, [photo], SMALL, engine=tiny))  # threads and libraries
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    large = Job(photo, [photo], SMALL.replace(size=size, iterations=2), engine=tiny)
+    large = Job(photo, [photo], SMALL.replace(size=size, iterations=1), engine=tiny)
     with limited(resource.RLIMIT_AS, held + mebibytes * 2**20):
         painted(workshop, large)
     if fits_smaller:
