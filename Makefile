@@ -45,7 +45,7 @@ audit: .venv/dev        ## ask PyPI for known vulnerabilities of what is install
 	  *) echo "PyPI could not be asked for known vulnerabilities; nothing was checked.";; \
 	esac
 
-bench: .venv/dev        ## this project beside its peers: hours on a CPU; --help of benchmarks.peers lists less
+bench: .venv/bench      ## this project beside its peers: hours on a CPU; --help of benchmarks.peers lists less
 	$(BIN)/python -m benchmarks.peers
 
 sheet: .venv/app        ## draw the README's contact sheet again
@@ -67,4 +67,8 @@ clean:
 
 .venv/dev: requirements-dev.txt .venv/app
 	$(BIN)/pip install --quiet -r requirements-dev.txt
+	touch $@
+
+.venv/bench: requirements-benchmarks.txt .venv/dev
+	$(BIN)/pip install --quiet -r requirements-benchmarks.txt
 	touch $@
