@@ -121,7 +121,7 @@ def main() -> None:
         print(MISSING, file=sys.stderr)
     pairs = [PAIRS[number - 1] for number in options.pairs]
     for size, (content, style) in itertools.product(options.sizes, pairs):
-        with _files(content, style, size, options.device) as task:
+        with task_files(content, style, size, options.device) as task:
             results = compete(task, options.methods, options.evaluations)
             row: Row = []
             for method, (delivered, megabytes) in results.items():
@@ -172,8 +172,8 @@ def _parse() -> argparse.Namespace:
 
 
 @contextmanager
-def _files(content: str, style: str, size: int, device: str) -> Iterator[Task]:
-    """The pictures, resized once and for all."""
+def task_files(content: str, style: str, size: int, device: str) -> Iterator[Task]:
+    """A task whose pictures are resized once and for all; the files go when the block ends."""
     with tempfile.TemporaryDirectory() as folder:
         paths = []
         for source in (photo_path(content), painting_path(style)):
@@ -400,12 +400,17 @@ def moment_of(
 
 
 def _machine() -> str:
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_name()
     threads = torch.get_num_threads()
-    name = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
-    for line in _cpuinfo():
-        if line.startswith("model name") and not torch.cuda.is_available():
-            name = line.split(":", 1)[1].strip()
     return f"{name}, {threads} threads, torch {torch.__version__.split('+')[0]}"
+
+
+def cpu_name() -> str:
+    """The processor's name, as the system has it."""
+    for line in _cpuinfo():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor()
 
 
 def _cpuinfo() -> list[str]:
