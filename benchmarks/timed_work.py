@@ -140,8 +140,8 @@ def _paint(work: Work, device: str, tell: Tell, deadline: Deadline) -> None:
     photo, painting = (Image.open(path).convert("RGB") for path in paths)
     for number in range(1 + work.warm):
         targets.forget()  # each picture works out its own
-        memory = DeviceMemory(device)
         began = time.perf_counter()
+        memory = DeviceMemory(device)  # the first wakes the device up, which is part of the cold
         load_network(settings, device)
         gaps, last = [], time.perf_counter()
         for step in transfer_style(photo, painting, settings, device=device):
@@ -216,7 +216,7 @@ def _judge(picture: Image.Image, work: Work, device: str) -> tuple[float | None,
         tensor_of(fit(Image.open(path).convert("RGB"), work.size)).to(device)
         for path in (photo_path(PAIR[0]), painting_path(PAIR[1]))
     )
-    with torch.backends.cudnn.flags(allow_tf32=False):
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         cost = Textbook(photo, painting)(tensor_of(picture).to(device))
     return float(cost.total), float(cost.content)
 

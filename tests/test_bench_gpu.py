@@ -7,6 +7,7 @@ import sys
 import time
 from multiprocessing import Pipe
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -52,6 +53,16 @@ def test_the_table_has_medians_and_what_is_missing() -> None:
         "",
         "- ours, 4096 px, 60 iterations: left out: the time budget is spent",
     ]
+
+
+def test_a_card_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = SimpleNamespace(total_memory=80 * 2**30)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "Card 9000/X")
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda _: memory)
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    monkeypatch.setattr("torch.version.cuda", "1.2")
+    assert gpu.describe("cuda").startswith("Card 9000/X, 80 GiB, driver unknown, CUDA 1.2, torch ")
+    assert gpu._slug(gpu.device_name("cuda")) == "card-9000-x"
 
 
 def test_what_does_not_fit_the_budget_is_not_begun() -> None:
