@@ -7,7 +7,7 @@ when the content cost is as low as the reference's was, too: a picture of the pa
 low J as well. Beside it stands the verdict of a network that nobody optimised (`benchmarks.judge`).
 
 Writes into the output folder, anew after every pair: curves.png, pictures.jpg, table.md and
-results.json.
+results.json. Progress is on stderr.
 """
 
 from __future__ import annotations
@@ -261,6 +261,10 @@ def compete(
             pipes[method].send("your turn")
             news, held = pipes[method].recv()
             delivered[method] += news
+            if news:
+                print(
+                    f"{task.content.stem}: {method}, evaluation {news[-1][0]:.0f}", file=sys.stderr
+                )
             if held is not None:
                 megabytes[method] = held
     return {method: (delivered[method], megabytes[method]) for method in methods}
