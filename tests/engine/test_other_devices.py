@@ -19,12 +19,14 @@ import pytest
 import torch
 import torchgen
 from PIL import Image
+from torch import Tensor
 from torchgen.gen import parse_native_yaml
 from torchgen.model import DispatchKey
 
 from helpers.emulated_device import EmulatedDevice, emulated_device, is_emulated
 from helpers.places import ROOT
 from helpers.tiny_network import MakeNetwork
+from nst.engine.optimizers import inverts_odd_widths, smooth
 from nst.engine.transfer import transfer_style
 from nst.settings import TransferSettings
 
@@ -160,6 +162,30 @@ def test_grey_pictures_have_only_these_too(
     *_, last = transfer_style(greys[0], greys[1], settings, network=network)
     assert is_emulated(last.pixels)
     assert_runs_anywhere(device)
+
+
+def test_a_fourier_transform_that_reverses_odd_widths_is_not_used(
+    device: EmulatedDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back = torch.fft.irfft2
+
+    def reversing(spectrum: Tensor, s: tuple[int, int]) -> Tensor:
+        image: Tensor = back(spectrum, s=s)
+        return image.flip(-1) if s[-1] % 2 and is_emulated(image) else image
+
+    pictures = [torch.arange(float(12 * width)).view(1, 3, 4, width) for width in (5, 6)]
+    expected = [smooth(picture) for picture in pictures]
+    inverts_odd_widths.cache_clear()
+    assert inverts_odd_widths(torch.device(DEVICE))
+    monkeypatch.setattr(torch.fft, "irfft2", reversing)
+    inverts_odd_widths.cache_clear()
+    assert not inverts_odd_widths(torch.device(DEVICE))
+    assert inverts_odd_widths(torch.device("cuda"))  # without a trial, which would wait
+    for picture, smoothed in zip(pictures, expected, strict=True):
+        there = smooth(picture.to(DEVICE))
+        assert is_emulated(there)
+        torch.testing.assert_close(there.cpu(), smoothed)
+    inverts_odd_widths.cache_clear()
 
 
 def test_no_branch_of_the_engine_is_for_these_devices_alone() -> None:
