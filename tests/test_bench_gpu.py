@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from multiprocessing import Pipe
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,9 @@ import torch
 from benchmarks import gpu, timed_work
 from benchmarks.gpu import Budget, Line, measure, plan, table
 from benchmarks.timed_work import OURS, Deadline, Progress, Remark, Round, TimeIsUp, Work
+from helpers.emulated_device import emulated_device
 from helpers.places import ROOT
+from helpers.tiny_network import MakeNetwork
 from nst.vgg.network import VGG
 
 WORK = Work(OURS, 64, 60)
@@ -92,6 +95,32 @@ def test_a_work_says_how_far_it_got(monkeypatch: pytest.MonkeyPatch, network: VG
     assert all(each.evaluations >= 12 and each.pace > 0 for each in rounds)
     with pytest.raises(TimeIsUp, match="at iteration 0 of the cold picture"):
         timed_work._paint(WORK, "cpu", told.append, Deadline(0))
+
+
+def test_on_cuda_memory_is_that_of_the_device(
+    monkeypatch: pytest.MonkeyPatch, make_network: MakeNetwork
+) -> None:
+    calls: list[str] = []
+    for name in ("reset_peak_memory_stats", "max_memory_allocated", "get_device_name"):
+        monkeypatch.setattr(f"torch.cuda.{name}", _noting(calls, name))
+    monkeypatch.setattr(timed_work, "_judge", lambda *_: (2.0, 1.0))
+    told: list[Round | Remark | Progress] = []
+    with emulated_device("cuda"):
+        network = make_network(device="cuda")
+        monkeypatch.setattr("nst.engine.devices.load_network", lambda *_: network)
+        monkeypatch.setattr(timed_work, "load_network", lambda *_: network)
+        timed_work._paint(Work(OURS, 64, 8, warm=1), "cuda", told.append, Deadline(600))
+    rounds = [news for news in told if isinstance(news, Round)]
+    assert [each.megabytes for each in rounds] == [3.0, 3.0]
+    assert calls.count("reset_peak_memory_stats") == calls.count("max_memory_allocated") == 2
+
+
+def _noting(calls: list[str], name: str) -> Callable[..., object]:
+    def call(*_: object) -> object:
+        calls.append(name)
+        return "Card" if name == "get_device_name" else 3 * 2**20
+
+    return call
 
 
 def test_what_the_engine_refuses_is_told_in_its_own_sentence() -> None:
