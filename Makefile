@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check fast browsers audit bench sheet looks shots clean
+.PHONY: run test check fast browsers audit bench bench-gpu sheet looks shots clean
 
 run: .venv/app          ## install, then serve the page on http://127.0.0.1:7860
 	$(BIN)/python app.py
@@ -45,8 +45,11 @@ audit: .venv/dev        ## ask PyPI for known vulnerabilities of what is install
 	  *) echo "PyPI could not be asked for known vulnerabilities; nothing was checked.";; \
 	esac
 
-bench: .venv/dev        ## this project beside its peers: hours on a CPU; --help of benchmarks.peers lists less
+bench: .venv/bench      ## this project beside its peers: hours on a CPU; --help of benchmarks.peers lists less
 	$(BIN)/python -m benchmarks.peers
+
+bench-gpu: .venv/app    ## what a picture costs on the GPU of this machine, beside two peers: 8 minutes
+	$(BIN)/python -m benchmarks.gpu
 
 sheet: .venv/app        ## draw the README's contact sheet again
 	$(BIN)/python examples/contact_sheet.py
@@ -67,4 +70,8 @@ clean:
 
 .venv/dev: requirements-dev.txt .venv/app
 	$(BIN)/pip install --quiet -r requirements-dev.txt
+	touch $@
+
+.venv/bench: requirements-benchmarks.txt .venv/dev
+	$(BIN)/pip install --quiet -r requirements-benchmarks.txt
 	touch $@

@@ -4,10 +4,10 @@ Every method runs in a process of its own; they take turns of a few seconds, so 
 noise falls on all alike, and only the time of a method's own turns counts. What is judged is the
 8-bit picture, in float32, by the textbook's cost at Gatys' published weights. A time counts only
 when the content cost is as low as the reference's was, too: a picture of the painting alone has a
-low J as well.
+low J as well. Beside it stands the verdict of a network that nobody optimised (`benchmarks.judge`).
 
 Writes into the output folder, anew after every pair: curves.png, pictures.jpg, table.md and
-results.json.
+results.json. Progress is on stderr.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -32,6 +32,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from benchmarks.example_pictures import painting_path, photo_path
+from benchmarks.judge import MISSING, Judge, load_judge
 from benchmarks.memory import peak_megabytes, resident_megabytes
 from benchmarks.methods import METHODS, Enough, Task, tensor_of
 from benchmarks.textbook import Textbook
@@ -58,6 +59,7 @@ COLORS = {
     "pastiche": "#00798c",
     "tutorial": "#edae49",
     "crowson": "#8d6a9f",
+    "neural-style-pt": "#6a994e",
 }
 
 
@@ -72,6 +74,16 @@ class Moment:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """A delivered picture in the eyes of the independent judge; `Verdict` says what they see."""
+
+    evaluations: float
+    seconds: float
+    style: float
+    content: float
+
+
+@dataclass(frozen=True)
 class Run:
     """One method on one task: a content picture, a style picture and a size."""
 
@@ -79,6 +91,8 @@ class Run:
     task: tuple[str, str, int]
     moments: list[Moment]
     megabytes: float  # the most memory it held, above what it held before its first turn
+    judged: list[Judged] = field(default_factory=list)  # at the milestones and at the end
+    untouched: float | None = None  # the judge's distance of style of the photo as it was
 
     @property
     def size(self) -> int:
@@ -102,18 +116,31 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     runs = load(options.output) if options.append else []
     pictures: list[Row] = []
+    judge = load_judge(options.device)
+    if judge is None:
+        print(MISSING, file=sys.stderr)
     pairs = [PAIRS[number - 1] for number in options.pairs]
     for size, (content, style) in itertools.product(options.sizes, pairs):
-        with _files(content, style, size, options.device) as task:
+        with task_files(content, style, size, options.device) as task:
             results = compete(task, options.methods, options.evaluations)
             row: Row = []
             for method, (delivered, megabytes) in results.items():
-                moments = judge(task, delivered)
-                runs.append(Run(method, (content, style, size), moments, megabytes))
+                moments = costs_of(task, delivered)
+                verdicts = ask(judge, task, delivered) if judge else []
+                run = Run(
+                    method=method,
+                    task=(content, style, size),
+                    moments=moments,
+                    megabytes=megabytes,
+                    judged=verdicts[1:],
+                    untouched=verdicts[0].style if verdicts else None,
+                )
+                runs.append(run)
                 evaluations, seconds, picture = _as_shown(method, delivered)
                 caption = f"{method}, {evaluations:.0f} evaluations, {seconds:.0f} s"
                 row.append((caption, picture))
-                print(f"{content}, {style}, {size} px, {caption}", moments[-1], flush=True)
+                print(f"{content}, {style}, {size} px, {caption}", moments[-1], *run.judged[-1:])
+                sys.stdout.flush()
         if size == 384 or (len(options.sizes) == 1 and not options.append):
             pictures.append(row)
         write(runs, pictures, options.output)
@@ -145,8 +172,8 @@ def _parse() -> argparse.Namespace:
 
 
 @contextmanager
-def _files(content: str, style: str, size: int, device: str) -> Iterator[Task]:
-    """The pictures, resized once and for all."""
+def task_files(content: str, style: str, size: int, device: str) -> Iterator[Task]:
+    """A task whose pictures are resized once and for all; the files go when the block ends."""
     with tempfile.TemporaryDirectory() as folder:
         paths = []
         for source in (photo_path(content), painting_path(style)):
@@ -234,12 +261,16 @@ def compete(
             pipes[method].send("your turn")
             news, held = pipes[method].recv()
             delivered[method] += news
+            if news:
+                print(
+                    f"{task.content.stem}: {method}, evaluation {news[-1][0]:.0f}", file=sys.stderr
+                )
             if held is not None:
                 megabytes[method] = held
     return {method: (delivered[method], megabytes[method]) for method in methods}
 
 
-def judge(task: Task, delivered: Sequence[Delivery]) -> list[Moment]:
+def costs_of(task: Task, delivered: Sequence[Delivery]) -> list[Moment]:
     """The cost of what was delivered."""
     cost = Textbook(*task.pixels())
     moments = []
@@ -250,20 +281,36 @@ def judge(task: Task, delivered: Sequence[Delivery]) -> list[Moment]:
     return moments
 
 
+def ask(judge: Judge, task: Task, delivered: Sequence[Delivery]) -> list[Judged]:
+    """The judge's verdict on the untouched photo, and on what was delivered at the milestones and
+    at the end."""
+    with Image.open(task.content) as photo, Image.open(task.style) as painting:
+        shown = [moment for moment in delivered[:-1] if moment[0] in MILESTONES] + [delivered[-1]]
+        begin: Delivery = (0.0, 0.0, photo)
+        verdicts = judge([picture for *_, picture in (begin, *shown)], photo, painting)
+    return [
+        Judged(evaluations, seconds, *verdict)
+        for (evaluations, seconds, _), verdict in zip((begin, *shown), verdicts, strict=True)
+    ]
+
+
 def load(folder: Path) -> list[Run]:
     """The runs that were written there."""
     runs = []
     for entry in json.loads((folder / "results.json").read_text()):
         moments = [Moment(**moment) for moment in entry.pop("moments")]
+        judged = [Judged(**verdict) for verdict in entry.pop("judged", [])]
         content, style, size = entry.pop("task")
-        runs.append(Run(**entry, task=(content, style, size), moments=moments))
+        run = Run(**entry, task=(content, style, size), moments=moments, judged=judged)
+        runs.append(run)
     return runs
 
 
 def write(runs: Sequence[Run], pictures: Sequence[Row], folder: Path) -> None:
     """Everything that is known so far."""
     (folder / "results.json").write_text(json.dumps([asdict(run) for run in runs], indent=1))
-    (folder / "table.md").write_text(table(runs), encoding="utf-8")
+    text = "\n".join(filter(None, (table(runs), judged_table(runs))))
+    (folder / "table.md").write_text(text, encoding="utf-8")
     draw_curves(runs, folder / "curves.png")
     if pictures:
         draw_sheet(pictures).save(folder / "pictures.jpg", quality=88)
@@ -290,6 +337,40 @@ def table(runs: Sequence[Run]) -> str:
         pace = statistics.median(m.moments[-1].seconds / m.moments[-1].evaluations for m in mine)
         memory = statistics.median(run.megabytes for run in mine)
         lines.append(f"| {size} | {method} | {' | '.join(cells)} | {pace:.2f} | {memory:.0f} MB |")
+    return "\n".join(lines) + "\n"
+
+
+def judged_table(runs: Sequence[Run]) -> str:
+    """Markdown: what the independent judge says of each method's last picture; "" where it was not
+    there."""
+    judged = [run for run in runs if run.judged]
+    if not judged:
+        return ""
+    lines = [
+        "Judged by a network that no method optimises, the shift-tolerant AlexNet: style is the"
+        " mean over its five layers of |G − G_S| / |G_S|, content is ST-LPIPS to the photo; 0 is"
+        " the same. Of the last picture that each method delivered; medians over the pairs.",
+        "",
+        "| size | method | pairs | evaluations | seconds | style | content |",
+        "| --- " * 7 + "|",
+    ]
+    for size in sorted({run.size for run in judged}):
+        here = [run for run in judged if run.size == size]
+        by_task = {run.task: run.untouched for run in here if run.untouched is not None}
+        lines.append(
+            f"| {size} | the photo, untouched | {len(by_task)} | – | –"
+            f" | {statistics.median(by_task.values()):.2f} | 0.00 |"
+        )
+        for method in dict.fromkeys(run.method for run in here):
+            last = [run.judged[-1] for run in here if run.method == method]
+            evaluations, seconds, style, content = (
+                statistics.median(getattr(verdict, name) for verdict in last)
+                for name in ("evaluations", "seconds", "style", "content")
+            )
+            lines.append(
+                f"| {size} | {method} | {len(last)} | {evaluations:.0f} | {seconds:.1f}"
+                f" | {style:.2f} | {content:.2f} |"
+            )
     return "\n".join(lines) + "\n"
 
 
@@ -323,12 +404,17 @@ def moment_of(
 
 
 def _machine() -> str:
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_name()
     threads = torch.get_num_threads()
-    name = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
-    for line in _cpuinfo():
-        if line.startswith("model name") and not torch.cuda.is_available():
-            name = line.split(":", 1)[1].strip()
     return f"{name}, {threads} threads, torch {torch.__version__.split('+')[0]}"
+
+
+def cpu_name() -> str:
+    """The processor's name, as the system has it."""
+    for line in _cpuinfo():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor()
 
 
 def _cpuinfo() -> list[str]:

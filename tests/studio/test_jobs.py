@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Iterator
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +17,7 @@ import nst.engine.objective
 import nst.images.recipe
 import nst.studio.job
 import nst.studio.sheet_job
+from helpers.emulated_device import emulated_device
 from helpers.painting import (
     SMALL,
     assert_replays,
@@ -29,9 +31,10 @@ from helpers.painting import (
     tone_of,
 )
 from helpers.pictures import MakePicture
+from helpers.tiny_network import MakeNetwork
 from nst.caches import LRUCache
 from nst.engine.contact_sheet import plan_sheet
-from nst.engine.transfer import Engine, TransferStep
+from nst.engine.transfer import Engine, TransferStep, transfer_style
 from nst.errors import NumericalError, SettingsError, WeightsError
 from nst.images.recipe import Passage
 from nst.settings import TransferSettings
@@ -78,6 +81,31 @@ def test_a_job_paints_what_the_engine_paints(job: Job, engine: Engine) -> None:
     assert versions == sorted(set(versions)), "each step can be seen to be new"
     assert all(step.pixels.numel() == 0 for step in job.steps), "figures keep no pixels"
     assert_replays(job, engine)
+
+
+@pytest.mark.parametrize("every", [0.0, 1000.0])  # seconds
+def test_on_a_gpu_few_iterations_wait_for_a_picture(
+    photo: Image.Image,
+    painting: Image.Image,
+    make_network: MakeNetwork,
+    monkeypatch: pytest.MonkeyPatch,
+    every: float,
+) -> None:
+    monkeypatch.setattr(nst.studio.job, "PICTURE_EVERY", every)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda _: "Emulated")
+    with emulated_device("cuda") as device:
+        paint = partial(transfer_style, network=make_network(device="cuda"))
+        assert sum(1 for _ in paint(photo, painting, SMALL)) == 7  # and no picture
+        alone = sum(device.waits.values())
+        nst.engine.objective.targets.forget()
+        device.clear()
+        job = Job(photo, [painting], SMALL, visitor="v", engine=paint)
+        seen = [job.moment.iteration for _ in job.run() if job.moment]
+        made = sum(device.waits.values()) - alone
+    assert job.state is State.FINISHED
+    assert seen == (list(range(7)) if every == 0 else [0, 6])
+    assert made == len(seen)
+    assert [step.iteration for step in job.steps] == list(range(7))  # figures are of all
 
 
 @pytest.mark.parametrize(
