@@ -193,6 +193,11 @@ def weight_of(layer: str, value: float) -> dict[str, Any]:
     return {"layer_weights": {**DEFAULTS.layer_weights, layer: value}}
 
 
+def moves_weight(layer: str) -> Way:
+    """Return the way of one layer's λ before it was shaped."""
+    return lambda at: weight_of(layer, 10 * at)
+
+
 def old_strokes(at: float) -> dict[str, Any]:
     """Return what Strokes set from -1 to 1 before it was shaped."""
     strokes = 2 * at - 1
@@ -209,7 +214,7 @@ BEFORE: dict[str, Way] = {
     "β": lambda at: {"beta": 10 ** (4 * at - 2)},
     "Strength": lambda at: {"alpha": 10 ** (1 - 2 * at), "beta": 10 ** (2 * at - 1)},
     "Strokes": old_strokes,
-    **{f"λ {layer}": lambda at, layer=layer: weight_of(layer, 10 * at) for layer in LAYERS},
+    **{f"λ {layer}": moves_weight(layer) for layer in LAYERS},
 }
 """The sliders before they were shaped: α and β by their logarithms, the λ by their values."""
 
