@@ -10,6 +10,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from nst.errors import SettingsError
@@ -39,6 +40,50 @@ def gatys_layer_weight(layer: str) -> float:
     return 4000.0 / LAYER_CHANNELS[layer] ** 2
 
 
+def _three_digits(value: float) -> float:
+    return float(f"{value:.3g}")
+
+
+STOPS = 200  # of a shaped slider, beside its beginning
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The values along a slider's way: straight lines between knots, or between their logarithms.
+
+    The knots are (position, value), both rising, the positions from 0 to 1. They were chosen so
+    that each tenth of the way changes the picture about as much as any other (docs/sliders.md).
+    """
+
+    knots: tuple[tuple[float, float], ...]
+    logarithmic: bool = False
+
+    def value(self, position: float) -> float:
+        """Return the value at a position in [0, 1]; at a knot it is the knot's."""
+        for (begin, low), (end, high) in pairwise(self.knots):
+            share = (position - begin) / (end - begin)
+            if share == 1.0:
+                return high
+            if 0.0 <= share < 1.0:
+                return (
+                    low * (high / low) ** share if self.logarithmic else low + share * (high - low)
+                )
+        raise ValueError(f"position must be from 0 to 1, not {position!r}")
+
+    def stops(self, step: float) -> tuple[float, ...]:
+        """Return the values at which a slider stops: multiples of `step`, of three digits."""
+        values = [self.value(number / STOPS) for number in range(STOPS + 1)]
+        rounded = [round(round(_three_digits(value) / step) * step, 6) for value in values]
+        return tuple(dict.fromkeys(rounded))
+
+
+ALPHA = Curve(((0.0, 0.01), (0.5, 1.0), (1.0, 100.0)), logarithmic=True)
+BETA = Curve(((0.0, 0.01), (0.5, 1.0), (1.0, 100.0)), logarithmic=True)
+LAYER_WEIGHT = Curve(((0.0, 0.0), (0.5, 1.0), (1.0, MAX_LAYER_WEIGHT)))
+STRENGTH = Curve(((0.0, 0.01), (0.5, 1.0), (1.0, 100.0)), logarithmic=True)  # β / α
+STROKES = Curve(((0.0, 0.5), (0.5, 1.0), (1.0, 2.0)), logarithmic=True)  # their size
+
+
 @dataclass(frozen=True, kw_only=True)
 class Option:
     """What a user is shown about one setting. `low` and `high` are inclusive."""
@@ -48,7 +93,8 @@ class Option:
     low: float | None = None
     high: float | None = None
     step: float | None = None
-    logarithmic: bool = False  # a slider should move through powers of ten
+    logarithmic: bool = False  # it is multiplied rather than added to
+    stops: tuple[float, ...] = ()  # of its slider, evenly seen; without them `step` apart
     choices: Mapping[str, str] = field(default_factory=dict)  # value -> what it does
     advanced: bool = False  # folded away for a beginner
     up: str = ""  # what a value above the default means, in a word or two
@@ -104,7 +150,9 @@ class TransferSettings:
         "How firmly the photo's scene is held. Up: more of the photo shows.",
         low=0.01,
         high=100.0,
+        step=0.001,
         logarithmic=True,
+        stops=ALPHA.stops(0.001),
         up="more of the photo",
         down="less of the photo",
     )
@@ -114,7 +162,9 @@ class TransferSettings:
         "How strongly the painting's manner is applied. Up: heavier paint.",
         low=0.01,
         high=100.0,
+        step=0.001,
         logarithmic=True,
+        stops=BETA.stops(0.001),
         up="stronger style",
         down="weaker style",
     )
@@ -128,6 +178,8 @@ class TransferSettings:
                 " and grain, deep ones larger shapes. 1 is Gatys' choice, 0 leaves a layer out.",
                 low=0.0,
                 high=MAX_LAYER_WEIGHT,
+                step=0.01,
+                stops=LAYER_WEIGHT.stops(0.01),
                 up="more of this layer",
                 down="less of this layer",
             )
@@ -334,6 +386,26 @@ LOOKS: dict[str, dict[str, Any]] = {
     "Texture only": {"alpha": 0.01, "beta": 10.0, "start": "noise"},
 }
 """Named looks: changes to the defaults that go together."""
+
+
+def strength_settings(position: float) -> dict[str, float]:
+    """Return α and β at a position of Strength, from 0 (a clear photo) to 1 (bold paint)."""
+    ratio = STRENGTH.value(position)
+    return {"alpha": _three_digits(ratio**-0.5), "beta": _three_digits(ratio**0.5)}
+
+
+def strokes_settings(position: float) -> dict[str, Any]:
+    """Return what a position of Strokes stands for, from 0 (fine) to 1 (broad).
+
+    Broad strokes are a larger painting, a smaller base, and more of the deep layers.
+    """
+    size = STROKES.value(position)
+    depths = zip(GATYS_STYLE_LAYERS, (-1.0, -0.5, 0.0, 0.5, 1.0), strict=True)
+    return {
+        "style_scale": round(20 * size) / 20,
+        "base_size": 16 * round(16 / size),
+        "layer_weights": {layer: round(20 * size ** (1.5 * depth)) / 20 for layer, depth in depths},
+    }
 
 
 def _of_older_version(settings: TransferSettings, version: int) -> TransferSettings:

@@ -206,8 +206,9 @@ def click_example(page: Page, row: str, title: str) -> None:
 
 
 def setting(page: Page, text: str) -> None:
-    """A label that shows its value, such as `Style weight β: 5`."""
-    expect(page.get_by_text(text, exact=True)).to_be_attached()
+    """Wait until the box of a slider shows a value: `Style weight β: 5`."""
+    name, value = text.split(": ")
+    expect(page.get_by_label(f"number input for {name}")).to_have_value(value)
 
 
 def pixels_at(page: Page, selector: str) -> Image.Image:

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.browser
 DIVIDER = "#stage .divider"
 BEFORE = "#stage img.before"
 FIRST_SCREEN = ("#stage", "#content .thumb", "#style .thumb", "#stylize", "#stop", "#estimate")
-STEP = "1"  # of the logarithmic slider of β: ten times as much
+STEP = "10"  # a value of β
 
 
 def act(page: Page, name: str) -> Locator:
@@ -229,19 +229,19 @@ def test_a_look_that_is_edited_says_so_and_comes_back(visit: Visit) -> None:
     expect(chosen).to_be_checked()
     expect(back).to_be_hidden()
     set_slider(page, "Strength", 60)
-    expect(page.get_by_text("Style weight β: 1.58", exact=True)).to_be_attached()
+    expect(page.get_by_label("number input for Style weight β")).to_have_value("1.58")
     expect(back).to_be_visible()
     back.click()
-    expect(page.get_by_text("Style weight β: 5", exact=True)).to_be_attached()
+    expect(page.get_by_label("number input for Style weight β")).to_have_value("5")
     expect(back).to_be_hidden()
 
 
 def test_the_friendly_sliders_and_the_true_ones_are_linked_both_ways(visit: Visit) -> None:
     page = visit()
     set_slider(page, "Strength", 75)
-    expect(page.get_by_text("Content weight α: 0.316", exact=True)).to_be_attached()
-    expect(page.get_by_text("Style weight β: 3.16", exact=True)).to_be_attached()
-    move_slider(page, "Style weight β", "-0.5")
+    expect(page.get_by_label("number input for Content weight α")).to_have_value("0.316")
+    expect(page.get_by_label("number input for Style weight β")).to_have_value("3.16")
+    move_slider(page, "Style weight β", "0.316")
     expect(page.get_by_label("number input for Strength")).to_have_value("50")
     set_slider(page, "Strokes", 1)
     expect(page.get_by_label("number input for Style scale")).to_have_value("2")
@@ -261,10 +261,10 @@ def test_undo_and_redo(visit: Visit) -> None:
     assert moose != photo
     expect(act(page, "undo")).to_be_enabled()
     choose_look(page, "Heavy paint")
-    expect(page.get_by_text("Style weight β: 5", exact=True)).to_be_attached()
+    expect(page.get_by_label("number input for Style weight β")).to_have_value("5")
     page.wait_for_function("nst.history.canStep(-1)")
     page.keyboard.press("Control+z")
-    expect(page.get_by_text("Style weight β: 1", exact=True)).to_be_attached()
+    expect(page.get_by_label("number input for Style weight β")).to_have_value("1")
     page.keyboard.press("Control+z")
     expect(page.locator("#content img.chosen")).to_have_attribute("src", photo)
     expect(page.locator(AFTER)).to_have_attribute("src", photo.partition("?")[0])
@@ -272,7 +272,7 @@ def test_undo_and_redo(visit: Visit) -> None:
     act(page, "redo").click()
     expect(page.locator("#content img.chosen")).to_have_attribute("src", moose)
     act(page, "redo").click()
-    expect(page.get_by_text("Style weight β: 5", exact=True)).to_be_attached()
+    expect(page.get_by_label("number input for Style weight β")).to_have_value("5")
     expect(act(page, "redo")).to_be_disabled()
 
 
@@ -510,10 +510,8 @@ def test_sliders_say_what_their_values_mean(visit: Visit) -> None:
     page = visit()
     beta = page.get_by_label("range slider for Style weight β")
     expect(beta).to_have_attribute("aria-valuetext", "β 1, as usual")
-    move_slider(page, "Style weight β", "0.3")
-    expect(beta.or_(page.get_by_label("range slider for Style weight β: 2"))).to_have_attribute(
-        "aria-valuetext", "β 2, stronger style"
-    )
+    move_slider(page, "Style weight β", "2")
+    expect(beta).to_have_attribute("aria-valuetext", "β 2, stronger style")
     sliders = page.locator("#controls input[type=range]")
     assert all(slider.get_attribute("aria-valuetext") for slider in sliders.all())
 
