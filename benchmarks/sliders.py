@@ -40,7 +40,18 @@ from nst.engine.devices import load_network
 from nst.engine.losses import normalized_gram_matrix
 from nst.engine.transfer import stylize
 from nst.images.tensors import to_tensor
-from nst.settings import DEFAULTS, GATYS_STYLE_LAYERS, TransferSettings
+from nst.settings import (
+    ALPHA,
+    BETA,
+    DEFAULTS,
+    GATYS_STYLE_LAYERS,
+    LAYER_WEIGHT,
+    MAX_LAYER_WEIGHT,
+    Curve,
+    TransferSettings,
+    strength_settings,
+    strokes_settings,
+)
 from nst.vgg.network import VGG
 
 PAIRS = ("castle starry_night", "cat straw_hat", "bridge great_wave")
@@ -193,9 +204,9 @@ def weight_of(layer: str, value: float) -> dict[str, Any]:
     return {"layer_weights": {**DEFAULTS.layer_weights, layer: value}}
 
 
-def moves_weight(layer: str) -> Way:
-    """Return the way of one layer's λ before it was shaped."""
-    return lambda at: weight_of(layer, 10 * at)
+def moves_weight(layer: str, curve: Curve) -> Way:
+    """Return the way of one layer's λ."""
+    return lambda at: weight_of(layer, curve.value(at))
 
 
 def old_strokes(at: float) -> dict[str, Any]:
@@ -209,16 +220,26 @@ def old_strokes(at: float) -> dict[str, Any]:
     }
 
 
+EVEN_VALUES = Curve(((0.0, 0.0), (1.0, MAX_LAYER_WEIGHT)))
+
 BEFORE: dict[str, Way] = {
     "α": lambda at: {"alpha": 10 ** (4 * at - 2)},
     "β": lambda at: {"beta": 10 ** (4 * at - 2)},
     "Strength": lambda at: {"alpha": 10 ** (1 - 2 * at), "beta": 10 ** (2 * at - 1)},
     "Strokes": old_strokes,
-    **{f"λ {layer}": moves_weight(layer) for layer in LAYERS},
+    **{f"λ {layer}": moves_weight(layer, EVEN_VALUES) for layer in LAYERS},
 }
 """The sliders before they were shaped: α and β by their logarithms, the λ by their values."""
 
-SHAPES: dict[str, dict[str, Way]] = {"before": BEFORE}
+AFTER: dict[str, Way] = {
+    "α": lambda at: {"alpha": ALPHA.value(at)},
+    "β": lambda at: {"beta": BETA.value(at)},
+    "Strength": strength_settings,
+    "Strokes": strokes_settings,
+    **{f"λ {layer}": moves_weight(layer, LAYER_WEIGHT) for layer in LAYERS},
+}
+
+SHAPES = {"before": BEFORE, "after": AFTER}
 
 
 if __name__ == "__main__":

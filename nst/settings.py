@@ -70,17 +70,22 @@ class Curve:
                 )
         raise ValueError(f"position must be from 0 to 1, not {position!r}")
 
+    def reciprocal(self) -> Curve:
+        """Return the curve of 1 / value, from its other end."""
+        knots = tuple((1 - position, 1 / value) for position, value in reversed(self.knots))
+        return dataclasses.replace(self, knots=knots)
+
     def stops(self, step: float) -> tuple[float, ...]:
-        """Return the values at which a slider stops: multiples of `step`, of three digits."""
+        """Return the values at which a slider stops: of three digits, and multiples of `step`."""
         values = [self.value(number / STOPS) for number in range(STOPS + 1)]
-        rounded = [round(round(_three_digits(value) / step) * step, 6) for value in values]
-        return tuple(dict.fromkeys(rounded))
+        return tuple(round(round(_three_digits(value) / step) * step, 6) for value in values)
 
 
-ALPHA = Curve(((0.0, 0.01), (0.5, 1.0), (1.0, 100.0)), logarithmic=True)
-BETA = Curve(((0.0, 0.01), (0.5, 1.0), (1.0, 100.0)), logarithmic=True)
+ALPHA = Curve(((0.0, 0.01), (0.1, 1.0), (0.4, 8.0), (1.0, 100.0)), logarithmic=True)
+BETA = ALPHA.reciprocal()  # the picture depends on β / α alone
 LAYER_WEIGHT = Curve(((0.0, 0.0), (0.5, 1.0), (1.0, MAX_LAYER_WEIGHT)))
-STRENGTH = Curve(((0.0, 0.01), (0.5, 1.0), (1.0, 100.0)), logarithmic=True)  # β / α
+STRENGTH = Curve(((0.0, 0.001), (0.6, 0.05), (0.9, 1.0), (1.0, 100.0)), logarithmic=True)  # β / α
+DEFAULT_STRENGTH = 0.9  # where β / α is 1
 STROKES = Curve(((0.0, 0.5), (0.5, 1.0), (1.0, 2.0)), logarithmic=True)  # their size
 
 
@@ -150,9 +155,9 @@ class TransferSettings:
         "How firmly the photo's scene is held. Up: more of the photo shows.",
         low=0.01,
         high=100.0,
-        step=0.001,
+        step=0.0001,
         logarithmic=True,
-        stops=ALPHA.stops(0.001),
+        stops=ALPHA.stops(0.0001),
         up="more of the photo",
         down="less of the photo",
     )
@@ -162,9 +167,9 @@ class TransferSettings:
         "How strongly the painting's manner is applied. Up: heavier paint.",
         low=0.01,
         high=100.0,
-        step=0.001,
+        step=0.0001,
         logarithmic=True,
-        stops=BETA.stops(0.001),
+        stops=BETA.stops(0.0001),
         up="stronger style",
         down="weaker style",
     )
@@ -379,7 +384,7 @@ def parse_layer_weights(text: str) -> dict[str, float]:
 
 
 LOOKS: dict[str, dict[str, Any]] = {
-    "Light touch": {"alpha": 4.0, "beta": 0.5},
+    "Light touch": {"alpha": 8.0, "beta": 0.2},
     "Balanced": {"alpha": 1.0, "beta": 1.0},
     "Heavy paint": {"alpha": 0.5, "beta": 5.0},
     "Fine grain": {"layer_weights": {"relu1_1": 1, "relu2_1": 2, "relu3_1": 1}},

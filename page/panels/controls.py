@@ -15,6 +15,7 @@ import gradio as gr
 from gradio.components import Component
 
 from nst.settings import (
+    DEFAULT_STRENGTH,
     DEFAULTS,
     GATYS_STYLE_LAYERS,
     LAYER_CHANNELS,
@@ -45,6 +46,7 @@ ON_THE_PAGE: dict[str, Any] = {
 }
 
 STRENGTHS = 100  # positions, beside 0
+USUAL_STRENGTH = round(STRENGTHS * DEFAULT_STRENGTH)
 STROKE = 0.05  # between two positions
 
 STRENGTH_HELP = "How much painting, how much photo. Up: bolder paint. Down: a clearer photo."
@@ -120,7 +122,13 @@ class Controls:
     def add_friendly(self) -> None:
         """Show one slider on top of α and β, and one on top of the λ and the two sizes."""
         self.strength = ForgivingSlider(
-            0, STRENGTHS, value=50, step=1, label="Strength", info=STRENGTH_HELP, elem_id="strength"
+            0,
+            STRENGTHS,
+            value=USUAL_STRENGTH,
+            step=1,
+            label="Strength",
+            info=STRENGTH_HELP,
+            elem_id="strength",
         )
         self.strokes = ForgivingSlider(
             -1, 1, value=0, step=STROKE, label="Strokes", info=STROKES_HELP, elem_id="strokes"
@@ -132,7 +140,7 @@ class Controls:
         With those whose way is shaped are the stops of their handles.
         """
         words: dict[str, dict[str, Any]] = {
-            "Strength": {"usual": 50, "up": "bolder paint", "down": "a clearer photo"},
+            "Strength": {"usual": USUAL_STRENGTH, "up": "bolder paint", "down": "a clearer photo"},
             "Strokes": {"usual": 0, "up": "broad strokes", "down": "fine strokes"},
             "λ": _words_of(options()["layer_weights"], 1.0),
         }
