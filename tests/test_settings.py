@@ -304,4 +304,5 @@ def test_strength_and_strokes_have_the_defaults_on_their_way() -> None:
 
 def test_every_position_of_strength_and_strokes_is_a_valid_choice() -> None:
     for number in range(101):
-        TransferSettings(**strength_settings(number / 100), **strokes_settings(number / 100))
+        position = number / 100
+        DEFAULTS.replace(**strength_settings(position), **strokes_settings(position))
