@@ -7,8 +7,8 @@ compared by
 - the mean over `JUDGES` of ‖G_a - G_b‖ / ‖G_b‖, which sees what the paint is like. No default run
   optimises the Gram matrices of these layers.
 
-A step is the mean of the two, each divided by its mean over the slider's way and all pairs: the
-mean step is 1 by definition, and wanted are steps from 0.5 to 2.
+A step is the mean of the two, each divided by its mean over the slider's way for this pair: the
+mean step is 1 by definition. Wanted are steps from 0.5 to 2, as the mean over the pairs.
 
 The picture depends on β / α alone, so the ways of α, β and Strength share what they have in common.
 Pictures are kept, so that a run that was stopped goes on:
@@ -98,7 +98,7 @@ def measure(name: str, way: Way, pairs: Sequence[str], kept: Path) -> dict[str, 
         ]
         distances.append([distance(judge, a, b) for a, b in pairwise(painted)])
     raw = np.array(distances)
-    steps = (raw / raw.mean((0, 1))).mean(2)  # (pair, step)
+    steps = (raw / raw.mean(1, keepdims=True)).mean(2)  # (pair, step)
     return {
         "values": [shown(way(at)) for at in POSITIONS],
         "steps": rounded(steps.mean(0)),

@@ -86,7 +86,7 @@ BETA = ALPHA.reciprocal()  # the picture depends on β / α alone
 LAYER_WEIGHT = Curve(((0.0, 0.0), (0.5, 1.0), (1.0, MAX_LAYER_WEIGHT)))
 STRENGTH = Curve(((0.0, 0.001), (0.6, 0.05), (0.9, 1.0), (1.0, 100.0)), logarithmic=True)  # β / α
 DEFAULT_STRENGTH = 0.9  # where β / α is 1
-STROKES = Curve(((0.0, 0.5), (0.5, 1.0), (1.0, 2.0)), logarithmic=True)  # their size
+STROKES = Curve(((0.0, 0.5), (1.0, 2.0)), logarithmic=True)  # their size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -384,7 +384,7 @@ def parse_layer_weights(text: str) -> dict[str, float]:
 
 
 LOOKS: dict[str, dict[str, Any]] = {
-    "Light touch": {"alpha": 8.0, "beta": 0.2},
+    "Light touch": {"alpha": 10.0, "beta": 0.1},
     "Balanced": {"alpha": 1.0, "beta": 1.0},
     "Heavy paint": {"alpha": 0.5, "beta": 5.0},
     "Fine grain": {"layer_weights": {"relu1_1": 1, "relu2_1": 2, "relu3_1": 1}},

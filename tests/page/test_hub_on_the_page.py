@@ -369,8 +369,8 @@ def test_a_finished_example_is_shown_before_and_after(drop_in: Visit, width: int
     status(page, f"{title}. Press Stylize")
     expect(page.locator(DIVIDER)).to_be_visible()
     expect(page.locator("#stage")).to_be_in_viewport()
-    setting(page, "Content weight α: 4")  # of the look "Light touch"
-    setting(page, "Style weight β: 0.5")
+    setting(page, "Content weight α: 10")  # of the look "Light touch"
+    setting(page, "Style weight β: 0.1")
     for row in ("finished", "content", "style"):
         for picture in page.locator(f"#{row}-examples img").all():
             picture.scroll_into_view_if_needed()  # it is not loaded before

@@ -399,7 +399,7 @@ def test_a_link_opens_the_same_in_another_browser(visit: Visit) -> None:
     choose_example(page, "content", "A cup of espresso")
     choose_example(page, "style", "Clouds over the orchard")
     choose_look(page, "Light touch")
-    expect(page.get_by_label("number input for Content weight α")).to_have_value("4")
+    expect(page.get_by_label("number input for Content weight α")).to_have_value("10")
     finish(page, size=80, iterations=3)
     button(page, "Copy link")
     field = page.locator(LINK)
