@@ -76,26 +76,27 @@ def main() -> None:
     parser.add_argument("shape", choices=SHAPES, help="of the sliders")
     parser.add_argument("--ways", nargs="+", default=None, metavar="NAME")
     parser.add_argument("--pairs", nargs="+", default=PAIRS, metavar='"PHOTO PAINTING"')
+    parser.add_argument("--size", type=int, metavar="PX")
+    parser.add_argument("--iterations", type=int, default=ITERATIONS, metavar="N")
     parser.add_argument("--kept", type=Path, default=KEPT, help="folder of the pictures")
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE")
     options = parser.parse_args()
     ways = SHAPES[options.shape]
     for name in options.ways or ways:
-        measured = measure(name, ways[name], options.pairs, options.kept)
+        size = options.size or (STROKES_SIZE if name == "Strokes" else SIZE)
+        usual = DEFAULTS.replace(size=size, iterations=options.iterations)
+        measured = measure(ways[name], usual, options.pairs, options.kept)
         print(row(name, measured), flush=True)
-        keep(options.results, options.shape, name, measured)
+        shape = f"{options.shape}, {size} px" if options.size else options.shape
+        keep(options.results, shape, name, measured)
 
 
-def measure(name: str, way: Way, pairs: Sequence[str], kept: Path) -> dict[str, Any]:
+def measure(way: Way, usual: TransferSettings, pairs: Sequence[str], kept: Path) -> dict[str, Any]:
     """Return the steps along a slider's way: over all pairs, and of each."""
-    size = STROKES_SIZE if name == "Strokes" else SIZE
     judge = load_network(TransferSettings(precision="float32"), "auto")
     distances = []  # (pair, step, measure)
     for pair in pairs:
-        painted = [
-            paint(pair, TransferSettings(size=size, iterations=ITERATIONS, **way(at)), kept)
-            for at in POSITIONS
-        ]
+        painted = [paint(pair, usual.replace(**way(at)), kept) for at in POSITIONS]
         distances.append([distance(judge, a, b) for a, b in pairwise(painted)])
     raw = np.array(distances)
     steps = (raw / raw.mean(1, keepdims=True)).mean(2)  # (pair, step)
@@ -105,8 +106,8 @@ def measure(name: str, way: Way, pairs: Sequence[str], kept: Path) -> dict[str, 
         "pairs": {pair: rounded(each) for pair, each in zip(pairs, steps, strict=True)},
         "1 - SSIM": rounded(raw[:, :, 0].mean(0)),
         "Gram": rounded(raw[:, :, 1].mean(0)),
-        "size": size,
-        "iterations": ITERATIONS,
+        "size": usual.size,
+        "iterations": usual.iterations,
     }
 
 
