@@ -44,10 +44,7 @@ from nst.settings import (
     ALPHA,
     BETA,
     DEFAULTS,
-    GATYS_STYLE_LAYERS,
-    LAYER_WEIGHT,
     MAX_LAYER_WEIGHT,
-    Curve,
     TransferSettings,
     strength_settings,
     strokes_settings,
@@ -205,39 +202,30 @@ def weight_of(layer: str, value: float) -> dict[str, Any]:
     return {"layer_weights": {**DEFAULTS.layer_weights, layer: value}}
 
 
-def moves_weight(layer: str, curve: Curve) -> Way:
+def moves_weight(layer: str) -> Way:
     """Return the way of one layer's λ."""
-    return lambda at: weight_of(layer, curve.value(at))
+    return lambda at: weight_of(layer, MAX_LAYER_WEIGHT * at)
 
 
-def old_strokes(at: float) -> dict[str, Any]:
-    """Return what Strokes set from -1 to 1 before it was shaped."""
-    strokes = 2 * at - 1
-    weights = [round(20 * 2 ** (1.5 * depth * strokes)) / 20 for depth in (-1, -0.5, 0, 0.5, 1)]
-    return {
-        "style_scale": round(20 * 2**strokes) / 20,
-        "base_size": 16 * round(16 * 2**-strokes),
-        "layer_weights": dict(zip(GATYS_STYLE_LAYERS, weights, strict=True)),
-    }
-
-
-EVEN_VALUES = Curve(((0.0, 0.0), (1.0, MAX_LAYER_WEIGHT)))
+UNSHAPED: dict[str, Way] = {
+    "Strokes": strokes_settings,
+    **{f"λ {layer}": moves_weight(layer) for layer in LAYERS},
+}
+"""The sliders that responded evenly as they were."""
 
 BEFORE: dict[str, Way] = {
     "α": lambda at: {"alpha": 10 ** (4 * at - 2)},
     "β": lambda at: {"beta": 10 ** (4 * at - 2)},
     "Strength": lambda at: {"alpha": 10 ** (1 - 2 * at), "beta": 10 ** (2 * at - 1)},
-    "Strokes": old_strokes,
-    **{f"λ {layer}": moves_weight(layer, EVEN_VALUES) for layer in LAYERS},
+    **UNSHAPED,
 }
-"""The sliders before they were shaped: α and β by their logarithms, the λ by their values."""
+"""The sliders before they were shaped: α, β and β / α by their logarithms."""
 
 AFTER: dict[str, Way] = {
     "α": lambda at: {"alpha": ALPHA.value(at)},
     "β": lambda at: {"beta": BETA.value(at)},
     "Strength": strength_settings,
-    "Strokes": strokes_settings,
-    **{f"λ {layer}": moves_weight(layer, LAYER_WEIGHT) for layer in LAYERS},
+    **UNSHAPED,
 }
 
 SHAPES = {"before": BEFORE, "after": AFTER}

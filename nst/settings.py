@@ -83,7 +83,6 @@ class Curve:
 
 ALPHA = Curve(((0.0, 0.01), (0.1, 1.0), (0.4, 8.0), (1.0, 100.0)), logarithmic=True)
 BETA = ALPHA.reciprocal()  # the picture depends on β / α alone
-LAYER_WEIGHT = Curve(((0.0, 0.0), (0.5, 1.0), (1.0, MAX_LAYER_WEIGHT)))
 STRENGTH = Curve(((0.0, 0.001), (0.6, 0.05), (0.9, 1.0), (1.0, 100.0)), logarithmic=True)  # β / α
 DEFAULT_STRENGTH = 0.9  # where β / α is 1
 STROKES = Curve(((0.0, 0.5), (1.0, 2.0)), logarithmic=True)  # their size
@@ -183,8 +182,7 @@ class TransferSettings:
                 " and grain, deep ones larger shapes. 1 is Gatys' choice, 0 leaves a layer out.",
                 low=0.0,
                 high=MAX_LAYER_WEIGHT,
-                step=0.01,
-                stops=LAYER_WEIGHT.stops(0.01),
+                step=0.05,
                 up="more of this layer",
                 down="less of this layer",
             )

@@ -15,7 +15,6 @@ from nst.settings import (
     DEFAULTS,
     GATYS_STYLE_LAYERS,
     LAYER_CHANNELS,
-    LAYER_WEIGHT,
     LOOKS,
     MAX_LAYER_WEIGHT,
     STRENGTH,
@@ -233,7 +232,7 @@ def test_unreadable_layer_weights_are_refused(part: str) -> None:
 
 # --- The ways of the sliders --------------------------------------------------------------------
 
-CURVES = {"α": ALPHA, "β": BETA, "λ": LAYER_WEIGHT, "Strength": STRENGTH, "Strokes": STROKES}
+CURVES = {"α": ALPHA, "β": BETA, "Strength": STRENGTH, "Strokes": STROKES}
 SHAPED = [name for name, option in OPTIONS.items() if option.stops]
 
 
@@ -279,17 +278,13 @@ def test_a_stop_is_found_again_by_its_value(name: str) -> None:
 @pytest.mark.parametrize("name", ["alpha", "beta"])
 def test_the_default_is_a_stop(name: str) -> None:
     assert getattr(DEFAULTS, name) in OPTIONS[name].stops
-    assert 1.0 in OPTIONS["layer_weights"].stops
 
 
 @pytest.mark.parametrize("look", LOOKS)
 def test_sliders_reach_what_a_look_stands_on(look: str) -> None:
     settings = TransferSettings.of_look(look)
-    for name, value in [
-        ("alpha", settings.alpha),
-        ("beta", settings.beta),
-        *(("layer_weights", weight) for weight in settings.style_layers.values()),
-    ]:
+    for name in SHAPED:
+        value = getattr(settings, name)
         nearest = min(OPTIONS[name].stops, key=lambda stop: abs(stop - value))
         assert nearest == pytest.approx(value, rel=0.02)
 
