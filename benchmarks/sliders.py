@@ -91,10 +91,11 @@ def main() -> None:
 def measure(way: Way, usual: TransferSettings, pairs: Sequence[str], kept: Path) -> dict[str, Any]:
     """Return the steps along a slider's way: over all pairs, and of each."""
     judge = load_network(TransferSettings(precision="float32"), "auto")
-    distances = []  # (pair, step, measure)
+    distances, ends = [], []  # (pair, step, measure) and (pair, measure)
     for pair in pairs:
         painted = [paint(pair, usual.replace(**way(at)), kept) for at in POSITIONS]
         distances.append([distance(judge, a, b) for a, b in pairwise(painted)])
+        ends.append(distance(judge, painted[0], painted[-1]))
     raw = np.array(distances)
     steps = (raw / raw.mean(1, keepdims=True)).mean(2)  # (pair, step)
     return {
@@ -103,6 +104,7 @@ def measure(way: Way, usual: TransferSettings, pairs: Sequence[str], kept: Path)
         "pairs": {pair: rounded(each) for pair, each in zip(pairs, steps, strict=True)},
         "1 - SSIM": rounded(raw[:, :, 0].mean(0)),
         "Gram": rounded(raw[:, :, 1].mean(0)),
+        "end to end": rounded(np.array(ends).mean(0)),
         "size": usual.size,
         "iterations": usual.iterations,
     }
