@@ -24,6 +24,7 @@ import json
 import sys
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -93,9 +94,9 @@ def measure(way: Way, usual: TransferSettings, pairs: Sequence[str], kept: Path)
     judge = load_network(TransferSettings(precision="float32"), "auto")
     distances, ends = [], []  # (pair, step, measure) and (pair, measure)
     for pair in pairs:
-        painted = [paint(pair, usual.replace(**way(at)), kept) for at in POSITIONS]
-        distances.append([distance(judge, a, b) for a, b in pairwise(painted)])
-        ends.append(distance(judge, painted[0], painted[-1]))
+        seen = [see(judge, paint(pair, usual.replace(**way(at)), kept)) for at in POSITIONS]
+        distances.append([distance(a, b) for a, b in pairwise(seen)])
+        ends.append(distance(seen[0], seen[-1]))
     raw = np.array(distances)
     steps = (raw / raw.mean(1, keepdims=True)).mean(2)  # (pair, step)
     return {
@@ -126,14 +127,26 @@ def paint(pair: str, settings: TransferSettings, kept: Path) -> Image.Image:
         return picture.convert("RGB")
 
 
-def distance(judge: VGG, a: Image.Image, b: Image.Image) -> tuple[float, float]:
-    """Return 1 - SSIM, and the mean relative distance of the judges' Gram matrices."""
-    return 1 - ssim(luminance(a), luminance(b)), gram_distance(judge, to_tensor(a), to_tensor(b))
+@dataclass(frozen=True)
+class Seen:
+    """What is compared of a picture."""
+
+    luminance: Tensor  # (1, 1, H, W) float64 in [0, 1]
+    grams: list[Tensor]  # (n_C, n_C) of each of `JUDGES`
 
 
-def luminance(picture: Image.Image) -> Tensor:
-    """Return (1, 1, H, W) float64 in [0, 1]."""
-    return torch.from_numpy(np.asarray(picture.convert("L"), dtype=float))[None, None] / 255
+@torch.no_grad()
+def see(judge: VGG, picture: Image.Image) -> Seen:
+    """Return what is compared of a picture."""
+    luminance = torch.from_numpy(np.asarray(picture.convert("L"), dtype=float))[None, None] / 255
+    activations = judge(to_tensor(picture).to(judge.device), JUDGES)
+    return Seen(luminance, [normalized_gram_matrix(activations[layer]) for layer in JUDGES])
+
+
+def distance(a: Seen, b: Seen) -> tuple[float, float]:
+    """Return 1 - SSIM, and the mean over `JUDGES` of ‖G_a - G_b‖ / ‖G_b‖."""
+    grams = [float((G - H).norm() / H.norm()) for G, H in zip(a.grams, b.grams, strict=True)]
+    return 1 - ssim(a.luminance, b.luminance), float(np.mean(grams))
 
 
 def ssim(a: Tensor, b: Tensor) -> float:
@@ -157,17 +170,6 @@ def ssim(a: Tensor, b: Tensor) -> float:
     return float(
         (likeness / ((mean_a**2 + mean_b**2 + C1) * (variance_a + variance_b + C2))).mean()
     )
-
-
-@torch.no_grad()
-def gram_distance(judge: VGG, a: Tensor, b: Tensor) -> float:
-    """Return the mean over `JUDGES` of ‖G_a - G_b‖ / ‖G_b‖; RGB in [0, 1]."""
-    one, other = (judge(picture.to(judge.device), JUDGES) for picture in (a, b))
-    grams = [
-        (normalized_gram_matrix(one[layer]), normalized_gram_matrix(other[layer]))
-        for layer in JUDGES
-    ]
-    return float(np.mean([float((G - H).norm() / H.norm()) for G, H in grams]))
 
 
 def row(name: str, measured: dict[str, Any]) -> str:

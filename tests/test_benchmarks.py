@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -21,7 +22,7 @@ from benchmarks.crowd import fairness, spread
 from benchmarks.gauge import Gauge, Sample, family, slope
 from benchmarks.methods import METHODS, to_image
 from benchmarks.peers import Moment, Run, table
-from benchmarks.sliders import AFTER, BEFORE, JUDGES, POSITIONS, gram_distance, paint, ssim
+from benchmarks.sliders import AFTER, BEFORE, JUDGES, POSITIONS, distance, paint, see, ssim
 from benchmarks.sliders_plot import plot
 from benchmarks.textbook import Textbook, lbfgs
 from benchmarks.visitors import PAINTINGS, PHOTOS, Order, Outcome, deal
@@ -204,11 +205,15 @@ def test_a_negative_is_unlike_its_picture() -> None:
     assert ssim(picture, 1 - picture) < 0
 
 
-def test_the_distance_of_gram_matrices_is_relative() -> None:
+def test_a_picture_is_nowhere_near_another_and_no_way_from_itself() -> None:
     network = VGG(tiny_weights())
-    picture, other = random_image(1), random_image(2)
-    assert gram_distance(network, picture, picture) == 0
-    assert 0 < gram_distance(network, picture, other) < 10
+    picture, other = (see(network, to_image(random_image(seed))) for seed in (1, 2))
+    assert distance(picture, picture) == pytest.approx((0, 0))
+    structure, paint_of = distance(picture, other)
+    assert 0.5 < structure < 1.5
+    assert paint_of > 0
+    doubled = replace(picture, grams=[2 * gram for gram in picture.grams])
+    assert distance(picture, doubled)[1] == pytest.approx(0.5)
 
 
 def test_no_default_run_optimises_what_judges() -> None:
