@@ -129,7 +129,7 @@ def test_every_way_to_move_a_control_reaches_the_run(visit: Visit) -> None:
     box.press("Tab")
     expect(page.locator(".marks")).to_contain_text("iterations 900 → 800", timeout=LONG)
     choose_look(page, "Light touch")
-    expect(page.locator(".marks")).to_contain_text("α 1 → 4", timeout=LONG)
+    expect(page.locator(".marks")).to_contain_text("α 1 → 10", timeout=LONG)
     number_of(page, "λ relu2_1").fill("")
     number_of(page, "λ relu2_1").press_sequentially("2.5")
     expect(page.locator(".marks")).to_contain_text("→ 2.5", timeout=LONG)
