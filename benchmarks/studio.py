@@ -122,7 +122,7 @@ def measure_reaction(page: Page, workshop: Workshop, repeats: int) -> None:
         iterations.append((recent[-1] - recent[0]) / (len(recent) - 1))
         began = time.perf_counter()
         moment: Future[float] = pool.submit(first_of_another_course, job)
-        move_slider(page, "Style weight β", str(0.5 if index % 2 else -0.5))
+        move_slider(page, "Style weight β", "3" if index % 2 else "0.3")
         reactions.append(moment.result(timeout=60) - began)
     report("one iteration, seconds", iterations)
     report("reaction to a slider, seconds", reactions)

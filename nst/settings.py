@@ -10,6 +10,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from nst.errors import SettingsError
@@ -42,6 +43,54 @@ def gatys_layer_weight(layer: str) -> float:
 LARGEST = 16384  # pixels, the longest side; what a machine has room for is another matter
 
 
+def _three_digits(value: float) -> float:
+    return float(f"{value:.3g}")
+
+
+STOPS = 200  # of a shaped slider, beside its beginning
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The values along a slider's way: straight lines between knots, or between their logarithms.
+
+    The knots are (position, value), both rising, the positions from 0 to 1. They were chosen so
+    that each tenth of the way changes the picture about as much as any other (docs/sliders.md).
+    """
+
+    knots: tuple[tuple[float, float], ...]
+    logarithmic: bool = False
+
+    def value(self, position: float) -> float:
+        """Return the value at a position in [0, 1]; at a knot it is the knot's."""
+        for (begin, low), (end, high) in pairwise(self.knots):
+            share = (position - begin) / (end - begin)
+            if share == 1.0:
+                return high
+            if 0.0 <= share < 1.0:
+                return (
+                    low * (high / low) ** share if self.logarithmic else low + share * (high - low)
+                )
+        raise ValueError(f"position must be from 0 to 1, not {position!r}")
+
+    def reciprocal(self) -> Curve:
+        """Return the curve of 1 / value, from its other end."""
+        knots = tuple((1 - position, 1 / value) for position, value in reversed(self.knots))
+        return dataclasses.replace(self, knots=knots)
+
+    def stops(self, step: float) -> tuple[float, ...]:
+        """Return the values at which a slider stops: of three digits, and multiples of `step`."""
+        values = [self.value(number / STOPS) for number in range(STOPS + 1)]
+        return tuple(round(round(_three_digits(value) / step) * step, 6) for value in values)
+
+
+ALPHA = Curve(((0.0, 0.01), (0.1, 1.0), (0.4, 8.0), (1.0, 100.0)), logarithmic=True)
+BETA = ALPHA.reciprocal()  # the picture depends on β / α alone
+STRENGTH = Curve(((0.0, 0.001), (0.6, 0.05), (0.9, 1.0), (1.0, 100.0)), logarithmic=True)  # β / α
+DEFAULT_STRENGTH = 0.9  # where β / α is 1
+STROKES = Curve(((0.0, 0.5), (1.0, 2.0)), logarithmic=True)  # their size
+
+
 @dataclass(frozen=True, kw_only=True)
 class Option:
     """What a user is shown about one setting. `low` and `high` are inclusive."""
@@ -51,7 +100,8 @@ class Option:
     low: float | None = None
     high: float | None = None
     step: float | None = None
-    logarithmic: bool = False  # a slider should move through powers of ten
+    logarithmic: bool = False  # it is multiplied rather than added to
+    stops: tuple[float, ...] = ()  # of its slider, evenly seen; without them `step` apart
     choices: Mapping[str, str] = field(default_factory=dict)  # value -> what it does
     advanced: bool = False  # folded away for a beginner
     up: str = ""  # what a value above the default means, in a word or two
@@ -107,7 +157,9 @@ class TransferSettings:
         "How firmly the photo's scene is held. Up: more of the photo shows.",
         low=0.01,
         high=100.0,
+        step=0.0001,
         logarithmic=True,
+        stops=ALPHA.stops(0.0001),
         up="more of the photo",
         down="less of the photo",
     )
@@ -117,7 +169,9 @@ class TransferSettings:
         "How strongly the painting's manner is applied. Up: heavier paint.",
         low=0.01,
         high=100.0,
+        step=0.0001,
         logarithmic=True,
+        stops=BETA.stops(0.0001),
         up="stronger style",
         down="weaker style",
     )
@@ -131,6 +185,7 @@ class TransferSettings:
                 " and grain, deep ones larger shapes. 1 is Gatys' choice, 0 leaves a layer out.",
                 low=0.0,
                 high=MAX_LAYER_WEIGHT,
+                step=0.05,
                 up="more of this layer",
                 down="less of this layer",
             )
@@ -355,13 +410,33 @@ def parse_layer_weights(text: str) -> dict[str, float]:
 
 
 LOOKS: dict[str, dict[str, Any]] = {
-    "Light touch": {"alpha": 4.0, "beta": 0.5},
+    "Light touch": {"alpha": 10.0, "beta": 0.1},
     "Balanced": {"alpha": 1.0, "beta": 1.0},
     "Heavy paint": {"alpha": 0.5, "beta": 5.0},
     "Fine grain": {"layer_weights": {"relu1_1": 1, "relu2_1": 2, "relu3_1": 1}},
     "Texture only": {"alpha": 0.01, "beta": 10.0, "start": "noise"},
 }
 """Named looks: changes to the defaults that go together."""
+
+
+def strength_settings(position: float) -> dict[str, float]:
+    """Return α and β at a position of Strength, from 0 (a clear photo) to 1 (bold paint)."""
+    ratio = STRENGTH.value(position)
+    return {"alpha": _three_digits(ratio**-0.5), "beta": _three_digits(ratio**0.5)}
+
+
+def strokes_settings(position: float) -> dict[str, Any]:
+    """Return what a position of Strokes stands for, from 0 (fine) to 1 (broad).
+
+    Broad strokes are a larger painting, a smaller base, and more of the deep layers.
+    """
+    size = STROKES.value(position)
+    depths = zip(GATYS_STYLE_LAYERS, (-1.0, -0.5, 0.0, 0.5, 1.0), strict=True)
+    return {
+        "style_scale": round(20 * size) / 20,
+        "base_size": 16 * round(16 / size),
+        "layer_weights": {layer: round(20 * size ** (1.5 * depth)) / 20 for layer, depth in depths},
+    }
 
 
 def _of_older_version(settings: TransferSettings, version: int) -> TransferSettings:

@@ -26,9 +26,9 @@ from typing import IO, TypeVar
 
 from starlette.requests import Request
 
+from nst.engine.memory import host_memory
 from nst.engine.out_of_memory import give_back
 from nst.errors import BusyError
-from nst.engine.memory import host_memory
 
 PATIENCE = 20.0  # seconds that a caller waits before the answer is 503
 RETRY_AFTER = 10  # seconds

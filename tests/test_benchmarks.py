@@ -10,8 +10,10 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -22,10 +24,15 @@ from benchmarks.gauge import Gauge, Sample, family, slope
 from benchmarks.judge import Judge, load_judge, style_distance
 from benchmarks.methods import METHODS, to_image
 from benchmarks.peers import Judged, Moment, Run, judged_table, table
+from benchmarks.sliders import AFTER, BEFORE, JUDGES, POSITIONS, distance, paint, see, ssim
+from benchmarks.sliders_plot import plot
 from benchmarks.textbook import Textbook, lbfgs
 from benchmarks.visitors import PAINTINGS, PHOTOS, Order, Outcome, deal
 from helpers.places import ROOT
 from helpers.tiny_network import tiny_weights
+from nst import TransferSettings
+from nst.settings import DEFAULTS
+from nst.vgg.network import VGG
 
 pytestmark = pytest.mark.slow
 
@@ -242,3 +249,66 @@ def test_a_soak_ends_as_quietly(tmp_path: Path) -> None:
     assert sum(figures["ended"].values()) >= 2
     assert "growth in the second half, MB an hour" in figures
     assert figures["held after"]["temporary MB"] < 20
+
+
+# --- Sliders --------------------------------------------------------------------------------------
+
+
+def test_flat_pictures_are_as_similar_as_their_means() -> None:
+    a, b = (torch.full((1, 1, 16, 16), level, dtype=torch.float64) for level in (0.2, 0.4))
+    assert ssim(a, a) == pytest.approx(1)
+    assert ssim(a, b) == pytest.approx((2 * 0.2 * 0.4 + 1e-4) / (0.2**2 + 0.4**2 + 1e-4))
+
+
+def test_a_negative_is_unlike_its_picture() -> None:
+    picture = random_image(1)[:, :1].double()
+    assert ssim(picture, 1 - picture) < 0
+
+
+def test_a_picture_is_nowhere_near_another_and_no_way_from_itself() -> None:
+    network = VGG(tiny_weights())
+    picture, other = (see(network, to_image(random_image(seed))) for seed in (1, 2))
+    assert distance(picture, picture) == pytest.approx((0, 0))
+    structure, paint_of = distance(picture, other)
+    assert 0.5 < structure < 1.5
+    assert paint_of > 0
+    doubled = replace(picture, grams=[2 * gram for gram in picture.grams])
+    assert distance(picture, doubled)[1] == pytest.approx(0.5)
+
+
+def test_no_default_run_optimises_what_judges() -> None:
+    assert not set(JUDGES) & set(DEFAULTS.style_layers)
+
+
+def test_a_picture_is_painted_once_for_each_ratio_of_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    painted = list[TransferSettings]()
+
+    def stylize(
+        content: Image.Image, style: Image.Image, settings: TransferSettings
+    ) -> Image.Image:
+        painted.append(settings)
+        return Image.new("RGB", (8, 8), "red")
+
+    monkeypatch.setattr("benchmarks.sliders.stylize", stylize)
+    for alpha, beta in [(1, 1), (4, 4), (4, 0.4), (10, 1)]:
+        picture = paint("castle udnie", TransferSettings(alpha=alpha, beta=beta), tmp_path)
+        assert picture.size == (8, 8)
+    assert [(settings.alpha, settings.beta) for settings in painted] == [(1, 1), (4, 0.4)]
+
+
+@pytest.mark.parametrize("ways", [BEFORE, AFTER], ids=["before", "after"])
+def test_every_position_of_a_way_can_be_painted(ways: dict[str, Any]) -> None:
+    for way in ways.values():
+        assert len({repr(DEFAULTS.replace(**way(at))) for at in POSITIONS}) == len(POSITIONS)
+
+
+def test_the_plot_has_a_panel_for_each_slider_that_was_measured() -> None:
+    steps = {"steps": [0.1, 0.5, 1.0, 2.0, 9.0]}
+    picture = ElementTree.fromstring(
+        plot({"before": {"α": steps}, "after": {"α": steps, "β": steps}})
+    )
+    lines = picture.findall(".//{*}polyline")
+    assert len(lines) == 2 + 3  # in the legend, and in the panels
+    assert [text.text for text in picture.findall(".//{*}text[@class='title']")] == ["α", "β"]

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from nst.settings import (
+    ALPHA,
+    BETA,
+    DEFAULT_STRENGTH,
     DEFAULTS,
     GATYS_STYLE_LAYERS,
     LAYER_CHANNELS,
     LOOKS,
     MAX_LAYER_WEIGHT,
+    STRENGTH,
+    STROKES,
+    Curve,
     TransferSettings,
     options,
     parse_layer_weights,
+    strength_settings,
+    strokes_settings,
 )
 
 OPTIONS = options()
@@ -219,3 +228,76 @@ def test_unreadable_layer_weights_are_refused(part: str) -> None:
     with pytest.raises(ValueError, match="a layer weight looks like relu1_1=0") as caught:
         parse_layer_weights(f"relu2_1=1,{part}")
     assert repr(part) in str(caught.value)
+
+
+# --- The ways of the sliders --------------------------------------------------------------------
+
+CURVES = {"α": ALPHA, "β": BETA, "Strength": STRENGTH, "Strokes": STROKES}
+SHAPED = [name for name, option in OPTIONS.items() if option.stops]
+
+
+@pytest.mark.parametrize("curve", CURVES.values(), ids=CURVES)
+def test_a_way_rises_from_end_to_end(curve: Curve) -> None:
+    assert [curve.knots[0][0], curve.knots[-1][0]] == [0.0, 1.0]
+    for position, value in curve.knots:
+        assert curve.value(position) == value
+    values = [curve.value(number / 1000) for number in range(1001)]
+    assert all(low < high for low, high in pairwise(values))
+
+
+def test_a_way_is_straight_between_its_knots() -> None:
+    knots = ((0.0, 1.0), (0.5, 4.0), (1.0, 100.0))
+    assert Curve(knots).value(0.25) == pytest.approx(2.5)
+    assert Curve(knots, logarithmic=True).value(0.25) == pytest.approx(2.0)
+    assert Curve(knots, logarithmic=True).value(0.75) == pytest.approx(20.0)
+    for beyond in (-0.1, 1.1):
+        with pytest.raises(ValueError, match="position must be from 0 to 1"):
+            Curve(knots).value(beyond)
+
+
+def test_beta_goes_the_way_of_alpha_backward() -> None:
+    for position in (0.0, 0.25, 0.5, 1.0):
+        assert BETA.value(position) == pytest.approx(1 / ALPHA.value(1 - position))
+
+
+@pytest.mark.parametrize("name", SHAPED)
+def test_the_stops_of_a_slider_go_through_its_range(name: str) -> None:
+    stops = OPTIONS[name].stops
+    assert (stops[0], stops[-1]) == OPTIONS[name].range
+    assert all(low < high for low, high in pairwise(stops))
+
+
+@pytest.mark.parametrize("name", SHAPED)
+def test_a_stop_is_found_again_by_its_value(name: str) -> None:
+    """`sliders.js` moves a handle to the nearest stop, and takes what it reads there."""
+    stops = OPTIONS[name].stops
+    for number, value in enumerate(stops):
+        assert min(range(len(stops)), key=lambda at: abs(stops[at] - value)) == number
+
+
+@pytest.mark.parametrize("name", ["alpha", "beta"])
+def test_the_default_is_a_stop(name: str) -> None:
+    assert getattr(DEFAULTS, name) in OPTIONS[name].stops
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_sliders_reach_what_a_look_stands_on(look: str) -> None:
+    settings = TransferSettings.of_look(look)
+    for name in SHAPED:
+        value = getattr(settings, name)
+        nearest = min(OPTIONS[name].stops, key=lambda stop: abs(stop - value))
+        assert nearest == pytest.approx(value, rel=0.02)
+
+
+def test_strength_and_strokes_have_the_defaults_on_their_way() -> None:
+    at_default = strength_settings(DEFAULT_STRENGTH)
+    assert at_default == {"alpha": DEFAULTS.alpha, "beta": DEFAULTS.beta}
+    assert strokes_settings(0.5) == {
+        name: getattr(DEFAULTS, name) for name in ("style_scale", "base_size", "layer_weights")
+    }
+
+
+def test_every_position_of_strength_and_strokes_is_a_valid_choice() -> None:
+    for number in range(101):
+        position = number / 100
+        DEFAULTS.replace(**strength_settings(position), **strokes_settings(position))

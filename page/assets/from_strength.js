@@ -1,3 +1,5 @@
-// 25 steps of Strength are a power of ten of β : α; 50 is 1 : 1. The sliders of α and β move
-// exponents.
-export default (strength) => [-(strength - 50) / 50, (strength - 50) / 50];
+// POSITIONS is replaced by α and β at each position from 0 to 100.
+export default (strength) => {
+    const positions = POSITIONS;
+    return positions[Math.min(Math.max(Math.round(strength), 0), positions.length - 1)];
+};

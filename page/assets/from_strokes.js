@@ -1,7 +1,6 @@
-// Bold strokes: a larger painting, a smaller base, and more of the deep layers. `to_strokes` is the
-// way back.
-export default (strokes) => [
-    Math.round(20 * 2 ** strokes) / 20,
-    16 * Math.round(16 * 2 ** -strokes),
-    ...[-1, -0.5, 0, 0.5, 1].map((depth) => Math.round(20 * 2 ** (1.5 * depth * strokes)) / 20),
-];
+// POSITIONS is replaced by the style scale, the base size and five λ at each position from -1 to 1.
+export default (strokes) => {
+    const positions = POSITIONS;
+    const last = positions.length - 1;
+    return positions[Math.round(((Math.min(Math.max(strokes, -1), 1) + 1) / 2) * last)];
+};

@@ -4,7 +4,7 @@ export default (shown, ...values) => {
     const isLike = (name) =>
         looks[name].every((value, index) =>
             typeof value === "number"
-                ? Math.abs(value - values[index]) < 0.006
+                ? Math.abs(value - values[index]) <= 0.006 * value
                 : value === values[index]
         );
     const name = shown?.name && isLike(shown.name) ? shown.name : Object.keys(looks).find(isLike);

@@ -1,11 +1,11 @@
-// The position nearest to the present values, by least squares of their logarithms.
-export default (scale, base, ...weights) => {
-    const slopes = [1, -1, -1.5, -0.75, 0, 0.75, 1.5];
-    const present = [scale, base / 256, ...weights].map((value) =>
-        Math.log2(Math.max(value, 1 / 16))
+// The position nearest to the present values, by least squares of their logarithms. POSITIONS is
+// replaced as in `from_strokes`.
+export default (...present) => {
+    const positions = POSITIONS;
+    const power = (value) => Math.log2(Math.max(value, 1 / 16));
+    const away = positions.map((position) =>
+        position.reduce((sum, value, index) => sum + (power(value) - power(present[index])) ** 2, 0)
     );
-    const sum = (values) => values.reduce((a, b) => a + b, 0);
-    const nearest = sum(slopes.map((slope, index) => slope * present[index])) /
-        sum(slopes.map((slope) => slope ** 2));
-    return Math.min(Math.max(Math.round(20 * nearest) / 20, -1), 1);
+    const nearest = away.indexOf(Math.min(...away));
+    return Math.round(20 * (2 * nearest / (positions.length - 1) - 1)) / 20;
 };

@@ -1,6 +1,6 @@
 // The bar above the page: undo, redo, the link to share, and the shortcuts.
 import { history } from "./history.js";
-import { describeSliders } from "./sliders.js";
+import { prepareSliders } from "./sliders.js";
 
 const press = (selector) => {
     const button = document.querySelector(selector);
@@ -106,7 +106,7 @@ export default function mount({ element, props, trigger }) {
         if (!dialog.contains(target)) dialog.close();
     });
     listenForPictures();
-    describeSliders(props.words);
+    prepareSliders(props.words);
     bar.dataset.isReady = true;
 }
 

@@ -1,14 +1,13 @@
 """Sliders and choices, generated from `TransferSettings`, and back again.
 
-Knows Gradio components and settings; nothing of runs or pictures. A logarithmic slider moves the
-exponent; its label shows the value itself.
+Knows Gradio components and settings; nothing of runs or pictures. The value of a slider is that of
+its setting; where its handle stands is the browser's (`sliders.js`), by the stops of the settings.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ import gradio as gr
 from gradio.components import Component
 
 from nst.settings import (
+    DEFAULT_STRENGTH,
     DEFAULTS,
     GATYS_STYLE_LAYERS,
     LAYER_CHANNELS,
@@ -24,6 +24,8 @@ from nst.settings import (
     TransferSettings,
     gatys_layer_weight,
     options,
+    strength_settings,
+    strokes_settings,
 )
 from page.assets import handler, mount
 from page.http.static_files import asset_url
@@ -42,6 +44,10 @@ ON_THE_PAGE: dict[str, Any] = {
     "show_progress": "hidden",
     "api_visibility": "private",
 }
+
+STRENGTHS = 100  # positions, beside 0
+USUAL_STRENGTH = round(STRENGTHS * DEFAULT_STRENGTH)
+STROKE = 0.05  # between two positions
 
 STRENGTH_HELP = "How much painting, how much photo. Up: bolder paint. Down: a clearer photo."
 STROKES_HELP = (
@@ -96,7 +102,7 @@ class Controls:
                     low,
                     high,
                     value=DEFAULTS.layer_weights.get(layer, 0.0),
-                    step=0.05,
+                    step=option.step,
                     label=f"λ {layer}",
                     info=f"{_LAYER_MEANINGS[layer[4]]} 1 is λ = {gatys_layer_weight(layer):.3g}.",
                     min_width=200,
@@ -116,16 +122,25 @@ class Controls:
     def add_friendly(self) -> None:
         """Show one slider on top of α and β, and one on top of the λ and the two sizes."""
         self.strength = ForgivingSlider(
-            0, 100, value=50, step=1, label="Strength", info=STRENGTH_HELP, elem_id="strength"
+            0,
+            STRENGTHS,
+            value=USUAL_STRENGTH,
+            step=1,
+            label="Strength",
+            info=STRENGTH_HELP,
+            elem_id="strength",
         )
         self.strokes = ForgivingSlider(
-            -1, 1, value=0, step=0.05, label="Strokes", info=STROKES_HELP, elem_id="strokes"
+            -1, 1, value=0, step=STROKE, label="Strokes", info=STROKES_HELP, elem_id="strokes"
         )
 
     def words(self) -> dict[str, dict[str, Any]]:
-        """Return what the sliders' values mean in words, by the beginning of their labels."""
+        """Return what the sliders' values mean in words, by the beginning of their labels.
+
+        With those whose way is shaped are the stops of their handles.
+        """
         words: dict[str, dict[str, Any]] = {
-            "Strength": {"usual": 50, "up": "bolder paint", "down": "a clearer photo"},
+            "Strength": {"usual": USUAL_STRENGTH, "up": "bolder paint", "down": "a clearer photo"},
             "Strokes": {"usual": 0, "up": "broad strokes", "down": "fine strokes"},
             "λ": _words_of(options()["layer_weights"], 1.0),
         }
@@ -141,8 +156,7 @@ class Controls:
         Raises `ValueError` for what no control allows.
         """
         chosen: dict[str, Any] = {
-            name: _power(values[component]) if options()[name].logarithmic else values[component]
-            for name, component in self.by_name.items()
+            name: values[component] for name, component in self.by_name.items()
         }
         for spec in dataclasses.fields(TransferSettings):
             if isinstance(spec.default, int) and isinstance(chosen.get(spec.name), float):
@@ -157,7 +171,7 @@ class Controls:
         """
         updates: dict[Component, Any] = {}
         for name in names - {"layer_weights"}:
-            updates[self.by_name[name]] = _update(settings, name)
+            updates[self.by_name[name]] = getattr(settings, name)
         if "layer_weights" in names:
             for layer, slider in self.layers.items():
                 updates[slider] = settings.layer_weights.get(layer, 0.0)
@@ -167,10 +181,6 @@ class Controls:
         """Connect the controls with one another; call when all are shown."""
         self._wire_looks()
         self._wire_friendly()
-        for name, component in self.by_name.items():
-            if options()[name].logarithmic:
-                script = handler("show_power").replace("LABEL", options()[name].label)
-                component.change(None, component, component, js=script, **ON_THE_PAGE)
 
     def _wire_looks(self) -> None:
         parts = self._parts_of_looks()
@@ -199,7 +209,7 @@ class Controls:
     def _values_of_look(self, name: str) -> list[Any]:
         """Return what the components have when a look has been chosen."""
         look = TransferSettings.of_look(name)
-        named = [_shown_value(look, each) for each in CHANGED_BY_LOOKS if each != "layer_weights"]
+        named = [getattr(look, each) for each in CHANGED_BY_LOOKS if each != "layer_weights"]
         return [*named, *(look.layer_weights.get(layer, 0.0) for layer in self.layers)]
 
     def _wire_friendly(self) -> None:
@@ -207,12 +217,16 @@ class Controls:
         sizes = [self.by_name["style_scale"], self.by_name["base_size"]]
         strokes = [*sizes, *(self.layers[each] for each in GATYS_STYLE_LAYERS)]
         self.linked = []
-        for slider, parts, down, up in (
-            (self.strength, weights, "from_strength", "to_strength"),
-            (self.strokes, strokes, "from_strokes", "to_strokes"),
+        for slider, parts, name, positions in (
+            (self.strength, weights, "strength", _positions_of_strength()),
+            (self.strokes, strokes, "strokes", _positions_of_strokes()),
         ):
+            down, up = (
+                handler(f"{way}_{name}").replace("POSITIONS", json.dumps(positions))
+                for way in ("from", "to")
+            )
             moved = gr.on(
-                [slider.input, slider.release], None, slider, parts, js=handler(down), **ON_THE_PAGE
+                [slider.input, slider.release], None, slider, parts, js=down, **ON_THE_PAGE
             )
             self.linked.append(moved)
             gr.on(
@@ -220,7 +234,7 @@ class Controls:
                 None,
                 parts,
                 slider,
-                js=handler(up),
+                js=up,
                 trigger_mode="always_last",
                 **ON_THE_PAGE,
             )
@@ -244,7 +258,24 @@ OTHER_LAYERS = tuple(layer for layer in LAYER_CHANNELS if layer not in DEFAULTS.
 
 
 def _words_of(option: Option, usual: Any) -> dict[str, Any]:
-    return {"usual": usual, "up": option.up, "down": option.down}
+    words = {"usual": usual, "up": option.up, "down": option.down}
+    return words | {"stops": option.stops} if option.stops else words
+
+
+def _positions_of_strength() -> list[list[float]]:
+    """Return α and β at each position of Strength."""
+    positions = [strength_settings(number / STRENGTHS) for number in range(STRENGTHS + 1)]
+    return [[weights["alpha"], weights["beta"]] for weights in positions]
+
+
+def _positions_of_strokes() -> list[list[float]]:
+    """Return the style scale, the base size and the five λ at each position of Strokes."""
+    number = round(2 / STROKE)
+    positions = [strokes_settings(position / number) for position in range(number + 1)]
+    return [
+        [each["style_scale"], each["base_size"], *each["layer_weights"].values()]
+        for each in positions
+    ]
 
 
 def _shown_look(name: str) -> dict[str, str]:
@@ -263,32 +294,6 @@ def _component(name: str, option: Option) -> Component:
         return gr.Number(
             value, minimum=low, maximum=high, precision=0, label=option.label, info=option.help
         )
-    if option.logarithmic:
-        return ForgivingSlider(
-            math.log10(low),
-            math.log10(high),
-            value=math.log10(value),
-            step=0.01,
-            label=f"{option.label}: {value:g}",
-            info=option.help,
-            elem_classes="power",
-        )
     return ForgivingSlider(
         low, high, value=value, step=option.step, label=option.label, info=option.help
     )
-
-
-def _shown_value(settings: TransferSettings, name: str) -> Any:
-    value = getattr(settings, name)
-    return math.log10(value) if options()[name].logarithmic else value
-
-
-def _update(settings: TransferSettings, name: str) -> Any:
-    value, option = getattr(settings, name), options()[name]
-    if not option.logarithmic:
-        return value
-    return gr.update(value=math.log10(value), label=f"{option.label}: {value:g}")
-
-
-def _power(exponent: float) -> float:
-    return float(f"{10**exponent:.3g}")

@@ -69,8 +69,14 @@ def set_slider(page: Page, name: str, value: float | str) -> None:
 
 
 def move_slider(page: Page, label: str, value: str) -> None:
-    """By its handle; `label` begins its name. The value of a logarithmic one is an exponent."""
-    reveal(page.get_by_label(f"range slider for {label}").first).fill(value)
+    """By its handle; `label` begins its name."""
+    slider = reveal(page.get_by_label(f"range slider for {label}").first)
+    # Playwright's own way to fill it does not see the value that the page's script gives it.
+    slider.evaluate(
+        "(slider, value) => { slider.value = value;"
+        " slider.dispatchEvent(new Event('input', { bubbles: true })); }",
+        value,
+    )
 
 
 def open_fold(page: Page, elem_id: str) -> None:

@@ -380,7 +380,7 @@ def test_another_look_is_painted_again_and_what_others_added_stays(
         (folder / METADATA).write_text(text.replace("Balanced", "Light touch"))
         pushed = push_examples(REPO, folder, tmp_path / "work", api=api)
     assert pushed.uploaded == (METADATA, "results/hill-storm.png")
-    assert [settings.alpha for settings in paintings] == [1.0, 4.0]
+    assert [settings.alpha for settings in paintings] == [1.0, 10.0]
     there = hub.files(REPO, "dataset")
     assert b"A lake" in there[METADATA]
     assert "content/lake.png" in there

@@ -206,8 +206,9 @@ def click_example(page: Page, row: str, title: str) -> None:
 
 
 def setting(page: Page, text: str) -> None:
-    """A label that shows its value, such as `Style weight β: 5`."""
-    expect(page.get_by_text(text, exact=True)).to_be_attached()
+    """Wait until the box of a slider shows a value: `Style weight β: 5`."""
+    name, value = text.split(": ")
+    expect(page.get_by_label(f"number input for {name}")).to_have_value(value)
 
 
 def pixels_at(page: Page, selector: str) -> Image.Image:
@@ -368,8 +369,8 @@ def test_a_finished_example_is_shown_before_and_after(drop_in: Visit, width: int
     status(page, f"{title}. Press Stylize")
     expect(page.locator(DIVIDER)).to_be_visible()
     expect(page.locator("#stage")).to_be_in_viewport()
-    setting(page, "Content weight α: 4")  # of the look "Light touch"
-    setting(page, "Style weight β: 0.5")
+    setting(page, "Content weight α: 10")  # of the look "Light touch"
+    setting(page, "Style weight β: 0.1")
     for row in ("finished", "content", "style"):
         for picture in page.locator(f"#{row}-examples img").all():
             picture.scroll_into_view_if_needed()  # it is not loaded before

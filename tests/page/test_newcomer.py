@@ -35,7 +35,7 @@ def test_a_newcomer_s_first_picture(visit: Visit) -> None:
     set_slider(page, "Iterations", 400)  # which leave time to do things meanwhile
     page.get_by_role("button", name="Stylize", exact=True).click()
     before = wait_for_iteration(page, 2)
-    set_slider(page, "Strength", 75)
+    set_slider(page, "Strength", 95)
     expect(page.locator(".marks")).to_contain_text("β 1 → 3.16", timeout=LONG)
     page.locator("#bar [data-act=undo]").click()
     expect(page.locator(".marks")).to_contain_text("β 3.16 → 1", timeout=LONG)
