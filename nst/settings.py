@@ -88,6 +88,18 @@ ALPHA = Curve(((0.0, 0.01), (0.1, 1.0), (0.4, 8.0), (1.0, 100.0)), logarithmic=T
 BETA = ALPHA.reciprocal()  # the picture depends on β / α alone
 STRENGTH = Curve(((0.0, 0.001), (0.6, 0.05), (0.9, 1.0), (1.0, 100.0)), logarithmic=True)  # β / α
 DEFAULT_STRENGTH = 0.9  # where β / α is 1
+FINEST_SIZES = 256  # pixels, to twice of which a slider stops at every 16
+
+
+def size_stops(largest: int) -> tuple[int, ...]:
+    """Return the sizes at which a slider stops, up to the largest: sixteen for each doubling."""
+    stops, size = list[int](), int(options()["size"].range[0])
+    while size <= largest:
+        stops.append(size)
+        size += 16 << max(0, (size // FINEST_SIZES).bit_length() - 1)
+    return tuple(stops)
+
+
 STROKES = Curve(((0.0, 0.5), (1.0, 2.0)), logarithmic=True)  # their size
 
 

@@ -25,7 +25,7 @@ from page.http.following import AT_ONCE, Tabs
 from page.identity import NAME
 from page.panels import charts
 from page.panels.contact_sheet import SheetPanel, add_sheet
-from page.panels.controls import OTHER_LAYERS, Controls
+from page.panels.controls import OTHER_LAYERS, USUAL_LARGEST, Controls
 from page.panels.example_rows import picker, row_markup
 from page.panels.folds import fold
 from page.panels.own_gallery import add_gallery
@@ -64,7 +64,11 @@ class Parts:
 
 
 def build_demo(
-    workshop: Workshop, examples: ExampleSet, gallery: Gallery | None = None
+    workshop: Workshop,
+    examples: ExampleSet,
+    gallery: Gallery | None = None,
+    *,
+    largest: int = USUAL_LARGEST,
 ) -> BoundedBlocks:
     """Return the page, not yet served.
 
@@ -74,7 +78,7 @@ def build_demo(
     with BoundedBlocks(
         title=NAME, fill_width=True, delete_cache=TEMPORARY_FILES, analytics_enabled=False
     ) as demo:
-        parts = lay_out(workshop, examples, gallery)
+        parts = lay_out(workshop, examples, gallery, largest)
         connect(demo, parts, workshop, examples, gallery)
     for event in demo.fns.values():
         if event.name == "_check_login_status":  # of the sign-in button; nobody's to call
@@ -83,12 +87,14 @@ def build_demo(
     return demo.queue(max_size=MAX_WAITING)
 
 
-def lay_out(workshop: Workshop, examples: ExampleSet, gallery: Gallery | None) -> Parts:
+def lay_out(
+    workshop: Workshop, examples: ExampleSet, gallery: Gallery | None, largest: int
+) -> Parts:
     """Put every panel in its place.
 
     The inputs and Stylize come first for the keyboard; the stage is shown beside or above them.
     """
-    controls = Controls()
+    controls = Controls(largest)
     bar = add_topbar(controls.words())
     with gr.Row(elem_id="studio"):
         with gr.Column(elem_id="desk"):

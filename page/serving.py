@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from nst.files import cache_folder
 from nst.hub.gallery import Gallery, community
 from nst.studio.backends import pick_backend
 from nst.studio.backends.base import Backend
+from nst.studio.forecast import largest_size
 from nst.studio.limits import Limits
 from nst.studio.workshop import Workshop
 from page.assets import FOLDER as ASSETS
@@ -69,7 +71,8 @@ def main() -> None:
         os.environ["GRADIO_TEMP_DIR"] = str(folder)
         workshop, examples, gallery = open_workshop(backend), open_examples(), open_gallery()
         try:
-            demo = build_demo(workshop, examples, gallery)
+            largest = largest_size(partial(backend.admit, seconds=workshop.limits.seconds))
+            demo = build_demo(workshop, examples, gallery, largest=largest)
             try:
                 demo.launch(**launch_options(demo, workshop, examples, gallery))
             finally:

@@ -23,6 +23,7 @@ from nst.settings import (
     TransferSettings,
     options,
     parse_layer_weights,
+    size_stops,
     strength_settings,
     strokes_settings,
 )
@@ -301,3 +302,14 @@ def test_every_position_of_strength_and_strokes_is_a_valid_choice() -> None:
     for number in range(101):
         position = number / 100
         DEFAULTS.replace(**strength_settings(position), **strokes_settings(position))
+
+
+def test_sizes_stop_sixteen_times_in_each_doubling() -> None:
+    stops = size_stops(4096)
+    assert (stops[0], stops[-1]) == (64, 4096)
+    assert all(size % 16 == 0 for size in stops)
+    assert {128, 256, 384, 512, 768, 1024, 2048} <= set(stops)
+    assert list(stops) == sorted(set(stops))
+    for low in (256, 512, 1024, 2048):
+        assert sum(low <= size < 2 * low for size in stops) == 16
+    assert size_stops(2048) == tuple(size for size in stops if size <= 2048)

@@ -174,10 +174,10 @@ def _halves(base: int, coarsest: int) -> list[int]:
 
 
 def _divided(iterations: int, base_share: float, doublings: int) -> list[int]:
-    """Return the iterations of the base and of each stage after it."""
+    """Return the iterations of the base and of each stage after it, of the last at least one."""
     falling = [NEXT_SHARE**n for n in range(doublings)]
     shares = [base_share, *((1 - base_share) * share / sum(falling) for share in falling)]
-    bounds = [round(iterations * sum(shares[:n])) for n in range(len(shares))]
+    bounds = [min(round(iterations * sum(shares[:n])), iterations - 1) for n in range(len(shares))]
     return [end - begin for begin, end in pairwise([*bounds, iterations])]
 
 

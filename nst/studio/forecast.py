@@ -5,6 +5,7 @@ Knows the plan of a run and how fast the network is here; measures once, and pai
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +24,8 @@ from nst.settings import TransferSettings, options
 from nst.vgg.network import VGG
 
 PROBE = 192  # pixels; the side of the picture that the machine is timed on
+OFFERED = (4096, 3072, 2048)  # pixels; larger ones are for the command line
+PHOTO = (4, 3)  # its shape
 FORWARD = 0.5  # of an evaluation's time: a target, or the costs of the finished picture
 
 BYTES_HELD = 40  # by pixel of a painting as it is made ready
@@ -149,6 +152,18 @@ def admitted(cost: Callable[[PlannedRun], Forecast], run: PlannedRun, room: Room
             f" {(room.bytes or 0) / 1e9:.1f} GB are free here."
         )
     raise TooLargeError(f"{problem} {_remedy(cost, run, room)}")
+
+
+def largest_size(admit: Callable[[PlannedRun], object]) -> int:
+    """Return the longest side that a page can offer: where the default run of a photo is admitted.
+
+    `admit` raises `TooLargeError` for a run without room. The usual sizes are offered anyway.
+    """
+    for size in OFFERED:
+        with contextlib.suppress(TooLargeError):
+            admit(PlannedRun(PHOTO, [PHOTO], TransferSettings(size=size)))
+            return size
+    return OFFERED[-1]
 
 
 def _remedy(cost: Callable[[PlannedRun], Forecast], run: PlannedRun, room: Room) -> str:

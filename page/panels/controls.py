@@ -24,6 +24,7 @@ from nst.settings import (
     TransferSettings,
     gatys_layer_weight,
     options,
+    size_stops,
     strength_settings,
     strokes_settings,
 )
@@ -48,6 +49,7 @@ ON_THE_PAGE: dict[str, Any] = {
 STRENGTHS = 100  # positions, beside 0
 USUAL_STRENGTH = round(STRENGTHS * DEFAULT_STRENGTH)
 STROKE = 0.05  # between two positions
+USUAL_LARGEST = 2048  # pixels
 
 STRENGTH_HELP = "How much painting, how much photo. Up: bolder paint. Down: a clearer photo."
 STROKES_HELP = (
@@ -62,7 +64,8 @@ class Controls:
     The components are created where the methods are called, so that the page decides the layout.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, largest: int = USUAL_LARGEST) -> None:
+        self.largest = largest  # size that is offered, in pixels
         self.by_name: dict[str, Component] = {}
         self.layers: dict[str, gr.Slider] = {}
         self.textures: dict[str, gr.HTML] = {}
@@ -87,7 +90,14 @@ class Controls:
     def add(self, *names: str) -> None:
         """Show the settings named."""
         for name in names:
-            self.by_name[name] = _component(name, options()[name])
+            self.by_name[name] = _component(name, self._option(name))
+
+    def _option(self, name: str) -> Option:
+        """Return what a user is shown about a setting, within what is offered here."""
+        if name != "size":
+            return options()[name]
+        stops = size_stops(self.largest)
+        return dataclasses.replace(options()[name], high=self.largest, stops=stops)
 
     def add_layers(self, *layers: str) -> None:
         """Show the weights λ of the layers named."""
@@ -144,9 +154,10 @@ class Controls:
             "Strokes": {"usual": 0, "up": "broad strokes", "down": "fine strokes"},
             "λ": _words_of(options()["layer_weights"], 1.0),
         }
+        shown = {name: self._option(name) for name in options()}
         return words | {
             option.label: _words_of(option, getattr(DEFAULTS, name))
-            for name, option in options().items()
+            for name, option in shown.items()
             if option.up or option.down
         }
 

@@ -605,3 +605,14 @@ def test_one_setting_gives_one_look_at_256_and_1024_pixels(real_network: VGG) ->
     assert of_small.style < of_photo.style / 30
     assert of_large.style < of_photo.style / 3
     assert of_large.style < 20 * of_small.style
+
+
+@pytest.mark.parametrize("iterations", [1, 2, 7, 8, 9, 10, 13, 20, 60])
+@pytest.mark.parametrize("size", [64, 400, 1024, 2048, 4096, 8192, 16384])
+def test_every_run_ends_at_its_full_size(size: int, iterations: int) -> None:
+    for restructure in ("little", "some", "much"):
+        settings = TransferSettings(size=size, iterations=iterations, restructure=restructure)
+        scales = plan_scales(settings)
+        assert scales[-1].size == size
+        assert scales[-1].iterations >= 1
+        assert sum(scale.iterations for scale in scales) == iterations

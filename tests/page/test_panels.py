@@ -276,3 +276,14 @@ def test_files_of_no_job_are_not_found(tmp_path: Path, path: str) -> None:
     answer = client.get(f"/studio/{path}")
     assert answer.status_code == 404
     assert str(tmp_path) not in answer.text
+
+
+def test_the_size_goes_as_far_as_the_host_does() -> None:
+    for largest in (2048, 4096):
+        controls = Controls(largest)
+        with gr.Blocks():
+            controls.add("size")
+        slider = controls.by_name["size"]
+        assert isinstance(slider, gr.Slider)
+        assert slider.maximum == largest
+        assert controls.words()["Size"]["stops"][-1] == largest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from nst.engine.schedule import Moment
 from nst.errors import TooLargeError
 from nst.settings import TransferSettings
 from nst.studio.backends.local import LocalBackend
-from nst.studio.forecast import Forecast, PlannedRun, forecast
+from nst.studio.forecast import Forecast, PlannedRun, forecast, largest_size
 from nst.vgg.network import VGG
 
 PACE = 1e-6  # seconds per pixel and evaluation
@@ -147,3 +148,21 @@ def test_where_nothing_fits_it_is_said(monkeypatch: pytest.MonkeyPatch, network:
     monkeypatch.setattr("nst.studio.backends.local.load_network", lambda *_: network)
     monkeypatch.setattr("nst.studio.backends.local.available_memory", lambda _: 10**6)
     assert refusal(TransferSettings()).endswith("Nothing smaller would fit either.")
+
+
+def test_a_page_offers_what_there_is_room_for(
+    monkeypatch: pytest.MonkeyPatch, network: VGG
+) -> None:
+    monkeypatch.setattr("nst.studio.backends.local.load_network", lambda *_: network)
+    backend = LocalBackend("cpu")
+
+    def offered(gigabytes: float, seconds: float) -> int:
+        monkeypatch.setattr(
+            "nst.studio.backends.local.available_memory", lambda _: round(gigabytes * 1e9)
+        )
+        return largest_size(partial(backend.admit, seconds=seconds))
+
+    assert offered(30.0, math.inf) == 4096
+    assert offered(0.5, math.inf) == 2048, "a click there is answered by a sentence"
+    assert offered(30.0, 0.001) == 2048
+    assert {offered(size / 10, math.inf) for size in range(5, 80)} == {2048, 3072, 4096}
