@@ -20,6 +20,7 @@ from nst.engine.objective import Objective
 from nst.engine.optimizers import BoxLBFGS, make_optimizer, smooth
 from nst.engine.schedule import Scale
 from nst.engine.style_target import FULL, Guidance
+from nst.engine.tiled_objective import TiledObjective
 from nst.engine.transfer import transfer_style
 from nst.settings import DEFAULTS, LAYER_CHANNELS, TransferSettings
 from nst.vgg.network import VGG
@@ -95,6 +96,30 @@ def test_a_whole_run_goes_through(
     *_, last = transfer_style(photo, [painting, painting], settings, network=alike)
     assert pytest.approx(last.J, rel=0.05) == steps[-1].J  # rounding moves where a run gets to
     assert steps[-1].image.size == last.image.size
+
+
+@pytest.mark.parametrize("edges", ["plain", "seamless"])
+@pytest.mark.parametrize("pooling", ["max", "average"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_picture_in_tiles_makes_the_host_wait_once(
+    cuda: EmulatedDevice, make_network: MakeNetwork, dtype: torch.dtype, pooling: str, edges: str
+) -> None:
+    settings, results = TransferSettings(size=96, edges=edges), []
+    photo, painting = ((255 * random_image(96, 80, seed)).to(torch.uint8) for seed in (1, 2))
+    for device in ("cpu", "cuda"):
+        network = make_network(device=device, dtype=dtype, pooling=pooling)
+        pictures = photo.to(device), [painting.to(device)]
+        objective = TiledObjective(network, *pictures, settings, 48)
+        image = random_image(96, 80, 0).to(device)
+        objective.evaluate(image)  # layouts are made
+        cuda.clear()
+        results.append(objective.evaluate(image))
+    assert len(objective.tiles) == 4
+    assert sum(cuda.waits.values()) == 1
+    (costs, gradient), (its_costs, its_gradient) = results
+    rough = 0.02 if dtype == torch.bfloat16 else 1e-3
+    assert pytest.approx(costs.J, rel=rough) == its_costs.J
+    assert float((its_gradient.cpu() - gradient).norm() / gradient.norm()) < rough
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
