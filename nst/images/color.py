@@ -162,11 +162,13 @@ def _color_statistics(image: Tensor) -> tuple[Tensor, Tensor]:
     return mean, covariance
 
 
-def _bands(image: Tensor) -> tuple[Tensor, ...]:
+def _bands(image: Tensor) -> list[Tensor]:
     """Return the picture, (1, 3, H, W), in parts whose float64 copies are small."""
     dim = 2 if image.shape[2] > 1 else 3  # pixels in one row are a picture, too
     others = image[0, 0].numel() // image.shape[dim]
-    return torch.split(image, max(1, BAND // max(1, others)), dim)
+    step = max(1, BAND // max(1, others))
+    begins = range(0, image.shape[dim], step)
+    return [image.narrow(dim, at, min(step, image.shape[dim] - at)) for at in begins]
 
 
 def _pixels(image: Tensor) -> Tensor:

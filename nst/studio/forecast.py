@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from nst.engine.memory import TILED_TIME, bytes_needed, tile_side
+from nst.engine.memory import TILED_TIME, bytes_at_once, bytes_in_tiles, tile_side
 from nst.engine.objective import Objective
 from nst.engine.schedule import Moment, plan_scales, style_side
 from nst.engine.tiles import AT_ONCE
@@ -69,12 +69,13 @@ class Forecast:
 class Work:
     """What a run evaluates of J with its gradient, wherever that is.
 
-    Pixels in all, those of what costs less in proportion; pixels of the largest picture that the
-    network sees at once; and those of all paintings at their largest.
+    Pixels in all, those of what costs less in proportion; pixels of the picture at its largest, of
+    the largest painting that the network sees at once, and of all paintings at their largest.
     """
 
     pixels: float
     largest: int
+    at_once: int
     held: int = 0
 
 
@@ -86,12 +87,13 @@ def work_of(
     `overhead` is the factor of an evaluation's time for a picture of so many pixels.
     """
     evaluated, seen, last = 0.0, 0, 0
-    largest = held = 0
+    largest = at_once = held = 0
     for scale in plan_scales(run.settings, run.begin):
         picture = _area(run.photo, scale.size)
         side = style_side(scale.size, run.settings)
         styles = [_area(painting, side) for painting in run.paintings]
-        largest = max(largest, picture, *(min(style, AT_ONCE) for style in styles))
+        largest = max(largest, picture)
+        at_once = max(at_once, *(min(style, AT_ONCE) for style in styles))
         held = max(held, sum(styles))
         picture, styles = max(picture, least), [max(style, least) for style in styles]
         base = max(_area(run.photo, scale.base), least) if scale.base else 0
@@ -100,7 +102,7 @@ def work_of(
         last = picture + sum(styles)
         seen += last
     seen += last + picture  # the finished picture in float32, and its targets
-    return Work(evaluated + FORWARD * seen, largest, held)
+    return Work(evaluated + FORWARD * seen, largest, at_once, held)
 
 
 def forecast(network: VGG, run: PlannedRun, free: int | None = None) -> Forecast:
@@ -115,9 +117,9 @@ def forecast(network: VGG, run: PlannedRun, free: int | None = None) -> Forecast
 
 def bytes_for(work: Work, dtype: torch.dtype, free: int | None = None) -> int:
     """Return the most that a run holds, in bytes, with a network of this dtype."""
-    is_tiled = tile_side(work.largest, dtype, free) is not None
-    held = work.held * (BYTES_HELD_IN_TILES if is_tiled else BYTES_HELD)
-    return bytes_needed(work.largest, dtype, free) + held
+    if side := tile_side(work.largest, dtype, free):
+        return bytes_in_tiles(work.largest, side, dtype) + work.held * BYTES_HELD_IN_TILES
+    return bytes_at_once(max(work.largest, work.at_once), dtype) + work.held * BYTES_HELD
 
 
 @dataclass(frozen=True)

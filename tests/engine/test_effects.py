@@ -69,6 +69,18 @@ def gray(image: Image.Image) -> npt.NDArray[Any]:
     return np.asarray(image.convert("L"), dtype=np.float64)
 
 
+def seam(result: Result) -> float:
+    """The squared step across the seam over those of its neighbours, of both directions."""
+    ratios = []
+    for axis in (0, 1):
+        lines = np.moveaxis(gray(result.image), axis, 0)
+        at = len(lines) // 2 - 1
+        steps = np.square(np.diff(np.roll(lines, len(lines) // 2, 0), axis=0)).mean(1)
+        near = [*steps[at - 8 : at], *steps[at + 1 : at + 9]]
+        ratios.append(steps[at] / np.mean(near))
+    return float(np.mean(ratios))
+
+
 def high_frequency(result: Result) -> float:
     """The standard deviation of what a 3 x 3 mean takes away, in levels."""
     pixels = gray(result.image)
@@ -192,6 +204,7 @@ EFFECTS: dict[str, list[Effect]] = {
     ],
     "pooling": [effect("max", "average", high_frequency, 0.97)],
     "style_scale": [effect(0.25, 3.0, mean_frequency, 0.8)],
+    "edges": [effect("plain", "seamless", seam, 0.6)],
     "total_variation": [
         effect(0.0, 10.0, high_frequency, 0.75, start="noise"),
         effect(0.0, 1.0, high_frequency, 0.98, start="noise"),
