@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from nst.engine.base_term import HeldObjective
-from nst.engine.memory import available_memory, bytes_needed, tile_side
+from nst.engine.memory import SIDES, available_memory, bytes_needed, tile_side
 from nst.engine.minimization import CostFunction
 from nst.engine.objective import Objective
 from nst.engine.schedule import Scale, style_side
@@ -72,7 +72,8 @@ class Sources:
         network = self.network.in_float32
         if network is self.network:
             return objective
-        return self.at(scale.size, tile).objective(network, self.settings)
+        small = SIDES[-1] if tile else None  # float32 takes twice the memory
+        return self.at(scale.size, small).objective(network, self.settings)
 
     def tile_sides(self, scales: Sequence[Scale]) -> dict[int, int | None]:
         """Return the side of the tiles for each size of a run, or None for no tiles.

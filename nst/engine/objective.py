@@ -23,9 +23,9 @@ from nst.engine.losses import (
     total_variation_gradient,
     widened,
 )
+from nst.engine.out_of_memory import give_back
 from nst.engine.style_batch import LayerShare, StyleBatch
 from nst.engine.style_target import Guidance, Style
-from nst.engine.tiles import AT_ONCE
 from nst.errors import NumericalError
 from nst.images.color import is_grey
 from nst.settings import LAYER_CHANNELS, TransferSettings, gatys_layer_weight
@@ -64,10 +64,15 @@ targets: LRUCache[Any, Any] = LRUCache(256 * 2**20, _target_size)
 """What was worked out of pictures, up to so many bytes; shared by all runs of the process."""
 
 NO_SCENE = "The photo's scene is not a finite number."
-
 DEEP_EVERY = 10  # evaluations
 DEEP_SHARE = 0.03  # of J
 SMOOTHNESS_UNIT = 1000.0  # of β; what a total variation weight of 1 stands for
+
+
+def make_room() -> None:
+    """Give up what is only remembered of earlier pictures, and return it to the system."""
+    targets.forget()
+    give_back()
 
 
 class Objective:
@@ -88,8 +93,8 @@ class Objective:
     that it reports stay those of J.
     """
 
-    at_once = AT_ONCE
-    """Pixels of a painting that the network may see at once."""
+    side: int | None = None
+    """Pixels of a tile, where pictures go in tiles."""
 
     def __init__(
         self, network: VGG, content: Tensor, styles: Sequence[Tensor], settings: TransferSettings
@@ -124,12 +129,12 @@ class Objective:
         layers, is_endless = tuple(self.settings.style_layers), self.settings.is_seamless
 
         def make() -> Style:
-            style = Style(self.network, styles, layers, at_once=self.at_once, is_endless=is_endless)
+            style = Style(self.network, styles, layers, side=self.side, is_endless=is_endless)
             for gram in style.grams.values():
                 finite(gram, "The painting's style is not a finite number.")
             return style
 
-        how = (self.network.identity, layers, self.at_once, is_endless)
+        how = (self.network.identity, layers, self.side, is_endless)
         key = (*how, *map(fingerprint, styles))
         style: Style = targets.recall(key, make)
         return style

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nst.engine.fingerprint import bytes_of
-from nst.engine.tiles import AT_ONCE, gram_matrices
+from nst.engine.tiles import gram_matrices
 from nst.vgg.network import VGG
 
 GUIDE_RANK = 5  # the eigenvalues of a Gram matrix above this one are held back
@@ -38,7 +38,8 @@ class Style:
     """What is wanted of the Gram matrices: the mean of those of one or several pictures.
 
     A seamless picture has no edges, and so could not have what VGG-19 sees at those of a painting:
-    for one the paintings are endless, too.
+    for one the paintings are endless, too. Large pictures go in tiles, of `side` pixels if that is
+    given.
     """
 
     def __init__(
@@ -47,13 +48,13 @@ class Style:
         pictures: Sequence[Tensor],
         layers: Sequence[str],
         *,
-        at_once: int = AT_ONCE,
+        side: int | None = None,
         is_endless: bool = False,
     ) -> None:
         self.grams: dict[str, Tensor] = {}
         for picture in pictures:
             for layer, gram in gram_matrices(
-                network, picture, layers, at_once=at_once, is_endless=is_endless
+                network, picture, layers, side=side, is_endless=is_endless
             ):
                 share = gram / len(pictures)
                 self.grams[layer] = self.grams[layer] + share if layer in self.grams else share

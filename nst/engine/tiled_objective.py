@@ -17,7 +17,7 @@ from typing_extensions import override
 from nst.engine.fingerprint import bytes_of
 from nst.engine.losses import widened
 from nst.engine.objective import NO_SCENE, Costs, Measure, Objective, Term, finite
-from nst.engine.tiles import GRID, SIDE, GramSums, Tile, WrappedTile, contiguous, sweep, tiles
+from nst.engine.tiles import GRID, GramSums, Tile, WrappedTile, contiguous, sweep, tiles
 from nst.settings import TransferSettings
 from nst.vgg.network import VGG, Trace
 
@@ -33,8 +33,6 @@ class TiledObjective(Objective):
     tiles but one, and no layer is left out: 1.5 times the arithmetic, and the halos.
     """
 
-    at_once = SIDE * SIDE
-
     def __init__(
         self,
         network: VGG,
@@ -44,9 +42,10 @@ class TiledObjective(Objective):
         side: int | None = None,
     ) -> None:
         layers = {settings.content_layer, *settings.style_layers}
-        side = side or -(-max(content.shape[-2:]) // GRID) * GRID
+        self.side = side
+        whole = -(-max(content.shape[-2:]) // GRID) * GRID
         kind = WrappedTile if settings.is_seamless else Tile
-        self.tiles = tiles(content.shape[-2:], side, layers, kind)
+        self.tiles = tiles(content.shape[-2:], side or whole, layers, kind)
         super().__init__(network, content, styles, settings)
 
     @override

@@ -160,24 +160,24 @@ def gram_matrices(
     picture: Tensor,
     layers: Sequence[str],
     *,
-    at_once: int = AT_ONCE,
+    side: int | None = None,
     is_endless: bool = False,
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield the name and the normalized Gram matrix of each layer of (1, 3, H, W).
 
-    A picture of more than `at_once` pixels goes in tiles. Of an endless one nothing is seen of the
-    zeros that VGG-19 puts around a picture.
+    A picture with more pixels than a tile of `side` goes in tiles; without a side, one with more than
+    `AT_ONCE`. Of an endless one nothing is seen of the zeros that VGG-19 puts around a picture.
     """
     if is_endless:
-        mirrored = tiles(picture.shape[-2:], SIDE, layers, MirroredTile)
+        mirrored = tiles(picture.shape[-2:], side or SIDE, layers, MirroredTile)
         yield from tiled_gram_matrices(network, picture, layers, mirrored).items()
         return
-    if picture.shape[-2] * picture.shape[-1] <= at_once:
+    if picture.shape[-2] * picture.shape[-1] <= (side * side if side else AT_ONCE):
         for layer, activation in network.walk(to_unit(picture), layers):
             yield layer, normalized_gram_matrix(activation)
         return
     yield from tiled_gram_matrices(
-        network, picture, layers, tiles(picture.shape[-2:], SIDE, layers)
+        network, picture, layers, tiles(picture.shape[-2:], side or SIDE, layers)
     ).items()
 
 

@@ -18,6 +18,7 @@ from nst.engine import devices
 from nst.engine.inputs import Inputs, Sources
 from nst.engine.memory import TILED_TIME
 from nst.engine.minimization import CostFunction, Point, RunState, minimize
+from nst.engine.objective import make_room
 from nst.engine.optimizers import (
     FIRST_STEP,
     GENTLE_STEP,
@@ -151,6 +152,8 @@ def transfer_style(
     for scale in scales:
         is_last = scale is scales[-1]
         tile = tiles[scale.size]
+        if tile:
+            make_room()
         inputs = sources.at(scale.size, tile)
         if begin and change is None:
             change = change_since_start(begin.picture, content, inputs.paintings, settings)

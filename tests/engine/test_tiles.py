@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-import nst.engine.tiles
 from helpers.tiny_network import MakeNetwork
 from nst.engine.schedule import plan_scales, style_side
 from nst.engine.starting_picture import starting_picture
@@ -21,21 +20,15 @@ from nst.vgg.network import VGG
 LAYERS = tuple(LAYER_CHANNELS)
 
 
-@pytest.fixture
-def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nst.engine.tiles, "SIDE", 64)
-
-
 @pytest.mark.parametrize("pooling", ["max", "average"])
 @pytest.mark.parametrize("size", [(400, 300), (129, 520), (257, 160), (79, 383), (16, 1300)])
-@pytest.mark.usefixtures("small_tiles")
 def test_tiles_give_the_gram_matrices_of_the_whole(
     make_network: MakeNetwork, size: tuple[int, int], pooling: str
 ) -> None:
     """In float64, so that nothing but a missing or doubled pixel could make a difference."""
     network = make_network(dtype=torch.float64, pooling=pooling)
     picture = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(1)).double()
-    tiled = dict(gram_matrices(network, picture, LAYERS, at_once=20_000))
+    tiled = dict(gram_matrices(network, picture, LAYERS, side=64))
     for layer, activation in network.walk(picture, LAYERS):
         positions = activation[0].flatten(1)
         whole = positions @ positions.T / positions.shape[1]
@@ -43,7 +36,6 @@ def test_tiles_give_the_gram_matrices_of_the_whole(
         assert error < 1e-12, layer
 
 
-@pytest.mark.usefixtures("small_tiles")
 def test_the_network_never_sees_much_at_once(network: VGG, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     walk = network.walk
@@ -53,7 +45,7 @@ def test_the_network_never_sees_much_at_once(network: VGG, monkeypatch: pytest.M
         return walk(image, layers)
 
     monkeypatch.setattr(network, "walk", spy)
-    list(gram_matrices(network, torch.rand(1, 3, 500, 700), ["relu1_1"], at_once=20_000))
+    list(gram_matrices(network, torch.rand(1, 3, 500, 700), ["relu1_1"], side=64))
     assert len(seen) == 8 * 11
     assert max(map(max, seen)) <= 64 + 2 * 16 + 16  # relu1_1 needs the least halo
 
