@@ -165,7 +165,7 @@ def gram_matrices(
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield the name and the normalized Gram matrix of each layer of (1, 3, H, W).
 
-    A picture with more pixels than a tile of `side` goes in tiles; without a side, one with more than
+    A picture with more pixels than a tile of `side` goes in tiles; without a side, one of more than
     `AT_ONCE`. Of an endless one nothing is seen of the zeros that VGG-19 puts around a picture.
     """
     if is_endless:

@@ -168,7 +168,9 @@ def transfer_style(
         ):
             if not progress.is_over:
                 yield _report(progress, best, state, provenance)
-        change = None if base is None else latest - base
+        if base is not None:
+            change = latest - base
+            del objective, best, state, latest  # as above
     exact = sources.in_float32(objective, scale, tile)
     del objective  # as above
     costs = exact.costs(best.image)
