@@ -32,7 +32,7 @@ from nst.errors import BusyError
 
 PATIENCE = 20.0  # seconds that a caller waits before the answer is 503
 RETRY_AFTER = 10  # seconds
-RENDER_BYTES = 500_000_000  # measured: dialling and encoding one picture of 2048 px takes 460 MB
+RENDER_BYTES = 900_000_000  # measured: dialling and encoding a square of 4096 px takes 850 MB
 MEMORY_SHARE = 4  # the pool may take one part in so many of the memory that is free at its start
 MOST_PENDING = 64  # renderings that are made or wait for a thread
 MOST_BYTES = 400_000_000  # of finished renderings, on disk
