@@ -32,7 +32,7 @@ HISTORY = 10  # pairs
 LONG_HISTORY = 20  # of a run that goes on, where they take no more than:
 HISTORY_BYTES = 64 * 2**20
 NARROW_FROM = 3 * 2**22  # values of a picture; the pairs of a larger one are kept in bfloat16
-MOST_HISTORY_BYTES = 620_000_000  # of the pairs of a very large picture; two at least are kept
+MOST_HISTORY_BYTES = 420_000_000  # of the pairs of a very large picture; two at least are kept
 RELATED = 0.5  # cosine of two gradients, below which the curvature of one says nothing of the other
 ADAM_WARM_UP = 10  # steps of a gentle Adam until it has its rate
 
