@@ -95,6 +95,7 @@ def minimize(
     if not best.is_finite:
         raise NumericalError("The cost of the starting picture is not a finite number.")
     yield Iterate(point, best)
+    del start  # a very large picture leaves no room for it
     halvings = HALVINGS if backtracking else 0
     for _ in range(iterations):
         image = optimizer.step(point.image, point.gradient, point.costs.measured)

@@ -160,12 +160,11 @@ def transfer_style(
         image, base = _first_picture(inputs, change, settings)
         objective = sources.cost_function(scale, inputs)
         base = None if is_last else base
-        del inputs  # a very large picture leaves no room for what is not needed any more
         progress.begin(scale)
         kept = None if tile else originals
-        for best, state, latest in _improved(  # noqa: B007
-            objective, image, begin, scale, progress, kept
-        ):
+        stage = _improved(objective, image, begin, scale, progress, kept)
+        del inputs, image  # a very large picture leaves no room for what is not needed any more
+        for best, state, latest in stage:  # noqa: B007
             if not progress.is_over:
                 yield _report(progress, best, state, provenance)
         if base is not None:
@@ -200,6 +199,7 @@ def _improved(
         if begin and begin.state and start is begin.state.point:
             shown = begin.state.best
         steps = minimize(objective, start, optimizer, iterations, backtracking=backtracking)
+        del start, image  # as above
         for done, iterate in enumerate(steps):
             seen = filter(None, (shown, iterate.best, iterate.point))
             shown = min(seen, key=_cost_or_infinity)
