@@ -18,7 +18,7 @@ AT_LEAST = 60 * 2**20
 
 # The same for a run in tiles: by pixels of a tile with its halo, and of the picture beside that.
 PER_PIXEL_OF_TILE = {torch.float32: 1300, torch.bfloat16: 850}
-PER_PIXEL_BESIDE = 120
+PER_PIXEL_BESIDE = 100
 
 NEVER_TILED = 1024 * 1024  # pixels; a smaller picture is never worth it
 SIDES = (1024, 512)  # pixels of a tile without its halo; small ones cost more time
