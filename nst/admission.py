@@ -33,7 +33,7 @@ def admit(backend: Backend, run: PlannedRun, *, assume_yes: bool) -> None:
 
 
 def duration(seconds: float) -> str:
-    """Return hours and quarters as people say them: `3½ hours`, `2 days`."""
+    """Return hours and halves as people say them: `3½ hours`, `2 days`."""
     if seconds >= 36 * 3600:
         return f"{round(seconds / 86400)} days"
     halves = max(2, round(seconds / 1800))
