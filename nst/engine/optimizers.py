@@ -284,22 +284,18 @@ def is_narrow(image: Tensor) -> bool:
 
 def history_of(image: Tensor) -> int:
     """Return how many pairs L-BFGS keeps of pictures like `image`."""
-    return _pairs(image.numel(), image.element_size())
+    return _pairs(image.numel())
 
 
 def history_bytes(values: int) -> int:
     """Return the bytes of L-BFGS's pairs of a float32 picture of so many values."""
-    return _pairs(values, 4) * _bytes_of_pair(values, 4)
+    return _pairs(values) * 2 * values * (2 if values > NARROW_FROM else 4)
 
 
-def _pairs(values: int, bytes_each: int) -> int:
+def _pairs(values: int) -> int:
     if values <= NARROW_FROM:
         return HISTORY
-    return max(2, min(HISTORY, MOST_HISTORY_BYTES // _bytes_of_pair(values, bytes_each)))
-
-
-def _bytes_of_pair(values: int, bytes_each: int) -> int:
-    return 2 * values * (2 if values > NARROW_FROM else bytes_each)
+    return max(2, min(HISTORY, MOST_HISTORY_BYTES // (2 * values * 2)))  # of two bytes each
 
 
 def long_history(image: Tensor) -> int:
