@@ -193,12 +193,10 @@ def _improved(
     settings, shown = objective.settings, None
     for guidance, iterations in scale.phases:
         objective.guidance = guidance
-        start, optimizer, backtracking = _set_out(
-            objective, image, begin, is_first=progress.is_fresh
-        )
+        start, optimizer = _set_out(objective, image, begin, is_first=progress.is_fresh)
         if begin and begin.state and start is begin.state.point:
             shown = begin.state.best
-        steps = minimize(objective, start, optimizer, iterations, backtracking=backtracking)
+        steps = minimize(objective, start, optimizer, iterations)
         del start, image  # as above
         for done, iterate in enumerate(steps):
             seen = filter(None, (shown, iterate.best, iterate.point))
@@ -225,18 +223,16 @@ def _first_picture(
 
 def _set_out(
     objective: CostFunction, image: Tensor, begin: Moment | None, *, is_first: bool
-) -> tuple[Tensor | Point, Optimizer, bool]:
-    """Return where a phase starts, its optimiser, and whether its first step needs backtracking.
+) -> tuple[Tensor | Point, Optimizer]:
+    """Return where a phase starts, and its optimiser.
 
     Only the first phase of a run goes on from `begin`.
     """
-    is_monotone = objective.settings.optimizer != "adam"  # Adam's steps often raise what they lower
     goes_on = is_first and begin is not None
     state = begin.state if begin and goes_on else None
     if state and state.point.image.shape == image.shape:
         optimizer = state.optimizer.copy(long_history(image))
-        start, is_changed = state.resume(objective, optimizer)
-        return start, optimizer, is_changed and is_monotone
+        return state.resume(objective, optimizer), optimizer
     # What an optimiser has learned holds for one objective only.
     is_finish = objective.guidance is None and not is_first
     first_step = GENTLE_STEP if is_finish or begin else FIRST_STEP
@@ -245,7 +241,7 @@ def _set_out(
         first_step=SMALLEST_STEP if goes_on else first_step,
         history=history_of(image),
     )
-    return image, optimizer, is_monotone and goes_on
+    return image, optimizer
 
 
 def as_list(styles: Image.Image | Sequence[Image.Image]) -> list[Image.Image]:
