@@ -8,18 +8,19 @@ as wide.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
 from nst.engine.fingerprint import bytes_of
+from nst.engine.finite import finite
 from nst.engine.losses import widened
-from nst.engine.objective import NO_SCENE, Costs, Measure, Objective, Term, finite
+from nst.engine.objective import NO_SCENE, Costs, Measure, Objective, Term
 from nst.engine.regions import Regions
-from nst.engine.tiles import GRID, GramSums, Tile, WrappedTile, contiguous, sweep, tiles
-from nst.engine.windows import Windows, times
+from nst.engine.tiles import GRID, MomentSums, Tile, WrappedTile, contiguous, sweep, tiles
+from nst.engine.windows import Windows
 from nst.settings import TransferSettings
 from nst.vgg.network import VGG, Trace
 
@@ -56,13 +57,13 @@ class TiledObjective(Objective):
         self.target = ContentTarget(self.network, self.settings.content_layer, content, self.tiles)
 
     @override
-    def _place_regions(self) -> None:
-        self._areas = self._areas_of(tile.place for tile in self.tiles)
+    def _place_regions(self) -> Iterable[tuple[slice, slice]]:
+        return [tile.place for tile in self.tiles]
 
     @override
     def parts(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the same as `Objective.parts`."""
-        sums, image = GramSums(), self._spanned(image)
+        sums, image = MomentSums(), self._spanned(image)
         content = image.new_zeros(())
         for tile in self.tiles:
             windows = self._windows_at(*tile.place)
@@ -79,7 +80,7 @@ class TiledObjective(Objective):
     def evaluate(self, image: Tensor, measure: Measure | None = None) -> tuple[Costs, Tensor]:
         """Return the same as `Objective.evaluate`."""
         settings, image = self.settings, self._spanned(image)
-        sums = GramSums()
+        sums = MomentSums()
         *others, last = self.tiles
         for tile in others:
             windows = self._windows_at(*tile.place)
@@ -114,13 +115,13 @@ class TiledObjective(Objective):
         return self._read(alpha, content, layers, goals, smoothness, measured), gradient
 
     def _count(
-        self, sums: GramSums, layer: str, own: Tensor, windows: Sequence[Windows | None]
+        self, sums: MomentSums, layer: str, own: Tensor, windows: Sequence[Windows | None]
     ) -> None:
         """Count a tile's own activations of a layer in each region that counts."""
         for number in self.targets:
             sums.add(layer, own, windows[number], number)
 
-    def _terms_of(self, sums: GramSums) -> dict[str, Term]:
+    def _terms_of(self, sums: MomentSums) -> dict[str, Term]:
         return {layer: self._term(layer, sums) for layer in self.style_layers}
 
     def _pull_tile_back(
@@ -141,9 +142,9 @@ class TiledObjective(Objective):
                 for number, pull in terms[layer].pulls.items():
                     its_windows = windows[number]
                     if its_windows is None:
-                        place.add_(times(own, pull.to(own.dtype)))
+                        place.add_(pull.at(own))
                     elif layer in its_windows:
-                        its_windows[layer].add_product(place, own, pull)
+                        its_windows[layer].add(pull, place, own)
             return gradient
 
         return self.network.pull_back(trace, add_term)
