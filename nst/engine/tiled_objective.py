@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from nst.caches import LRUCache
 from nst.engine.fingerprint import bytes_of
 from nst.engine.finite import finite
 from nst.engine.losses import widened
@@ -25,6 +26,7 @@ from nst.settings import TransferSettings
 from nst.vgg.network import VGG, Trace
 
 KEPT_TARGET = 768 * 2**20  # bytes of the photo's activations
+KEPT_WINDOWS = 256 * 2**20  # bytes of where the regions are in tiles
 
 
 class TiledObjective(Objective):
@@ -50,6 +52,8 @@ class TiledObjective(Objective):
         whole = -(-max(content.shape[-2:]) // GRID) * GRID
         kind = WrappedTile if settings.is_seamless else Tile
         self.tiles = tiles(content.shape[-2:], side or whole, layers, kind)
+        self._kept_windows: LRUCache[Tile, list[Windows | None]]
+        self._kept_windows = LRUCache(KEPT_WINDOWS, _bytes_of_windows)
         super().__init__(network, content, styles, settings, regions)
 
     @override
@@ -60,13 +64,17 @@ class TiledObjective(Objective):
     def _place_regions(self) -> Iterable[tuple[slice, slice]]:
         return [tile.place for tile in self.tiles]
 
+    def _windows_of(self, tile: Tile) -> list[Windows | None]:
+        """Return the windows of each region in a tile; None for all of the photo."""
+        return self._kept_windows.recall(tile, lambda: self._windows_at(*tile.place))
+
     @override
     def parts(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the same as `Objective.parts`."""
         sums, image = MomentSums(), self._spanned(image)
         content = image.new_zeros(())
         for tile in self.tiles:
-            windows = self._windows_at(*tile.place)
+            windows = self._windows_of(tile)
             for _, layer, own in sweep(self.network, image, self._layers, [tile]):
                 if layer == self.settings.content_layer:
                     content = content + self.target.residual(tile, own).square().sum()
@@ -83,11 +91,11 @@ class TiledObjective(Objective):
         sums = MomentSums()
         *others, last = self.tiles
         for tile in others:
-            windows = self._windows_at(*tile.place)
+            windows = self._windows_of(tile)
             for _, layer, own in sweep(self.network, image, self.style_layers, [tile]):
                 self._count(sums, layer, own, windows)
         trace = self.network.observe(last.cut(image), self._layers)
-        windows = self._windows_at(*last.place)
+        windows = self._windows_of(last)
         for layer in self.style_layers:
             own = contiguous(last.own(trace.activations[layer], layer))
             self._count(sums, layer, own, windows)
@@ -128,7 +136,7 @@ class TiledObjective(Objective):
         self, tile: Tile, trace: Trace, content_pull: Tensor, terms: Mapping[str, Term]
     ) -> Tensor:
         """Return what the tile's own positions say about its pixels and those of its halo."""
-        windows = self._windows_at(*tile.place)
+        windows = self._windows_of(tile)
 
         def add_term(layer: str, gradient: Tensor | None) -> Tensor:
             activation = trace.activations.get(layer)
@@ -148,6 +156,11 @@ class TiledObjective(Objective):
             return gradient
 
         return self.network.pull_back(trace, add_term)
+
+
+def _bytes_of_windows(regions: Sequence[Windows | None]) -> int:
+    windows = [window for each in regions if each for window in each.values()]
+    return bytes_of(*(each.weights for each in windows), *(each.roots for each in windows))
 
 
 class ContentTarget:
