@@ -93,6 +93,30 @@ def test_a_run_with_one_painting_twice_or_one_of_weight_0_is_a_run_with_one(
     assert torch.equal(once.pixels, beside.pixels)
 
 
+def test_along_the_weights_a_picture_goes_from_one_painting_to_the_other(
+    network: VGG, photo: Image.Image, paintings: list[Image.Image]
+) -> None:
+    layers = SMALL.style_layers
+
+    def grams(pixels: Tensor) -> dict[str, Tensor]:
+        walk = network.walk(pixels, layers)
+        return {layer: normalized_gram_matrix(activation) for layer, activation in walk}
+
+    def distance(pixels: Tensor, painting: Image.Image) -> float:
+        ours, theirs = grams(pixels), grams(to_tensor(fit(painting, 64)))
+        return sum(float((ours[layer] - theirs[layer]).norm()) for layer in layers)
+
+    heavy = SMALL.replace(alpha=0.01, beta=10.0, iterations=30)
+    distances = []
+    for weight in (0.0, 2.5, 5.0, 7.5, 10.0):
+        uses = (PaintingUse(weight=weight), PaintingUse(weight=10 - weight))
+        last = last_of(photo, paintings, heavy.replace(paintings=uses), network=network)
+        distances.append([distance(last.pixels, painting) for painting in paintings])
+    first, second = zip(*distances, strict=True)
+    assert list(first) == sorted(first, reverse=True)
+    assert list(second) == sorted(second)
+
+
 def test_each_region_starts_in_the_colours_of_its_own_painting(
     network: VGG, photo: Image.Image
 ) -> None:
