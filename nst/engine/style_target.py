@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from nst.engine.fingerprint import bytes_of
-from nst.engine.tiles import gram_matrices
+from nst.engine.fingerprint import bytes_of, fingerprint
+from nst.engine.finite import finite
+from nst.engine.regions import shares
+from nst.engine.tiles import moment_sums
 from nst.vgg.network import VGG
 
+Weights = Mapping[str, Sequence[tuple[str, float]]]
+
+NO_STYLE = "The painting's style is not a finite number."
 GUIDE_RANK = 5  # the eigenvalues of a Gram matrix above this one are held back
 
 
@@ -35,29 +40,17 @@ SLIGHT = Guidance(0.3, 1.0)  # the same for a few iterations: no detour would en
 
 
 class Style:
-    """What is wanted of the Gram matrices: the mean of those of one or several pictures.
+    """What is wanted of the moments of a region, by layer, with the guides of Gram matrices.
 
-    A seamless picture has no edges, and so could not have what VGG-19 sees at those of a painting:
-    for one the paintings are endless, too. Large pictures go in tiles, of `side` pixels if that is
-    given.
+    `grams` are the raw second moments, normalized Gram matrices (n_C, n_C); `means` are (n_C,),
+    where a style cost asks for them. A layer that is missing does not count there.
     """
 
     def __init__(
-        self,
-        network: VGG,
-        pictures: Sequence[Tensor],
-        layers: Sequence[str],
-        *,
-        side: int | None = None,
-        is_endless: bool = False,
+        self, grams: Mapping[str, Tensor], means: Mapping[str, Tensor] | None = None
     ) -> None:
-        self.grams: dict[str, Tensor] = {}
-        for picture in pictures:
-            for layer, gram in gram_matrices(
-                network, picture, layers, side=side, is_endless=is_endless
-            ):
-                share = gram / len(pictures)
-                self.grams[layer] = self.grams[layer] + share if layer in self.grams else share
+        self.grams = dict(grams)
+        self.means = dict(means or {})
 
     @functools.cached_property
     def guides(self) -> dict[str, Guide]:
@@ -65,8 +58,69 @@ class Style:
         return {layer: Guide(gram) for layer, gram in self.grams.items()}
 
     def size(self) -> int:
-        """Return the bytes of the Gram matrices; guides are slim."""
-        return bytes_of(*self.grams.values())
+        """Return the bytes of the moments; guides are slim."""
+        return bytes_of(*self.grams.values(), *self.means.values())
+
+
+class Painting:
+    """A painting as its style is seen, and which part of it is.
+
+    A seamless picture has no edges, and so could not have what VGG-19 sees at those of a painting:
+    for one the paintings are endless, too. Large pictures go in tiles, of `side` pixels if that is
+    given. `within` are (1, 1, H, W) bytes, 255 where the painting counts.
+    """
+
+    def __init__(
+        self,
+        picture: Tensor,
+        within: Tensor | None = None,
+        *,
+        side: int | None = None,
+        is_endless: bool = False,
+    ) -> None:
+        self.picture, self.within = picture, within
+        self.side, self.is_endless = side, is_endless
+        seen = [fingerprint(picture), "" if within is None else fingerprint(within)]
+        self.key = f"{side} {is_endless} {' '.join(seen)}"
+        """Equal for paintings with the same style."""
+
+    def style(self, network: VGG, layers: Sequence[str], *, has_means: bool = False) -> Style:
+        """Return the style of this painting alone.
+
+        A layer where too little is left of what is within is missing. Raises `NumericalError` where
+        a moment is not a finite number.
+        """
+        sums = moment_sums(
+            network,
+            self.picture,
+            layers,
+            side=self.side,
+            is_endless=self.is_endless,
+            within=self.within,
+            has_means=has_means,
+        )
+        grams = {layer: finite(sums.gram(layer), NO_STYLE) for layer in sums.layers}
+        means = {layer: finite(sums.mean(layer), NO_STYLE) for layer in sums.layers if has_means}
+        return Style(grams, means)
+
+
+def blend(styles: Mapping[str, Style], weights: Weights) -> Style:
+    """Return the style of several paintings: the means of their moments, by weight.
+
+    Args:
+        styles: those of each painting by its key.
+        weights: the keys and weights of the paintings that are tied to a layer, by layer; equal
+            keys may come more than once.
+    """
+    grams, means = dict[str, Tensor](), dict[str, Tensor]()
+    for layer, weighed in weights.items():
+        known = shares((key, weight) for key, weight in weighed if layer in styles[key].grams)
+        for blended, kind in ((grams, "grams"), (means, "means")):
+            moments = {key: getattr(styles[key], kind).get(layer) for key in known}
+            parts = [known[key] * moment for key, moment in moments.items() if moment is not None]
+            if parts:
+                blended[layer] = functools.reduce(torch.add, parts)
+    return Style(grams, means)
 
 
 class Guide:

@@ -8,20 +8,25 @@ as wide.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
+from nst.caches import LRUCache
 from nst.engine.fingerprint import bytes_of
+from nst.engine.finite import finite
 from nst.engine.losses import widened
-from nst.engine.objective import NO_SCENE, Costs, Measure, Objective, Term, finite
-from nst.engine.tiles import GRID, GramSums, Tile, WrappedTile, contiguous, sweep, tiles
+from nst.engine.objective import NO_SCENE, Costs, Measure, Objective, Term
+from nst.engine.regions import Regions
+from nst.engine.tiles import GRID, MomentSums, Tile, WrappedTile, contiguous, sweep, tiles
+from nst.engine.windows import Windows
 from nst.settings import TransferSettings
 from nst.vgg.network import VGG, Trace
 
 KEPT_TARGET = 768 * 2**20  # bytes of the photo's activations
+KEPT_WINDOWS = 256 * 2**20  # bytes of where the regions are in tiles
 
 
 class TiledObjective(Objective):
@@ -40,29 +45,42 @@ class TiledObjective(Objective):
         styles: Sequence[Tensor],
         settings: TransferSettings,
         side: int | None = None,
+        regions: Regions | None = None,
     ) -> None:
         layers = {settings.content_layer, *settings.style_layers}
         self.side = side
         whole = -(-max(content.shape[-2:]) // GRID) * GRID
         kind = WrappedTile if settings.is_seamless else Tile
         self.tiles = tiles(content.shape[-2:], side or whole, layers, kind)
-        super().__init__(network, content, styles, settings)
+        self._kept_windows: LRUCache[Tile, list[Windows | None]]
+        self._kept_windows = LRUCache(KEPT_WINDOWS, _bytes_of_windows)
+        super().__init__(network, content, styles, settings, regions)
 
     @override
     def _take_photo(self, content: Tensor) -> None:
         self.target = ContentTarget(self.network, self.settings.content_layer, content, self.tiles)
 
     @override
+    def _place_regions(self) -> Iterable[tuple[slice, slice]]:
+        return [tile.place for tile in self.tiles]
+
+    def _windows_of(self, tile: Tile) -> list[Windows | None]:
+        """Return the windows of each region in a tile; None for all of the photo."""
+        return self._kept_windows.recall(tile, lambda: self._windows_at(*tile.place))
+
+    @override
     def parts(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the same as `Objective.parts`."""
-        settings, grams = self.settings, GramSums()
+        sums, image = MomentSums(), self._spanned(image)
         content = image.new_zeros(())
-        for tile, layer, own in sweep(self.network, self._spanned(image), self._layers, self.tiles):
-            if layer == settings.content_layer:
-                content = content + self.target.residual(tile, own).square().sum()
-            if layer in settings.style_layers:
-                grams.add(layer, own)
-        terms = self._terms_of(grams.normalized(), grams.positions)
+        for tile in self.tiles:
+            windows = self._windows_of(tile)
+            for _, layer, own in sweep(self.network, image, self._layers, [tile]):
+                if layer == self.settings.content_layer:
+                    content = content + self.target.residual(tile, own).square().sum()
+                if layer in self.style_layers:
+                    self._count(sums, layer, own, windows)
+        terms = self._terms_of(sums)
         return content / self.target.numel, {layer: term.cost for layer, term in terms.items()}
 
     @override
@@ -70,14 +88,18 @@ class TiledObjective(Objective):
     def evaluate(self, image: Tensor, measure: Measure | None = None) -> tuple[Costs, Tensor]:
         """Return the same as `Objective.evaluate`."""
         settings, image = self.settings, self._spanned(image)
-        grams = GramSums()
+        sums = MomentSums()
         *others, last = self.tiles
-        for _, layer, own in sweep(self.network, image, settings.style_layers, others):
-            grams.add(layer, own)
+        for tile in others:
+            windows = self._windows_of(tile)
+            for _, layer, own in sweep(self.network, image, self.style_layers, [tile]):
+                self._count(sums, layer, own, windows)
         trace = self.network.observe(last.cut(image), self._layers)
-        for layer in settings.style_layers:
-            grams.add(layer, contiguous(last.own(trace.activations[layer], layer)))
-        terms = self._terms_of(grams.normalized(), grams.positions)
+        windows = self._windows_of(last)
+        for layer in self.style_layers:
+            own = contiguous(last.own(trace.activations[layer], layer))
+            self._count(sums, layer, own, windows)
+        terms = self._terms_of(sums)
         alpha = settings.alpha * (self.guidance.content if self.guidance else 1)
         content, gradient = image.new_zeros(()), torch.zeros_like(image)
         for tile in [last, *others]:
@@ -100,18 +122,21 @@ class TiledObjective(Objective):
         content = content / self.target.numel
         return self._read(alpha, content, layers, goals, smoothness, measured), gradient
 
-    def _terms_of(
-        self, grams: Mapping[str, Tensor], positions: Mapping[str, int]
-    ) -> dict[str, Term]:
-        return {
-            layer: self._term(layer, grams[layer], positions[layer])
-            for layer in self.settings.style_layers
-        }
+    def _count(
+        self, sums: MomentSums, layer: str, own: Tensor, windows: Sequence[Windows | None]
+    ) -> None:
+        """Count a tile's own activations of a layer in each region that counts."""
+        for number in self.targets:
+            sums.add(layer, own, windows[number], number)
+
+    def _terms_of(self, sums: MomentSums) -> dict[str, Term]:
+        return {layer: self._term(layer, sums) for layer in self.style_layers}
 
     def _pull_tile_back(
         self, tile: Tile, trace: Trace, content_pull: Tensor, terms: Mapping[str, Term]
     ) -> Tensor:
         """Return what the tile's own positions say about its pixels and those of its halo."""
+        windows = self._windows_of(tile)
 
         def add_term(layer: str, gradient: Tensor | None) -> Tensor:
             activation = trace.activations.get(layer)
@@ -121,12 +146,21 @@ class TiledObjective(Objective):
             if layer == self.settings.content_layer:
                 tile.own(gradient, layer).add_(content_pull)
             if layer in terms and activation is not None:
-                own = tile.own(activation, layer)
-                product = terms[layer].pull.to(own.dtype)
-                tile.own(gradient, layer).add_(_times(own, product))
+                own, place = tile.own(activation, layer), tile.own(gradient, layer)
+                for number, pull in terms[layer].pulls.items():
+                    its_windows = windows[number]
+                    if its_windows is None:
+                        place.add_(pull.at(own))
+                    elif layer in its_windows:
+                        its_windows[layer].add(pull, place, own)
             return gradient
 
         return self.network.pull_back(trace, add_term)
+
+
+def _bytes_of_windows(regions: Sequence[Windows | None]) -> int:
+    windows = [window for each in regions if each for window in each.values()]
+    return bytes_of(*(each.weights for each in windows), *(each.roots for each in windows))
 
 
 class ContentTarget:
@@ -160,8 +194,3 @@ class ContentTarget:
     def _activation(self, tile: Tile) -> Tensor:
         ((_, _, own),) = sweep(self.network, self.photo, [self.layer], [tile])
         return own
-
-
-def _times(activation: Tensor, matrix: Tensor) -> Tensor:
-    """Return A · matrix for A (positions, n_C) of (1, n_C, h, w), shaped like the activations."""
-    return (activation.permute(0, 2, 3, 1) @ matrix).permute(0, 3, 1, 2)

@@ -7,13 +7,16 @@ and what these say about the pixels ends inside the halo.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from nst.engine.losses import gram_matrix, normalized_gram_matrix
+from nst.engine.losses import gram_matrix, widened
+from nst.engine.windows import LEAST_TOTAL, Windows, windows_of
 from nst.images.tensors import to_unit
 from nst.settings import LAYER_CHANNELS
 from nst.vgg.network import VGG
@@ -55,6 +58,11 @@ class Span:
         """Return the pixels of the tile with its halo, in the whole picture."""
         return slice(self.first, self.last)
 
+    @property
+    def place(self) -> slice:
+        """Return the tile's own pixels, in the whole picture."""
+        return slice(self.begin, self.end)
+
     def own(self, stride: int) -> slice:
         """Return the tile's own positions of a layer, in what was made of its cut.
 
@@ -78,6 +86,11 @@ class Tile:
     def add(self, picture: Tensor, values: Tensor) -> None:
         """Add values for the tile and its halo to those of (1, n, H, W)."""
         self.cut(picture).add_(values)
+
+    @property
+    def place(self) -> tuple[slice, slice]:
+        """Return the rows and columns of the tile's own pixels, in the whole picture."""
+        return self.rows.place, self.columns.place
 
     def own(self, activation: Tensor, layer: str) -> Tensor:
         """Return a view of the tile's own positions in what a layer makes of its cut."""
@@ -155,40 +168,41 @@ def _endless_spans(length: int, side: int, halo: int) -> Iterator[Span]:
         yield Span(begin, end, begin - halo, end + halo, is_at_end=False)
 
 
-def gram_matrices(
+def moment_sums(
     network: VGG,
     picture: Tensor,
     layers: Sequence[str],
     *,
     side: int | None = None,
     is_endless: bool = False,
-) -> Iterator[tuple[str, Tensor]]:
-    """Yield the name and the normalized Gram matrix of each layer of (1, 3, H, W).
+    within: Tensor | None = None,
+    has_means: bool = False,
+) -> MomentSums:
+    """Return the moments of each layer's activations of (1, 3, H, W).
 
     A picture with more pixels than a tile of `side` goes in tiles; without a side, one of more than
     `AT_ONCE`. Of an endless one nothing is seen of the zeros that VGG-19 puts around a picture.
+    `within` has the weights of the pixels, (1, 1, H, W) bytes.
     """
+    size, sums = picture.shape[-2:], MomentSums(has_means=has_means)
     if is_endless:
-        mirrored = tiles(picture.shape[-2:], side or SIDE, layers, MirroredTile)
-        yield from tiled_gram_matrices(network, picture, layers, mirrored).items()
-        return
-    if picture.shape[-2] * picture.shape[-1] <= (side * side if side else AT_ONCE):
+        parts = tiles(size, side or SIDE, layers, MirroredTile)
+    elif math.prod(size) > (side * side if side else AT_ONCE):
+        parts = tiles(size, side or SIDE, layers)
+    elif within is not None:
+        parts = tiles(size, -(-max(size) // GRID) * GRID, layers)
+    else:
         for layer, activation in network.walk(to_unit(picture), layers):
-            yield layer, normalized_gram_matrix(activation)
-        return
-    yield from tiled_gram_matrices(
-        network, picture, layers, tiles(picture.shape[-2:], side or SIDE, layers)
-    ).items()
-
-
-def tiled_gram_matrices(
-    network: VGG, picture: Tensor, layers: Sequence[str], parts: Iterable[Tile]
-) -> dict[str, Tensor]:
-    """Return the normalized Gram matrices of (1, 3, H, W), its tiles summed in their order."""
-    sums = GramSums()
-    for _, layer, activation in sweep(network, picture, layers, parts):
-        sums.add(layer, activation)
-    return sums.normalized()
+            sums.add(layer, activation)
+        return sums
+    for tile in parts:
+        windows = None
+        if within is not None:
+            weights = within[(..., *tile.place)].double() / 255
+            windows = windows_of(network, weights, layers)
+        for _, layer, activation in sweep(network, picture, layers, [tile]):
+            sums.add(layer, activation, windows)
+    return sums
 
 
 def sweep(
@@ -206,19 +220,54 @@ def contiguous(activation: Tensor) -> Tensor:
     return activation.contiguous(memory_format=torch.channels_last)
 
 
-class GramSums:
-    """Gram matrices of a picture whose activations come in parts."""
+class MomentSums:
+    """Moments of activations that come in parts, of one region of a picture or of several.
 
-    def __init__(self) -> None:
-        self.grams: dict[str, Tensor] = {}
-        self.positions: dict[str, int] = {}
+    They are the raw second moment, which is the normalized Gram matrix, and where it is asked for
+    the mean; both as the windows weigh the positions.
+    """
 
-    def add(self, layer: str, activation: Tensor) -> None:
+    def __init__(self, *, has_means: bool = False) -> None:
+        self.has_means = has_means
+        self._grams: dict[tuple[int, str], Tensor] = {}
+        self._sums: dict[tuple[int, str], Tensor] = {}
+        self._totals: dict[tuple[int, str], float] = {}
+
+    def add(
+        self, layer: str, activation: Tensor, windows: Windows | None = None, region: int = 0
+    ) -> None:
         """Count a part of a layer's activations, (1, n_C, h, w)."""
-        gram = gram_matrix(activation)
-        self.grams[layer] = self.grams[layer] + gram if layer in self.grams else gram
-        self.positions[layer] = self.positions.get(layer, 0) + activation[0, 0].numel()
+        key = region, layer
+        if windows is None:
+            _add(self._grams, key, gram_matrix(activation))
+            _add(self._totals, key, activation[0, 0].numel())
+            if self.has_means:
+                _add(self._sums, key, widened(activation).sum((0, 2, 3)))
+        elif layer in windows:
+            window = windows[layer]
+            _add(self._grams, key, window.gram_matrix(activation))
+            _add(self._totals, key, window.total)
+            if self.has_means:
+                _add(self._sums, key, window.sum(activation))
 
-    def normalized(self) -> dict[str, Tensor]:
-        """Return the Gram matrices divided by the positions counted."""
-        return {layer: gram / self.positions[layer] for layer, gram in self.grams.items()}
+    def total(self, layer: str, region: int = 0) -> float:
+        """Return the number of positions, as they are weighed."""
+        return self._totals[region, layer]
+
+    def gram(self, layer: str, region: int = 0) -> Tensor:
+        """Return the normalized Gram matrix, (n_C, n_C)."""
+        return self._grams[region, layer] / self._totals[region, layer]
+
+    def mean(self, layer: str, region: int = 0) -> Tensor:
+        """Return the mean, (n_C,)."""
+        return self._sums[region, layer] / self._totals[region, layer]
+
+    @property
+    def layers(self) -> list[str]:
+        """Return the layers of region 0, without those where it has vanished."""
+        totals = self._totals.items()
+        return [name for (region, name), n in totals if region == 0 and n >= LEAST_TOTAL]
+
+
+def _add(sums: dict[tuple[int, str], Any], key: tuple[int, str], value: Any) -> None:
+    sums[key] = sums[key] + value if key in sums else value
