@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 from nst.console import StopRequest, fail, run_command
 from nst.errors import SettingsError, UserError
 from nst.outputs import FORMATS, check_format, check_output, check_space
-from nst.settings import LAYER_CHANNELS, MOST_STYLES, TransferSettings, parse_layer_weights
+from nst.settings import (
+    LAYER_CHANNELS,
+    MOST_STYLES,
+    TransferSettings,
+    parse_layer_weights,
+)
+from nst.settings import options as setting_options
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -87,6 +93,12 @@ def build_parser() -> argparse.ArgumentParser:
     for spec in dataclasses.fields(TransferSettings):
         parser.add_argument(f"--{spec.name.replace('_', '-')}", **_flag(spec))
     parser.add_argument(
+        "--only-colors",
+        action="store_true",
+        help="give the photo the painting's colours and paint nothing; at the photo's own size, at"
+        " once",
+    )
+    parser.add_argument(
         "--depth",
         type=int,
         choices=(8, 16),
@@ -132,32 +144,21 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     recipes = [] if options.recipe is None else [options.recipe]
     check_output(options.output, FORMATS, [options.content, *options.styles, *recipes])
     check_format(options.output, options.depth, keep_alpha=options.keep_alpha)
-    if len(options.styles) > MOST_STYLES:
-        raise SettingsError(
-            f"at most {MOST_STYLES} paintings can be used, not {len(options.styles)}"
-        )
-    names = {spec.name for spec in dataclasses.fields(TransferSettings)}
-    given = {name: value for name, value in vars(options).items() if name in names}
-    if options.recipe is not None and given:
-        flag = "--" + min(given).replace("_", "-")
-        raise SettingsError(f"with --recipe the settings are the recipe's; leave out {flag}")
-    settings = TransferSettings(**given)
+    settings = _settings(options)
+    content, alpha, styles = _load_pictures(options)
+    if options.only_colors:
+        _recolor(output, options.depth, content, alpha, styles, stop)
+        return
 
-    from nst import load_image  # after --help: torch takes seconds
-    from nst.admission import admit
+    from nst.admission import admit  # after --help: torch takes seconds
     from nst.engine.devices import load_network, pick_device
     from nst.engine.repaint import repaint
-    from nst.images.alpha import split_alpha
     from nst.images.delivery import encode, finished_samples
     from nst.images.recipe import new_recipe, read_recipe
     from nst.provenance import provenance_of
     from nst.studio.backends.local import LocalBackend
     from nst.studio.forecast import PlannedRun
 
-    content, alpha = _load(
-        lambda path: split_alpha(load_image(path, keep_alpha=options.keep_alpha)), options.content
-    )
-    styles = [_load(load_image, path) for path in options.styles]
     device = str(pick_device(options.device))
     fresh = new_recipe(content, styles, settings, device)
     recipe = fresh if options.recipe is None else _load(read_recipe, options.recipe)
@@ -183,6 +184,65 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
             f" the picture so far is in {output}",
             file=sys.stderr,
         )
+
+
+def _settings(options: argparse.Namespace) -> TransferSettings:
+    """Return the settings that were given. Raises `SettingsError` where they contradict others."""
+    if len(options.styles) > MOST_STYLES:
+        raise SettingsError(
+            f"at most {MOST_STYLES} paintings can be used, not {len(options.styles)}"
+        )
+    names = {spec.name for spec in dataclasses.fields(TransferSettings)}
+    given = {name: value for name, value in vars(options).items() if name in names}
+    flag = "--" + min(given).replace("_", "-") if given else ""
+    if options.recipe is not None and given:
+        raise SettingsError(f"with --recipe the settings are the recipe's; leave out {flag}")
+    if options.only_colors and (given or options.recipe is not None):
+        raise SettingsError(
+            f"with --only-colors nothing is painted; leave out {flag or '--recipe'}"
+        )
+    return TransferSettings(**given)
+
+
+def _load_pictures(
+    options: argparse.Namespace,
+) -> tuple[Image.Image, Image.Image | None, list[Image.Image]]:
+    """Return the photo, its transparency where that is kept, and the paintings."""
+    from nst import load_image
+    from nst.images.alpha import split_alpha
+
+    content, alpha = _load(
+        lambda path: split_alpha(load_image(path, keep_alpha=options.keep_alpha)), options.content
+    )
+    return content, alpha, [_load(load_image, path) for path in options.styles]
+
+
+def _recolor(
+    output: Path,
+    depth: int,
+    content: Image.Image,
+    alpha: Image.Image | None,
+    styles: Sequence[Image.Image],
+    stop: StopRequest,
+) -> None:
+    """Write the photo in the paintings' colours.
+
+    Its recipe is that of a run which starts from the photo and ends there, with the colour dial at
+    the paintings' end, so that --recipe leads to the same picture.
+    """
+    from nst.images.color import without_color_noise
+    from nst.images.delivery import encode, finished_samples
+    from nst.images.recipe import new_recipe
+    from nst.images.tensors import fit, to_tensor
+
+    low, high = setting_options()["size"].range
+    size = int(min(max(*content.size, low), high))
+    settings = TransferSettings(size=size, start="content", colors=1.0, iterations=1)
+    recipe = new_recipe(content, styles, settings, "cpu").painted_until(1, 0)
+    check_space(output, _largest_file(content, recipe, depth, alpha is not None))
+    pixels = to_tensor(fit(without_color_noise(content), size))
+    samples = finished_samples(pixels, content, styles, 1.0, depth=depth, alpha=alpha)
+    _write(output, encode(samples, recipe, output.suffix.lower()), stop)
 
 
 def _paint(

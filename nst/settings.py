@@ -308,6 +308,22 @@ class TransferSettings:
         up="closer to the painting's",
         down="closer to the photo's",
     )
+    color_transfer: str = setting(
+        "none",
+        "Colour transfer",
+        "What is done about colours before the first iteration. Matched: the painting gets the"
+        " photo's colours. Luminance: light and dark alone are painted, and the photo's colours"
+        " put back.",
+        choices={
+            "none": "none",
+            "monge": "matched to the photo's (Monge)",
+            "pca": "matched to the photo's (PCA)",
+            "cholesky": "matched to the photo's (Cholesky)",
+            "luminance": "luminance alone",
+            "luminance_matched": "luminance alone, matched to the photo's",
+        },
+        advanced=True,
+    )
     seed: int = setting(
         0,
         "Seed",
@@ -358,6 +374,11 @@ class TransferSettings:
     def is_seamless(self) -> bool:
         """Tell whether copies of the picture join without a seam."""
         return self.edges == "seamless"
+
+    @property
+    def is_luminance_only(self) -> bool:
+        """Tell whether luminance alone is painted, and the photo's colours are put back."""
+        return self.color_transfer.startswith("luminance")
 
     def paints_like(self, other: TransferSettings) -> bool:
         """Tell whether a run would go the same way.

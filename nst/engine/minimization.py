@@ -26,7 +26,10 @@ HALVINGS = 3  # of a first step
 BLOW_UP = 2.0  # a step that raises the goal beyond this multiple of the best is taken back
 
 # What a state is bound to. Every other setting may change: weights by an edit, the rest freely.
-BINDING = ("size", "optimizer", "style_scale", "edges", "pooling", "precision", "weights")
+BINDING = (
+    *("size", "optimizer", "style_scale", "edges", "pooling", "precision", "weights"),
+    "color_transfer",
+)
 FREE = ("iterations", "start", "seed")  # not part of the objective
 
 

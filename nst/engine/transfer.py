@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from nst.engine import devices
+from nst.engine.color_transfer import Finish, transfer_colors
 from nst.engine.inputs import Inputs, Sources
 from nst.engine.memory import TILED_TIME
 from nst.engine.minimization import CostFunction, Point, RunState, minimize
@@ -59,7 +60,7 @@ class TransferStep:
     are a by-product of the gradient, in the network's precision, and those of layers deeper than
     the content layer may be some iterations old: a few percent off. Costs at different picture
     sizes are near but not equal. Seconds count from the start of `transfer_style`, once the network
-    is loaded.
+    is loaded. Where luminance alone is painted, costs are those of the luminance.
     """
 
     iteration: int  # 0 is the picture that the run starts from
@@ -134,6 +135,7 @@ def transfer_style(
     content, paintings, begin = without_color_noise(content, paintings, begin)
     if settings.is_seamless:
         content = without_seam(content)
+    content, paintings, begin, finish = transfer_colors(content, paintings, begin, settings)
     network = network or devices.load_network(settings, device)
     if begin and begin.state and not begin.state.fits(originals, settings):
         begin = replace(begin, state=None)
@@ -166,7 +168,7 @@ def transfer_style(
         del inputs, image  # a very large picture leaves no room for what is not needed any more
         for best, state, latest in stage:  # noqa: B007
             if not progress.is_over:
-                yield _report(progress, best, state, provenance)
+                yield _report(progress, best, state, provenance, finish)
         if base is not None:
             change = latest - base
             del objective, best, state, latest  # as above
@@ -174,7 +176,7 @@ def transfer_style(
     del objective  # as above
     costs = exact.costs(best.image)
     last = replace(best, costs=costs) if math.isfinite(costs.J) else best
-    yield _report(progress, last, state, provenance)
+    yield _report(progress, last, state, provenance, finish)
 
 
 def _improved(
@@ -284,7 +286,11 @@ def stylize(
 
 
 def _report(
-    progress: Progress, best: Point, state: RunState | None, provenance: Provenance
+    progress: Progress,
+    best: Point,
+    state: RunState | None,
+    provenance: Provenance,
+    finish: Finish,
 ) -> TransferStep:
     return TransferStep(
         iteration=progress.iteration,
@@ -298,7 +304,7 @@ def _report(
         smoothness=best.costs.smoothness,
         elapsed=progress.elapsed,
         remaining=progress.remaining,
-        pixels=best.image,
+        pixels=finish(best.image),
         provenance=provenance,
         state=state,
     )
