@@ -27,7 +27,7 @@ from nst.images.tensors import fitted_size, shrink
 DETECTOR = "face_detection_yunet_2023mar.onnx"
 DETECTOR_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 
-SIDES = (320, 1280)  # pixels; YuNet knows faces of 10 to 300 px, so both near and far ones are seen
+SIDES = (1280, 320)  # pixels; YuNet knows faces of 10 to 300 px, so both near and far ones are seen
 LEAST_SIDE = 64  # pixels; in lower or narrower pictures OpenCV finds boxes of no finite size
 LEAST_SCORE = 0.8  # of 1; below, flowers and windows are among them
 MOST_OVERLAP = 0.3  # of two boxes, over their union; above, they are one face
@@ -44,7 +44,10 @@ def faces(photo: Image.Image) -> list[Box]:
     Raises `MissingPackageError` where OpenCV or the detector is not installed.
     """
     cv2 = load_opencv()
-    found = [face for side in SIDES for face in _detected(photo, side, cv2)]
+    found, small = [], photo.convert("RGB")
+    for side in SIDES:
+        small = shrink(small, side)
+        found += _detected(small, photo.width / small.width, cv2)
     if not found:
         return []
     boxes, scores = [face[:4] for face in found], [face[4] for face in found]
@@ -52,10 +55,8 @@ def faces(photo: Image.Image) -> list[Box]:
     return [_clipped(boxes[index], photo.size) for index in kept]
 
 
-def _detected(photo: Image.Image, side: int, cv2: Any) -> list[list[float]]:
-    """Return left, top, width, height and score of what is found in a copy of that size."""
-    small = shrink(photo, side).convert("RGB")
-    factor = photo.width / small.width
+def _detected(small: Image.Image, factor: float, cv2: Any) -> list[list[float]]:
+    """Return left, top, width, height and score of what is found in a copy, `factor` smaller."""
     size = (max(small.width, LEAST_SIDE), max(small.height, LEAST_SIDE))
     seen = small.crop((0, 0, *size))  # black beyond its edges
     detector = cv2.FaceDetectorYN.create(
