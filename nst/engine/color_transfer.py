@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -14,6 +15,8 @@ from nst.images.color import to_grey, with_luminance
 from nst.images.color_transfer import prepare_colors
 from nst.images.tensors import fit, to_bytes, to_unit
 from nst.settings import TransferSettings
+
+ROWS = 512  # that get their colours at once; a very large picture leaves no room for more
 
 Finish = Callable[[Tensor], Tensor]
 """Makes of the pixels that are optimised, (1, 3, H, W) in [0, 1], those that are delivered."""
@@ -54,4 +57,8 @@ class Chroma:
         """Return the photo's colours at this luminance, (1, 3, H, W) RGB in [0, 1]."""
         if self._fitted is None or self._fitted.shape != luminance.shape:
             self._fitted = to_bytes(self._fit(self._photo, max(luminance.shape[-2:])))
-        return with_luminance(to_unit(self._fitted.to(luminance.device)), luminance)
+        result = torch.empty_like(luminance)
+        strips = (torch.split(each, ROWS, dim=2) for each in (self._fitted, luminance, result))
+        for photo, grey, place in zip(*strips, strict=True):
+            place.copy_(with_luminance(to_unit(photo.to(grey.device)), grey))
+        return result

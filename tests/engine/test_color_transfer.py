@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from helpers.pictures import MakePicture
+from nst.engine.color_transfer import Chroma
 from nst.engine.schedule import Moment
 from nst.engine.seamless import fit_seamless, without_seam
 from nst.engine.transfer import TransferStep, stylize, transfer_style
@@ -129,3 +130,12 @@ def test_what_is_stylized_is_the_last_step_with_its_colours_dialled(
         steps(network, pale, [painting], settings)[-1].image, pale, [painting], 0.5
     )
     assert stylize(pale, painting, settings).tobytes() == expected.tobytes()
+
+
+def test_a_tall_picture_gets_its_colours_strip_by_strip(
+    make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nst.engine.color_transfer.ROWS", 7)
+    photo, painted = make_picture(40, 60, seed=1), to_tensor(to_grey(make_picture(40, 60, seed=2)))
+    colored = Chroma(photo, is_seamless=False)(painted)
+    assert colored.equal(with_luminance(to_tensor(photo), painted))
