@@ -45,7 +45,7 @@ def transfer_colors(
 class Chroma:
     """The photo's chroma, to be put back into a picture of luminance alone.
 
-    Holds the photo at the size of the latest picture, as bytes.
+    Holds the photo at the size of the latest picture and on its device, as bytes.
     """
 
     def __init__(self, photo: Image.Image, *, is_seamless: bool) -> None:
@@ -56,9 +56,10 @@ class Chroma:
     def __call__(self, luminance: Tensor) -> Tensor:
         """Return the photo's colours at this luminance, (1, 3, H, W) RGB in [0, 1]."""
         if self._fitted is None or self._fitted.shape != luminance.shape:
-            self._fitted = to_bytes(self._fit(self._photo, max(luminance.shape[-2:])))
+            fitted = self._fit(self._photo, max(luminance.shape[-2:]))
+            self._fitted = to_bytes(fitted).to(luminance.device)
         result = torch.empty_like(luminance)
         strips = (torch.split(each, ROWS, dim=2) for each in (self._fitted, luminance, result))
         for photo, grey, place in zip(*strips, strict=True):
-            place.copy_(with_luminance(to_unit(photo.to(grey.device)), grey))
+            place.copy_(with_luminance(to_unit(photo), grey))
         return result
