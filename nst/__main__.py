@@ -25,6 +25,7 @@ from nst.painting_flags import (
     uses_given,
 )
 from nst.settings import LAYER_CHANNELS, MOST_STYLES, TransferSettings, parse_layer_weights
+from nst.settings import options as setting_options
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -96,6 +97,12 @@ def build_parser() -> argparse.ArgumentParser:
             parser.add_argument(f"--{spec.name.replace('_', '-')}", **_flag(spec))
     add_painting_flags(parser)
     parser.add_argument(
+        "--only-colors",
+        action="store_true",
+        help="give the photo the painting's colours and paint nothing; at the photo's own size, at"
+        " once",
+    )
+    parser.add_argument(
         "--depth",
         type=int,
         choices=(8, 16),
@@ -138,23 +145,22 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     Errors of the engine pass through; no partial file is left.
     """
     output, settings = Path(options.output), _checked_settings(options)
+    content, alpha, styles = _load_pictures(options)
+    if options.only_colors:
+        _recolor(output, options.depth, content, alpha, styles, stop)
+        return
 
     from nst import load_image  # after --help: torch takes seconds
     from nst.admission import admit
     from nst.engine.devices import load_network, pick_device
     from nst.engine.repaint import repaint
     from nst.engine.seamless import keep_mask
-    from nst.images.alpha import split_alpha
     from nst.images.delivery import encode, finished_samples
     from nst.images.recipe import new_recipe, read_recipe
     from nst.provenance import provenance_of
     from nst.studio.backends.local import LocalBackend
     from nst.studio.forecast import PlannedRun
 
-    content, alpha = _load(
-        lambda path: split_alpha(load_image(path, keep_alpha=options.keep_alpha)), options.content
-    )
-    styles = [_load(load_image, path) for path in options.styles]
     init = _load(load_image, options.init) if options.init else None
     masks = read_masks(options, lambda path: _load(load_image, path))
     device = str(pick_device(options.device))
@@ -210,10 +216,56 @@ def _checked_settings(options: argparse.Namespace) -> TransferSettings:
         )
     names = {spec.name for spec in dataclasses.fields(TransferSettings)}
     given = {name: value for name, value in vars(options).items() if name in names}
-    if options.recipe is not None and (flags := [*given, *uses_given(options)]):
-        flag = "--" + min(flags).replace("_", "-")
+    flags = [*given, *uses_given(options)]
+    flag = "--" + min(flags).replace("_", "-") if flags else ""
+    if options.recipe is not None and flag:
         raise SettingsError(f"with --recipe the settings are the recipe's; leave out {flag}")
+    if options.only_colors and (flag or options.recipe is not None):
+        raise SettingsError(
+            f"with --only-colors nothing is painted; leave out {flag or '--recipe'}"
+        )
     return TransferSettings(**given, paintings=painting_uses(options, len(options.styles)))
+
+
+def _load_pictures(
+    options: argparse.Namespace,
+) -> tuple[Image.Image, Image.Image | None, list[Image.Image]]:
+    """Return the photo, its transparency where that is kept, and the paintings."""
+    from nst import load_image
+    from nst.images.alpha import split_alpha
+
+    content, alpha = _load(
+        lambda path: split_alpha(load_image(path, keep_alpha=options.keep_alpha)), options.content
+    )
+    return content, alpha, [_load(load_image, path) for path in options.styles]
+
+
+def _recolor(
+    output: Path,
+    depth: int,
+    content: Image.Image,
+    alpha: Image.Image | None,
+    styles: Sequence[Image.Image],
+    stop: StopRequest,
+) -> None:
+    """Write the photo in the paintings' colours.
+
+    Its recipe is that of a run which starts from the photo and ends there, with the colour dial at
+    the paintings' end, so that --recipe leads to the same picture.
+    """
+    from nst.images.color import without_color_noise
+    from nst.images.delivery import encode, finished_samples
+    from nst.images.recipe import new_recipe
+    from nst.images.tensors import fit, to_tensor
+
+    low, high = setting_options()["size"].range
+    size = int(min(max(*content.size, low), high))
+    settings = TransferSettings(size=size, start="content", colors=1.0, iterations=1)
+    recipe = new_recipe(content, styles, settings, "cpu").painted_until(1, 0)
+    check_space(output, _largest_file(content, recipe, depth, alpha is not None))
+    pixels = to_tensor(fit(without_color_noise(content), size))
+    samples = finished_samples(pixels, content, styles, 1.0, depth=depth, alpha=alpha)
+    _write(output, encode(samples, recipe, output.suffix.lower()), stop)
 
 
 def _paint(

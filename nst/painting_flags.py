@@ -22,17 +22,37 @@ MASK = "a grey picture of the photo's shape, white"
 
 
 def _number(text: str) -> float:
-    return float(text)
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number") from None
 
 
 def _layers(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split("+"))
 
 
+def _yes_or_no(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise ValueError(f"{text!r} is neither yes nor no")
+    return text == "yes"
+
+
+def _sides(text: str) -> tuple[float, ...]:
+    sides = tuple(map(_number, text.split(":")))
+    if len(sides) != 4:
+        raise ValueError(f"{text!r} is not LEFT:TOP:RIGHT:BOTTOM")
+    return sides
+
+
 USES: dict[str, tuple[str, Callable[[str], Any], str]] = {
     "style_weights": ("weight", _number, "W,…"),
     "style_strengths": ("strength", _number, "S,…"),
     "style_layers": ("layers", _layers, "LAYER+LAYER,…"),
+    "style_scales": ("scale", _number, "S,…"),
+    "style_rotation": ("rotation", _number, "DEGREES,…"),
+    "style_mirror": ("mirror", _yes_or_no, "yes|no,…"),
+    "style_crop": ("crop", _sides, "LEFT:TOP:RIGHT:BOTTOM,…"),
 }
 """Flags by name: the field of `PaintingUse`, how a value is read, and what stands for it."""
 
@@ -122,6 +142,8 @@ def _help(field: str) -> str:
     hint = f"{option.help} {EACH}"
     if option.low is None:
         return hint
+    if option.low < 0:
+        hint += " Where it begins with a minus sign, put = before it."
     return f"{hint} ({option.low:g} to {option.high:g}, default: {default:g})"
 
 
@@ -141,8 +163,8 @@ def _values_of(parse: Callable[[str], Any]) -> Callable[[str], list[str]]:
         for entry in filter(None, entries):
             try:
                 parse(entry)
-            except ValueError:
-                raise argparse.ArgumentTypeError(f"{entry!r} is not a number") from None
+            except ValueError as error:
+                raise argparse.ArgumentTypeError(str(error)) from None
         return entries
 
     return values

@@ -408,6 +408,22 @@ class TransferSettings:
         up="closer to the painting's",
         down="closer to the photo's",
     )
+    color_transfer: str = setting(
+        "none",
+        "Colour transfer",
+        "What is done about colours before the first iteration. Matched: the painting gets the"
+        " photo's colours. Luminance: light and dark alone are painted, and the photo's colours"
+        " put back.",
+        choices={
+            "none": "none",
+            "monge": "matched to the photo's (Monge)",
+            "pca": "matched to the photo's (PCA)",
+            "cholesky": "matched to the photo's (Cholesky)",
+            "luminance": "luminance alone",
+            "luminance_matched": "luminance alone, matched to the photo's",
+        },
+        advanced=True,
+    )
     seed: int = setting(
         0,
         "Seed",
@@ -470,6 +486,11 @@ class TransferSettings:
         """Return those of some paintings that have a weight."""
         uses = self.uses(len(paintings))
         return [each for each, use in zip(paintings, uses, strict=True) if use.weight > 0]
+
+    @property
+    def is_luminance_only(self) -> bool:
+        """Tell whether luminance alone is painted, and the photo's colours are put back."""
+        return self.color_transfer.startswith("luminance")
 
     def paints_like(self, other: TransferSettings) -> bool:
         """Tell whether a run would go the same way.

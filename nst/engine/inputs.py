@@ -82,8 +82,11 @@ class Sources:
     def at(self, size: int, tile: int | None = None) -> Inputs:
         """Return the pictures brought to a longest side."""
         convert, side = to_bytes if tile else to_tensor, style_side(size, self.settings)
-        photo = self._fitted(self.photo, size)
-        paintings = [self._on_device(convert(fit(each, side))) for each in self.paintings]
+        photo, uses = self._fitted(self.photo, size), self.settings.uses(len(self.paintings))
+        paintings = [
+            self._on_device(convert(fit(each, max(1, round(side * use.scale)))))
+            for each, use in zip(self.paintings, uses, strict=True)
+        ]
         return self._inputs(photo, paintings, tile)
 
     def change_since_start(self, picture: Image.Image, inputs: Inputs) -> Tensor:

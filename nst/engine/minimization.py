@@ -23,7 +23,10 @@ from nst.errors import NumericalError
 from nst.settings import TransferSettings
 
 # What a state is bound to. Every other setting may change: weights by an edit, the rest freely.
-BINDING = ("size", "optimizer", "style_scale", "edges", "pooling", "precision", "weights")
+BINDING = (
+    *("size", "optimizer", "style_scale", "edges", "pooling", "precision", "weights"),
+    "color_transfer",
+)
 FREE = ("iterations", "start", "seed")  # not part of the objective
 
 

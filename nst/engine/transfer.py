@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from nst.engine import devices
+from nst.engine.color_transfer import Finish, transfer_colors
 from nst.engine.inputs import Inputs, Sources
 from nst.engine.kept_photo import KeptPhoto
 from nst.engine.memory import TILED_TIME
@@ -37,6 +38,7 @@ from nst.engine.starting_picture import enlarge, without_color_noise
 from nst.images.color import dial_colors
 from nst.images.masks import Masks
 from nst.images.tensors import to_image
+from nst.images.transforms import transformed
 from nst.provenance import Provenance, provenance_of
 from nst.settings import DEFAULTS, MOST_STYLES, TransferSettings
 from nst.vgg.network import VGG
@@ -56,7 +58,7 @@ class TransferStep:
     are a by-product of the gradient, in the network's precision, and those of layers deeper than
     the content layer may be some iterations old: a few percent off. Costs at different picture
     sizes are near but not equal. Seconds count from the start of `transfer_style`, once the network
-    is loaded.
+    is loaded. Where luminance alone is painted, costs are those of the luminance.
     """
 
     iteration: int  # 0 is the picture that the run starts from
@@ -136,20 +138,12 @@ def transfer_style(
     masks = masks or Masks()
     masks.check(content, paintings)
     Regions(settings.uses(len(paintings)))  # raises for weights that are all 0
-    originals = (content, *paintings, *masks.listed(len(paintings)))
-    original, start = content, begin.picture if begin else None
-    content, paintings, (start, init) = without_color_noise(
-        content, paintings, settings, start, init
-    )
-    if begin and start:
-        begin = replace(begin, picture=start)
-    if settings.is_seamless:
-        content, original = without_seam(content), without_seam(original)
     network = network or devices.load_network(settings, device)
+    originals = (content, *paintings, *masks.listed(len(paintings)))
     if begin and begin.state and not begin.state.fits(originals, settings):
         begin = replace(begin, state=None)
+    sources, begin, finish = _prepared(content, paintings, masks, settings, network, begin, init)
     scales = plan_scales(settings, begin)
-    sources = Sources(content, paintings, settings, network, masks, init, original)
     tiles = sources.tile_sides(scales)
     progress = Progress(
         scales,
@@ -172,12 +166,12 @@ def transfer_style(
         objective = sources.cost_function(scale, inputs)
         base = None if is_last else base
         progress.begin(scale)
-        kept = inputs.kept
+        shown = _finished(inputs.kept, finish)
         stage = _improved(objective, image, begin, scale, progress, None if tile else originals)
         del inputs, image  # a very large picture leaves no room for what is not needed any more
         for best, state, latest in stage:  # noqa: B007
             if not progress.is_over:
-                yield _report(progress, best, state, provenance, kept)
+                yield _report(progress, best, state, provenance, shown)
         if base is not None:
             change = latest - base
             del objective, best, state, latest  # as above
@@ -185,7 +179,7 @@ def transfer_style(
     del objective  # as above
     costs = exact.costs(best.image)
     last = replace(best, costs=costs) if math.isfinite(costs.J) else best
-    yield _report(progress, last, state, provenance, kept)
+    yield _report(progress, last, state, provenance, shown)
 
 
 def _improved(
@@ -255,6 +249,49 @@ def _set_out(
     return image, optimizer
 
 
+def _prepared(
+    content: Image.Image,
+    paintings: Sequence[Image.Image],
+    masks: Masks,
+    settings: TransferSettings,
+    network: VGG,
+    begin: Moment | None,
+    init: Image.Image | None,
+) -> tuple[Sources, Moment | None, Finish]:
+    """Return what a run works on, the moment that it goes on from, and what finishes its pictures.
+
+    Paintings are cropped and turned, colour noise is taken off, seamless photos pass into
+    themselves, and colours are transferred, in this order.
+    """
+    original, start = content, begin.picture if begin else None
+    paintings, masks = _transformed(paintings, masks, settings)
+    content, paintings, (start, init) = without_color_noise(
+        content, paintings, settings, start, init
+    )
+    if settings.is_seamless:
+        content, original = without_seam(content), without_seam(original)
+    content, paintings, (start, init), finish = transfer_colors(
+        content, paintings, settings, start, init
+    )
+    if settings.is_luminance_only:
+        original = content  # its chroma is put back with that of the rest
+    if begin and start:
+        begin = replace(begin, picture=start)
+    return Sources(content, paintings, settings, network, masks, init, original), begin, finish
+
+
+def _transformed(
+    paintings: Sequence[Image.Image], masks: Masks, settings: TransferSettings
+) -> tuple[list[Image.Image], Masks]:
+    """Return the paintings cropped, mirrored and rotated as they are used; their masks alike."""
+    uses = settings.uses(len(paintings))
+    within = [
+        mask and transformed(mask, use) for mask, use in zip(masks.within, uses, strict=False)
+    ]
+    turned = [transformed(each, use) for each, use in zip(paintings, uses, strict=True)]
+    return turned, replace(masks, within=tuple(within)) if masks else masks
+
+
 def as_list(styles: Image.Image | Sequence[Image.Image]) -> list[Image.Image]:
     """Return one painting as a list of one, and several as a list."""
     return [styles] if isinstance(styles, Image.Image) else list(styles)
@@ -294,12 +331,17 @@ def stylize(
     return dial_colors(last.image, content, used, settings.colors, keep=keep)
 
 
+def _finished(kept: KeptPhoto | None, finish: Finish) -> Finish:
+    """Return what makes of an optimised picture the one that is delivered."""
+    return (lambda pixels: finish(kept.compose(pixels))) if kept else finish
+
+
 def _report(
     progress: Progress,
     best: Point,
     state: RunState | None,
     provenance: Provenance,
-    kept: KeptPhoto | None,
+    shown: Finish,
 ) -> TransferStep:
     return TransferStep(
         iteration=progress.iteration,
@@ -313,7 +355,7 @@ def _report(
         smoothness=best.costs.smoothness,
         elapsed=progress.elapsed,
         remaining=progress.remaining,
-        pixels=kept.compose(best.image) if kept else best.image,
+        pixels=shown(best.image),
         provenance=provenance,
         state=state,
     )

@@ -59,13 +59,16 @@ def arguments(place: Path, *more: str) -> list[str]:
 def test_values_reach_the_paintings() -> None:
     flags = [
         *("--style-weights", "0.7,0.3", "--style-strengths", ",2"),
-        *("--style-layers", "relu1_1+relu2_1,,relu5_1"),
+        *("--style-layers", "relu1_1+relu2_1,,relu5_1", "--style-scales", "2"),
+        *("--style-rotation=-90,,45", "--style-mirror", "yes,,no", "--style-crop", ",0:0.5:1:1"),
     ]
     given = build_parser().parse_args(["photo", "a", "b", "c", "-o", "out.png", *flags])
     assert painting_uses(given, 3) == (
-        PaintingUse(weight=0.7, layers=("relu1_1", "relu2_1")),
-        PaintingUse(weight=0.3, strength=2.0),
-        PaintingUse(layers=("relu5_1",)),
+        PaintingUse(
+            weight=0.7, layers=("relu1_1", "relu2_1"), scale=2.0, rotation=-90.0, mirror=True
+        ),
+        PaintingUse(weight=0.3, strength=2.0, crop=(0.0, 0.5, 1.0, 1.0)),
+        PaintingUse(layers=("relu5_1",), rotation=45.0),
     )
     plain = build_parser().parse_args(["photo", "a", "-o", "out.png"])
     assert painting_uses(plain, 1) == (PaintingUse(),)
@@ -153,12 +156,21 @@ def test_what_cannot_be_is_one_line(
     assert sorted(os.listdir(place)) == before
 
 
-def test_a_value_that_is_no_number_is_refused_by_the_parser(
-    place: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("flag", "values", "sentence"),
+    [
+        ("--style-weights", "1,much", "'much' is not a number"),
+        ("--style-mirror", "maybe", "'maybe' is neither yes nor no"),
+        ("--style-crop", "0:0:1", "'0:0:1' is not LEFT:TOP:RIGHT:BOTTOM"),
+        ("--style-crop", "0:0:1:all", "'all' is not a number"),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_refused_by_the_parser(
+    place: Path, capsys: pytest.CaptureFixture[str], flag: str, values: str, sentence: str
 ) -> None:
     with pytest.raises(SystemExit):
-        main(arguments(place, "--style-weights", "1,much"))
-    assert "argument --style-weights: 'much' is not a number" in capsys.readouterr().err
+        main(arguments(place, f"{flag}={values}"))
+    assert f"argument {flag}: {sentence}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["keep.png", "init.png", "left.png", "within.png"])

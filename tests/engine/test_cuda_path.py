@@ -25,6 +25,7 @@ from nst.engine.schedule import Scale
 from nst.engine.style_target import FULL, Guidance
 from nst.engine.tiled_objective import TiledObjective
 from nst.engine.transfer import transfer_style
+from nst.images.color import to_grey
 from nst.settings import DEFAULTS, LAYER_CHANNELS, PaintingUse, TransferSettings
 from nst.vgg.network import VGG
 from nst.vgg.weights import VGGWeights
@@ -101,6 +102,15 @@ def test_a_whole_run_goes_through(
     rel = 0.05 if dtype == torch.float32 else 0.4
     assert pytest.approx(last.J, rel=rel) == steps[-1].J
     assert steps[-1].image.size == last.image.size
+
+
+def test_chroma_is_put_back_on_the_device(
+    cuda: EmulatedDevice, make_network: MakeNetwork, photo: Image.Image, painting: Image.Image
+) -> None:
+    settings = TransferSettings(size=64, iterations=2, color_transfer="luminance")
+    *_, last = transfer_style(photo, painting, settings, network=make_network(device="cuda"))
+    assert is_emulated(last.pixels)
+    assert last.image.tobytes() != to_grey(last.image).tobytes()
 
 
 @pytest.mark.parametrize("edges", ["plain", "seamless"])

@@ -61,6 +61,7 @@ UNUSUAL = TransferSettings(
     style_scale=1.55,
     total_variation=0.1,
     colors=-0.35,
+    color_transfer="cholesky",
     seed=2**31 - 1,
     precision="float32",
     weights="torchvision",
