@@ -29,6 +29,7 @@ from page.panels.controls import OTHER_LAYERS, USUAL_LARGEST, Controls
 from page.panels.example_rows import picker, row_markup
 from page.panels.folds import fold
 from page.panels.own_gallery import add_gallery
+from page.panels.paintings import PaintingsInput, add_paintings
 from page.panels.picture_inputs import Input, picture_input
 from page.panels.public_gallery import Community, add_community
 from page.panels.publishing import Publishing, add_publishing
@@ -54,6 +55,7 @@ class Parts:
     bring_back: gr.UploadButton
     photo: Input
     painting: Input
+    paintings: PaintingsInput
     controls: Controls
     result_panel: ResultPanel
     publishing: Publishing | None
@@ -101,6 +103,7 @@ def lay_out(
             with gr.Row(elem_id="inputs"):
                 photo_image = picture_input("Photo", "content", examples)
                 painting_image = picture_input("Painting", "style", examples)
+            paintings = add_paintings(examples)
             actions = add_actions()
             painting = Input(painting_image, picker("style-examples"), "Painting", "style")
             photo = Input(photo_image, picker("content-examples"), "Photo", "content")
@@ -124,7 +127,7 @@ def lay_out(
         panel = add_sheet()
         public = add_community(gallery)
     return Parts(
-        bar, bring_back, photo, painting, controls, result_panel, publishing, finished,
+        bar, bring_back, photo, painting, paintings, controls, result_panel, publishing, finished,
         own_pictures, panel, public,
     )  # fmt: skip
 
@@ -167,13 +170,14 @@ def connect(
         current=current,
         photo=photo,
         painting=painting,
+        paintings=parts.paintings,
         controls=controls,
         result_panel=parts.result_panel,
         panel=parts.panel,
         sheet=gr.State(""),
         gallery=parts.own_pictures,
         bar=parts.bar,
-        history=add_history(parts.bar, [photo, painting], settable),
+        history=add_history(parts.bar, [photo, painting], parts.paintings, settable),
         link=link,
         tabs=Tabs(demo.sessions),
     )

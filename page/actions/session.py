@@ -27,6 +27,7 @@ from page.panels.components import Choice, PictureInput
 from page.panels.contact_sheet import SheetPanel
 from page.panels.controls import Controls
 from page.panels.own_gallery import gallery_markup
+from page.panels.paintings import PaintingsInput
 from page.panels.picture_inputs import example_value, shown_value
 from page.panels.result_panel import ResultPanel
 from page.panels.topbar import History
@@ -47,6 +48,7 @@ class Session:
     current: gr.Textbox  # the id of the job on the stage; the browser holds it, nobody sees it
     photo: PictureInput
     painting: PictureInput
+    paintings: PaintingsInput  # those beyond the first, and the regions
     controls: Controls
     result_panel: ResultPanel
     panel: SheetPanel

@@ -1,4 +1,6 @@
 // A picture to choose: from a file, the clipboard, a drop, the camera or the examples.
+import { noteChosen } from "./chosen.js";
+
 export default function mount({ element, props, trigger, watch, upload }) {
     const root = element.querySelector(".picture-input");
     const image = root.querySelector("img.chosen");
@@ -17,6 +19,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
         if (small && image.getAttribute("src") !== small) image.src = small;
         image.hidden = !small;
         root.querySelector(".frame").hidden = !frame || Boolean(crop);
+        noteChosen(props.role, props.value);
     };
 
     const showOnStage = ({ shown }) => {
