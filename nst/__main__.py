@@ -85,7 +85,8 @@ def build_parser() -> argparse.ArgumentParser:
         " settings",
     )
     for spec in dataclasses.fields(TransferSettings):
-        parser.add_argument(f"--{spec.name.replace('_', '-')}", **_flag(spec))
+        if "option" in spec.metadata:
+            parser.add_argument(f"--{spec.name.replace('_', '-')}", **_flag(spec))
     parser.add_argument(
         "--depth",
         type=int,

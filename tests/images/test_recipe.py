@@ -36,7 +36,7 @@ from nst.images.recipe import (
 )
 from nst.images.writing import hash_of, save_png
 from nst.provenance import Provenance, software
-from nst.settings import DEFAULTS, LAYER_CHANNELS, MOST_STYLES
+from nst.settings import DEFAULTS, LAYER_CHANNELS, MOST_STYLES, PaintingUse
 from nst.studio.job import Job
 from nst.vgg.network import VGG
 
@@ -61,6 +61,17 @@ UNUSUAL = TransferSettings(
     seed=2**31 - 1,
     precision="float32",
     weights="torchvision",
+    paintings=(
+        PaintingUse(
+            weight=0.7,
+            strength=1 / 3,
+            layers=("relu4_1", "relu1_1"),
+            scale=2,
+            rotation=-90,
+            mirror=True,
+            crop=(0.1, 0, 1, 0.5),
+        ),
+    ),
 )
 RECIPE = Recipe(
     content=Ingredient("0" * 64, 80, 60),
@@ -145,6 +156,8 @@ def assert_recipe_or_sentence(source: str | bytes) -> bool:
 def test_every_setting_is_unusual() -> None:
     for spec in fields(TransferSettings):
         assert getattr(UNUSUAL, spec.name) != getattr(DEFAULTS, spec.name), spec.name
+    for spec in fields(PaintingUse):
+        assert getattr(UNUSUAL.paintings[0], spec.name) != spec.default, spec.name
 
 
 def test_what_is_written_is_read(tmp_path: Path, photo: Image.Image) -> None:
@@ -409,7 +422,9 @@ def test_a_wrong_value_anywhere_is_refused(value: Any) -> None:
         assert {path[0] for path in accepted} == {"provenance"}
         assert {path[-1] for path in accepted} == {"processor", "precision"}
     elif isinstance(value, bool):
-        assert {path[-1] for path in accepted} == {"continues"}
+        assert {path[-1] for path in accepted} == {"continues", "mirror"}
+    elif value == -1.5:
+        assert {path[-1] for path in accepted} == {"rotation"}
     else:
         assert not accepted
 
@@ -418,12 +433,12 @@ def test_a_missing_part_is_refused() -> None:
     for path in PLACES:
         data = json.loads(RECIPE.to_text())
         del holder(data, path)[path[-1]]
-        is_optional = "settings" in path[:-1] or "software" in path[:-1]
-        is_optional |= path[-1] in (
+        is_optional = {"settings", "software"} & {*path[:-1]} and "crop" not in path[:-1]
+        is_optional = is_optional or path[-1] in (
             *("continues", "painted_by", "processor", "precision", "threads"),
         )
         is_one_of_two = path[:3] == ("passages", 0, "styles") and len(path) == 4
-        assert assert_recipe_or_sentence(json.dumps(data)) == (is_optional or is_one_of_two)
+        assert assert_recipe_or_sentence(json.dumps(data)) == bool(is_optional or is_one_of_two)
 
 
 PASSAGE = json.loads(RECIPE.to_text())["passages"][0]
