@@ -20,6 +20,9 @@ const OPACITY = { active: 0.7, other: 0.5 };
 const STRIPE = 8; // pixels of a mask; what is left as it is is striped
 const MOST_STRENGTH = 4;
 const TOO_MANY = "Six regions are the most; delete one first.";
+const CANVAS_HELP =
+    "The photo and its regions. Arrow keys move the brush, the space bar sets it down" +
+    " and lifts it.";
 const KEEP_OR_DROP = "Press Done to keep the regions, or Cancel to drop what you changed.";
 
 const TOOLS = {
@@ -54,8 +57,7 @@ const MARKUP = `
         <div class="photo">
             <img alt="">
             <canvas tabindex="0" role="application" aria-roledescription="painting area"
-                aria-label="The photo and its regions. Arrow keys move the brush, the space bar sets
-                it down and lifts it."></canvas>
+                aria-label="${CANVAS_HELP}"></canvas>
             <span class="ring" hidden></span>
         </div>
     </div>
@@ -181,16 +183,21 @@ class MaskEditor {
 
     #show() {
         const { regions } = this.#state;
-        this.#find("[data-act=undo]").disabled = !this.#steps[this.#at - 1];
-        this.#find("[data-act=redo]").disabled = !this.#steps[this.#at + 1];
-        for (const name of Object.keys(WHOLE)) {
-            this.#find(`[data-act=${name}]`).disabled = !regions.length;
-        }
+        this.#enable("undo", Boolean(this.#steps[this.#at - 1]));
+        this.#enable("redo", Boolean(this.#steps[this.#at + 1]));
+        for (const name of Object.keys(WHOLE)) this.#enable(name, regions.length > 0);
         this.#find(".rest").textContent = elsewhere(regions, this.names);
         this.#say("");
         this.#showLegend();
         this.#draw();
         this.#showTool();
+    }
+
+    // A button that had the focus when it went out would leave the keyboard outside of the dialog.
+    #enable(act, isEnabled) {
+        const button = this.#find(`[data-act=${act}]`);
+        if (!isEnabled && button === document.activeElement) this.canvas.focus();
+        button.disabled = !isEnabled;
     }
 
     #showTool() {

@@ -24,6 +24,7 @@ const KEYS = {
 // What is typed into a field, or into a dialog, is no shortcut.
 const isTyping = ({ target }) =>
     target.closest?.("textarea, select, [contenteditable], dialog[open]") ||
+    document.querySelector("dialog:modal") ||
     (target.tagName === "INPUT" && !["range", "radio", "checkbox"].includes(target.type));
 
 const pressed = (event) => {
