@@ -6,6 +6,8 @@ nothing of optimisers, scales or files.
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,18 +20,22 @@ from nst.engine.fingerprint import bytes_of, fingerprint
 from nst.engine.losses import (
     content_cost,
     gram_style_cost,
+    guided_gram_matrix,
     normalized_gram_matrix,
     total_variation,
     total_variation_gradient,
     widened,
 )
 from nst.engine.out_of_memory import give_back
+from nst.engine.regions import WHOLE, Regions
 from nst.engine.style_batch import LayerShare, StyleBatch
-from nst.engine.style_target import Guidance, Style
+from nst.engine.style_target import Guidance, Painting, Style, blend
+from nst.engine.tiles import GramSums
+from nst.engine.windows import LEAST_TOTAL, Windows, windows_of
 from nst.errors import NumericalError
 from nst.images.color import is_grey
 from nst.settings import LAYER_CHANNELS, TransferSettings, gatys_layer_weight
-from nst.vgg.network import VGG, Trace
+from nst.vgg.network import VGG, Trace, carry_down
 
 
 @dataclass(frozen=True)
@@ -76,12 +82,18 @@ def make_room() -> None:
 
 
 class Objective:
-    """J(G) = α · (2/N) J_content + β · Σ λ[l] J_style[l] + smoothness, for fixed C and S.
+    """J(G) = α · (2/N) J_content + β · Σ_r p s Σ λ[l] J_style[l] + smoothness, for fixed C and S.
 
     Gatys et al. 2016, eq. 7, with a departure: the textbook's J_content grows with the number of
     pixels and J_style does not, so the content term is divided by half the number N of activations.
     One α/β then keeps their balance at every size, and equals Gatys' published code, which takes
-    means as well. With several styles, S is the mean of their Gram matrices.
+    means as well.
+
+    Without masks there is one region r, with p = s = 1. Otherwise p is a region's share of the
+    photo's pixels, so that α and β keep their balance in each, and s its strength; its Gram
+    matrices are those of `guided_gram_matrix`. A layer where a region has vanished, or where none
+    of its paintings is tied, is left out of its sum. Where several paintings rule, S is the mean of
+    their Gram matrices, by weight.
 
     `content` is (1, 3, H, W) and each of `styles` (1, 3, H', W'), float32 RGB in [0, 1], on the
     network's device. Where all of them are grey, with three equal channels, J is a function of the
@@ -97,17 +109,24 @@ class Objective:
     """Pixels of a tile, where pictures go in tiles."""
 
     def __init__(
-        self, network: VGG, content: Tensor, styles: Sequence[Tensor], settings: TransferSettings
+        self,
+        network: VGG,
+        content: Tensor,
+        styles: Sequence[Tensor],
+        settings: TransferSettings,
+        regions: Regions | None = None,
     ) -> None:
         self.network = network
         self.settings = settings
         self.size = content.shape[-2:]  # height, width
+        self.regions = regions or Regions(settings.uses(len(styles)))
         self.guidance: Guidance | None = None
-        self.is_grey = all(map(is_grey, [content, *styles]))
+        self.is_grey = all(map(is_grey, [content, *(styles[i] for i in self.regions.used)]))
         self.batches: dict[tuple[Guidance | None, Sequence[LayerShare]], StyleBatch] = {}
         self.forget()
         self._take_photo(content)
-        self.style = self._style_target(styles)
+        self._place_regions()
+        self.targets = self._region_targets(styles)
 
     def forget(self) -> None:
         """Let nothing of an earlier picture count in the next evaluation."""
@@ -124,20 +143,81 @@ class Objective:
         key = (self.network.identity, layer, fingerprint(content))
         self.content: Tensor = targets.recall(key, make)
 
+    def _place_regions(self) -> None:
+        """Work out where the regions are at each layer."""
+        self._windows = self._windows_at(WHOLE, WHOLE)
+        self._areas = self._areas_of([(WHOLE, WHOLE)])
+
+    def _windows_at(self, rows: slice, columns: slice) -> list[Windows | None]:
+        """Return the windows of each region in some rows and columns; None for all of the photo."""
+        if self.regions.is_whole:
+            return [None]
+        weights = self.regions.weights(rows, columns)
+        return [windows_of(self.network, each, self.settings.style_layers) for each in weights]
+
+    def _areas_of(self, places: Iterable[tuple[slice, slice]]) -> list[Area | None]:
+        """Return the area of each region in parts of the photo; None for all of it."""
+        if self.regions.is_whole:
+            return [None]
+        areas = [Area() for _ in self.regions.groups]
+        for place in places:
+            for area, weights in zip(areas, self.regions.weights(*place), strict=True):
+                area.add(weights, self.settings.style_layers)
+        return list(areas)
+
     @torch.no_grad()
-    def _style_target(self, styles: Sequence[Tensor]) -> Style:
-        layers, is_endless = tuple(self.settings.style_layers), self.settings.is_seamless
+    def _region_targets(self, styles: Sequence[Tensor]) -> dict[int, RegionTarget]:
+        """Return what is wanted of each region that counts, by its number."""
+        paintings = {index: self._painting(styles[index], index) for index in self.regions.used}
+        found = {}
+        for number, (group, area) in enumerate(zip(self.regions.groups, self._areas, strict=True)):
+            layers = [name for name in self.settings.style_layers if not area or area.has(name)]
+            share = area.pixels / math.prod(self.size) if area else 1.0
+            factor = share * self.regions.strength(group)
+            style = self._style_of({index: paintings[index] for index in group}, layers)
+            if factor > 0 and style.grams:
+                found[number] = RegionTarget(style, factor)
+        return found
+
+    def _painting(self, picture: Tensor, index: int) -> Painting:
+        within = self.regions.within[index] if self.regions.within else None
+        is_endless = self.settings.is_seamless
+        return Painting(picture, within, side=self.side, is_endless=is_endless)
+
+    def _style_of(self, group: Mapping[int, Painting], layers: Sequence[str]) -> Style:
+        """Return what some paintings together want of some layers."""
+        how = (self.network.identity, tuple(self.settings.style_layers))
+        weights = {
+            layer: sorted(
+                (painting.key, self.regions.uses[index].weight)
+                for index, painting in group.items()
+                if self.regions.uses[index].counts_at(layer)
+            )
+            for layer in layers
+        }
+
+        def grams_of(painting: Painting) -> Mapping[str, Tensor]:
+            def make() -> Style:
+                grams = painting.grams(self.network, list(self.settings.style_layers))
+                for gram in grams.values():
+                    finite(gram, "The painting's style is not a finite number.")
+                return Style(grams)
+
+            alone: Style = targets.recall((*how, painting.key), make)
+            return alone.grams
 
         def make() -> Style:
-            style = Style(self.network, styles, layers, side=self.side, is_endless=is_endless)
-            for gram in style.grams.values():
-                finite(gram, "The painting's style is not a finite number.")
-            return style
+            return blend({each.key: grams_of(each) for each in group.values()}, weights)
 
-        how = (self.network.identity, layers, self.side, is_endless)
-        key = (*how, *map(fingerprint, styles))
+        key = (*how, tuple((layer, tuple(weighed)) for layer, weighed in weights.items()))
         style: Style = targets.recall(key, make)
         return style
+
+    @functools.cached_property
+    def style_layers(self) -> dict[str, float]:
+        """Return the layers that count in some region, shallow to deep, with their weights."""
+        known = {layer for target in self.targets.values() for layer in target.style.grams}
+        return {name: w for name, w in self.settings.style_layers.items() if name in known}
 
     def parts(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the content term and λ[l] · J_style[l] by layer, before α and β.
@@ -145,15 +225,14 @@ class Objective:
         This is the specification: differentiable, plain and slow; `evaluate` is held to it by the
         tests.
         """
-        settings, content, layers = self.settings, torch.zeros(()), {}
+        content, layers = torch.zeros(()), {}
+        levels = self._levels()
         for layer, activation in self.network.walk(self._spanned(image), self._layers):
-            if layer == settings.content_layer:
+            if layer == self.settings.content_layer:
                 generated = widened(activation)
                 content = content_cost(self.content, generated) * (2 / generated.numel())
-            if layer in settings.style_layers:
-                gram = normalized_gram_matrix(activation)
-                weight = settings.style_layers[layer] * gatys_layer_weight(layer)
-                layers[layer] = weight * gram_style_cost(self.style.grams[layer], gram)
+            if layer in self.style_layers:
+                layers[layer] = self._style_cost(layer, activation, levels)
         return content, layers
 
     def cost(self, image: Tensor) -> Tensor:
@@ -214,51 +293,93 @@ class Objective:
 
     def _terms(self, trace: Trace, kept: DeepLayers | None) -> dict[str, Term]:
         """Return the terms of all style layers, those that are kept among them."""
-        own = [name for name in self.settings.style_layers if not (kept and name in self._deep)]
-        if self.network.device.type == "cuda":
+        own = [name for name in self.style_layers if not (kept and name in self._deep)]
+        if self.network.device.type == "cuda" and self.regions.is_whole:
             terms = self._batched(own, trace)
         else:
             terms = {layer: self._term_at(layer, trace.activations[layer]) for layer in own}
         return {name: terms[name] if name in terms else kept.terms[name]  # type: ignore[union-attr]
-                for name in self.settings.style_layers}  # fmt: skip
+                for name in self.style_layers}  # fmt: skip
 
     def _batched(self, names: Sequence[str], trace: Trace) -> dict[str, Term]:
         """Return what `_term` does for some layers, in as few kernels as it takes for one."""
         if not names:
             return {}
+        (target,) = self.targets.values()
         layers = tuple(
-            LayerShare(name, self._unit(name), trace.activations[name][0, 0].numel())
+            LayerShare(name, self._unit(target, name), trace.activations[name][0, 0].numel())
             for name in names
         )
         key = self.guidance, layers
         if key not in self.batches:
-            self.batches[key] = StyleBatch(self.style, layers, self.guidance, self.settings.beta)
+            self.batches[key] = StyleBatch(target.style, layers, self.guidance, self.settings.beta)
         terms = self.batches[key].terms(trace.activations)
-        return {name: Term(*values) for name, values in terms.items()}
+        return {name: Term(cost, goal, {0: pull}) for name, (cost, goal, pull) in terms.items()}
 
-    def _unit(self, layer: str) -> float:
-        """Return the factor of ‖G − G_S‖² in λ[l] · J_style[l]."""
+    def _unit(self, target: RegionTarget, layer: str) -> float:
+        """Return the factor of ‖G − G_S‖² in p s λ[l] · J_style[l] of a region."""
         weight = self.settings.style_layers[layer] * gatys_layer_weight(layer)
-        return weight / (2 * len(self.style.grams[layer])) ** 2
+        return target.factor * weight / (2 * len(target.style.grams[layer])) ** 2
+
+    def _levels(self) -> list[dict[str, Tensor] | None]:
+        """Return the weights of each region's positions by layer, or None where all are 1."""
+        if self.regions.is_whole:
+            return [None]
+        wide = torch.promote_types(self.network.dtype, torch.float32)
+        return [
+            {
+                layer: level[0, 0].to(self.network.device, wide)
+                for layer, level in carry_down(weights, self.style_layers)
+            }
+            for weights in self.regions.weights()
+        ]
+
+    def _style_cost(
+        self, layer: str, activation: Tensor, levels: Sequence[Mapping[str, Tensor] | None]
+    ) -> Tensor:
+        """Return λ[l] · J_style[l], summed over the regions, by the specification."""
+        cost = torch.zeros(())
+        for number, target in self.targets.items():
+            if layer in target.style.grams:
+                level = levels[number]
+                if level is None:
+                    gram = normalized_gram_matrix(activation)
+                else:
+                    gram = guided_gram_matrix(activation, level[layer])
+                cost = cost + target.factor * gram_style_cost(target.style.grams[layer], gram)
+        return self.settings.style_layers[layer] * gatys_layer_weight(layer) * cost
 
     def _term_at(self, layer: str, activation: Tensor) -> Term:
         """Return a layer's J_style[l] with its derivative, from its activations."""
-        return self._term(layer, normalized_gram_matrix(activation), activation[0, 0].numel())
+        sums = GramSums()
+        for number in self.targets:
+            sums.add(layer, activation, self._windows[number], number)
+        return self._term(layer, sums)
 
-    def _term(self, layer: str, gram: Tensor, positions: int) -> Term:
-        """Return the same from a normalized Gram matrix of so many positions.
+    def _term(self, layer: str, sums: GramSums) -> Term:
+        """Return the same from the Gram matrices of all regions."""
+        terms = [
+            self._region_term(number, layer, sums.gram(layer, number), sums.total(layer, number))
+            for number, target in self.targets.items()
+            if layer in target.style.grams
+        ]
+        return functools.reduce(Term.__add__, terms)
 
-        J_style[l] = unit · ‖G − G_S‖² with G = AᵀA / n, so dJ/dA = A · 4 unit (G − G_S) / n.
+    def _region_term(self, number: int, layer: str, gram: Tensor, positions: float) -> Term:
+        """Return a region's term from a normalized Gram matrix of positions that add up to so many.
+
+        J_style[l] = unit · ‖G − G_S‖² with G = Σ m a aᵀ / n, so dJ/da = 4 unit m (G − G_S) a / n.
         """
-        unit = self._unit(layer)
-        difference = gram - self.style.grams[layer]
+        target = self.targets[number]
+        unit = self._unit(target, layer)
+        difference = gram - target.style.grams[layer]
         toward = difference
         if self.guidance:
-            toward = self.style.guides[layer](difference, self.guidance.exponent)
+            toward = target.style.guides[layer](difference, self.guidance.exponent)
         return Term(
             cost=unit * (difference * difference).sum(),
             goal=unit * (difference * toward).sum(),
-            pull=(4 * self.settings.beta * unit / positions) * toward,
+            pulls={number: (4 * self.settings.beta * unit / positions) * toward},
         )
 
     def _pull_back(
@@ -277,16 +398,30 @@ class Objective:
                 pull = content_pull.to(self.network.dtype)
                 gradient = pull if gradient is None else gradient.add_(pull)
             if layer in terms:
-                gradient = _add_product(gradient, trace.activations[layer], terms[layer].pull)
+                gradient = self._add_pulls(gradient, trace.activations[layer], layer, terms[layer])
             assert gradient is not None, "the deepest layer observed has a term"
             return gradient
 
         return self.network.pull_back(trace, add_term), deep_gradient
 
+    def _add_pulls(
+        self, gradient: Tensor | None, activation: Tensor, layer: str, term: Term
+    ) -> Tensor:
+        """Return the gradient of a layer's activations with a style term's added."""
+        for number, pull in term.pulls.items():
+            windows = self._windows[number]
+            if windows is None:
+                gradient = _add_product(gradient, activation, pull)
+            else:
+                gradient = torch.zeros_like(activation) if gradient is None else gradient
+                windows[layer].add_product(gradient, activation, pull)
+        assert gradient is not None, "a term pulls somewhere"
+        return gradient
+
     @property
     def _layers(self) -> set[str]:
         """Return the layers with a weight; λ = 0 costs nothing."""
-        return {self.settings.content_layer, *self.settings.style_layers}
+        return {self.settings.content_layer, *self.style_layers}
 
     @property
     def _deep(self) -> set[str]:
@@ -354,12 +489,43 @@ class Term:
     """One style layer at one picture.
 
     It holds λ[l] · J_style[l], the same as guided, and β times the latter's derivative with respect
-    to the activations A (positions, n_C), as a matrix to multiply A by.
+    to the activations A (positions, n_C) of each region by its number, as a matrix to multiply A
+    by; the product is weighed as the region's positions are.
     """
 
     cost: Tensor
     goal: Tensor
-    pull: Tensor
+    pulls: Mapping[int, Tensor]
+
+    def __add__(self, other: Term) -> Term:
+        pulls = {**self.pulls, **other.pulls}
+        return Term(self.cost + other.cost, self.goal + other.goal, pulls)
+
+
+@dataclass(frozen=True)
+class RegionTarget:
+    """What is wanted of a region: its style, and how much that counts."""
+
+    style: Style
+    factor: float  # its share of the photo's pixels, times its strength
+
+
+class Area:
+    """How much of a photo and of each layer a region has: sums of weights, which come in parts."""
+
+    def __init__(self) -> None:
+        self.pixels = 0.0
+        self.positions: dict[str, float] = {}
+
+    def add(self, weights: Tensor, layers: Iterable[str]) -> None:
+        """Count the weights of some pixels, (1, 1, h, w)."""
+        self.pixels += float(weights.sum())
+        for layer, level in carry_down(weights, layers):
+            self.positions[layer] = self.positions.get(layer, 0.0) + float(level.sum())
+
+    def has(self, layer: str) -> bool:
+        """Tell whether the region has not vanished at a layer."""
+        return self.positions[layer] >= LEAST_TOTAL
 
 
 class DeepLayers:

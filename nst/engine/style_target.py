@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from nst.engine.fingerprint import bytes_of
+from nst.engine.fingerprint import bytes_of, fingerprint
+from nst.engine.regions import shares
 from nst.engine.tiles import gram_matrices
 from nst.vgg.network import VGG
+
+Weights = Mapping[str, Sequence[tuple[str, float]]]
 
 GUIDE_RANK = 5  # the eigenvalues of a Gram matrix above this one are held back
 
@@ -35,29 +38,13 @@ SLIGHT = Guidance(0.3, 1.0)  # the same for a few iterations: no detour would en
 
 
 class Style:
-    """What is wanted of the Gram matrices: the mean of those of one or several pictures.
+    """What is wanted of the Gram matrices of a region, by layer, with their guides.
 
-    A seamless picture has no edges, and so could not have what VGG-19 sees at those of a painting:
-    for one the paintings are endless, too. Large pictures go in tiles, of `side` pixels if that is
-    given.
+    `grams` are normalized, (n_C, n_C). A layer that is missing does not count there.
     """
 
-    def __init__(
-        self,
-        network: VGG,
-        pictures: Sequence[Tensor],
-        layers: Sequence[str],
-        *,
-        side: int | None = None,
-        is_endless: bool = False,
-    ) -> None:
-        self.grams: dict[str, Tensor] = {}
-        for picture in pictures:
-            for layer, gram in gram_matrices(
-                network, picture, layers, side=side, is_endless=is_endless
-            ):
-                share = gram / len(pictures)
-                self.grams[layer] = self.grams[layer] + share if layer in self.grams else share
+    def __init__(self, grams: Mapping[str, Tensor]) -> None:
+        self.grams = dict(grams)
 
     @functools.cached_property
     def guides(self) -> dict[str, Guide]:
@@ -67,6 +54,61 @@ class Style:
     def size(self) -> int:
         """Return the bytes of the Gram matrices; guides are slim."""
         return bytes_of(*self.grams.values())
+
+
+class Painting:
+    """A painting as its style is seen, and which part of it is.
+
+    A seamless picture has no edges, and so could not have what VGG-19 sees at those of a painting:
+    for one the paintings are endless, too. Large pictures go in tiles, of `side` pixels if that is
+    given. `within` are (1, 1, H, W) bytes, 255 where the painting counts.
+    """
+
+    def __init__(
+        self,
+        picture: Tensor,
+        within: Tensor | None = None,
+        *,
+        side: int | None = None,
+        is_endless: bool = False,
+    ) -> None:
+        self.picture, self.within = picture, within
+        self.side, self.is_endless = side, is_endless
+        seen = [fingerprint(picture), "" if within is None else fingerprint(within)]
+        self.key = f"{side} {is_endless} {' '.join(seen)}"
+        """Equal for paintings with the same style."""
+
+    def grams(self, network: VGG, layers: Sequence[str]) -> dict[str, Tensor]:
+        """Return the normalized Gram matrices of some layers.
+
+        A layer where too little is left of what is within is missing.
+        """
+        found = gram_matrices(
+            network,
+            self.picture,
+            layers,
+            side=self.side,
+            is_endless=self.is_endless,
+            within=self.within,
+        )
+        return dict(found)
+
+
+def blend(grams: Mapping[str, Mapping[str, Tensor]], weights: Weights) -> Style:
+    """Return the style of several paintings: the mean of their Gram matrices, by weight.
+
+    Args:
+        grams: those of each painting by its key, and by layer.
+        weights: the keys and weights of the paintings that are tied to a layer, by layer; equal
+            keys may come more than once.
+    """
+    blended = {}
+    for layer, weighed in weights.items():
+        known = [(key, weight) for key, weight in weighed if layer in grams[key]]
+        parts = [share * grams[key][layer] for key, share in shares(known).items()]
+        if parts:
+            blended[layer] = functools.reduce(torch.add, parts)
+    return Style(blended)
 
 
 class Guide:

@@ -17,7 +17,9 @@ from typing_extensions import override
 from nst.engine.fingerprint import bytes_of
 from nst.engine.losses import widened
 from nst.engine.objective import NO_SCENE, Costs, Measure, Objective, Term, finite
+from nst.engine.regions import Regions
 from nst.engine.tiles import GRID, GramSums, Tile, WrappedTile, contiguous, sweep, tiles
+from nst.engine.windows import Windows, times
 from nst.settings import TransferSettings
 from nst.vgg.network import VGG, Trace
 
@@ -40,29 +42,36 @@ class TiledObjective(Objective):
         styles: Sequence[Tensor],
         settings: TransferSettings,
         side: int | None = None,
+        regions: Regions | None = None,
     ) -> None:
         layers = {settings.content_layer, *settings.style_layers}
         self.side = side
         whole = -(-max(content.shape[-2:]) // GRID) * GRID
         kind = WrappedTile if settings.is_seamless else Tile
         self.tiles = tiles(content.shape[-2:], side or whole, layers, kind)
-        super().__init__(network, content, styles, settings)
+        super().__init__(network, content, styles, settings, regions)
 
     @override
     def _take_photo(self, content: Tensor) -> None:
         self.target = ContentTarget(self.network, self.settings.content_layer, content, self.tiles)
 
     @override
+    def _place_regions(self) -> None:
+        self._areas = self._areas_of(tile.place for tile in self.tiles)
+
+    @override
     def parts(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the same as `Objective.parts`."""
-        settings, grams = self.settings, GramSums()
+        sums, image = GramSums(), self._spanned(image)
         content = image.new_zeros(())
-        for tile, layer, own in sweep(self.network, self._spanned(image), self._layers, self.tiles):
-            if layer == settings.content_layer:
-                content = content + self.target.residual(tile, own).square().sum()
-            if layer in settings.style_layers:
-                grams.add(layer, own)
-        terms = self._terms_of(grams.normalized(), grams.positions)
+        for tile in self.tiles:
+            windows = self._windows_at(*tile.place)
+            for _, layer, own in sweep(self.network, image, self._layers, [tile]):
+                if layer == self.settings.content_layer:
+                    content = content + self.target.residual(tile, own).square().sum()
+                if layer in self.style_layers:
+                    self._count(sums, layer, own, windows)
+        terms = self._terms_of(sums)
         return content / self.target.numel, {layer: term.cost for layer, term in terms.items()}
 
     @override
@@ -70,14 +79,18 @@ class TiledObjective(Objective):
     def evaluate(self, image: Tensor, measure: Measure | None = None) -> tuple[Costs, Tensor]:
         """Return the same as `Objective.evaluate`."""
         settings, image = self.settings, self._spanned(image)
-        grams = GramSums()
+        sums = GramSums()
         *others, last = self.tiles
-        for _, layer, own in sweep(self.network, image, settings.style_layers, others):
-            grams.add(layer, own)
+        for tile in others:
+            windows = self._windows_at(*tile.place)
+            for _, layer, own in sweep(self.network, image, self.style_layers, [tile]):
+                self._count(sums, layer, own, windows)
         trace = self.network.observe(last.cut(image), self._layers)
-        for layer in settings.style_layers:
-            grams.add(layer, contiguous(last.own(trace.activations[layer], layer)))
-        terms = self._terms_of(grams.normalized(), grams.positions)
+        windows = self._windows_at(*last.place)
+        for layer in self.style_layers:
+            own = contiguous(last.own(trace.activations[layer], layer))
+            self._count(sums, layer, own, windows)
+        terms = self._terms_of(sums)
         alpha = settings.alpha * (self.guidance.content if self.guidance else 1)
         content, gradient = image.new_zeros(()), torch.zeros_like(image)
         for tile in [last, *others]:
@@ -100,18 +113,21 @@ class TiledObjective(Objective):
         content = content / self.target.numel
         return self._read(alpha, content, layers, goals, smoothness, measured), gradient
 
-    def _terms_of(
-        self, grams: Mapping[str, Tensor], positions: Mapping[str, int]
-    ) -> dict[str, Term]:
-        return {
-            layer: self._term(layer, grams[layer], positions[layer])
-            for layer in self.settings.style_layers
-        }
+    def _count(
+        self, sums: GramSums, layer: str, own: Tensor, windows: Sequence[Windows | None]
+    ) -> None:
+        """Count a tile's own activations of a layer in each region that counts."""
+        for number in self.targets:
+            sums.add(layer, own, windows[number], number)
+
+    def _terms_of(self, sums: GramSums) -> dict[str, Term]:
+        return {layer: self._term(layer, sums) for layer in self.style_layers}
 
     def _pull_tile_back(
         self, tile: Tile, trace: Trace, content_pull: Tensor, terms: Mapping[str, Term]
     ) -> Tensor:
         """Return what the tile's own positions say about its pixels and those of its halo."""
+        windows = self._windows_at(*tile.place)
 
         def add_term(layer: str, gradient: Tensor | None) -> Tensor:
             activation = trace.activations.get(layer)
@@ -121,9 +137,13 @@ class TiledObjective(Objective):
             if layer == self.settings.content_layer:
                 tile.own(gradient, layer).add_(content_pull)
             if layer in terms and activation is not None:
-                own = tile.own(activation, layer)
-                product = terms[layer].pull.to(own.dtype)
-                tile.own(gradient, layer).add_(_times(own, product))
+                own, place = tile.own(activation, layer), tile.own(gradient, layer)
+                for number, pull in terms[layer].pulls.items():
+                    its_windows = windows[number]
+                    if its_windows is None:
+                        place.add_(times(own, pull.to(own.dtype)))
+                    elif layer in its_windows:
+                        its_windows[layer].add_product(place, own, pull)
             return gradient
 
         return self.network.pull_back(trace, add_term)
@@ -160,8 +180,3 @@ class ContentTarget:
     def _activation(self, tile: Tile) -> Tensor:
         ((_, _, own),) = sweep(self.network, self.photo, [self.layer], [tile])
         return own
-
-
-def _times(activation: Tensor, matrix: Tensor) -> Tensor:
-    """Return A · matrix for A (positions, n_C) of (1, n_C, h, w), shaped like the activations."""
-    return (activation.permute(0, 2, 3, 1) @ matrix).permute(0, 3, 1, 2)

@@ -7,6 +7,7 @@ and what these say about the pixels ends inside the halo.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from nst.engine.losses import gram_matrix, normalized_gram_matrix
+from nst.engine.windows import LEAST_TOTAL, Windows, windows_of
 from nst.images.tensors import to_unit
 from nst.settings import LAYER_CHANNELS
 from nst.vgg.network import VGG
@@ -55,6 +57,11 @@ class Span:
         """Return the pixels of the tile with its halo, in the whole picture."""
         return slice(self.first, self.last)
 
+    @property
+    def place(self) -> slice:
+        """Return the tile's own pixels, in the whole picture."""
+        return slice(self.begin, self.end)
+
     def own(self, stride: int) -> slice:
         """Return the tile's own positions of a layer, in what was made of its cut.
 
@@ -78,6 +85,11 @@ class Tile:
     def add(self, picture: Tensor, values: Tensor) -> None:
         """Add values for the tile and its halo to those of (1, n, H, W)."""
         self.cut(picture).add_(values)
+
+    @property
+    def place(self) -> tuple[slice, slice]:
+        """Return the rows and columns of the tile's own pixels, in the whole picture."""
+        return self.rows.place, self.columns.place
 
     def own(self, activation: Tensor, layer: str) -> Tensor:
         """Return a view of the tile's own positions in what a layer makes of its cut."""
@@ -162,32 +174,45 @@ def gram_matrices(
     *,
     side: int | None = None,
     is_endless: bool = False,
+    within: Tensor | None = None,
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield the name and the normalized Gram matrix of each layer of (1, 3, H, W).
 
     A picture with more pixels than a tile of `side` goes in tiles; without a side, one of more than
     `AT_ONCE`. Of an endless one nothing is seen of the zeros that VGG-19 puts around a picture.
+    `within` has the weights of the pixels, (1, 1, H, W) bytes; layers where they add up to less
+    than `LEAST_TOTAL` positions are passed over.
     """
+    size = picture.shape[-2:]
     if is_endless:
-        mirrored = tiles(picture.shape[-2:], side or SIDE, layers, MirroredTile)
-        yield from tiled_gram_matrices(network, picture, layers, mirrored).items()
-        return
-    if picture.shape[-2] * picture.shape[-1] <= (side * side if side else AT_ONCE):
+        parts = tiles(size, side or SIDE, layers, MirroredTile)
+    elif math.prod(size) > (side * side if side else AT_ONCE):
+        parts = tiles(size, side or SIDE, layers)
+    elif within is None:
         for layer, activation in network.walk(to_unit(picture), layers):
             yield layer, normalized_gram_matrix(activation)
         return
-    yield from tiled_gram_matrices(
-        network, picture, layers, tiles(picture.shape[-2:], side or SIDE, layers)
-    ).items()
+    else:
+        parts = tiles(size, -(-max(size) // GRID) * GRID, layers)
+    yield from tiled_gram_matrices(network, picture, layers, parts, within).items()
 
 
 def tiled_gram_matrices(
-    network: VGG, picture: Tensor, layers: Sequence[str], parts: Iterable[Tile]
+    network: VGG,
+    picture: Tensor,
+    layers: Sequence[str],
+    parts: Iterable[Tile],
+    within: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Return the normalized Gram matrices of (1, 3, H, W), its tiles summed in their order."""
     sums = GramSums()
-    for _, layer, activation in sweep(network, picture, layers, parts):
-        sums.add(layer, activation)
+    for tile in parts:
+        windows = None
+        if within is not None:
+            weights = within[(..., *tile.place)].double() / 255
+            windows = windows_of(network, weights, layers)
+        for _, layer, activation in sweep(network, picture, layers, [tile]):
+            sums.add(layer, activation, windows)
     return sums.normalized()
 
 
@@ -207,18 +232,38 @@ def contiguous(activation: Tensor) -> Tensor:
 
 
 class GramSums:
-    """Gram matrices of a picture whose activations come in parts."""
+    """Gram matrices of a picture whose activations come in parts, of one region or of several."""
 
     def __init__(self) -> None:
-        self.grams: dict[str, Tensor] = {}
-        self.positions: dict[str, int] = {}
+        self.grams: dict[tuple[int, str], Tensor] = {}
+        self.positions: dict[tuple[int, str], float] = {}
 
-    def add(self, layer: str, activation: Tensor) -> None:
-        """Count a part of a layer's activations, (1, n_C, h, w)."""
-        gram = gram_matrix(activation)
-        self.grams[layer] = self.grams[layer] + gram if layer in self.grams else gram
-        self.positions[layer] = self.positions.get(layer, 0) + activation[0, 0].numel()
+    def add(
+        self, layer: str, activation: Tensor, windows: Windows | None = None, region: int = 0
+    ) -> None:
+        """Count a part of a layer's activations, (1, n_C, h, w), as the windows weigh them."""
+        if windows is None:
+            self._count((region, layer), gram_matrix(activation), activation[0, 0].numel())
+        elif layer in windows:
+            window = windows[layer]
+            self._count((region, layer), window.gram_matrix(activation), window.total)
+
+    def _count(self, key: tuple[int, str], gram: Tensor, positions: float) -> None:
+        self.grams[key] = self.grams[key] + gram if key in self.grams else gram
+        self.positions[key] = self.positions.get(key, 0) + positions
+
+    def total(self, layer: str, region: int = 0) -> float:
+        """Return the positions counted, as the windows weigh them."""
+        return self.positions[region, layer]
+
+    def gram(self, layer: str, region: int = 0) -> Tensor:
+        """Return a Gram matrix divided by the positions counted."""
+        return self.grams[region, layer] / self.positions[region, layer]
 
     def normalized(self) -> dict[str, Tensor]:
-        """Return the Gram matrices divided by the positions counted."""
-        return {layer: gram / self.positions[layer] for layer, gram in self.grams.items()}
+        """Return the Gram matrices of region 0 by layer.
+
+        Layers with less than `LEAST_TOTAL` positions are missing.
+        """
+        counted = (layer for region, layer in self.grams if region == 0)
+        return {name: self.gram(name) for name in counted if self.total(name) >= LEAST_TOTAL}
