@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, repeat
-from typing import Any
+from typing import Any, TypeVar
 
 from nst.errors import SettingsError
+
+Painting = TypeVar("Painting")
 
 LAYER_CHANNELS: dict[str, int] = {
     f"relu{block}_{conv}": channels
@@ -462,6 +464,11 @@ class TransferSettings:
     def uses(self, n_paintings: int) -> tuple[PaintingUse, ...]:
         """Return how each of so many paintings is used."""
         return (*self.paintings, *repeat(PaintingUse(), n_paintings))[:n_paintings]
+
+    def used(self, paintings: Sequence[Painting]) -> list[Painting]:
+        """Return those of some paintings that have a weight."""
+        uses = self.uses(len(paintings))
+        return [each for each, use in zip(paintings, uses, strict=True) if use.weight > 0]
 
     def paints_like(self, other: TransferSettings) -> bool:
         """Tell whether a run would go the same way.

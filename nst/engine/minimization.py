@@ -122,16 +122,17 @@ class RunState:
 
     `optimizer` is a copy that nobody steps, `point` where it stood, `best` the picture with the
     lowest J, base-size term included. Holds references to the pictures that the run was made from.
+    Where a part of the photo is kept, its pictures are what is painted, before they are composed.
     """
 
-    pictures: Sequence[Image.Image]  # the photo, then the paintings
+    pictures: Sequence[Image.Image | None]  # the photo, the paintings, and the masks that there are
     settings: TransferSettings
     guidance: Guidance | None  # of the phase that it was made in
     optimizer: Optimizer
     point: Point
     best: Point
 
-    def fits(self, pictures: Sequence[Image.Image], settings: TransferSettings) -> bool:
+    def fits(self, pictures: Sequence[Image.Image | None], settings: TransferSettings) -> bool:
         """Return whether a run from these very pictures can go on with it."""
         are_same = len(pictures) == len(self.pictures) and all(
             a is b for a, b in zip(pictures, self.pictures, strict=True)

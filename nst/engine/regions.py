@@ -47,7 +47,7 @@ class Regions:
     @property
     def is_whole(self) -> bool:
         """Tell whether there is one region, which is all of the photo."""
-        return self.masks is None and self.keep is None
+        return not self._masks_in_use and self.keep is None
 
     @property
     def groups(self) -> list[list[int]]:
@@ -85,8 +85,7 @@ class Regions:
         """Return the masks in use, (n, 1, h, w) whole numbers from 0 to 255."""
         some = self.keep if self.masks is None else self.masks
         assert some is not None, "a region that is all of the photo has no weights"
-        masks = some[:0] if self.masks is None else some[self._masks_in_use]
-        return masks[..., rows, columns].int()
+        return some[self._masks_in_use][..., rows, columns].int()
 
     def _mask_of(self, painting: int) -> int | None:
         return self.mask_of[painting] if self.mask_of else None

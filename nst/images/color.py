@@ -5,13 +5,14 @@ Knows only pixels: (1, 3, H, W) float32 RGB tensors in [0, 1], and pictures.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterable, Sequence
 
 import torch
 from PIL import Image, ImageChops, ImageStat
 from torch import Tensor
 
-from nst.images.tensors import fit, fitted_size, to_image, to_tensor, to_unit
+from nst.images.tensors import fit, fitted_size, mask_bytes, to_image, to_tensor, to_unit
 
 LUMA = (0.299, 0.587, 0.114)  # of R, G and B; ITU-R BT.601
 STATISTICS_SIDE = 512  # pixels; a larger painting has the same mean and covariance
@@ -22,21 +23,31 @@ MOST_GAIN = 7.0  # of a colour direction; ordinary photos seldom need more
 
 
 def dial_colors(
-    painted: Image.Image, photo: Image.Image, paintings: Sequence[Image.Image], amount: float
+    painted: Image.Image,
+    photo: Image.Image,
+    paintings: Sequence[Image.Image],
+    amount: float,
+    *,
+    keep: Image.Image | None = None,
 ) -> Image.Image:
     """Return a finished picture with its colours moved by `amount`, at once.
 
     −1 is the photo's own colours (the luminance alone is painted, as in Gatys et al. 2016,
     "Preserving color", section 2), 0 leaves it as it is, 1 is the mean and covariance of the
-    paintings' colours.
+    paintings' colours. `keep` is white where the picture stays as it is, mode "L" of any size.
     """
     if amount == 0:
         return painted
-    return to_image(dial_pixels(to_tensor(painted), photo, paintings, amount))
+    return to_image(dial_pixels(to_tensor(painted), photo, paintings, amount, keep=keep))
 
 
 def dial_pixels(
-    image: Tensor, photo: Image.Image, paintings: Sequence[Image.Image], amount: float
+    image: Tensor,
+    photo: Image.Image,
+    paintings: Sequence[Image.Image],
+    amount: float,
+    *,
+    keep: Image.Image | None = None,
 ) -> Tensor:
     """Return pixels, (1, 3, H, W) RGB in [0, 1], with their colours moved as by `dial_colors`.
 
@@ -51,7 +62,10 @@ def dial_pixels(
     else:
         small = [to_tensor(fit(painting, STATISTICS_SIDE)) for painting in paintings]
         target = match_colors(image, all_colors(small))
-    return image.lerp(target, abs(amount))
+    if keep is None:
+        return image.lerp(target, abs(amount))
+    kept = mask_bytes(keep, (image.shape[-1], image.shape[-2])).to(image) / 255
+    return image.lerp(target, abs(amount) * (1 - kept))
 
 
 def has_color(picture: Image.Image) -> bool:
@@ -108,15 +122,31 @@ def all_colors(pictures: Sequence[Tensor]) -> Tensor:
     return torch.cat([picture.flatten(2) for picture in pictures], dim=2).unsqueeze(2)
 
 
-def match_colors(image: Tensor, reference: Tensor) -> Tensor:
+ColorStatistics = tuple[Tensor, Tensor]
+"""Mean (3, 1) and covariance (3, 3) of the colours of a picture, or of several, in float64."""
+
+
+def blend_statistics(weighed: Iterable[tuple[ColorStatistics, float]]) -> ColorStatistics:
+    """Return the statistics of several pictures, each with its share; the shares sum to 1."""
+    parts = list(weighed)
+    mean = functools.reduce(torch.add, (share * its_mean for (its_mean, _), share in parts))
+    covariances = (
+        share * (covariance + (its_mean - mean) @ (its_mean - mean).T)
+        for (its_mean, covariance), share in parts
+    )
+    return mean, functools.reduce(torch.add, covariances)
+
+
+def match_colors(image: Tensor, reference: Tensor | ColorStatistics) -> Tensor:
     """Return `image` with the mean and the full RGB covariance of `reference`, inside [0, 1].
 
     It is the optimal transport between two Gaussians (Monge's linear map): with covariances A and
     B, T = A^−½ (A^½ B A^½)^½ A^−½, the smallest change of colours that does it. A departure: no
     direction of `image`'s colours is amplified without limit, see `_limited`.
     """
-    mean, covariance = _color_statistics(image)
-    target_mean, target_covariance = _color_statistics(reference)
+    mean, covariance = color_statistics(image)
+    wanted = color_statistics(reference) if isinstance(reference, Tensor) else reference
+    target_mean, target_covariance = wanted
     root = _matrix_power(covariance, 0.5)
     inverse_root = _matrix_power(covariance, -0.5)
     transport = inverse_root @ _matrix_power(root @ target_covariance @ root, 0.5) @ inverse_root
@@ -150,8 +180,8 @@ def _limited(transport: Tensor, covariance: Tensor) -> Tensor:
     return limited
 
 
-def _color_statistics(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean (3, 1) and covariance (3, 3) of the colours, in float64."""
+def color_statistics(image: Tensor) -> ColorStatistics:
+    """Return mean and covariance of the colours of (1, 3, H, W)."""
     n = image[0, 0].numel()
     sums = [_pixels(band).sum(1, keepdim=True) for band in _bands(image)]
     mean = torch.stack(sums).sum(0) / n
