@@ -53,6 +53,8 @@ class Studio:
             *(part.change for part in session.controls.decisive),
             session.photo.choose,
             session.painting.choose,
+            session.paintings.edit,
+            session.init.choose,
         )
         textures = Textures(
             session.workshop, session.textures, session.controls, session.painting, session.tabs

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from PIL import Image
@@ -17,9 +18,10 @@ from PIL import Image
 from nst.engine.objective import targets
 from nst.engine.out_of_memory import has_run_out
 from nst.engine.schedule import Moment
-from nst.engine.transfer import Engine, TransferStep, transfer_style
+from nst.engine.transfer import Engine, TransferStep, as_list, transfer_style
 from nst.errors import SettingsError, UserError
 from nst.images.color import dial_colors
+from nst.images.masks import Masks
 from nst.images.recipe import MOST_PASSAGES, Ingredient, Passage, Recipe
 from nst.provenance import UNKNOWN, Provenance
 from nst.settings import MOST_STYLES, TransferSettings
@@ -30,27 +32,33 @@ NOT_ENOUGH = "There was not enough memory for {} px; it is painted at {} px."
 SMALLER = 0.7  # times as large as what there was not enough memory for
 SMALLEST = 128  # pixels; below that it is not the size
 PICTURE_EVERY = 0.05  # seconds, of a run on a GPU; a CPU has each picture at hand
+NO_MASKS = Masks()
 MOST_STATE = 96 * 2**20  # bytes of what an optimiser has learned, kept when a job has ended
 
 
 @dataclass(frozen=True)
 class Change:
-    """What a visitor wants from the next iteration on; no painting means the present one."""
+    """What a visitor wants from the next iteration on.
+
+    No paintings mean the present ones, with the present masks.
+    """
 
     settings: TransferSettings
-    painting: Image.Image | None = None
-    ingredient: Ingredient | None = None  # of that painting
+    paintings: tuple[Image.Image, ...] = ()
+    masks: Masks = NO_MASKS
+    ingredients: tuple[Ingredient, ...] = ()  # of those paintings
 
 
 class Job(Task):
     """One picture being painted, and every choice on the way to it.
 
-    `content` and `styles` are RGB pictures; `styles` grows when the painting is swapped, and each
-    passage says which of them it uses. `moment` is the latest picture, `steps` the figures of every
-    iteration without pixels; both are replaced or appended to, never changed. `provenance` holds
-    what painted the passages, which name them by index. The pictures are hashed when the job is
-    made, which takes a while for large ones; `ingredients`, of the content and then of each style,
-    spare that where they are known.
+    `content`, `styles` and `init`, which the run starts from where there is one, are RGB pictures;
+    `styles` grows when the paintings are swapped, and each passage says which of them it uses.
+    `masks` has those of each passage, which say where its paintings rule. `moment` is the latest
+    picture, `steps` the figures of every iteration without pixels; both are replaced or appended
+    to, never changed. `provenance` holds what painted the passages, which name them by index. The
+    pictures are hashed when the job is made, which takes a while for large ones; `ingredients`, of
+    the content and then of each style, spare that where they are known.
     """
 
     def __init__(
@@ -63,11 +71,19 @@ class Job(Task):
         id: str | None = None,
         engine: Engine = transfer_style,
         ingredients: Sequence[Ingredient] = (),
+        masks: Masks = NO_MASKS,
+        init: Image.Image | None = None,
     ) -> None:
         super().__init__(visitor, id)
         self.content = content
-        self.styles = list(styles)
-        self.passages = [Passage(0, settings, tuple(range(len(self.styles))))]
+        self.styles: list[Image.Image] = []
+        self.init = init
+        known = list(ingredients) or [Ingredient.of(image) for image in (content, *styles)]
+        self._content_ingredient = known[0]
+        self._style_ingredients: list[Ingredient] = []
+        used = tuple(map(self._index_of, styles, known[1:]))
+        self.passages = [Passage(0, settings, used)]
+        self.masks = [masks]
         self.moment: Moment | None = None
         self.steps: list[TransferStep] = []
         self.frames: list[int] = []  # of the timelapse: indices into `steps`
@@ -78,16 +94,15 @@ class Job(Task):
         self._is_bare = False  # nothing was painted under the last passage yet
         self._is_lightened = False  # memory ran out, and what is remembered was thrown away
         self.provenance: list[Provenance] = []
-        known = list(ingredients) or [Ingredient.of(image) for image in (content, *styles)]
-        self._content_ingredient, self._style_ingredients = known[0], known[1:]
 
     @property
     def bytes(self) -> int:
         """Return the bytes of its pictures, its state and its steps in memory."""
         with self.lock:
-            change = self._change.painting if self._change else None
-            pictures = picture_bytes(self.content, *self.styles, *([change] if change else []))
-            return pictures + (self.moment.bytes if self.moment else 0)
+            wanted = self._change.paintings if self._change else ()
+            init = [self.init] if self.init else []
+            pictures = picture_bytes(self.content, *self.styles, *wanted, *init)
+            return pictures + mask_bytes(*self.masks) + (self.moment.bytes if self.moment else 0)
 
     @property
     def settings(self) -> TransferSettings:
@@ -116,8 +131,21 @@ class Job(Task):
     def wanted_paintings(self) -> list[Image.Image]:
         """Return the paintings of the latest choice, whether it is in force yet or not."""
         with self.lock:
-            wanted = self._change.painting if self._change else None
-            return [wanted] if wanted else self.paintings
+            wanted = self._change.paintings if self._change else ()
+            return list(wanted) or self.paintings
+
+    def new_pictures(self, paintings: Sequence[Image.Image]) -> list[Image.Image]:
+        """Return those of the pictures that the job does not hold already, each once."""
+        with self.lock:
+            held = {id(image) for image in self.styles}
+        return list({id(image): image for image in paintings if id(image) not in held}.values())
+
+    @property
+    def wanted_masks(self) -> Masks:
+        """Return the masks of the latest choice, whether it is in force yet or not."""
+        with self.lock:
+            is_swap = self._change is not None and bool(self._change.paintings)
+            return self._change.masks if self._change and is_swap else self.masks[-1]
 
     @property
     def course(self) -> tuple[Passage, ...]:
@@ -126,13 +154,18 @@ class Job(Task):
             is_ahead = self._is_bare and self.moment is not None
             return tuple(self.passages[:-1] if is_ahead else self.passages)
 
-    def steer(self, settings: TransferSettings, painting: Image.Image | None = None) -> None:
-        """Go on under other settings, or with another painting, from the next iteration on.
+    def steer(
+        self,
+        settings: TransferSettings,
+        paintings: Image.Image | Sequence[Image.Image] = (),
+        masks: Masks = NO_MASKS,
+    ) -> None:
+        """Go on under other settings, or with other paintings and masks, from the next iteration.
 
         What is the same already changes nothing, and neither does what comes after the end. Raises
         `SettingsError` when the recipe would grow beyond its bounds.
         """
-        change = change_to(settings, painting)
+        change = self._change_to(settings, as_list(paintings), masks)
         with self.lock:
             if self.state.is_live:
                 self._take(change)
@@ -140,15 +173,16 @@ class Job(Task):
     def _take(self, change: Change) -> None:
         """Remember a change that is news."""
         present = self.passages[-1]
-        if change.painting is None and self._change:
+        if not change.paintings and self._change:
             change = replace(self._change, settings=change.settings)
-        in_force = [self._style_ingredients[index] for index in present.styles]
-        if change.ingredient and [change.ingredient] == in_force:
+        in_force = tuple(self._style_ingredients[index] for index in present.styles)
+        if change.ingredients == in_force and change.masks == self.masks[-1]:
             change = Change(change.settings)
         self.dial(change.settings.colors)
-        is_news = change.painting is not None or not change.settings.paints_like(present.settings)
+        is_news = bool(change.paintings) or not change.settings.paints_like(present.settings)
+        others = set(change.ingredients) - set(self._style_ingredients)
         is_full = len(self.passages) >= MOST_PASSAGES or (
-            change.painting is not None and len(self.styles) >= MOST_STYLES
+            len(self.styles) + len(others) > MOST_STYLES
         )
         if is_news and is_full:
             raise SettingsError(CHANGED_TOO_OFTEN)
@@ -161,12 +195,17 @@ class Job(Task):
                 self.colors = colors
                 self.version += 1
 
-    def resume(self, settings: TransferSettings, painting: Image.Image | None = None) -> None:
+    def resume(
+        self,
+        settings: TransferSettings,
+        paintings: Image.Image | Sequence[Image.Image] = (),
+        masks: Masks = NO_MASKS,
+    ) -> None:
         """Make an ended job ready to be painted further, under other settings.
 
         Raises `SettingsError` while it is still being painted.
         """
-        change = change_to(settings, painting)
+        change = self._change_to(settings, as_list(paintings), masks)
         with self.lock:
             if self.state.is_live:
                 raise SettingsError("This picture is being painted already.")
@@ -184,9 +223,11 @@ class Job(Task):
                 self.settings,
                 visitor=visitor,
                 ingredients=self.ingredients,
+                init=self.init,
             )
             twin.engine = self.engine
             twin.passages, twin.steps = list(self.passages), list(self.steps)
+            twin.masks = list(self.masks)
             twin.moment, twin.colors = self.moment, self.colors
             twin.provenance = list(self.provenance)
             twin.frames, twin.seconds = list(self.frames), self.seconds
@@ -269,10 +310,12 @@ class Job(Task):
         with self.lock:
             latest, change, moment = self.passages[-1], self._change, self.moment
             self._change = None
-            settings, styles = latest.settings, latest.styles
+            settings, styles, masks = latest.settings, latest.styles, self.masks[-1]
             if change:
                 settings = change.settings
-                styles = (self._index_of(change),) if change.painting else styles
+            if change and change.paintings:
+                styles = tuple(map(self._index_of, change.paintings, change.ingredients))
+                masks = change.masks
             if moment is not None:
                 is_longer = settings.iterations > moment.iteration
                 is_shorter = settings.iterations < latest.settings.iterations
@@ -281,9 +324,11 @@ class Job(Task):
                     return False
             if moment is None or self._is_bare:
                 self.passages.pop()  # nothing was painted under it
+                self.masks.pop()
             begin = moment.iteration if moment else 0
             continues = moment is not None and moment.state is not None
             self.passages.append(Passage(begin, settings, styles, continues))
+            self.masks.append(masks)
             self._is_bare = True
             return True
 
@@ -296,7 +341,10 @@ class Job(Task):
         before, passage = self.seconds, self.passages[-1]
         figures: list[TransferStep] = []
         due = 0.0
-        for step in self.engine(self.content, self.paintings, passage.settings, begin=self.moment):
+        run = self.engine(
+            self.content, self.paintings, passage.settings, begin=self.moment, **self._given()
+        )
+        for step in run:
             elapsed = before + step.elapsed
             figures.append(replace(step, elapsed=elapsed).without_pixels())
             if not step.has_picture or (_waits_for_a_picture(step) and time.monotonic() < due):
@@ -311,6 +359,13 @@ class Job(Task):
                 self.version += 1
             yield figures[-1]
             figures = []
+
+    def _given(self) -> dict[str, Any]:
+        """Return what the engine is given beside the pictures: only what there is."""
+        given: dict[str, Any] = {"masks": self.masks[-1]} if self.masks[-1] else {}
+        if self.init and self.moment is None:
+            given["init"] = self.init
+        return given
 
     def _note_provenance(self, provenance: Provenance) -> None:
         """Record what paints the present passage."""
@@ -343,15 +398,24 @@ class Job(Task):
             if not state.is_live:
                 self._forget_state(MOST_STATE)
 
-    def _index_of(self, change: Change) -> int:
-        """Return where the edit's painting is among the job's, which it joins when it is new."""
-        assert change.painting is not None
-        assert change.ingredient is not None
-        if change.ingredient in self._style_ingredients:
-            return self._style_ingredients.index(change.ingredient)
-        self.styles.append(change.painting)
-        self._style_ingredients.append(change.ingredient)
-        return len(self.styles) - 1
+    def _index_of(self, painting: Image.Image, ingredient: Ingredient) -> int:
+        """Return where a painting is among the job's, which it joins when it is new."""
+        if ingredient not in self._style_ingredients:
+            self.styles.append(painting)
+            self._style_ingredients.append(ingredient)
+        return self._style_ingredients.index(ingredient)
+
+    def _change_to(
+        self, settings: TransferSettings, paintings: Sequence[Image.Image], masks: Masks
+    ) -> Change:
+        """Return an edit with its paintings' hashes.
+
+        Those that the job does not hold already take a while: not to be called under its lock.
+        """
+        with self.lock:
+            known = dict(zip(map(id, self.styles), self._style_ingredients, strict=True))
+        hashes = tuple(known.get(id(image)) or Ingredient.of(image) for image in paintings)
+        return Change(settings, tuple(paintings), masks, hashes)
 
 
 def _waits_for_a_picture(step: TransferStep) -> bool:
@@ -364,6 +428,12 @@ def picture_bytes(*images: Image.Image) -> int:
     return sum(3 * image.width * image.height for image in images)
 
 
-def change_to(settings: TransferSettings, painting: Image.Image | None) -> Change:
-    """Return an edit with its painting's hash, which takes a while: not to be made under a lock."""
-    return Change(settings, painting, Ingredient.of(painting) if painting else None)
+def mask_bytes(*masks: Masks) -> int:
+    """Return the in-memory size of masks, in bytes; those that several share count once."""
+    pictures = {
+        id(mask): mask.width * mask.height
+        for each in masks
+        for mask in (*each.regions, each.keep, *each.within)
+        if mask
+    }
+    return sum(pictures.values())

@@ -2,7 +2,8 @@
 
     job.json       state, figures of every iteration, and the recipe so far
     picture.png    the latest picture, with the recipe that led to it: alone enough to go on from
-    content.png, style-0.png, …    what it is painted from
+    content.png, style-0.png, …    what it is painted from; init.png, where it starts from one
+    mask-….png     masks, by their hash; masks.json says which passage has which
     frames/        small pictures of the way, for the timelapse
     thumbnail.jpg
     deleted        there while the job can still be restored: nobody finds it meanwhile
@@ -51,6 +52,7 @@ from nst.studio.job_record import (
     read_picture,
 )
 from nst.studio.limits import Limits
+from nst.studio.mask_files import read_masks, save_masks
 from nst.studio.task import State
 
 log = logging.getLogger(__name__)
@@ -98,13 +100,16 @@ class JobStore:
             written, moment, record = job.recipe(), job.moment, _record(job)
             inputs = {"content": job.content}
             inputs |= {f"style-{index}": style for index, style in enumerate(job.styles)}
-            steps = list(job.steps)
+            inputs |= {"init": job.init} if job.init else {}
+            steps, masks = list(job.steps), list(job.masks)
         recipe = written.to_text()
         record |= {"figures": STEP_FIGURES, "steps": list(map(figures_of, steps))}
         home = self._make_home(job.id)
         for name, image in inputs.items():
             if not (home / f"{name}.png").exists():
                 _save_quickly(image, home / f"{name}.png")
+        if any(masks):
+            save_masks(masks, home)
         text = json.dumps({**record, "recipe": recipe})
         if not (home / "job.json").exists():
             _write(text, home / "job.json")  # from the first picture on there is a job to it
@@ -140,8 +145,12 @@ class JobStore:
             ]
         ]
         known = [recipe.content, *recipe.styles]
-        job = Job(content, styles, recipe.settings, id=id, ingredients=known)
+        init = _read_if_there(home / "init.png")
+        job = Job(content, styles, recipe.settings, id=id, ingredients=known, init=init)
+        if len(job.styles) != len(styles):
+            raise DamagedError("the recipe names a painting twice")
         job.passages, job.moment = list(recipe.passages), moment
+        job.masks = read_masks(home, len(job.passages))
         job.provenance = list(recipe.provenance)
         job.created, job.changed, job.seconds = record.created, record.changed, record.seconds
         job.state, job.note, job.steps = record.state_after_restart, record.note, record.steps
@@ -363,6 +372,13 @@ def _input(path: Path, ingredient: Ingredient) -> Image.Image:
     if image.size != (ingredient.width, ingredient.height):
         raise DamagedError(f"{path.name} is not the picture that the recipe names")
     return image
+
+
+def _read_if_there(path: Path) -> Image.Image | None:
+    try:
+        return read_picture(read_file(path, MOST_PNG), path.name)
+    except FileNotFoundError:
+        return None
 
 
 def _save_quickly(image: Image.Image, path: Path, recipe: str | None = None) -> None:

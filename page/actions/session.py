@@ -26,11 +26,13 @@ from page.http.identifiers import IDENTIFIER
 from page.panels.components import Choice, PictureInput
 from page.panels.contact_sheet import SheetPanel
 from page.panels.controls import Controls
+from page.panels.mix import Mix, mixed
 from page.panels.own_gallery import gallery_markup
-from page.panels.paintings import PaintingsInput
-from page.panels.picture_inputs import example_value, shown_value
+from page.panels.paintings import PaintingsInput, held_value
+from page.panels.picture_inputs import example_value, load_named, shown_value
 from page.panels.result_panel import ResultPanel
 from page.panels.topbar import History
+from page.previews import file_url
 
 FIXED = ("start", "seed", "precision", "weights")  # not to be changed while a picture is painted
 
@@ -49,6 +51,7 @@ class Session:
     photo: PictureInput
     painting: PictureInput
     paintings: PaintingsInput  # those beyond the first, and the regions
+    init: PictureInput  # a picture to start from, where one is chosen
     controls: Controls
     result_panel: ResultPanel
     panel: SheetPanel
@@ -67,14 +70,41 @@ class Session:
     @property
     def values(self) -> set[Component]:
         """Return what a run is made of: the pictures, the controls, and who asks."""
-        pictures = {self.photo, self.painting}
+        pictures = {self.photo, self.painting, self.paintings, self.init}
         return {self.visitor, self.current, *pictures, *self.controls.components}
 
     @property
     def everything(self) -> list[Component]:
         """Return what opening a job may write to."""
-        inputs = [self.current, self.photo, self.painting, self.sheet]
+        pictures = [self.photo, self.painting, self.paintings, self.init]
+        inputs = [self.current, *pictures, self.sheet]
         return [*inputs, *self.controls.components, *self.result_panel.outputs, self.gallery]
+
+    def mix_of(self, values: Updates) -> Mix:
+        """Return the paintings that are chosen, and where each rules. Raises `ImageError`."""
+        first = load_named(values[self.painting], "painting")
+        return mixed(first, values[self.paintings])
+
+    def mix_for(self, job: Job, values: Updates) -> Mix:
+        """Return the same for a job that there is.
+
+        Regions belong to a photo: where another one than the job's is chosen, the job keeps its
+        paintings. Raises `ImageError`.
+        """
+        mix = self.mix_of(values)
+        if (mix.masks or job.wanted_masks) and not self._is_photo_of(job, values):
+            return Mix.of(job)
+        mix.masks.check(job.content, mix.paintings)
+        return mix
+
+    def _is_photo_of(self, job: Job, values: Updates) -> bool:
+        photo = load_named(values[self.photo], "photo")
+        return photo is job.content or Ingredient.of(photo) == job.ingredients[0]
+
+    def init_of(self, values: Updates) -> Image.Image | None:
+        """Return the picture to start from, if one is chosen. Raises `ImageError`."""
+        choice = values[self.init]
+        return load_named(choice, "starting picture") if choice else None
 
     def visitor_of(self, token: str, request: gr.Request) -> str:
         """Return the visitor's token.
@@ -108,24 +138,63 @@ class Session:
 
     def on_panel(self, job: Job) -> Updates:
         """Put a job on the stage, and its pictures and settings in their places."""
-        recipe = job.recipe()
-        style = recipe.passages[-1].styles[0]
         panel = self.result_panel
+        style = job.course[-1].styles[0]
+        init = self._input_value(job, "init", job.init) if job.init else None
         return {
             self.current: job.id,
-            self.photo: self._input_value(job, "content", job.content, recipe.content),
-            self.painting: self._input_value(
-                job, f"style-{style}", job.styles[style], recipe.painting
-            ),
+            self.photo: self._input_value(job, "content", job.content, job.ingredients[0]),
+            self.painting: self._style_value(job, style),
+            self.paintings: self._paintings_value(job),
+            self.init: init,
             **self.controls.show(job.settings, set(options())),
             **(panel.live(job) if job.state.is_live else panel.ended(job)),
         }
 
+    def _paintings_value(self, job: Job) -> dict[str, Any]:
+        """Return what the component of more paintings and of regions holds for a job."""
+        passage = job.course[-1]
+        masks = job.masks[len(job.course) - 1]
+        uses = passage.settings.uses(len(passage.styles))
+        numbers = list(dict.fromkeys(passage.styles))
+        weights = dict.fromkeys(numbers, 1.0)
+        regions: list[tuple[Image.Image, int | None, float]] = []
+        for at, (style, use) in enumerate(zip(passage.styles, uses, strict=True)):
+            mask = masks.regions[at] if at < len(masks.regions) else None
+            if mask is None:
+                weights[style] = use.weight
+            else:
+                regions.append((mask, numbers.index(style), use.strength))
+        if masks.keep:
+            regions.append((masks.keep, None, 1.0))
+        return held_value(
+            [self._style_value(job, style) for style in numbers[1:]],
+            list(weights.values()),
+            [self._region_value(*region, color) for color, region in enumerate(regions)],
+        )
+
+    def _region_value(
+        self, mask: Image.Image, painting: int | None, strength: float, color: int
+    ) -> dict[str, Any]:
+        path = str(save_pil_to_cache(mask, self.photo.GRADIO_CACHE, "region", format="png"))
+        return {
+            "file": {"path": path},
+            "shown": file_url(path),
+            "painting": painting,
+            "strength": strength,
+            "color": color,
+        }
+
+    def _style_value(self, job: Job, style: int) -> dict[str, Any]:
+        ingredient = job.ingredients[1 + style]
+        return self._input_value(job, f"style-{style}", job.styles[style], ingredient)
+
     def _input_value(
-        self, job: Job, name: str, image: Image.Image, ingredient: Ingredient
+        self, job: Job, name: str, image: Image.Image, ingredient: Ingredient | None = None
     ) -> dict[str, Any]:
         """Return what an input holds for one of a job's pictures."""
-        if example := self.examples.example_of(ingredient):
+        example = self.examples.example_of(ingredient) if ingredient else None
+        if example:
             return example_value(example)
         stored = self.workshop.job_store and self.workshop.job_store.file(job.id, f"{name}.png")
         cache = self.photo.GRADIO_CACHE

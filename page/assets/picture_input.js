@@ -18,11 +18,12 @@ export default function mount({ element, props, trigger, watch, upload }) {
         const { shown, small = shown, frame, crop } = props.value ?? {};
         if (small && image.getAttribute("src") !== small) image.src = small;
         image.hidden = !small;
+        root.classList.toggle("empty", !props.value);
         root.querySelector(".frame").hidden = !frame || Boolean(crop);
         noteChosen(props.role, props.value);
     };
 
-    const showOnStage = ({ shown }) => {
+    const showOnStage = ({ shown } = {}) => {
         if (props.role !== "content" || !shown) return;
         document.dispatchEvent(new CustomEvent("nst:photo", { detail: { url: shown } }));
     };
@@ -33,7 +34,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
         props.value = value;
         isAwaited = true;
         render();
-        showOnStage(value);
+        showOnStage(value ?? {});
         trigger("choose");
     };
 
@@ -62,6 +63,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
 
     const acts = {
         replace: () => file.click(),
+        remove: () => choose(null),
         frame: () => choose({ ...props.value, crop: props.value.frame }),
         crop: async () => {
             const { cropped } = await import("./cropping.js");

@@ -98,6 +98,8 @@ export default function mount({ element, props, trigger }) {
         tellLink(detail);
         const said = await isCopied ? "The link is copied." : "Copy this link:";
         dialog.querySelector("[role=status]").textContent = said;
+        const hasRegions = document.querySelector("#paintings .legend li");
+        dialog.querySelector(".left-out").hidden = !hasRegions;
         dialog.show();
         field.select();
     });

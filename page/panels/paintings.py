@@ -6,7 +6,7 @@ adds another or paints a region, nothing here is more than two buttons.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +71,23 @@ class PaintingsInput(gr.HTML):  # type: ignore[misc]  # Gradio is untyped here
         return Paintings(tuple(known), tuple(weights), tuple(regions))
 
 
+def held_value(
+    more: Sequence[dict[str, Any]],
+    weights: Sequence[float],
+    regions: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """Return what the component holds for paintings beyond the first, all weights, and regions.
+
+    The regions are those of the photo that is there.
+    """
+    return {
+        "paintings": list(more),
+        "weights": list(weights),
+        "regions": list(regions),
+        "photo": None,
+    }
+
+
 def add_paintings(examples: ExampleSet) -> PaintingsInput:
     """Show the two buttons. The component triggers `edit` with every change."""
     return PaintingsInput(
@@ -85,7 +102,7 @@ def add_paintings(examples: ExampleSet) -> PaintingsInput:
 
 def nothing_added() -> dict[str, Any]:
     """Return what the component holds at first."""
-    return {"paintings": [], "weights": [1.0], "regions": [], "photo": None}
+    return held_value([], [1.0])
 
 
 def _region(value: Mapping[str, Any], paintings: int) -> Region:

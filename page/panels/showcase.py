@@ -27,6 +27,7 @@ from page.http.following import AT_ONCE, Tabs, event_value, tab_of
 from page.panels import charts
 from page.panels.components import Choice, PictureInput
 from page.panels.controls import Controls
+from page.panels.paintings import PaintingsInput, held_value
 from page.panels.picture_inputs import example_value, shown_value, taken_value
 from page.panels.result_panel import ResultPanel
 from page.panels.stage import chosen_photo, compared, of_example
@@ -50,13 +51,15 @@ class Showcase:
     result_panel: ResultPanel
     photo: PictureInput
     painting: PictureInput
+    paintings: PaintingsInput
     current: gr.Textbox
     tabs: Tabs
     is_live: Callable[[str], bool]  # whether the job of an id is being painted
 
     def wire(self, finished: gr.HTML, community: gr.HTML, bring_back: gr.UploadButton) -> None:
         """Connect the ways to an exhibit."""
-        parts = [self.current, self.photo, self.painting, *self.controls.components]
+        pictures = [self.photo, self.painting, self.paintings]
+        parts = [self.current, *pictures, *self.controls.components]
         outputs = [*parts, *self.result_panel.outputs]
         for row, prepare in ((finished, self._example), (community, self._publication)):
             show = self._showing(prepare)
@@ -174,10 +177,29 @@ class Showcase:
         known = self._known(recipe)
         updates = self.controls.show(recipe.settings, set(options()))
         updates |= {part: example_value(example) for part, example in known.items()}
+        updates[self.paintings] = self._more_paintings(recipe)
         if photo and self.photo not in known:
             path = save_pil_to_cache(photo, self.photo.GRADIO_CACHE, format="png")
             updates[self.photo] = shown_value(Choice(path), self.photo)
         return updates
+
+    def _more_paintings(self, recipe: Recipe) -> dict[str, Any]:
+        """Return the paintings beyond the first that are known, with the weights of all.
+
+        The regions of a recipe are not known here.
+        """
+        used = recipe.passages[-1].styles
+        uses = recipe.settings.uses(len(used))
+        weights: dict[int, float] = {}
+        for index, use in zip(used, uses, strict=True):
+            weights.setdefault(index, use.weight)
+        first, *others = weights
+        found = {index: self.examples.example_of(recipe.styles[index]) for index in others}
+        known = {index: example for index, example in found.items() if example}
+        return held_value(
+            [example_value(example) for example in known.values()],
+            [weights[index] for index in (first, *known)],
+        )
 
     def _known(self, recipe: Recipe) -> dict[PictureInput, Example]:
         """Return which of the inputs an example belongs in."""

@@ -24,6 +24,7 @@ from nst import TransferSettings, load_image, stylize
 from nst.__main__ import main
 from nst.settings import options
 from nst.studio.queue import ENOUGH
+from page.api import NUMBERS, PICTURES
 
 pytestmark = pytest.mark.real
 
@@ -53,7 +54,7 @@ def test_the_endpoint_documents_every_setting(client: Client) -> None:
     assert list(endpoints) == ["/stylize"]
     names = [parameter["parameter_name"] for parameter in endpoints["/stylize"]["parameters"]]
     # Gradio passes arguments by position: the order must be that of the components.
-    assert names == ["content", "style", *options()]
+    assert names == ["content", "style", *options(), *PICTURES, *NUMBERS]
 
 
 def test_two_files_give_a_picture_and_its_costs(client: Client) -> None:

@@ -19,13 +19,14 @@ from nst.engine.schedule import Moment
 from nst.engine.transfer import TransferStep
 from nst.errors import TooLargeError
 from nst.images.tensors import fitted_size
-from nst.settings import TransferSettings
+from nst.settings import TransferSettings, options
 from nst.studio.forecast import PlannedRun
 from nst.studio.job import Job
 from nst.studio.task import State
 from nst.vgg.network import VGG
 from page.http.admission import Admission
 from page.panels.components import Choice
+from page.panels.paintings import Paintings
 from page.studio import Studio
 
 PATIENCE = 30.0  # seconds until a test that hangs fails
@@ -121,7 +122,7 @@ def job(studio: Studio, make_picture: MakePicture) -> Iterator[tuple[Job, Endles
 def values(studio: Studio, job: Job, **changes: Any) -> dict[Any, Any]:
     """What the page sends: all controls as they are for the job, with changes."""
     shown = {part: part.value for part in studio.session.controls.components}
-    of_job = studio.session.controls.show(job.settings.replace(**changes), set(vars(job.settings)))
+    of_job = studio.session.controls.show(job.settings.replace(**changes), set(options()))
     shown |= {
         part: update.get("value", part.value) if isinstance(update, dict) else update
         for part, update in of_job.items()
@@ -185,12 +186,19 @@ def test_a_swap_asks_too(
     engine.paint()
     until(lambda: painted.painting.size == (400, 40))
     make_picture(400, 400).save(tmp_path / "square.png")
+    session = studio.session
+    swap = {
+        session.current: painted.id,
+        session.photo: None,
+        session.painting: Choice(str(tmp_path / "square.png")),
+        session.paintings: Paintings(),
+    }
     free.bytes = GB
     with pytest.warns(UserWarning, match=r"memory.*goes on as it was"):
-        studio.steering.swap(Choice(str(tmp_path / "square.png")), painted.id)
+        studio.steering.swap(swap)
     assert [each.size for each in painted.wanted_paintings] == [(400, 40)]
     free.bytes = 100 * GB
-    studio.steering.swap(Choice(str(tmp_path / "square.png")), painted.id)
+    studio.steering.swap(swap)
     assert [each.size for each in painted.wanted_paintings] == [(400, 400)]
 
 

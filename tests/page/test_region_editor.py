@@ -1,17 +1,16 @@
-"""Several paintings and painted regions in a real Chromium: the editor, the panel, and what is sent."""
+"""Several paintings and painted regions in a real Chromium: the panel, and the editor of masks."""
 
 from __future__ import annotations
 
 import io
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from helpers.browsing import (
     LONG,
@@ -19,10 +18,8 @@ from helpers.browsing import (
     Visit,
     choose_example,
     screenshot,
-    upload,
     wait_for_transitions,
 )
-from helpers.server import Server
 
 pytestmark = pytest.mark.browser
 
@@ -175,12 +172,10 @@ def test_a_mask_is_sent_as_a_grey_png_and_read_back_as_it_was(visit: Visit) -> N
         picture.load()  # with every check sum
 
 
-def test_regions_are_painted_undone_and_kept(visit: Visit) -> None:
+def test_every_tool_changes_the_region_and_can_be_undone(visit: Visit) -> None:
     page = visit()
     add_painting(page, "Under the Wave")
     open_editor(page)
-    ruler = page.get_by_label("What rules Region 1")
-    expect(ruler).to_have_value("1")  # the second painting, for the first rules elsewhere
     drag(page, (0.2, 0.3), (0.6, 0.3))
     assert cover(page, 0.4, 0.3) > 150
     assert cover(page, 0.4, 0.8) == 0
@@ -204,10 +199,18 @@ def test_regions_are_painted_undone_and_kept(visit: Visit) -> None:
     assert shades == sorted(shades, reverse=True)
     assert shades[0] > 150
     assert shades[-1] == 0
+
+
+def test_regions_are_kept_and_undone_with_everything_else(visit: Visit) -> None:
+    page = visit()
+    add_painting(page, "Under the Wave")
+    open_editor(page)
+    ruler = page.get_by_label("What rules Region 1")
+    expect(ruler).to_have_value("1")  # the second painting, for the first rules elsewhere
+    press(page, "Fill")
     press(page, "Add a region")
     expect(page.get_by_label("What rules Region 2")).to_have_value("")  # left as it is
     expect(page.get_by_label("Strength of the painting in Region 2")).to_be_hidden()
-    page.get_by_role("radio", name="Brush").check(force=True)
     drag(page, (0.1, 0.9), (0.9, 0.9))
     assert colors_at(page, 0.5, 0.9)[:3] != colors_at(page, 0.5, 0.1)[:3]
     expect(page.locator(f"{EDITOR} .rest")).to_have_text("Everywhere else: The Starry Night.")
@@ -275,7 +278,8 @@ def test_no_more_than_six_paintings_and_six_regions(visit: Visit) -> None:
     open_editor(page)
     for _ in range(6):
         press(page, "Add a region")
-    expect(page.locator(f"{EDITOR} .said")).to_have_text("Six regions are the most; delete one first.")
+    sentence = "Six regions are the most; delete one first."
+    expect(page.locator(f"{EDITOR} .said")).to_have_text(sentence)
     expect(page.locator(f"{EDITOR} .legend li")).to_have_count(6)
     press(page, "Cancel")
     page.get_by_role("button", name="Remove Under the Wave").click()
@@ -321,8 +325,8 @@ def test_the_editor_fits_and_reads_well(visit: Visit, width: int, dark: bool) ->
     wait_for_transitions(page)
     screenshot(page, f"regions_editor_{width}_{'dark' if dark else 'light'}")
     assert serious_findings(page) == []
-    inside = page.locator(f"{EDITOR} .side").evaluate("(side) => side.scrollWidth <= side.clientWidth")
-    assert inside
+    side = page.locator(f"{EDITOR} .side")
+    assert side.evaluate("(side) => side.scrollWidth <= side.clientWidth")
     press(page, "Done")
     expect(page.locator("#paintings .legend li")).to_have_count(2, timeout=LONG)
     wait_for_transitions(page)

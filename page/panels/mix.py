@@ -1,0 +1,88 @@
+"""The paintings of a run, opened: what becomes of what a visitor chose.
+
+Knows pictures, uses and masks; nothing of components.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageChops
+
+from nst import ImageError
+from nst.images.masks import Masks
+from nst.settings import PaintingUse
+from nst.studio.job import NO_MASKS, Job
+from page.panels.components import pictures
+from page.panels.paintings import Paintings
+from page.panels.picture_inputs import load_named
+
+LONGEST_MASK = 1024  # pixels, of a mask's longest side
+MOST_MASK_BYTES = 2_000_000  # of its file
+
+
+@dataclass(frozen=True)
+class Mix:
+    """The paintings of a run, opened: how each is used, and where it rules.
+
+    A painting that rules two regions is there twice.
+    """
+
+    paintings: Sequence[Image.Image]
+    uses: tuple[PaintingUse, ...] = ()
+    masks: Masks = NO_MASKS
+
+    @staticmethod
+    def of(job: Job) -> Mix:
+        """Return what a job is painted with, or will be from the next iteration on."""
+        return Mix(job.wanted_paintings, job.settings.paintings, job.wanted_masks)
+
+
+def mixed(first: Image.Image, held: Paintings) -> Mix:
+    """Return what becomes of the first painting and of what the component holds.
+
+    The paintings without a region rule wherever no region is; where each has one, all of them do.
+    Raises `ImageError`.
+    """
+    others = [load_named(choice, "painting") for choice in held.more]
+    paintings, number_of = [first, *others], range(len(others) + 1)
+    tied = {region.painting for region in held.regions}
+    free = [number for number in number_of if number not in tied] or list(number_of)
+    entries: list[tuple[Image.Image, PaintingUse, Image.Image | None]] = []
+    for number in number_of:
+        if number in free:
+            weight = held.weights[number] if len(free) > 1 else 1.0
+            entries.append((paintings[number], PaintingUse(weight=weight), None))
+        entries += [
+            (paintings[number], PaintingUse(strength=region.strength), open_mask(region.mask))
+            for region in held.regions
+            if region.painting == number
+        ]
+    kept = [open_mask(region.mask) for region in held.regions if region.painting is None]
+    images, uses, masks = zip(*entries, strict=True)
+    regions = masks if any(masks) else ()
+    return Mix(list(images), uses, Masks(regions, union(kept) if kept else None))
+
+
+def open_mask(path: str) -> Image.Image:
+    """Return the mask in an upload. Raises `ImageError` that says that it is one."""
+    try:
+        if Path(path).stat().st_size > MOST_MASK_BYTES:
+            raise ImageError(f"A mask has at most {MOST_MASK_BYTES // 1_000_000} MB.")
+        mask = pictures.open(path)
+        if max(mask.size) > LONGEST_MASK:
+            raise ImageError(f"A mask has at most {LONGEST_MASK} pixels on its longest side.")
+    except (ImageError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ImageError(f"A painted region cannot be used. {reason}") from error
+    return mask.convert("L")
+
+
+def union(masks: Sequence[Image.Image]) -> Image.Image:
+    """Return what any of the masks covers, in the size of the first."""
+    whole, *others = masks
+    for other in others:
+        whole = ImageChops.lighter(whole, other.resize(whole.size))
+    return whole
