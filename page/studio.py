@@ -54,7 +54,6 @@ class Studio:
             session.photo.choose,
             session.painting.choose,
             session.paintings.edit,
-            session.init.choose,
         )
         textures = Textures(
             session.workshop, session.textures, session.controls, session.painting, session.tabs

@@ -22,7 +22,6 @@ from page.panels.result_panel import MORE
 
 NOTHING_TO_BRANCH = "There is no finished picture to copy."
 NOTHING_TO_USE = "There is no finished picture to use."
-STARTS = "The next picture starts from this one; remove it under Advanced to start afresh."
 PAINTED = "A picture that was painted here"
 
 
@@ -47,7 +46,6 @@ class Continuing:
             (panel.as_start, session.init),
         ):
             button.click(self.use_as_input, [session.current], [part], **AT_ONCE)
-        panel.as_start.click(self.say_start, [session.current], None, **AT_ONCE)
 
     def _further_by(self, factor: float) -> Callable[..., Updates]:
         def further(values: dict[Component, Any], request: gr.Request) -> Updates:
@@ -127,11 +125,6 @@ class Continuing:
             **session.result_panel.ended(twin),
             session.gallery: session.gallery_of(visitor),
         }
-
-    def say_start(self, id: str) -> None:
-        """Say what starting from an ended picture means."""
-        if self.session.job_of(id):
-            gr.Info(STARTS)
 
     def use_as_input(self, id: str) -> Any:
         """Put an ended picture, as it is delivered, where one of the inputs is."""

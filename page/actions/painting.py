@@ -17,8 +17,6 @@ from page.panels import charts
 from page.panels.picture_inputs import load_named
 from page.panels.result_panel import NO_PICTURE, expectation
 
-FROM_OWN = "It starts from the picture that you chose under Advanced."
-
 
 @dataclass(frozen=True)
 class Painting:
@@ -92,8 +90,7 @@ class Painting:
             expected = session.admission.expected(photo, mix.paintings, settings)
         except ValueError as error:
             return charts.hint(str(error))
-        starts = f" {FROM_OWN}" if values[session.init] else ""
-        return charts.hint(f"{expectation(expected)}{starts}")
+        return charts.hint(expectation(expected))
 
     def see_the_end(self, id: str, visitor: str, request: gr.Request) -> Updates:
         """Show what an ended job has reached."""

@@ -243,6 +243,13 @@ export default function mount({ element, props, trigger, watch, upload }) {
         change({ regions: ready, photo: essenceOf(chosen.content) });
     };
 
+    // A picture to start from is chosen elsewhere, and must not be forgotten.
+    const showStart = () => {
+        const { small, shown } = chosen.init ?? {};
+        root.querySelector(".start").hidden = !shown;
+        if (shown) root.querySelector(".start img").src = small ?? shown;
+    };
+
     // The regions are those of one photo.
     const checkPhoto = () => {
         const { regions, photo } = props.value;
@@ -263,6 +270,11 @@ export default function mount({ element, props, trigger, watch, upload }) {
             if (choice) take(choice);
         },
         paint: paintRegions,
+        afresh: () => {
+            const detail = { role: "init", value: null };
+            document.dispatchEvent(new CustomEvent("nst:choose", { detail }));
+            root.querySelector("[data-act=add]").focus();
+        },
     };
     root.addEventListener("click", ({ target }) => {
         acts[target.closest("[data-act]")?.dataset.act]?.();
@@ -278,6 +290,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
     // The photo and the regions may be set one after the other.
     document.addEventListener("nst:chosen", () => {
         render();
+        showStart();
         setTimeout(checkPhoto);
     });
     watch("value", () => {
@@ -285,4 +298,5 @@ export default function mount({ element, props, trigger, watch, upload }) {
         setTimeout(checkPhoto);
     });
     render();
+    showStart();
 }

@@ -15,12 +15,12 @@ export default function mount({ element, props, trigger, watch, upload }) {
     };
 
     const render = () => {
-        const { shown, small = shown, frame, crop } = props.value ?? {};
+        const { shown, small = shown, frame, crop } = props.value || {}; // which is a text where there is none
         if (small && image.getAttribute("src") !== small) image.src = small;
         image.hidden = !small;
         root.classList.toggle("empty", !props.value);
         root.querySelector(".frame").hidden = !frame || Boolean(crop);
-        noteChosen(props.role, props.value);
+        noteChosen(props.role, props.value || null);
     };
 
     const showOnStage = ({ shown } = {}) => {
@@ -112,7 +112,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
     });
     watch("value", () => {
         render();
-        if (isAwaited) showOnStage(props.value ?? {});
+        if (isAwaited) showOnStage(props.value || {});
         isAwaited = false;
     });
     render();
