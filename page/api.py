@@ -106,9 +106,9 @@ class Call:
         numbers = [number for number, path in given.items() if path or number == 1]
         paintings = [load_named(given[number], "style") for number in numbers]
         masks = Masks(tuple(self._mask(f"mask_{number}") for number in numbers), self._mask("keep"))
-        masks.check(photo, paintings)
         init = self.files["init"]
         mix = Mix(paintings, self.settings.paintings, masks)
+        mix.check(photo)
         return photo, mix, load_named(init, "init") if init else None
 
     def _mask(self, name: str) -> Image.Image | None:

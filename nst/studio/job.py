@@ -8,7 +8,7 @@ meanwhile. Knows nothing of lines, disks or pages.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,10 +21,11 @@ from nst.engine.schedule import Moment
 from nst.engine.transfer import Engine, TransferStep, as_list, transfer_style
 from nst.errors import SettingsError, UserError
 from nst.images.color import dial_colors
-from nst.images.masks import Masks
+from nst.images.masks import Mask, Masks
 from nst.images.recipe import MOST_PASSAGES, Ingredient, Passage, Recipe
 from nst.provenance import UNKNOWN, Provenance
 from nst.settings import MOST_STYLES, TransferSettings
+from nst.studio.job_styles import NO_MASKS, JobStyles, Style, are_equal, one_of
 from nst.studio.task import State, Task
 
 CHANGED_TOO_OFTEN = "This picture was changed too often; please start a new one."
@@ -32,7 +33,6 @@ NOT_ENOUGH = "There was not enough memory for {} px; it is painted at {} px."
 SMALLER = 0.7  # times as large as what there was not enough memory for
 SMALLEST = 128  # pixels; below that it is not the size
 PICTURE_EVERY = 0.05  # seconds, of a run on a GPU; a CPU has each picture at hand
-NO_MASKS = Masks()
 MOST_STATE = 96 * 2**20  # bytes of what an optimiser has learned, kept when a job has ended
 
 
@@ -40,25 +40,25 @@ MOST_STATE = 96 * 2**20  # bytes of what an optimiser has learned, kept when a j
 class Change:
     """What a visitor wants from the next iteration on.
 
-    No paintings mean the present ones, with the present masks.
+    No styles mean the present ones, and what is left as it is at present.
     """
 
     settings: TransferSettings
-    paintings: tuple[Image.Image, ...] = ()
-    masks: Masks = NO_MASKS
-    ingredients: tuple[Ingredient, ...] = ()  # of those paintings
+    styles: tuple[Style, ...] = ()
+    keep: Mask | None = None
 
 
 class Job(Task):
     """One picture being painted, and every choice on the way to it.
 
     `content`, `styles` and `init`, which the run starts from where there is one, are RGB pictures;
-    `styles` grows when the paintings are swapped, and each passage says which of them it uses.
-    `masks` has those of each passage, which say where its paintings rule. `moment` is the latest
-    picture, `steps` the figures of every iteration without pixels; both are replaced or appended
-    to, never changed. `provenance` holds what painted the passages, which name them by index. The
-    pictures are hashed when the job is made, which takes a while for large ones; `ingredients`, of
-    the content and then of each style, spare that where they are known.
+    `styles` grows when the paintings or their masks are swapped, and each passage says which of
+    them it uses. `keeps` has the masks of what each passage leaves as it is; a recipe tells of the
+    last. `moment` is the latest picture, `steps` the figures of every iteration without pixels;
+    both are replaced or appended to, never changed. `provenance` holds what painted the passages,
+    which name them by index. The pictures are hashed when the job is made, which takes a while for
+    large ones; `ingredients`, of the content and then of each style, spare that where they are
+    known.
     """
 
     def __init__(
@@ -76,14 +76,13 @@ class Job(Task):
     ) -> None:
         super().__init__(visitor, id)
         self.content = content
-        self.styles: list[Image.Image] = []
         self.init = init
-        known = list(ingredients) or [Ingredient.of(image) for image in (content, *styles)]
-        self._content_ingredient = known[0]
-        self._style_ingredients: list[Ingredient] = []
-        used = tuple(map(self._index_of, styles, known[1:]))
-        self.passages = [Passage(0, settings, used)]
-        self.masks = [masks]
+        self._content_ingredient = ingredients[0] if ingredients else Ingredient.of(content)
+        self._init_ingredient = Ingredient.of(init) if init else None
+        self._styles = JobStyles()
+        paired = self._styles.pair(styles, masks, ingredients[1:])
+        self.passages = [Passage(0, settings, tuple(map(self._styles.add, paired)))]
+        self.keeps: list[Mask | None] = [masks.keep]
         self.moment: Moment | None = None
         self.steps: list[TransferStep] = []
         self.frames: list[int] = []  # of the timelapse: indices into `steps`
@@ -99,10 +98,25 @@ class Job(Task):
     def bytes(self) -> int:
         """Return the bytes of its pictures, its state and its steps in memory."""
         with self.lock:
-            wanted = self._change.paintings if self._change else ()
-            init = [self.init] if self.init else []
-            pictures = picture_bytes(self.content, *self.styles, *wanted, *init)
-            return pictures + mask_bytes(*self.masks) + (self.moment.bytes if self.moment else 0)
+            wanted = [style.painting for style in self._change.styles] if self._change else []
+            pictures = [self.content, *self.styles, *wanted, *([self.init] if self.init else [])]
+            distinct = {id(picture): picture for picture in pictures}.values()
+            masks = mask_bytes(self.masks, self.wanted_masks)
+            return picture_bytes(*distinct) + masks + (self.moment.bytes if self.moment else 0)
+
+    @property
+    def styles(self) -> list[Image.Image]:
+        """Return the paintings that were used so far; one with several masks is there as often."""
+        return self._styles.paintings
+
+    @property
+    def masks(self) -> Masks:
+        """Return the masks of all `styles`, and of what is left as it is at present."""
+        return self._styles.masks_of(range(len(self._styles)), self.keeps[-1])
+
+    def masks_of(self, passage: int) -> Masks:
+        """Return the masks of the paintings of a passage."""
+        return self._styles.masks_of(self.passages[passage].styles, self.keeps[passage])
 
     @property
     def settings(self) -> TransferSettings:
@@ -125,14 +139,14 @@ class Job(Task):
     def ingredients(self) -> list[Ingredient]:
         """Return those of the content and then of each style."""
         with self.lock:
-            return [self._content_ingredient, *self._style_ingredients]
+            return [self._content_ingredient, *self._styles.ingredients]
 
     @property
     def wanted_paintings(self) -> list[Image.Image]:
         """Return the paintings of the latest choice, whether it is in force yet or not."""
         with self.lock:
-            wanted = self._change.paintings if self._change else ()
-            return list(wanted) or self.paintings
+            wanted = [style.painting for style in self._change.styles] if self._change else []
+            return wanted or self.paintings
 
     def new_pictures(self, paintings: Sequence[Image.Image]) -> list[Image.Image]:
         """Return those of the pictures that the job does not hold already, each once."""
@@ -144,8 +158,11 @@ class Job(Task):
     def wanted_masks(self) -> Masks:
         """Return the masks of the latest choice, whether it is in force yet or not."""
         with self.lock:
-            is_swap = self._change is not None and bool(self._change.paintings)
-            return self._change.masks if self._change and is_swap else self.masks[-1]
+            change = self._change
+            if change is None or not change.styles:
+                return self.masks_of(-1)
+            styles = JobStyles(change.styles)
+            return styles.masks_of(range(len(styles)), change.keep)
 
     @property
     def course(self) -> tuple[Passage, ...]:
@@ -173,16 +190,15 @@ class Job(Task):
     def _take(self, change: Change) -> None:
         """Remember a change that is news."""
         present = self.passages[-1]
-        if not change.paintings and self._change:
+        if not change.styles and self._change:
             change = replace(self._change, settings=change.settings)
-        in_force = tuple(self._style_ingredients[index] for index in present.styles)
-        if change.ingredients == in_force and change.masks == self.masks[-1]:
+        found = tuple(map(self._styles.find, change.styles))
+        if found == present.styles and are_equal(change.keep, self.keeps[-1]):
             change = Change(change.settings)
         self.dial(change.settings.colors)
-        is_news = bool(change.paintings) or not change.settings.paints_like(present.settings)
-        others = set(change.ingredients) - set(self._style_ingredients)
+        is_news = bool(change.styles) or not change.settings.paints_like(present.settings)
         is_full = len(self.passages) >= MOST_PASSAGES or (
-            len(self.styles) + len(others) > MOST_STYLES
+            len(self._styles) + found.count(None) > MOST_STYLES
         )
         if is_news and is_full:
             raise SettingsError(CHANGED_TOO_OFTEN)
@@ -223,11 +239,12 @@ class Job(Task):
                 self.settings,
                 visitor=visitor,
                 ingredients=self.ingredients,
+                masks=self.masks,
                 init=self.init,
             )
             twin.engine = self.engine
             twin.passages, twin.steps = list(self.passages), list(self.steps)
-            twin.masks = list(self.masks)
+            twin.keeps = list(self.keeps)
             twin.moment, twin.colors = self.moment, self.colors
             twin.provenance = list(self.provenance)
             twin.frames, twin.seconds = list(self.frames), self.seconds
@@ -238,20 +255,37 @@ class Job(Task):
     def delivered(self) -> tuple[Image.Image, Recipe]:
         """Return the present picture in the colours that were dialled, and how it came about."""
         with self.lock:
-            moment, recipe, paintings = self.moment, self.recipe(), self.paintings
+            moment, recipe = self.moment, self.recipe()
         assert moment is not None
-        return dial_colors(moment.picture, self.content, paintings, recipe.colors), recipe
+        return self.dialled(moment.picture, recipe.colors), recipe
+
+    def dialled(self, picture: Image.Image, colors: float) -> Image.Image:
+        """Return one of its pictures, of any size, in other colours."""
+        return self.color_dial()(picture, colors)
+
+    def color_dial(self) -> Callable[[Image.Image, float], Image.Image]:
+        """Return a function that brings a picture into other colours, for the present paintings."""
+        with self.lock:
+            used = self.passages[-1].settings.used(self.paintings)
+            keep = self.keeps[-1]
+
+        def dial(picture: Image.Image, colors: float) -> Image.Image:
+            return dial_colors(picture, self.content, used, colors, keep=keep)
+
+        return dial
 
     def recipe(self) -> Recipe:
         """Return how the present picture came about."""
         with self.lock:
             return Recipe(
                 content=self._content_ingredient,
-                styles=tuple(self._style_ingredients),
+                styles=tuple(self._styles.ingredients),
                 passages=self.course,
                 iterations=self.moment.iteration if self.moment else 0,
                 colors=self.colors,
                 provenance=tuple(self.provenance),
+                masks=self._styles.records(self.keeps[-1]),
+                init=self._init_ingredient,
             )
 
     def _pieces(self) -> Iterator[TransferStep]:
@@ -310,12 +344,12 @@ class Job(Task):
         with self.lock:
             latest, change, moment = self.passages[-1], self._change, self.moment
             self._change = None
-            settings, styles, masks = latest.settings, latest.styles, self.masks[-1]
+            settings, styles, keep = latest.settings, latest.styles, self.keeps[-1]
             if change:
                 settings = change.settings
-            if change and change.paintings:
-                styles = tuple(map(self._index_of, change.paintings, change.ingredients))
-                masks = change.masks
+            if change and change.styles:
+                styles = tuple(map(self._styles.add, change.styles))
+                keep = one_of([keep] if keep else [], change.keep)
             if moment is not None:
                 is_longer = settings.iterations > moment.iteration
                 is_shorter = settings.iterations < latest.settings.iterations
@@ -324,11 +358,11 @@ class Job(Task):
                     return False
             if moment is None or self._is_bare:
                 self.passages.pop()  # nothing was painted under it
-                self.masks.pop()
+                self.keeps.pop()
             begin = moment.iteration if moment else 0
             continues = moment is not None and moment.state is not None
             self.passages.append(Passage(begin, settings, styles, continues))
-            self.masks.append(masks)
+            self.keeps.append(keep)
             self._is_bare = True
             return True
 
@@ -362,10 +396,9 @@ class Job(Task):
 
     def _given(self) -> dict[str, Any]:
         """Return what the engine is given beside the pictures: only what there is."""
-        given: dict[str, Any] = {"masks": self.masks[-1]} if self.masks[-1] else {}
-        if self.init and self.moment is None:
-            given["init"] = self.init
-        return given
+        masks = self.masks_of(-1)
+        given: dict[str, Any] = {"masks": masks} if masks else {}
+        return given | ({"init": self.init} if self.init else {})
 
     def _note_provenance(self, provenance: Provenance) -> None:
         """Record what paints the present passage."""
@@ -398,13 +431,6 @@ class Job(Task):
             if not state.is_live:
                 self._forget_state(MOST_STATE)
 
-    def _index_of(self, painting: Image.Image, ingredient: Ingredient) -> int:
-        """Return where a painting is among the job's, which it joins when it is new."""
-        if ingredient not in self._style_ingredients:
-            self.styles.append(painting)
-            self._style_ingredients.append(ingredient)
-        return self._style_ingredients.index(ingredient)
-
     def _change_to(
         self, settings: TransferSettings, paintings: Sequence[Image.Image], masks: Masks
     ) -> Change:
@@ -412,10 +438,7 @@ class Job(Task):
 
         Those that the job does not hold already take a while: not to be called under its lock.
         """
-        with self.lock:
-            known = dict(zip(map(id, self.styles), self._style_ingredients, strict=True))
-        hashes = tuple(known.get(id(image)) or Ingredient.of(image) for image in paintings)
-        return Change(settings, tuple(paintings), masks, hashes)
+        return Change(settings, tuple(self._styles.pair(paintings, masks)), masks.keep)
 
 
 def _waits_for_a_picture(step: TransferStep) -> bool:

@@ -3,7 +3,7 @@
     job.json       state, figures of every iteration, and the recipe so far
     picture.png    the latest picture, with the recipe that led to it: alone enough to go on from
     content.png, style-0.png, …    what it is painted from; init.png, where it starts from one
-    mask-….png     masks, by their hash; masks.json says which passage has which
+    mask-….png     masks, by their hash; the recipe says which painting has which
     frames/        small pictures of the way, for the timelapse
     thumbnail.jpg
     deleted        there while the job can still be restored: nobody finds it meanwhile
@@ -20,7 +20,7 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,17 +99,16 @@ class JobStore:
         with job.lock:
             written, moment, record = job.recipe(), job.moment, _record(job)
             inputs = {"content": job.content}
-            inputs |= {f"style-{index}": style for index, style in enumerate(job.styles)}
+            inputs |= dict(zip(_style_names(written.styles), job.styles, strict=True))
             inputs |= {"init": job.init} if job.init else {}
-            steps, masks = list(job.steps), list(job.masks)
+            steps, masks = list(job.steps), job.masks
         recipe = written.to_text()
         record |= {"figures": STEP_FIGURES, "steps": list(map(figures_of, steps))}
         home = self._make_home(job.id)
         for name, image in inputs.items():
             if not (home / f"{name}.png").exists():
                 _save_quickly(image, home / f"{name}.png")
-        if any(masks):
-            save_masks(masks, home)
+        save_masks(masks, written.masks, home)
         text = json.dumps({**record, "recipe": recipe})
         if not (home / "job.json").exists():
             _write(text, home / "job.json")  # from the first picture on there is a job to it
@@ -141,16 +140,19 @@ class JobStore:
             _input(home / f"{name}.png", ingredient)
             for name, ingredient in [
                 ("content", recipe.content),
-                *((f"style-{index}", style) for index, style in enumerate(recipe.styles)),
+                *zip(_style_names(recipe.styles), recipe.styles, strict=True),
             ]
         ]
         known = [recipe.content, *recipe.styles]
-        init = _read_if_there(home / "init.png")
-        job = Job(content, styles, recipe.settings, id=id, ingredients=known, init=init)
+        init = _input(home / "init.png", recipe.init) if recipe.init else None
+        masks = read_masks(recipe.masks, home)
+        job = Job(
+            content, styles, recipe.settings, id=id, ingredients=known, masks=masks, init=init
+        )
         if len(job.styles) != len(styles):
             raise DamagedError("the recipe names a painting twice")
         job.passages, job.moment = list(recipe.passages), moment
-        job.masks = read_masks(home, len(job.passages))
+        job.keeps = [masks.keep] * len(job.passages)
         job.provenance = list(recipe.provenance)
         job.created, job.changed, job.seconds = record.created, record.changed, record.seconds
         job.state, job.note, job.steps = record.state_after_restart, record.note, record.steps
@@ -367,18 +369,16 @@ def _latest(home: Path, record: JobRecord) -> tuple[Recipe, Moment | None]:
     return recipe, Moment(read_picture(data, "picture.png"), recipe.iterations)
 
 
+def _style_names(styles: Sequence[Ingredient]) -> list[str]:
+    """Return the names of the files of styles; one that is there several times has one file."""
+    return [f"style-{styles.index(style)}" for style in styles]
+
+
 def _input(path: Path, ingredient: Ingredient) -> Image.Image:
     image = read_picture(read_file(path, MOST_PNG), path.name)
     if image.size != (ingredient.width, ingredient.height):
         raise DamagedError(f"{path.name} is not the picture that the recipe names")
     return image
-
-
-def _read_if_there(path: Path) -> Image.Image | None:
-    try:
-        return read_picture(read_file(path, MOST_PNG), path.name)
-    except FileNotFoundError:
-        return None
 
 
 def _save_quickly(image: Image.Image, path: Path, recipe: str | None = None) -> None:

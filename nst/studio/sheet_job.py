@@ -15,7 +15,8 @@ from nst.engine.transfer import Engine, TransferStep, transfer_style
 from nst.images.masks import Masks
 from nst.provenance import UNKNOWN
 from nst.settings import TransferSettings, options
-from nst.studio.job import NO_MASKS, Job, mask_bytes, picture_bytes
+from nst.studio.job import Job, mask_bytes, picture_bytes
+from nst.studio.job_styles import NO_MASKS
 from nst.studio.task import State, Task
 
 

@@ -45,7 +45,7 @@ class ContactSheets:
             with session.admission.opened(settings):
                 photo = load_named(values[session.photo], "photo")
                 mix, init = session.mix_of(values), session.init_of(values)
-                mix.masks.check(photo, mix.paintings)
+                mix.check(photo)
                 grid = plan_sheet(settings.replace(paintings=mix.uses), rows, columns)
                 tiles = [tile for row in grid for tile in row]
                 here = session.workshop.backend.in_process

@@ -51,7 +51,7 @@ class Painting:
             with session.admission.opened(settings):
                 photo = load_named(values[session.photo], "photo")
                 mix, init = session.mix_of(values), session.init_of(values)
-                mix.masks.check(photo, mix.paintings)
+                mix.check(photo)
                 settings = settings.replace(paintings=mix.uses)
                 expected = session.admission.expected(photo, mix.paintings, settings)
                 engine = session.workshop.backend.engine()  # on the account of who asks

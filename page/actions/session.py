@@ -94,7 +94,7 @@ class Session:
         mix = self.mix_of(values)
         if (mix.masks or job.wanted_masks) and not self._is_photo_of(job, values):
             return Mix.of(job)
-        mix.masks.check(job.content, mix.paintings)
+        mix.check(job.content)
         return mix
 
     def _is_photo_of(self, job: Job, values: Updates) -> bool:
@@ -154,21 +154,23 @@ class Session:
     def _paintings_value(self, job: Job) -> dict[str, Any]:
         """Return what the component of more paintings and of regions holds for a job."""
         passage = job.course[-1]
-        masks = job.masks[len(job.course) - 1]
+        masks = job.masks_of(len(job.course) - 1)
         uses = passage.settings.uses(len(passage.styles))
-        numbers = list(dict.fromkeys(passage.styles))
+        # A painting that rules several regions is several styles.
+        paintings = [job.ingredients[1 + style] for style in passage.styles]
+        numbers = list(dict.fromkeys(paintings))
         weights = dict.fromkeys(numbers, 1.0)
         regions: list[tuple[Image.Image, int | None, float]] = []
-        for at, (style, use) in enumerate(zip(passage.styles, uses, strict=True)):
-            mask = masks.regions[at] if at < len(masks.regions) else None
+        for at, (painting, use) in enumerate(zip(paintings, uses, strict=True)):
+            mask = masks.regions[at] if masks.regions else None
             if mask is None:
-                weights[style] = use.weight
+                weights[painting] = use.weight
             else:
-                regions.append((mask, numbers.index(style), use.strength))
+                regions.append((mask, numbers.index(painting), use.strength))
         if masks.keep:
             regions.append((masks.keep, None, 1.0))
         return held_value(
-            [self._style_value(job, style) for style in numbers[1:]],
+            [self._style_value(job, job.ingredients.index(each, 1) - 1) for each in numbers[1:]],
             list(weights.values()),
             [self._region_value(*region, color) for color, region in enumerate(regions)],
         )

@@ -11,16 +11,18 @@ from pathlib import Path
 
 from PIL import Image, ImageChops
 
-from nst import ImageError
+from nst import ImageError, SettingsError, TransferSettings
 from nst.images.masks import Masks
 from nst.settings import PaintingUse
-from nst.studio.job import NO_MASKS, Job
+from nst.studio.job import Job
+from nst.studio.job_styles import NO_MASKS
 from page.panels.components import pictures
 from page.panels.paintings import Paintings
 from page.panels.picture_inputs import load_named
 
 LONGEST_MASK = 1024  # pixels, of a mask's longest side
 MOST_MASK_BYTES = 2_000_000  # of its file
+ALL_ZERO = "The weights of the paintings are all 0; at least one must count."
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,12 @@ class Mix:
     paintings: Sequence[Image.Image]
     uses: tuple[PaintingUse, ...] = ()
     masks: Masks = NO_MASKS
+
+    def check(self, photo: Image.Image) -> None:
+        """Raise `ImageError` or `SettingsError` where nothing can be painted on a photo so."""
+        self.masks.check(photo, self.paintings)
+        if self.uses and not TransferSettings(paintings=self.uses).used(self.paintings):
+            raise SettingsError(ALL_ZERO)
 
     @staticmethod
     def of(job: Job) -> Mix:
