@@ -17,6 +17,13 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 from nst.console import StopRequest, fail, run_command
 from nst.errors import SettingsError, UserError
 from nst.outputs import FORMATS, check_format, check_output, check_space
+from nst.painting_flags import (
+    add_painting_flags,
+    files_given,
+    painting_uses,
+    read_masks,
+    uses_given,
+)
 from nst.settings import LAYER_CHANNELS, MOST_STYLES, TransferSettings, parse_layer_weights
 
 if TYPE_CHECKING:
@@ -87,6 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
     for spec in dataclasses.fields(TransferSettings):
         if "option" in spec.metadata:
             parser.add_argument(f"--{spec.name.replace('_', '-')}", **_flag(spec))
+    add_painting_flags(parser)
     parser.add_argument(
         "--depth",
         type=int,
@@ -129,20 +137,7 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
 
     Errors of the engine pass through; no partial file is left.
     """
-    output = Path(options.output)
-    recipes = [] if options.recipe is None else [options.recipe]
-    check_output(options.output, FORMATS, [options.content, *options.styles, *recipes])
-    check_format(options.output, options.depth, keep_alpha=options.keep_alpha)
-    if len(options.styles) > MOST_STYLES:
-        raise SettingsError(
-            f"at most {MOST_STYLES} paintings can be used, not {len(options.styles)}"
-        )
-    names = {spec.name for spec in dataclasses.fields(TransferSettings)}
-    given = {name: value for name, value in vars(options).items() if name in names}
-    if options.recipe is not None and given:
-        flag = "--" + min(given).replace("_", "-")
-        raise SettingsError(f"with --recipe the settings are the recipe's; leave out {flag}")
-    settings = TransferSettings(**given)
+    output, settings = Path(options.output), _checked_settings(options)
 
     from nst import load_image  # after --help: torch takes seconds
     from nst.admission import admit
@@ -159,11 +154,18 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
         lambda path: split_alpha(load_image(path, keep_alpha=options.keep_alpha)), options.content
     )
     styles = [_load(load_image, path) for path in options.styles]
+    init = _load(load_image, options.init) if options.init else None
+    masks = read_masks(options, lambda path: _load(load_image, path))
     device = str(pick_device(options.device))
-    fresh = new_recipe(content, styles, settings, device)
-    recipe = fresh if options.recipe is None else _load(read_recipe, options.recipe)
+    recipe = None if options.recipe is None else _load(read_recipe, options.recipe)
+    if recipe and not masks:
+        masks = recipe.masks.copies()  # nearly what it was painted with, and said to be others
+    masks.check(content, styles)
+    fresh = new_recipe(content, styles, settings, device, masks=masks, init=init)
+    recipe = recipe or fresh
     backend = LocalBackend(device)
-    steps = repaint(recipe, content, styles, engine=backend.engine())
+    engine = backend.engine()
+    steps = repaint(recipe, content, styles, masks=masks, init=init, engine=engine)
     check_space(output, _largest_file(content, recipe, options.depth, alpha is not None))
     network = load_network(recipe.settings, device)
     sizes = [style.size for style in recipe.last_of(styles)]
@@ -175,7 +177,13 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     passages, step = _paint(steps, options, stop)
     used = recipe.painted_until(passages, step.iteration).painted_again(fresh)
     samples = finished_samples(
-        step.pixels, content, used.last_of(styles), used.colors, depth=options.depth, alpha=alpha
+        step.pixels,
+        content,
+        used.last_of(styles),
+        used.colors,
+        depth=options.depth,
+        alpha=alpha,
+        keep=masks.keep,
     )
     _write(output, encode(samples, used, output.suffix.lower()), stop)
     if stop.is_made:
@@ -184,6 +192,27 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
             f" the picture so far is in {output}",
             file=sys.stderr,
         )
+
+
+def _checked_settings(options: argparse.Namespace) -> TransferSettings:
+    """Return the settings that were given.
+
+    Raises what can be said of the arguments before any picture is read.
+    """
+    recipes = [] if options.recipe is None else [options.recipe]
+    sources = [options.content, *options.styles, *recipes, *files_given(options)]
+    check_output(options.output, FORMATS, sources)
+    check_format(options.output, options.depth, keep_alpha=options.keep_alpha)
+    if len(options.styles) > MOST_STYLES:
+        raise SettingsError(
+            f"at most {MOST_STYLES} paintings can be used, not {len(options.styles)}"
+        )
+    names = {spec.name for spec in dataclasses.fields(TransferSettings)}
+    given = {name: value for name, value in vars(options).items() if name in names}
+    if options.recipe is not None and (flags := [*given, *uses_given(options)]):
+        flag = "--" + min(flags).replace("_", "-")
+        raise SettingsError(f"with --recipe the settings are the recipe's; leave out {flag}")
+    return TransferSettings(**given, paintings=painting_uses(options, len(options.styles)))
 
 
 def _paint(

@@ -134,6 +134,7 @@ def setting(default: Any, label: str, help: str, **option: Any) -> Any:
     return field(default=default, metadata={"option": Option(label=label, help=help, **option)})
 
 
+NO_WEIGHT = "The weights of the paintings are all 0; at least one must count."
 LEAST_CROP = 0.01  # of a painting's width and height
 
 

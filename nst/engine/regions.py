@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from nst.errors import SettingsError
-from nst.settings import PaintingUse
+from nst.settings import NO_WEIGHT, PaintingUse
 
 WHOLE = slice(None)
 
@@ -37,7 +37,7 @@ class Regions:
 
     def __post_init__(self) -> None:
         if self.uses and not self.used:
-            raise SettingsError("The weights of the paintings are all 0; at least one must count.")
+            raise SettingsError(NO_WEIGHT)
 
     @property
     def used(self) -> list[int]:

@@ -51,7 +51,7 @@ from nst.images.tiff import Samples, tiff_bytes
 from nst.images.writing import hash_of, jpeg_bytes, png_bytes, srgb_profile, webp_bytes
 from nst.images.xmp import JPEG, TIFF, WEBP, packet_of, read_packet
 from nst.provenance import Provenance
-from nst.settings import MOST_STYLES, VERSION, TransferSettings
+from nst.settings import MOST_STYLES, NO_WEIGHT, VERSION, TransferSettings
 
 KEYWORD = "nst-recipe"
 MOST_PASSAGES = 1000
@@ -114,9 +114,6 @@ class Recipe:
             range(len(self.styles))
         ):
             raise RecipeError("The recipe names a painting that it does not have.")
-        for passage in self.passages:
-            if not passage.settings.used(passage.styles):
-                raise RecipeError("The recipe gives all paintings a weight of 0.")
         if max(len(self.masks.regions), len(self.masks.within)) > len(self.styles):
             raise RecipeError("The recipe has more masks than paintings.")
         painters = {passage.painted_by for passage in self.passages}
@@ -363,10 +360,14 @@ def _mask(data: Any) -> MaskRecord:
 
 
 def _passage(data: Any, version: int) -> Passage:
+    settings = TransferSettings.from_json(data["settings"], version=version)
+    styles = tuple(_whole(index, MOST_STYLES) for index in _list(data["styles"], MOST_STYLES))
+    if styles and not settings.used(styles):
+        raise RecipeError(NO_WEIGHT)
     return Passage(
         iteration=_whole(data["iteration"], MOST_ITERATIONS),
-        settings=TransferSettings.from_json(data["settings"], version=version),
-        styles=tuple(_whole(index, MOST_STYLES) for index in _list(data["styles"], MOST_STYLES)),
+        settings=settings,
+        styles=styles,
         continues=_flag(data.get("continues", False)),
         painted_by=_whole(data.get("painted_by", 0), MOST_PASSAGES),
     )

@@ -314,6 +314,15 @@ def test_more_masks_than_paintings_are_refused() -> None:
         replace(RECIPE, masks=records)
 
 
+def test_a_recipe_whose_paintings_all_have_no_weight_is_refused(
+    photo: Image.Image, paintings: Pictures
+) -> None:
+    settings = SMALL.replace(paintings=(PaintingUse(weight=0),))
+    assert parse_recipe(new_recipe(photo, paintings, settings, "cpu").to_text())
+    text = new_recipe(photo, paintings[:1], settings, "cpu").to_text()
+    assert refusal(text) == "The weights of the paintings are all 0; at least one must count."
+
+
 def test_a_recipe_without_masks_says_nothing_of_them(
     photo: Image.Image, paintings: Pictures
 ) -> None:
