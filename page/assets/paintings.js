@@ -226,6 +226,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
 
     // Sends the masks that were painted, and leaves the others where they are.
     const takeRegions = async ({ regions, size, loaded }) => {
+        say("The regions are being sent…");
         const { maskFile } = await import("./masks.js");
         const ready = [];
         for (const { mask, painting, strength, color, ...before } of regions) {
@@ -241,6 +242,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
             ready.push({ file, shown, painting, strength, color });
         }
         change({ regions: ready, photo: essenceOf(chosen.content) });
+        say(ready.length ? "The regions are ready." : "There are no regions.");
     };
 
     // A picture to start from is chosen elsewhere, and must not be forgotten.
