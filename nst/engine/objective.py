@@ -7,7 +7,6 @@ nothing of optimisers, scales or files.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from nst.caches import LRUCache
 from nst.engine.fingerprint import bytes_of, fingerprint
+from nst.engine.finite import finite
 from nst.engine.losses import (
     content_cost,
     gram_style_cost,
@@ -27,12 +27,12 @@ from nst.engine.losses import (
     widened,
 )
 from nst.engine.out_of_memory import give_back
+from nst.engine.region_targets import RegionTarget, region_targets
 from nst.engine.regions import WHOLE, Regions
 from nst.engine.style_batch import LayerShare, StyleBatch
-from nst.engine.style_target import Guidance, Painting, Style, blend
-from nst.engine.tiles import GramSums
-from nst.engine.windows import LEAST_TOTAL, Windows, windows_of
-from nst.errors import NumericalError
+from nst.engine.style_target import Guidance, Painting, Style
+from nst.engine.tiles import MomentSums
+from nst.engine.windows import Pull, Windows, windows_of
 from nst.images.color import is_grey
 from nst.settings import LAYER_CHANNELS, TransferSettings, gatys_layer_weight
 from nst.vgg.network import VGG, Trace, carry_down
@@ -125,8 +125,7 @@ class Objective:
         self.batches: dict[tuple[Guidance | None, Sequence[LayerShare]], StyleBatch] = {}
         self.forget()
         self._take_photo(content)
-        self._place_regions()
-        self.targets = self._region_targets(styles)
+        self.targets = self._region_targets(styles, self._place_regions())
 
     def forget(self) -> None:
         """Let nothing of an earlier picture count in the next evaluation."""
@@ -143,10 +142,10 @@ class Objective:
         key = (self.network.identity, layer, fingerprint(content))
         self.content: Tensor = targets.recall(key, make)
 
-    def _place_regions(self) -> None:
-        """Work out where the regions are at each layer."""
+    def _place_regions(self) -> Iterable[tuple[slice, slice]]:
+        """Work out where the regions are at each layer; return the parts that the photo goes in."""
         self._windows = self._windows_at(WHOLE, WHOLE)
-        self._areas = self._areas_of([(WHOLE, WHOLE)])
+        return [(WHOLE, WHOLE)]
 
     def _windows_at(self, rows: slice, columns: slice) -> list[Windows | None]:
         """Return the windows of each region in some rows and columns; None for all of the photo."""
@@ -155,63 +154,25 @@ class Objective:
         weights = self.regions.weights(rows, columns)
         return [windows_of(self.network, each, self.settings.style_layers) for each in weights]
 
-    def _areas_of(self, places: Iterable[tuple[slice, slice]]) -> list[Area | None]:
-        """Return the area of each region in parts of the photo; None for all of it."""
-        if self.regions.is_whole:
-            return [None]
-        areas = [Area() for _ in self.regions.groups]
-        for place in places:
-            for area, weights in zip(areas, self.regions.weights(*place), strict=True):
-                area.add(weights, self.settings.style_layers)
-        return list(areas)
-
     @torch.no_grad()
-    def _region_targets(self, styles: Sequence[Tensor]) -> dict[int, RegionTarget]:
+    def _region_targets(
+        self, styles: Sequence[Tensor], places: Iterable[tuple[slice, slice]]
+    ) -> dict[int, RegionTarget]:
         """Return what is wanted of each region that counts, by its number."""
-        paintings = {index: self._painting(styles[index], index) for index in self.regions.used}
-        found = {}
-        for number, (group, area) in enumerate(zip(self.regions.groups, self._areas, strict=True)):
-            layers = [name for name in self.settings.style_layers if not area or area.has(name)]
-            share = area.pixels / math.prod(self.size) if area else 1.0
-            factor = share * self.regions.strength(group)
-            style = self._style_of({index: paintings[index] for index in group}, layers)
-            if factor > 0 and style.grams:
-                found[number] = RegionTarget(style, factor)
-        return found
-
-    def _painting(self, picture: Tensor, index: int) -> Painting:
-        within = self.regions.within[index] if self.regions.within else None
-        is_endless = self.settings.is_seamless
-        return Painting(picture, within, side=self.side, is_endless=is_endless)
-
-    def _style_of(self, group: Mapping[int, Painting], layers: Sequence[str]) -> Style:
-        """Return what some paintings together want of some layers."""
-        how = (self.network.identity, tuple(self.settings.style_layers))
-        weights = {
-            layer: sorted(
-                (painting.key, self.regions.uses[index].weight)
-                for index, painting in group.items()
-                if self.regions.uses[index].counts_at(layer)
+        regions, is_endless = self.regions, self.settings.is_seamless
+        paintings = {
+            index: Painting(
+                styles[index],
+                regions.within[index] if regions.within else None,
+                side=self.side,
+                is_endless=is_endless,
             )
-            for layer in layers
+            for index in regions.used
         }
-
-        def grams_of(painting: Painting) -> Mapping[str, Tensor]:
-            def make() -> Style:
-                grams = painting.grams(self.network, list(self.settings.style_layers))
-                for gram in grams.values():
-                    finite(gram, "The painting's style is not a finite number.")
-                return Style(grams)
-
-            alone: Style = targets.recall((*how, painting.key), make)
-            return alone.grams
-
-        def make() -> Style:
-            return blend({each.key: grams_of(each) for each in group.values()}, weights)
-
-        key = (*how, tuple((layer, tuple(weighed)) for layer, weighed in weights.items()))
-        style: Style = targets.recall(key, make)
-        return style
+        layers = tuple(self.settings.style_layers)
+        return region_targets(
+            self.network, paintings, regions, layers, self.size, places, targets.recall
+        )
 
     @functools.cached_property
     def style_layers(self) -> dict[str, float]:
@@ -314,7 +275,10 @@ class Objective:
         if key not in self.batches:
             self.batches[key] = StyleBatch(target.style, layers, self.guidance, self.settings.beta)
         terms = self.batches[key].terms(trace.activations)
-        return {name: Term(cost, goal, {0: pull}) for name, (cost, goal, pull) in terms.items()}
+        return {
+            name: Term(cost, goal, {0: Pull(matrix)})
+            for name, (cost, goal, matrix) in terms.items()
+        }
 
     def _unit(self, target: RegionTarget, layer: str) -> float:
         """Return the factor of ‖G − G_S‖² in p s λ[l] · J_style[l] of a region."""
@@ -351,35 +315,35 @@ class Objective:
 
     def _term_at(self, layer: str, activation: Tensor) -> Term:
         """Return a layer's J_style[l] with its derivative, from its activations."""
-        sums = GramSums()
+        sums = MomentSums()
         for number in self.targets:
             sums.add(layer, activation, self._windows[number], number)
         return self._term(layer, sums)
 
-    def _term(self, layer: str, sums: GramSums) -> Term:
-        """Return the same from the Gram matrices of all regions."""
+    def _term(self, layer: str, sums: MomentSums) -> Term:
+        """Return the same from the moments of all regions."""
         terms = [
-            self._region_term(number, layer, sums.gram(layer, number), sums.total(layer, number))
+            self._region_term(number, layer, sums)
             for number, target in self.targets.items()
             if layer in target.style.grams
         ]
         return functools.reduce(Term.__add__, terms)
 
-    def _region_term(self, number: int, layer: str, gram: Tensor, positions: float) -> Term:
-        """Return a region's term from a normalized Gram matrix of positions that add up to so many.
+    def _region_term(self, number: int, layer: str, sums: MomentSums) -> Term:
+        """Return a region's term: the one place where a style cost and its derivative are taken.
 
         J_style[l] = unit · ‖G − G_S‖² with G = Σ m a aᵀ / n, so dJ/da = 4 unit m (G − G_S) a / n.
         """
-        target = self.targets[number]
+        target, positions = self.targets[number], sums.total(layer, number)
         unit = self._unit(target, layer)
-        difference = gram - target.style.grams[layer]
+        difference = sums.gram(layer, number) - target.style.grams[layer]
         toward = difference
         if self.guidance:
             toward = target.style.guides[layer](difference, self.guidance.exponent)
         return Term(
             cost=unit * (difference * difference).sum(),
             goal=unit * (difference * toward).sum(),
-            pulls={number: (4 * self.settings.beta * unit / positions) * toward},
+            pulls={number: Pull((4 * self.settings.beta * unit / positions) * toward)},
         )
 
     def _pull_back(
@@ -414,7 +378,7 @@ class Objective:
                 gradient = _add_product(gradient, activation, pull)
             else:
                 gradient = torch.zeros_like(activation) if gradient is None else gradient
-                windows[layer].add_product(gradient, activation, pull)
+                windows[layer].add(pull, gradient, activation)
         assert gradient is not None, "a term pulls somewhere"
         return gradient
 
@@ -489,43 +453,16 @@ class Term:
     """One style layer at one picture.
 
     It holds λ[l] · J_style[l], the same as guided, and β times the latter's derivative with respect
-    to the activations A (positions, n_C) of each region by its number, as a matrix to multiply A
-    by; the product is weighed as the region's positions are.
+    to the activations of each region, by its number.
     """
 
     cost: Tensor
     goal: Tensor
-    pulls: Mapping[int, Tensor]
+    pulls: Mapping[int, Pull]
 
     def __add__(self, other: Term) -> Term:
         pulls = {**self.pulls, **other.pulls}
         return Term(self.cost + other.cost, self.goal + other.goal, pulls)
-
-
-@dataclass(frozen=True)
-class RegionTarget:
-    """What is wanted of a region: its style, and how much that counts."""
-
-    style: Style
-    factor: float  # its share of the photo's pixels, times its strength
-
-
-class Area:
-    """How much of a photo and of each layer a region has: sums of weights, which come in parts."""
-
-    def __init__(self) -> None:
-        self.pixels = 0.0
-        self.positions: dict[str, float] = {}
-
-    def add(self, weights: Tensor, layers: Iterable[str]) -> None:
-        """Count the weights of some pixels, (1, 1, h, w)."""
-        self.pixels += float(weights.sum())
-        for layer, level in carry_down(weights, layers):
-            self.positions[layer] = self.positions.get(layer, 0.0) + float(level.sum())
-
-    def has(self, layer: str) -> bool:
-        """Tell whether the region has not vanished at a layer."""
-        return self.positions[layer] >= LEAST_TOTAL
 
 
 class DeepLayers:
@@ -550,27 +487,18 @@ class DeepLayers:
         return self.left >= 0 and guidance == self.guidance
 
 
-def finite(values: Tensor, problem: str) -> Tensor:
-    """Return the same tensor.
-
-    Raises `NumericalError` where one of its values is not a number.
-    """
-    if not bool(values.isfinite().all()):
-        raise NumericalError(problem)
-    return values
-
-
-def _add_product(gradient: Tensor | None, activation: Tensor, matrix: Tensor) -> Tensor:
-    """Return gradient + A · matrix.
+def _add_product(gradient: Tensor | None, activation: Tensor, pull: Pull) -> Tensor:
+    """Return gradient + A · matrix + offset, in place where there is a gradient.
 
     A (positions, n_C) is what (1, n_C, H, W) channels_last is.
     """
-    A, matrix = _positions(activation), matrix.to(activation.dtype)
+    A, matrix = _positions(activation), pull.matrix.to(activation.dtype)
     if gradient is None:
         shape = activation.permute(0, 2, 3, 1).shape
-        return (A @ matrix).view(shape).permute(0, 3, 1, 2)
-    _positions(gradient).addmm_(A, matrix)
-    return gradient
+        gradient = (A @ matrix).view(shape).permute(0, 3, 1, 2)
+    else:
+        _positions(gradient).addmm_(A, matrix)
+    return gradient if pull.offset is None else gradient.add_(pull.shift(activation))
 
 
 def _positions(activation: Tensor) -> Tensor:

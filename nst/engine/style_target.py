@@ -14,12 +14,14 @@ import torch
 from torch import Tensor
 
 from nst.engine.fingerprint import bytes_of, fingerprint
+from nst.engine.finite import finite
 from nst.engine.regions import shares
-from nst.engine.tiles import gram_matrices
+from nst.engine.tiles import moment_sums
 from nst.vgg.network import VGG
 
 Weights = Mapping[str, Sequence[tuple[str, float]]]
 
+NO_STYLE = "The painting's style is not a finite number."
 GUIDE_RANK = 5  # the eigenvalues of a Gram matrix above this one are held back
 
 
@@ -38,13 +40,17 @@ SLIGHT = Guidance(0.3, 1.0)  # the same for a few iterations: no detour would en
 
 
 class Style:
-    """What is wanted of the Gram matrices of a region, by layer, with their guides.
+    """What is wanted of the moments of a region, by layer, with the guides of Gram matrices.
 
-    `grams` are normalized, (n_C, n_C). A layer that is missing does not count there.
+    `grams` are the raw second moments, normalized Gram matrices (n_C, n_C); `means` are (n_C,),
+    where a style cost asks for them. A layer that is missing does not count there.
     """
 
-    def __init__(self, grams: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self, grams: Mapping[str, Tensor], means: Mapping[str, Tensor] | None = None
+    ) -> None:
         self.grams = dict(grams)
+        self.means = dict(means or {})
 
     @functools.cached_property
     def guides(self) -> dict[str, Guide]:
@@ -52,8 +58,8 @@ class Style:
         return {layer: Guide(gram) for layer, gram in self.grams.items()}
 
     def size(self) -> int:
-        """Return the bytes of the Gram matrices; guides are slim."""
-        return bytes_of(*self.grams.values())
+        """Return the bytes of the moments; guides are slim."""
+        return bytes_of(*self.grams.values(), *self.means.values())
 
 
 class Painting:
@@ -78,37 +84,43 @@ class Painting:
         self.key = f"{side} {is_endless} {' '.join(seen)}"
         """Equal for paintings with the same style."""
 
-    def grams(self, network: VGG, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Return the normalized Gram matrices of some layers.
+    def style(self, network: VGG, layers: Sequence[str], *, has_means: bool = False) -> Style:
+        """Return the style of this painting alone.
 
-        A layer where too little is left of what is within is missing.
+        A layer where too little is left of what is within is missing. Raises `NumericalError` where
+        a moment is not a finite number.
         """
-        found = gram_matrices(
+        sums = moment_sums(
             network,
             self.picture,
             layers,
             side=self.side,
             is_endless=self.is_endless,
             within=self.within,
+            has_means=has_means,
         )
-        return dict(found)
+        grams = {layer: finite(sums.gram(layer), NO_STYLE) for layer in sums.layers}
+        means = {layer: finite(sums.mean(layer), NO_STYLE) for layer in sums.layers if has_means}
+        return Style(grams, means)
 
 
-def blend(grams: Mapping[str, Mapping[str, Tensor]], weights: Weights) -> Style:
-    """Return the style of several paintings: the mean of their Gram matrices, by weight.
+def blend(styles: Mapping[str, Style], weights: Weights) -> Style:
+    """Return the style of several paintings: the means of their moments, by weight.
 
     Args:
-        grams: those of each painting by its key, and by layer.
+        styles: those of each painting by its key.
         weights: the keys and weights of the paintings that are tied to a layer, by layer; equal
             keys may come more than once.
     """
-    blended = {}
+    grams, means = dict[str, Tensor](), dict[str, Tensor]()
     for layer, weighed in weights.items():
-        known = [(key, weight) for key, weight in weighed if layer in grams[key]]
-        parts = [share * grams[key][layer] for key, share in shares(known).items()]
-        if parts:
-            blended[layer] = functools.reduce(torch.add, parts)
-    return Style(blended)
+        known = shares((key, weight) for key, weight in weighed if layer in styles[key].grams)
+        for blended, kind in ((grams, "grams"), (means, "means")):
+            moments = {key: getattr(styles[key], kind).get(layer) for key in known}
+            parts = [known[key] * moment for key, moment in moments.items() if moment is not None]
+            if parts:
+                blended[layer] = functools.reduce(torch.add, parts)
+    return Style(grams, means)
 
 
 class Guide:

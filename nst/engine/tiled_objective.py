@@ -8,22 +8,25 @@ as wide.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
+from nst.caches import LRUCache
 from nst.engine.fingerprint import bytes_of
+from nst.engine.finite import finite
 from nst.engine.losses import widened
-from nst.engine.objective import NO_SCENE, Costs, Measure, Objective, Term, finite
+from nst.engine.objective import NO_SCENE, Costs, Measure, Objective, Term
 from nst.engine.regions import Regions
-from nst.engine.tiles import GRID, GramSums, Tile, WrappedTile, contiguous, sweep, tiles
-from nst.engine.windows import Windows, times
+from nst.engine.tiles import GRID, MomentSums, Tile, WrappedTile, contiguous, sweep, tiles
+from nst.engine.windows import Windows
 from nst.settings import TransferSettings
 from nst.vgg.network import VGG, Trace
 
 KEPT_TARGET = 768 * 2**20  # bytes of the photo's activations
+KEPT_WINDOWS = 256 * 2**20  # bytes of where the regions are in tiles
 
 
 class TiledObjective(Objective):
@@ -49,6 +52,8 @@ class TiledObjective(Objective):
         whole = -(-max(content.shape[-2:]) // GRID) * GRID
         kind = WrappedTile if settings.is_seamless else Tile
         self.tiles = tiles(content.shape[-2:], side or whole, layers, kind)
+        self._kept_windows: LRUCache[Tile, list[Windows | None]]
+        self._kept_windows = LRUCache(KEPT_WINDOWS, _bytes_of_windows)
         super().__init__(network, content, styles, settings, regions)
 
     @override
@@ -56,16 +61,20 @@ class TiledObjective(Objective):
         self.target = ContentTarget(self.network, self.settings.content_layer, content, self.tiles)
 
     @override
-    def _place_regions(self) -> None:
-        self._areas = self._areas_of(tile.place for tile in self.tiles)
+    def _place_regions(self) -> Iterable[tuple[slice, slice]]:
+        return [tile.place for tile in self.tiles]
+
+    def _windows_of(self, tile: Tile) -> list[Windows | None]:
+        """Return the windows of each region in a tile; None for all of the photo."""
+        return self._kept_windows.recall(tile, lambda: self._windows_at(*tile.place))
 
     @override
     def parts(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the same as `Objective.parts`."""
-        sums, image = GramSums(), self._spanned(image)
+        sums, image = MomentSums(), self._spanned(image)
         content = image.new_zeros(())
         for tile in self.tiles:
-            windows = self._windows_at(*tile.place)
+            windows = self._windows_of(tile)
             for _, layer, own in sweep(self.network, image, self._layers, [tile]):
                 if layer == self.settings.content_layer:
                     content = content + self.target.residual(tile, own).square().sum()
@@ -79,14 +88,14 @@ class TiledObjective(Objective):
     def evaluate(self, image: Tensor, measure: Measure | None = None) -> tuple[Costs, Tensor]:
         """Return the same as `Objective.evaluate`."""
         settings, image = self.settings, self._spanned(image)
-        sums = GramSums()
+        sums = MomentSums()
         *others, last = self.tiles
         for tile in others:
-            windows = self._windows_at(*tile.place)
+            windows = self._windows_of(tile)
             for _, layer, own in sweep(self.network, image, self.style_layers, [tile]):
                 self._count(sums, layer, own, windows)
         trace = self.network.observe(last.cut(image), self._layers)
-        windows = self._windows_at(*last.place)
+        windows = self._windows_of(last)
         for layer in self.style_layers:
             own = contiguous(last.own(trace.activations[layer], layer))
             self._count(sums, layer, own, windows)
@@ -114,20 +123,20 @@ class TiledObjective(Objective):
         return self._read(alpha, content, layers, goals, smoothness, measured), gradient
 
     def _count(
-        self, sums: GramSums, layer: str, own: Tensor, windows: Sequence[Windows | None]
+        self, sums: MomentSums, layer: str, own: Tensor, windows: Sequence[Windows | None]
     ) -> None:
         """Count a tile's own activations of a layer in each region that counts."""
         for number in self.targets:
             sums.add(layer, own, windows[number], number)
 
-    def _terms_of(self, sums: GramSums) -> dict[str, Term]:
+    def _terms_of(self, sums: MomentSums) -> dict[str, Term]:
         return {layer: self._term(layer, sums) for layer in self.style_layers}
 
     def _pull_tile_back(
         self, tile: Tile, trace: Trace, content_pull: Tensor, terms: Mapping[str, Term]
     ) -> Tensor:
         """Return what the tile's own positions say about its pixels and those of its halo."""
-        windows = self._windows_at(*tile.place)
+        windows = self._windows_of(tile)
 
         def add_term(layer: str, gradient: Tensor | None) -> Tensor:
             activation = trace.activations.get(layer)
@@ -141,12 +150,17 @@ class TiledObjective(Objective):
                 for number, pull in terms[layer].pulls.items():
                     its_windows = windows[number]
                     if its_windows is None:
-                        place.add_(times(own, pull.to(own.dtype)))
+                        place.add_(pull.at(own))
                     elif layer in its_windows:
-                        its_windows[layer].add_product(place, own, pull)
+                        its_windows[layer].add(pull, place, own)
             return gradient
 
         return self.network.pull_back(trace, add_term)
+
+
+def _bytes_of_windows(regions: Sequence[Windows | None]) -> int:
+    windows = [window for each in regions if each for window in each.values()]
+    return bytes_of(*(each.weights for each in windows), *(each.roots for each in windows))
 
 
 class ContentTarget:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from nst.engine.losses import gram_matrix, normalized_gram_matrix
+from nst.engine.losses import gram_matrix, widened
 from nst.engine.windows import LEAST_TOTAL, Windows, windows_of
 from nst.images.tensors import to_unit
 from nst.settings import LAYER_CHANNELS
@@ -167,7 +168,7 @@ def _endless_spans(length: int, side: int, halo: int) -> Iterator[Span]:
         yield Span(begin, end, begin - halo, end + halo, is_at_end=False)
 
 
-def gram_matrices(
+def moment_sums(
     network: VGG,
     picture: Tensor,
     layers: Sequence[str],
@@ -175,37 +176,25 @@ def gram_matrices(
     side: int | None = None,
     is_endless: bool = False,
     within: Tensor | None = None,
-) -> Iterator[tuple[str, Tensor]]:
-    """Yield the name and the normalized Gram matrix of each layer of (1, 3, H, W).
+    has_means: bool = False,
+) -> MomentSums:
+    """Return the moments of each layer's activations of (1, 3, H, W).
 
     A picture with more pixels than a tile of `side` goes in tiles; without a side, one of more than
     `AT_ONCE`. Of an endless one nothing is seen of the zeros that VGG-19 puts around a picture.
-    `within` has the weights of the pixels, (1, 1, H, W) bytes; layers where they add up to less
-    than `LEAST_TOTAL` positions are passed over.
+    `within` has the weights of the pixels, (1, 1, H, W) bytes.
     """
-    size = picture.shape[-2:]
+    size, sums = picture.shape[-2:], MomentSums(has_means=has_means)
     if is_endless:
         parts = tiles(size, side or SIDE, layers, MirroredTile)
     elif math.prod(size) > (side * side if side else AT_ONCE):
         parts = tiles(size, side or SIDE, layers)
-    elif within is None:
-        for layer, activation in network.walk(to_unit(picture), layers):
-            yield layer, normalized_gram_matrix(activation)
-        return
-    else:
+    elif within is not None:
         parts = tiles(size, -(-max(size) // GRID) * GRID, layers)
-    yield from tiled_gram_matrices(network, picture, layers, parts, within).items()
-
-
-def tiled_gram_matrices(
-    network: VGG,
-    picture: Tensor,
-    layers: Sequence[str],
-    parts: Iterable[Tile],
-    within: Tensor | None = None,
-) -> dict[str, Tensor]:
-    """Return the normalized Gram matrices of (1, 3, H, W), its tiles summed in their order."""
-    sums = GramSums()
+    else:
+        for layer, activation in network.walk(to_unit(picture), layers):
+            sums.add(layer, activation)
+        return sums
     for tile in parts:
         windows = None
         if within is not None:
@@ -213,7 +202,7 @@ def tiled_gram_matrices(
             windows = windows_of(network, weights, layers)
         for _, layer, activation in sweep(network, picture, layers, [tile]):
             sums.add(layer, activation, windows)
-    return sums.normalized()
+    return sums
 
 
 def sweep(
@@ -231,39 +220,54 @@ def contiguous(activation: Tensor) -> Tensor:
     return activation.contiguous(memory_format=torch.channels_last)
 
 
-class GramSums:
-    """Gram matrices of a picture whose activations come in parts, of one region or of several."""
+class MomentSums:
+    """Moments of activations that come in parts, of one region of a picture or of several.
 
-    def __init__(self) -> None:
-        self.grams: dict[tuple[int, str], Tensor] = {}
-        self.positions: dict[tuple[int, str], float] = {}
+    They are the raw second moment, which is the normalized Gram matrix, and where it is asked for
+    the mean; both as the windows weigh the positions.
+    """
+
+    def __init__(self, *, has_means: bool = False) -> None:
+        self.has_means = has_means
+        self._grams: dict[tuple[int, str], Tensor] = {}
+        self._sums: dict[tuple[int, str], Tensor] = {}
+        self._totals: dict[tuple[int, str], float] = {}
 
     def add(
         self, layer: str, activation: Tensor, windows: Windows | None = None, region: int = 0
     ) -> None:
-        """Count a part of a layer's activations, (1, n_C, h, w), as the windows weigh them."""
+        """Count a part of a layer's activations, (1, n_C, h, w)."""
+        key = region, layer
         if windows is None:
-            self._count((region, layer), gram_matrix(activation), activation[0, 0].numel())
+            _add(self._grams, key, gram_matrix(activation))
+            _add(self._totals, key, activation[0, 0].numel())
+            if self.has_means:
+                _add(self._sums, key, widened(activation).sum((0, 2, 3)))
         elif layer in windows:
             window = windows[layer]
-            self._count((region, layer), window.gram_matrix(activation), window.total)
-
-    def _count(self, key: tuple[int, str], gram: Tensor, positions: float) -> None:
-        self.grams[key] = self.grams[key] + gram if key in self.grams else gram
-        self.positions[key] = self.positions.get(key, 0) + positions
+            _add(self._grams, key, window.gram_matrix(activation))
+            _add(self._totals, key, window.total)
+            if self.has_means:
+                _add(self._sums, key, window.sum(activation))
 
     def total(self, layer: str, region: int = 0) -> float:
-        """Return the positions counted, as the windows weigh them."""
-        return self.positions[region, layer]
+        """Return the number of positions, as they are weighed."""
+        return self._totals[region, layer]
 
     def gram(self, layer: str, region: int = 0) -> Tensor:
-        """Return a Gram matrix divided by the positions counted."""
-        return self.grams[region, layer] / self.positions[region, layer]
+        """Return the normalized Gram matrix, (n_C, n_C)."""
+        return self._grams[region, layer] / self._totals[region, layer]
 
-    def normalized(self) -> dict[str, Tensor]:
-        """Return the Gram matrices of region 0 by layer.
+    def mean(self, layer: str, region: int = 0) -> Tensor:
+        """Return the mean, (n_C,)."""
+        return self._sums[region, layer] / self._totals[region, layer]
 
-        Layers with less than `LEAST_TOTAL` positions are missing.
-        """
-        counted = (layer for region, layer in self.grams if region == 0)
-        return {name: self.gram(name) for name in counted if self.total(name) >= LEAST_TOTAL}
+    @property
+    def layers(self) -> list[str]:
+        """Return the layers of region 0, without those where it has vanished."""
+        totals = self._totals.items()
+        return [name for (region, name), n in totals if region == 0 and n >= LEAST_TOTAL]
+
+
+def _add(sums: dict[tuple[int, str], Any], key: tuple[int, str], value: Any) -> None:
+    sums[key] = sums[key] + value if key in sums else value

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from nst.engine.losses import gram_matrix
+from nst.engine.losses import gram_matrix, widened
 from nst.vgg.network import VGG, carry_down
 
 LEAST_TOTAL = 0.5  # positions; a region with less of a layer has vanished there
@@ -34,10 +34,36 @@ class Window:
         """Return Σ m a aᵀ over the positions of (1, n_C, H, W), (n_C, n_C) in at least float32."""
         return gram_matrix(self.cut(activation) * self.roots)
 
-    def add_product(self, gradient: Tensor, activation: Tensor, matrix: Tensor) -> None:
-        """Add m · (A · matrix) to a gradient in place; both are (1, n_C, H, W)."""
-        product = times(self.cut(activation), matrix.to(activation.dtype))
-        self.cut(gradient).addcmul_(product, self.weights)
+    def sum(self, activation: Tensor) -> Tensor:
+        """Return Σ m a over the positions of (1, n_C, H, W), (n_C,) in at least float32."""
+        return (widened(self.cut(activation)) * self.weights).sum((0, 2, 3))
+
+    def add(self, pull: Pull, gradient: Tensor, activation: Tensor) -> None:
+        """Add a pull, weighed, to a gradient in place; both are (1, n_C, H, W)."""
+        self.cut(gradient).addcmul_(pull.at(self.cut(activation)), self.weights)
+
+
+@dataclass(frozen=True)
+class Pull:
+    """The derivative of a cost with respect to activations a with weights m: m (matrix a + offset).
+
+    That is what costs of the mean and the raw second moment have: the derivative with respect to
+    the former is the offset, twice that to the latter the matrix, over the sum of all m.
+    """
+
+    matrix: Tensor  # (n_C, n_C), symmetric
+    offset: Tensor | None = None  # (n_C,)
+
+    def at(self, activation: Tensor) -> Tensor:
+        """Return matrix a + offset for (1, n_C, h, w), shaped like it."""
+        positions = activation.permute(0, 2, 3, 1)
+        product = (positions @ self.matrix.to(activation.dtype)).permute(0, 3, 1, 2)
+        return product if self.offset is None else product + self.shift(activation)
+
+    def shift(self, like: Tensor) -> Tensor:
+        """Return the offset for activations (1, n_C, h, w), in their dtype."""
+        assert self.offset is not None
+        return self.offset.to(like.dtype).view(1, -1, 1, 1)
 
 
 Windows = dict[str, Window]  # by layer; one whose weights are all 0 has none
@@ -63,8 +89,3 @@ def _extent(is_seen: Tensor) -> slice:
     """Return the slice from the first to the last that is seen, of (n,) booleans."""
     places = is_seen.nonzero().flatten().tolist()
     return slice(places[0], places[-1] + 1) if places else slice(0)
-
-
-def times(activation: Tensor, matrix: Tensor) -> Tensor:
-    """Return A · matrix for A (positions, n_C) of (1, n_C, h, w), shaped like the activations."""
-    return (activation.permute(0, 2, 3, 1) @ matrix).permute(0, 3, 1, 2)

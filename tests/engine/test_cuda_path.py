@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import torch
@@ -14,15 +15,17 @@ from helpers.emulated_device import EmulatedDevice, emulated_device, is_emulated
 from helpers.tiny_network import MakeNetwork
 from nst.engine.compact_lbfgs import compact_direction
 from nst.engine.inputs import Sources
+from nst.engine.kept_photo import KeptObjective, KeptPhoto
 from nst.engine.losses import total_variation, total_variation_gradient
 from nst.engine.minimization import minimize
 from nst.engine.objective import Objective
 from nst.engine.optimizers import BoxLBFGS, make_optimizer, smooth
+from nst.engine.regions import Regions
 from nst.engine.schedule import Scale
 from nst.engine.style_target import FULL, Guidance
 from nst.engine.tiled_objective import TiledObjective
 from nst.engine.transfer import transfer_style
-from nst.settings import DEFAULTS, LAYER_CHANNELS, TransferSettings
+from nst.settings import DEFAULTS, LAYER_CHANNELS, PaintingUse, TransferSettings
 from nst.vgg.network import VGG
 from nst.vgg.weights import VGGWeights
 
@@ -146,6 +149,28 @@ def test_a_large_picture_is_held_at_the_base_size(
     rough = 0.02 if dtype == torch.bfloat16 else 1e-3
     assert its_costs.base == pytest.approx(costs.base, rel=rough)
     assert its_costs.goal == pytest.approx(costs.goal, rel=rough)
+    assert float((its_gradient.cpu() - gradient).norm() / gradient.norm()) < rough
+
+
+@pytest.mark.parametrize("side", [None, 48])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_regions_are_those_of_the_cpu(
+    cuda: EmulatedDevice, make_network: MakeNetwork, dtype: torch.dtype, side: int | None
+) -> None:
+    right = torch.arange(80).clamp(20, 60).sub(20).mul(255).div(40).to(torch.uint8)
+    masks = right.expand(1, 1, 96, 80)
+    regions = Regions([PaintingUse()] * 2, [0, None], masks, keep=255 - masks)
+    results = []
+    for device in ("cpu", "cuda"):
+        network = make_network(device=device, dtype=dtype)
+        photo, *paintings, image = (random_image(96, 80, seed).to(device) for seed in range(4))
+        kind = partial(TiledObjective, side=side) if side else Objective
+        objective = kind(network, photo, paintings, DEFAULTS, regions=regions)
+        kept = KeptPhoto(photo, 255 - masks)
+        results.append(KeptObjective(objective, kept).evaluate(image))
+    (costs, gradient), (its_costs, its_gradient) = results
+    rough = 0.02 if dtype == torch.bfloat16 else 1e-3
+    assert its_costs.layers == pytest.approx(costs.layers, rel=rough)
     assert float((its_gradient.cpu() - gradient).norm() / gradient.norm()) < rough
 
 

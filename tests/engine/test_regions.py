@@ -15,9 +15,10 @@ from helpers.tiny_network import MakeNetwork
 from nst.engine.losses import guided_gram_matrix, normalized_gram_matrix
 from nst.engine.objective import Costs, Objective
 from nst.engine.regions import Regions, shares
-from nst.engine.style_target import FULL
+from nst.engine.style_target import FULL, Painting, blend
 from nst.engine.tiled_objective import TiledObjective
-from nst.engine.windows import windows_of
+from nst.engine.tiles import MomentSums
+from nst.engine.windows import Pull, windows_of
 from nst.errors import SettingsError
 from nst.settings import DEFAULTS, PaintingUse, TransferSettings
 from nst.vgg.network import VGG, carry_down
@@ -223,6 +224,43 @@ def test_a_soft_seam_keeps_its_energy(network: VGG) -> None:
     window = windows_of(network, halves, ["relu1_1"])["relu1_1"]
     guided = window.gram_matrix(activation) / window.total
     torch.testing.assert_close(guided, normalized_gram_matrix(activation), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_a_pull_is_the_derivative_of_a_cost_of_the_moments(
+    make_network: MakeNetwork, is_whole: bool
+) -> None:
+    """Of ⟨v, mean⟩ + ⟨M, second moment⟩, of which any cost of them is locally one."""
+    network = make_network(dtype=torch.float64)
+    activation = network(IMAGE.double(), ["relu2_1"])["relu2_1"].requires_grad_()
+    weights = soft_mask(48, 64, 0.2, 0.7).double() / 255
+    windows = None if is_whole else windows_of(network, weights, ["relu2_1"])
+    sums = MomentSums(has_means=True)
+    sums.add("relu2_1", activation, windows)
+    v, M = (random_image(5, 5, seed, torch.float64)[0, 0] for seed in (1, 2))
+    v, M = v[0], M + M.T
+    cost = v @ sums.mean("relu2_1") + (M * sums.gram("relu2_1")).sum()
+    (expected,) = torch.autograd.grad(cost, activation)
+    total = sums.total("relu2_1")
+    pull, gradient = Pull(2 * M / total, v / total), torch.zeros_like(activation)
+    if windows:
+        windows["relu2_1"].add(pull, gradient, activation.detach())
+    else:
+        gradient += pull.at(activation.detach())
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_means_blend_as_gram_matrices_do(network: VGG) -> None:
+    alone = {
+        key: Painting(picture).style(network, ["relu1_1"], has_means=True)
+        for key, picture in zip("ab", PAINTINGS, strict=False)
+    }
+    style = blend(alone, {"relu1_1": [("a", 1.0), ("b", 3.0)]})
+    for kind in ("grams", "means"):
+        first, second = (getattr(alone[key], kind)["relu1_1"] for key in "ab")
+        blended = getattr(style, kind)["relu1_1"]
+        torch.testing.assert_close(blended, 0.25 * first + 0.75 * second)
+    assert alone["a"].means["relu1_1"].shape == (4,)
 
 
 def test_all_white_is_like_no_mask(make_network: MakeNetwork) -> None:
