@@ -165,6 +165,13 @@ class Job(Task):
             return styles.masks_of(range(len(styles)), change.keep)
 
     @property
+    def wanted_styles(self) -> list[Style]:
+        """Return the paintings of the latest choice, each with its masks."""
+        with self.lock:
+            wanted = self._change.styles if self._change else ()
+            return list(wanted) or [self._styles[index] for index in self.passages[-1].styles]
+
+    @property
     def course(self) -> tuple[Passage, ...]:
         """Return the passages to the present picture; the latest may not have begun yet."""
         with self.lock:

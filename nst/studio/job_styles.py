@@ -42,6 +42,9 @@ class JobStyles:
     def __len__(self) -> int:
         return len(self._styles)
 
+    def __getitem__(self, index: int) -> Style:
+        return self._styles[index]
+
     @property
     def paintings(self) -> list[Image.Image]:
         """Return the painting of each style."""

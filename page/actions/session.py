@@ -17,6 +17,7 @@ from nst.images.recipe import Ingredient
 from nst.settings import options
 from nst.studio.job import Job
 from nst.studio.job_store import is_id
+from nst.studio.job_styles import Style
 from nst.studio.task import owner_of
 from nst.studio.workshop import Workshop
 from page.examples import ExampleSet
@@ -139,38 +140,34 @@ class Session:
     def on_panel(self, job: Job) -> Updates:
         """Put a job on the stage, and its pictures and settings in their places."""
         panel = self.result_panel
-        style = job.course[-1].styles[0]
         init = self._input_value(job, "init", job.init) if job.init else None
         return {
             self.current: job.id,
             self.photo: self._input_value(job, "content", job.content, job.ingredients[0]),
-            self.painting: self._style_value(job, style),
-            self.paintings: self._paintings_value(job),
+            self.painting: self._style_value(job, job.wanted_styles[0]),
+            self.paintings: self.paintings_value(job),
             self.init: init,
             **self.controls.show(job.settings, set(options())),
             **(panel.live(job) if job.state.is_live else panel.ended(job)),
         }
 
-    def _paintings_value(self, job: Job) -> dict[str, Any]:
+    def paintings_value(self, job: Job) -> dict[str, Any]:
         """Return what the component of more paintings and of regions holds for a job."""
-        passage = job.course[-1]
-        masks = job.masks_of(len(job.course) - 1)
-        uses = passage.settings.uses(len(passage.styles))
-        # A painting that rules several regions is several styles.
-        paintings = [job.ingredients[1 + style] for style in passage.styles]
-        numbers = list(dict.fromkeys(paintings))
+        styles, masks = job.wanted_styles, job.wanted_masks
+        uses = job.settings.uses(len(styles))
+        paintings = {style.ingredient: style for style in reversed(styles)}
+        numbers = list(dict.fromkeys(style.ingredient for style in styles))
         weights = dict.fromkeys(numbers, 1.0)
         regions: list[tuple[Image.Image, int | None, float]] = []
-        for at, (painting, use) in enumerate(zip(paintings, uses, strict=True)):
-            mask = masks.regions[at] if masks.regions else None
-            if mask is None:
-                weights[painting] = use.weight
+        for style, use in zip(styles, uses, strict=True):
+            if style.region is None:
+                weights[style.ingredient] = use.weight
             else:
-                regions.append((mask, numbers.index(painting), use.strength))
+                regions.append((style.region, numbers.index(style.ingredient), use.strength))
         if masks.keep:
             regions.append((masks.keep, None, 1.0))
         return held_value(
-            [self._style_value(job, job.ingredients.index(each, 1) - 1) for each in numbers[1:]],
+            [self._style_value(job, paintings[each]) for each in numbers[1:]],
             list(weights.values()),
             [self._region_value(*region, color) for color, region in enumerate(regions)],
         )
@@ -187,9 +184,10 @@ class Session:
             "color": color,
         }
 
-    def _style_value(self, job: Job, style: int) -> dict[str, Any]:
-        ingredient = job.ingredients[1 + style]
-        return self._input_value(job, f"style-{style}", job.styles[style], ingredient)
+    def _style_value(self, job: Job, style: Style) -> dict[str, Any]:
+        known = job.ingredients[1:]
+        at = known.index(style.ingredient) if style.ingredient in known else None
+        return self._input_value(job, f"style-{at}", style.painting, style.ingredient)
 
     def _input_value(
         self, job: Job, name: str, image: Image.Image, ingredient: Ingredient | None = None

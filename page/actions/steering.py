@@ -59,26 +59,37 @@ class Steering:
             taken_back.then(self.steer_typed, *steering, **LATEST)
             taken_back.then(self.dial, *dialling, **LATEST)
             taken_back.then(self.swap, *swapping, **LATEST)
-        known = {current, *controls.components}
-        panel.stage.steered(self.catch_up, known, [*controls.components], **LATEST)
+        known = {current, session.painting, session.paintings, *controls.components}
+        shown = [session.paintings, *controls.components]
+        panel.stage.steered(self.catch_up, known, shown, **LATEST)
 
     def catch_up(self, values: dict[Component, Any]) -> Updates:
         """Move the controls to what the job is painted under, which another tab has changed.
 
-        Size and iterations stay: they are the visitor's, and a continued picture has its own.
+        So are the weights and regions of its paintings shown. Size and iterations stay: they are
+        the visitor's, and a continued picture has its own.
         """
         controls = self.session.controls
         job = self.session.live_job(values[self.session.current])
-        nothing: Updates = {controls.by_name["alpha"]: gr.update()}
+        updates: Updates = {controls.by_name["alpha"]: gr.update()}
         if job is None:
-            return nothing
+            return updates
         try:
             shown = controls.settings(values).replace(**fixed_part(job.settings, (*TYPED, *CHOSEN)))
         except ValueError:  # somebody is typing
-            return nothing
-        if shown == job.settings:
-            return nothing
-        return controls.show(job.settings, set(options()) - set(TYPED))
+            return updates
+        if shown != job.settings:
+            updates |= controls.show(job.settings, set(options()) - set(TYPED))
+        return updates | self._other_paintings(job, values)
+
+    def _other_paintings(self, job: Job, values: dict[Component, Any]) -> Updates:
+        """Return how the paintings of a job are used, where a tab shows something else."""
+        session = self.session
+        try:
+            mix = session.mix_of(values)
+        except ImageError:  # it was said
+            return {}
+        return {} if mix.is_of(job) else {session.paintings: session.paintings_value(job)}
 
     @property
     def typed(self) -> list[Any]:

@@ -15,7 +15,7 @@ from nst import ImageError, SettingsError, TransferSettings
 from nst.images.masks import Masks
 from nst.settings import PaintingUse
 from nst.studio.job import Job
-from nst.studio.job_styles import NO_MASKS
+from nst.studio.job_styles import NO_MASKS, are_equal
 from page.panels.components import pictures
 from page.panels.paintings import Paintings
 from page.panels.picture_inputs import load_named
@@ -41,6 +41,17 @@ class Mix:
         self.masks.check(photo, self.paintings)
         if self.uses and not TransferSettings(paintings=self.uses).used(self.paintings):
             raise SettingsError(ALL_ZERO)
+
+    def is_of(self, job: Job) -> bool:
+        """Tell whether a job uses as many paintings so, in the same regions."""
+        wanted, masks = job.settings, job.wanted_masks
+        count = len(job.wanted_paintings)
+        pairs = zip(self.masks.listed(count), masks.listed(count), strict=True)
+        return (
+            len(self.paintings) == count
+            and wanted.replace(paintings=self.uses).paintings == wanted.paintings
+            and all(are_equal(mine, its) for mine, its in pairs)
+        )
 
     @staticmethod
     def of(job: Job) -> Mix:

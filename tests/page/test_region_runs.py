@@ -104,6 +104,21 @@ def test_weights_strengths_and_regions_are_steered_while_a_run_goes_on(visit: Vi
     assert recipe.passages[1].settings.uses(2)[0].weight == 0.5
 
 
+def test_another_tab_shows_the_weights_and_regions_of_its_job(visit: Visit) -> None:
+    page = visit()
+    add_painting(page, WAVE)
+    start(page, size=96, iterations=1000)
+    wait_for_iteration(page, 2)
+    twin = page.context.new_page()
+    twin.goto(page.url)
+    status(twin, "Iteration")
+    expect(twin.locator(ROWS)).to_have_count(2)
+    set_range(page.get_by_label("Weight of The Starry Night"), 0.5)
+    expect(twin.locator(ROWS).nth(0).locator("output")).to_have_text("33 %", timeout=LONG)
+    stop(page)
+    status(page, "Stopped after")
+
+
 def test_all_weights_at_zero_get_a_sentence(visit: Visit) -> None:
     page = visit()
     add_painting(page, WAVE)
@@ -154,6 +169,10 @@ def test_regions_outlive_a_restart_of_the_server(visit: Visit, tmp_path: Path) -
         with_two_regions(page)
         finish(page, size=96, iterations=4)
         before = painted(page)
+        kept = next(tmp_path.glob("*/mask-*.png"))
+        for address in (f"studio/{kept.parent.name}/{kept.name}", f"gradio_api/file={kept}"):
+            answer = page.request.get(f"{first.url}/{address}")
+            assert answer.status in (403, 404)
     with running_server(tmp_path, port=port, plant=SERVED):
         page.reload()
         status(page, "Finished after")
