@@ -12,6 +12,7 @@ import {
     maskSize,
     Stroke,
 } from "./masks.js";
+import { fillRange } from "./range.js";
 import { COLORS, elsewhere, firstFree, MOST_REGIONS } from "./regions.js";
 
 const MOST_STEPS = 40; // that can be undone
@@ -203,6 +204,7 @@ class MaskEditor {
     #showTool() {
         this.dialog.dataset.tool = this.#tool;
         this.ring.style.setProperty("--diameter", 2 * this.#radius / this.size.width);
+        this.dialog.querySelectorAll(".brush [type=range]").forEach(fillRange);
     }
 
     #showLegend() {
@@ -233,6 +235,7 @@ class MaskEditor {
         const output = row.querySelector("output");
         range.value = strength;
         output.value = `×${strength}`;
+        fillRange(range);
         row.querySelector(".strength").hidden = painting === null;
         row.classList.toggle("keep", painting === null);
         ruler.addEventListener("change", () => {
@@ -326,7 +329,10 @@ class MaskEditor {
             event.preventDefault();
             this.#say(KEEP_OR_DROP);
         });
-        dialog.addEventListener("input", () => this.#showTool());
+        dialog.addEventListener("input", ({ target }) => {
+            if (target.type === "range") fillRange(target);
+            this.#showTool();
+        });
         dialog.addEventListener("keydown", (event) => this.#pressed(event));
         canvas.addEventListener("keydown", (event) => this.#steered(event));
         canvas.addEventListener("pointerdown", (event) => this.#down(event));

@@ -1,5 +1,6 @@
 // The paintings of a picture beyond the first, their weights, and the regions where each rules.
 import { chosen, essenceOf } from "./chosen.js";
+import { fillRange } from "./range.js";
 import { COLORS, elsewhere, freePaintings, regionsOf, rulerOf } from "./regions.js";
 
 const NUMBERS = ["No", "One", "Two", "Three", "Four", "Five", "Six"];
@@ -133,6 +134,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
             range.max = Math.max(range.max, value);
             range.value = value;
         }
+        fillRange(range);
         row.querySelector("output").value = text;
         range.setAttribute("aria-valuetext", text);
     };
