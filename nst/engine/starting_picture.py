@@ -25,6 +25,7 @@ from nst.images.color import (
 from nst.images.tensors import to_unit
 from nst.settings import TransferSettings
 
+BAND = 2**22  # pixels whose weights are worked out at once
 COLORS_OF = 2**22  # pixels; of a larger painting every other one, and so on, tells its colours
 
 
@@ -59,11 +60,17 @@ def _recolored(photo: Tensor, paintings: Sequence[Tensor], regions: Regions) -> 
     groups = regions.groups
     if regions.is_whole:
         return match_colors(photo, _colors_of(groups[0], paintings, regions))
-    recolored = original = to_unit(photo)
-    for group, weights in zip(groups, regions.weights(), strict=True):
+    height, width = photo.shape[-2:]
+    step = max(1, BAND // width)
+    recolored = to_unit(photo).clone()
+    for number, group in enumerate(groups):
         matched = match_colors(photo, _colors_of(group, paintings, regions))
-        recolored = recolored + weights.to(photo.device, matched.dtype) * (matched - original)
-    return recolored.clamp(0, 1)
+        for top in range(0, height, step):
+            rows = slice(top, top + step)
+            weights = regions.weights(rows)[number].to(matched)
+            change = matched[..., rows, :] - to_unit(photo[..., rows, :])
+            recolored[..., rows, :].addcmul_(weights, change)
+    return recolored.clamp_(0, 1)
 
 
 def _colors_of(

@@ -13,13 +13,14 @@ from torch import Tensor
 
 import nst.engine.inputs
 import nst.engine.memory
-import nst.engine.objective
+import nst.engine.starting_picture
 from helpers.pictures import MakePicture
 from helpers.places import DRAWN, EXAMPLES
 from helpers.tiny_network import MakeNetwork
 from nst import Masks, PaintingUse, TransferSettings, load_image, stylize, transfer_style
 from nst.engine.inputs import Sources
 from nst.engine.losses import normalized_gram_matrix
+from nst.engine.regions import Regions
 from nst.engine.schedule import Moment, Scale
 from nst.engine.starting_picture import starting_picture
 from nst.engine.transfer import TransferStep
@@ -92,6 +93,30 @@ def test_a_run_with_one_painting_twice_or_one_of_weight_0_is_a_run_with_one(
     assert torch.equal(once.pixels, beside.pixels)
 
 
+def test_along_the_weights_a_picture_goes_from_one_painting_to_the_other(
+    network: VGG, photo: Image.Image, paintings: list[Image.Image]
+) -> None:
+    layers = SMALL.style_layers
+
+    def grams(pixels: Tensor) -> dict[str, Tensor]:
+        walk = network.walk(pixels, layers)
+        return {layer: normalized_gram_matrix(activation) for layer, activation in walk}
+
+    def distance(pixels: Tensor, painting: Image.Image) -> float:
+        ours, theirs = grams(pixels), grams(to_tensor(fit(painting, 64)))
+        return sum(float((ours[layer] - theirs[layer]).norm()) for layer in layers)
+
+    heavy = SMALL.replace(alpha=0.01, beta=10.0, iterations=30)
+    distances = []
+    for weight in (0.0, 2.5, 5.0, 7.5, 10.0):
+        uses = (PaintingUse(weight=weight), PaintingUse(weight=10 - weight))
+        last = last_of(photo, paintings, heavy.replace(paintings=uses), network=network)
+        distances.append([distance(last.pixels, painting) for painting in paintings])
+    first, second = zip(*distances, strict=True)
+    assert list(first) == sorted(first, reverse=True)
+    assert list(second) == sorted(second)
+
+
 def test_each_region_starts_in_the_colours_of_its_own_painting(
     network: VGG, photo: Image.Image
 ) -> None:
@@ -102,6 +127,19 @@ def test_each_region_starts_in_the_colours_of_its_own_painting(
     whole = [next(transfer_style(photo, each, SMALL, network=network)) for each in (red, blue)]
     torch.testing.assert_close(left, whole[0].pixels[..., :20], atol=1e-6, rtol=0)
     torch.testing.assert_close(right, whole[1].pixels[..., -20:], atol=1e-6, rtol=0)
+
+
+def test_a_large_start_is_made_in_bands(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    photo, *paintings = (torch.rand(1, 3, 40, 50, generator=generator) for _ in range(3))
+    mask = torch.randint(0, 256, (1, 1, 40, 50), generator=generator, dtype=torch.uint8)
+    regions = Regions([PaintingUse()] * 2, [None, 0], mask, keep=mask // 2)
+    whole = starting_picture(photo, paintings, SMALL, regions)
+    monkeypatch.setattr(nst.engine.starting_picture, "BAND", 7 * 50)
+    assert torch.equal(starting_picture(photo, paintings, SMALL, regions), whole)
+    colored = (255 * photo).round().to(torch.uint8)
+    of_bytes = starting_picture(colored, paintings, SMALL, regions)
+    torch.testing.assert_close(of_bytes, whole, atol=0.01, rtol=0)
 
 
 def test_the_start_has_the_mean_colours_of_the_paintings_by_weight() -> None:

@@ -138,6 +138,16 @@ def test_along_the_weights_the_target_goes_from_one_painting_to_the_other(networ
     assert (away[0], toward[-1]) == (0, 0)
 
 
+def test_an_edit_of_weights_looks_at_no_painting_again(
+    network: VGG, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Objective(network, PHOTO, PAINTINGS, DEFAULTS, regions_of_three(48, 64))
+    monkeypatch.setattr(network, "walk", None)
+    uses = [PaintingUse(weight=0.5), PaintingUse(strength=2.0), PaintingUse(layers=("relu1_1",))]
+    edited = Objective(network, PHOTO, PAINTINGS, DEFAULTS, regions_of_three(48, 64, uses))
+    assert len(edited.targets) == 3
+
+
 def test_paintings_are_tied_to_layers(network: VGG) -> None:
     fine, coarse, _ = PAINTINGS
     tied = with_uses(PaintingUse(layers=("relu1_1", "relu2_1")), PaintingUse(layers=("relu3_1",)))
