@@ -2,6 +2,7 @@
 // ruled by a painting or left as it is.
 import {
     cleared,
+    drawOverlay,
     emptyMask,
     filled,
     gradient,
@@ -17,8 +18,7 @@ import { COLORS, elsewhere, firstFree, MOST_REGIONS } from "./regions.js";
 
 const MOST_STEPS = 40; // that can be undone
 const LARGEST = 0.3; // radius of the brush, as a share of the longest side
-const OPACITY = { active: 0.7, other: 0.5 };
-const STRIPE = 8; // pixels of a mask; what is left as it is is striped
+const OPACITY = { active: 0.7, other: 0.5 }; // of a region that is covered whole
 const MOST_STRENGTH = 4;
 const TOO_MANY = "Six regions are the most; delete one first.";
 const CANVAS_HELP =
@@ -287,33 +287,8 @@ class MaskEditor {
             isStriped: painting === null,
         }));
         const drawn = this.context.createImageData(width, height);
-        for (let y = 0; y < height; y++) {
-            for (let x = 0; x < width; x++) {
-                const at = { x: box.left + x, y: box.top + y };
-                this.#mix(layers, at, drawn.data, 4 * (y * width + x));
-            }
-        }
+        drawOverlay(drawn.data, layers, box, this.size);
         this.context.putImageData(drawn, box.left, box.top);
-    }
-
-    #mix(layers, { x, y }, pixels, to) {
-        const at = y * this.size.width + x;
-        let [sum, shade, red, green, blue] = [0, 0, 0, 0, 0];
-        for (const { mask, color, opacity, isStriped } of layers) {
-            const value = mask[at];
-            if (!value) continue;
-            const isGap = isStriped && Math.floor((x + y) / STRIPE) % 2;
-            sum += value;
-            shade += value * opacity * (isGap ? 0.45 : 1);
-            red += value * color[0];
-            green += value * color[1];
-            blue += value * color[2];
-        }
-        if (!sum) return;
-        pixels[to] = red / sum;
-        pixels[to + 1] = green / sum;
-        pixels[to + 2] = blue / sum;
-        pixels[to + 3] = Math.min(shade, 255 * OPACITY.active);
     }
 
     #listen() {
@@ -368,7 +343,8 @@ class MaskEditor {
         const point = this.#pointOf(event);
         this.#showRing(point, event.pointerType !== "touch");
         if (this.#stroke?.pointer !== event.pointerId) return;
-        const passed = event.getCoalescedEvents?.() ?? [];
+        const isStroke = this.#stroke instanceof Stroke;
+        const passed = isStroke ? event.getCoalescedEvents?.() ?? [] : [];
         for (const each of passed.length ? passed : [event]) this.#go(this.#pointOf(each));
     }
 

@@ -1,5 +1,7 @@
 // Masks: grey pictures whose pixels are bytes, from 0 (outside the region) to 255 (inside).
 const LONGEST = 1024; // pixels, of a mask's longest side
+const STRIPE = 3; // of 2^3 pixels
+const GAP = 0.45; // of the opacity between two stripes
 const GREY = 0; // the colour type of a PNG
 const CRC = Uint32Array.from({ length: 256 }, (_, value) => {
     for (let bit = 0; bit < 8; bit++) value = value & 1 ? 0xedb88320 ^ (value >>> 1) : value >>> 1;
@@ -92,6 +94,33 @@ export class Stroke {
         this.#cover[at] = cover + 0.5;
         const [before, now] = [this.#before[at], this.#cover[at]];
         this.mask[at] = this.erases ? Math.min(before, 255 - now) : Math.max(before, now);
+    }
+}
+
+// Draws masks as colours that lie over each other into the RGBA pixels of a box of their size. A
+// layer is { mask, color, opacity, isStriped }, its colour three bytes.
+export function drawOverlay(pixels, layers, { left, top, right, bottom }, { width }) {
+    let to = 0;
+    for (let y = top; y < bottom; y++) {
+        for (let x = left; x < right; x++, to += 4) {
+            let sum = 0, shade = 0, red = 0, green = 0, blue = 0;
+            for (let number = 0; number < layers.length; number++) {
+                const { mask, color, opacity, isStriped } = layers[number];
+                const value = mask[y * width + x];
+                if (value === 0) continue;
+                const isGap = isStriped && ((x + y) >> STRIPE) & 1;
+                sum += value;
+                shade = Math.max(shade, value * opacity * (isGap ? GAP : 1));
+                red += value * color[0];
+                green += value * color[1];
+                blue += value * color[2];
+            }
+            if (sum === 0) continue;
+            pixels[to] = red / sum;
+            pixels[to + 1] = green / sum;
+            pixels[to + 2] = blue / sum;
+            pixels[to + 3] = shade;
+        }
     }
 }
 
