@@ -143,6 +143,7 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     from nst.admission import admit
     from nst.engine.devices import load_network, pick_device
     from nst.engine.repaint import repaint
+    from nst.engine.seamless import keep_mask
     from nst.images.alpha import split_alpha
     from nst.images.delivery import encode, finished_samples
     from nst.images.recipe import new_recipe, read_recipe
@@ -183,7 +184,7 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
         used.colors,
         depth=options.depth,
         alpha=alpha,
-        keep=masks.keep,
+        keep=keep_mask(masks, content, used.settings),
     )
     _write(output, encode(samples, used, output.suffix.lower()), stop)
     if stop.is_made:

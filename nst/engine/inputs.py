@@ -21,7 +21,7 @@ from nst.engine.minimization import CostFunction
 from nst.engine.objective import Objective
 from nst.engine.regions import Regions
 from nst.engine.schedule import Scale, style_side
-from nst.engine.seamless import fit_seamless, without_seam
+from nst.engine.seamless import fit_seamless, mask_without_seam
 from nst.engine.starting_picture import keeps_detail, starting_picture
 from nst.engine.tiled_objective import TiledObjective
 from nst.images.masks import Masks
@@ -151,8 +151,7 @@ class Sources:
         That of a seamless photo passes into itself as the photo does.
         """
         if self.settings.is_seamless:
-            seen = without_seam(mask.resize(self.photo.size, Image.Resampling.BILINEAR))
-            mask = fit_seamless(seen, max(size)).getchannel(0)
+            mask = fit_seamless(mask_without_seam(mask, self.photo), max(size)).getchannel(0)
         return mask_bytes(mask, size)
 
     def cost_function(self, scale: Scale, inputs: Inputs) -> CostFunction:

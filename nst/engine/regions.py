@@ -71,15 +71,15 @@ class Regions:
         """
         masks = self._bytes(rows, columns)
         whole = masks.sum(0, keepdim=True)  # exact, in whole numbers, in any order
-        free = 1.0 - self.kept(rows, columns)
+        free = self._free(rows, columns)
         regions = [mask[None].double() / whole.clamp_min(255) * free for mask in masks]
         if any(self._mask_of(index) is None for index in self.used):
             regions.append((255 - whole).clamp_min(0).double() / 255 * free)
         return regions
 
-    def kept(self, rows: slice = WHOLE, columns: slice = WHOLE) -> Tensor | float:
-        """Return how far the photo is kept as it is, (1, 1, h, w) float64 in [0, 1]."""
-        return 0.0 if self.keep is None else self.keep[..., rows, columns].double() / 255
+    def _free(self, rows: slice, columns: slice) -> Tensor | float:
+        """Return how far the photo is not kept as it is, (1, 1, h, w) float64 in [0, 1]."""
+        return 1.0 if self.keep is None else 1 - self.keep[..., rows, columns].double() / 255
 
     def _bytes(self, rows: slice, columns: slice) -> Tensor:
         """Return the masks in use, (n, 1, h, w) whole numbers from 0 to 255."""

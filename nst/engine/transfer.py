@@ -32,7 +32,7 @@ from nst.engine.optimizers import (
 from nst.engine.progress import FINISH, FINISH_IN_FLOAT32, Progress
 from nst.engine.regions import Regions
 from nst.engine.schedule import Moment, Scale, plan_scales
-from nst.engine.seamless import without_seam
+from nst.engine.seamless import keep_mask, without_seam
 from nst.engine.starting_picture import enlarge, without_color_noise
 from nst.images.color import dial_colors
 from nst.images.masks import Masks
@@ -294,8 +294,7 @@ def stylize(
     steps = transfer_style(content, styles, settings, masks=masks, init=init, device=device)
     for step in steps:
         last = step  # only one step's pixels are kept at a time
-    used = settings.used(as_list(styles))
-    keep = masks.keep if masks else None
+    used, keep = settings.used(as_list(styles)), keep_mask(masks, content, settings)
     return dial_colors(last.image, content, used, settings.colors, keep=keep)
 
 

@@ -22,6 +22,7 @@ from nst.engine.inputs import Sources
 from nst.engine.losses import normalized_gram_matrix
 from nst.engine.regions import Regions
 from nst.engine.schedule import Moment, Scale
+from nst.engine.seamless import keep_mask
 from nst.engine.starting_picture import starting_picture
 from nst.engine.transfer import TransferStep
 from nst.errors import ImageError, SettingsError
@@ -396,6 +397,26 @@ def test_dialled_colours_leave_what_is_kept(
     assert (np.asarray(picture)[is_kept] == np.asarray(fit(photo, 64))[is_kept]).all()
     plain = stylize(photo, painting, SMALL, masks=masks)
     assert picture != plain
+
+
+def test_a_seamless_picture_has_dialled_colours_where_the_mask_has_moved_too(
+    photo: Image.Image,
+    painting: Image.Image,
+    network: VGG,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("nst.engine.devices.load_network", lambda *_: network)
+    masks, seamless = Masks(keep=LEFT), SMALL.replace(edges="seamless")
+    plain = stylize(photo, painting, seamless, masks=masks)
+    dialled = stylize(photo, painting, seamless.replace(colors=1.0), masks=masks)
+    kept = keep_mask(masks, photo, seamless)
+    assert kept is not None
+    whole = np.asarray(kept.resize((64, 48), BILINEAR)) == 255
+    assert 0 < whole.mean() < 0.5
+    assert (np.asarray(dialled)[whole] == np.asarray(plain)[whole]).all()
+    assert (np.asarray(dialled)[~whole] != np.asarray(plain)[~whole]).any()
+    assert keep_mask(masks, photo, SMALL) is LEFT
+    assert keep_mask(None, photo, seamless) is None
 
 
 # --- A start of one's own ----------------------------------------------------------------------
