@@ -18,6 +18,7 @@ from PIL import Image
 from nst.engine.objective import targets
 from nst.engine.out_of_memory import has_run_out
 from nst.engine.schedule import Moment
+from nst.engine.seamless import keep_mask
 from nst.engine.transfer import Engine, TransferStep, as_list, transfer_style
 from nst.errors import SettingsError, UserError
 from nst.images.color import dial_colors
@@ -273,10 +274,11 @@ class Job(Task):
     def color_dial(self) -> Callable[[Image.Image, float], Image.Image]:
         """Return a function that brings a picture into other colours, for the present paintings."""
         with self.lock:
-            used = self.passages[-1].settings.used(self.paintings)
-            keep = self.keeps[-1]
+            settings, masks = self.passages[-1].settings, self.masks_of(-1)
+            used = settings.used(self.paintings)
 
         def dial(picture: Image.Image, colors: float) -> Image.Image:
+            keep = keep_mask(masks, self.content, settings) if colors else None
             return dial_colors(picture, self.content, used, colors, keep=keep)
 
         return dial

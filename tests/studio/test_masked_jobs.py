@@ -224,6 +224,19 @@ def test_damaged_masks_are_no_exception(masked: Job, tmp_path: Path, spoil: str)
     assert card.is_damaged
 
 
+def test_the_colour_dial_leaves_what_is_left_as_it_is(
+    photo: Image.Image, painting: Image.Image, engine: Remembering
+) -> None:
+    mask = Image.new("L", photo.size)
+    mask.paste(255, (0, 0, 40, 60))
+    job = Job(photo, [painting], SMALL, engine=engine, masks=Masks(keep=mask))
+    shown = job.dialled(photo, 1.0)
+    left, right = (0, 0, 36, 60), (44, 0, 80, 60)
+    assert shown.crop(left).tobytes() == photo.crop(left).tobytes()
+    assert shown.crop(right).tobytes() != photo.crop(right).tobytes()
+    assert job.dialled(photo, 0.0) is photo
+
+
 def test_memory_counts_masks_once(masked: Job, photo: Image.Image) -> None:
     pictures = sum(3 * image.width * image.height for image in (photo, *masked.styles, photo))
     assert masked.bytes == pictures + 2 * 80 * 60
