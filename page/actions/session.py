@@ -27,13 +27,12 @@ from page.http.identifiers import IDENTIFIER
 from page.panels.components import Choice, PictureInput
 from page.panels.contact_sheet import SheetPanel
 from page.panels.controls import Controls
-from page.panels.mix import Mix, mixed
+from page.panels.mix import Mix, Plan, mixed, region_values
 from page.panels.own_gallery import gallery_markup
 from page.panels.paintings import PaintingsInput, held_value
 from page.panels.picture_inputs import example_value, load_named, shown_value
 from page.panels.result_panel import ResultPanel
 from page.panels.topbar import History
-from page.previews import file_url
 
 FIXED = ("start", "seed", "precision", "weights")  # not to be changed while a picture is painted
 
@@ -153,36 +152,15 @@ class Session:
 
     def paintings_value(self, job: Job) -> dict[str, Any]:
         """Return what the component of more paintings and of regions holds for a job."""
-        styles, masks = job.wanted_styles, job.wanted_masks
-        uses = job.settings.uses(len(styles))
-        paintings = {style.ingredient: style for style in reversed(styles)}
-        numbers = list(dict.fromkeys(style.ingredient for style in styles))
-        weights = dict.fromkeys(numbers, 1.0)
-        regions: list[tuple[Image.Image, int | None, float]] = []
-        for style, use in zip(styles, uses, strict=True):
-            if style.region is None:
-                weights[style.ingredient] = use.weight
-            else:
-                regions.append((style.region, numbers.index(style.ingredient), use.strength))
-        if masks.keep:
-            regions.append((masks.keep, None, 1.0))
+        styles = job.wanted_styles
+        used = [style.ingredient for style in styles]
+        plan = Plan.of(used, job.settings.uses(len(used)), job.wanted_masks)
+        others = [styles[used.index(painting)] for painting in plan.paintings[1:]]
         return held_value(
-            [self._style_value(job, paintings[each]) for each in numbers[1:]],
-            list(weights.values()),
-            [self._region_value(*region, color) for color, region in enumerate(regions)],
+            [self._style_value(job, style) for style in others],
+            plan.weights,
+            region_values(plan, self.photo),
         )
-
-    def _region_value(
-        self, mask: Image.Image, painting: int | None, strength: float, color: int
-    ) -> dict[str, Any]:
-        path = str(save_pil_to_cache(mask, self.photo.GRADIO_CACHE, "region", format="png"))
-        return {
-            "file": {"path": path},
-            "shown": file_url(path),
-            "painting": painting,
-            "strength": strength,
-            "color": color,
-        }
 
     def _style_value(self, job: Job, style: Style) -> dict[str, Any]:
         known = job.ingredients[1:]

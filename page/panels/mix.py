@@ -1,6 +1,6 @@
-"""The paintings of a run, opened: what becomes of what a visitor chose.
+"""The paintings of a run, opened: what becomes of what a visitor chose, and back.
 
-Knows pictures, uses and masks; nothing of components.
+Knows pictures, uses and masks, and what the component of them holds.
 """
 
 from __future__ import annotations
@@ -8,17 +8,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import gradio as gr
+from gradio.processing_utils import save_pil_to_cache
 from PIL import Image, ImageChops
 
 from nst import ImageError, SettingsError, TransferSettings
 from nst.images.masks import Masks
+from nst.images.recipe import Ingredient
 from nst.settings import PaintingUse
 from nst.studio.job import Job
 from nst.studio.job_styles import NO_MASKS, are_equal
 from page.panels.components import pictures
-from page.panels.paintings import Paintings
+from page.panels.paintings import MOST_REGIONS, Paintings
 from page.panels.picture_inputs import load_named
+from page.previews import file_url
 
 LONGEST_MASK = 1024  # pixels, of a mask's longest side
 MOST_MASK_BYTES = 2_000_000  # of its file
@@ -105,3 +110,49 @@ def union(masks: Sequence[Image.Image]) -> Image.Image:
     for other in others:
         whole = ImageChops.lighter(whole, other.resize(whole.size))
     return whole
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a run uses its paintings, as the component shows it: the inverse of a mix.
+
+    A painting is known by its ingredient, and its weight is that outside of the regions. Regions
+    are a mask, the index of the painting that rules there or None, and a strength.
+    """
+
+    paintings: list[Ingredient]
+    weights: list[float]
+    regions: list[tuple[Image.Image, int | None, float]]
+
+    @staticmethod
+    def of(used: Sequence[Ingredient], uses: Sequence[PaintingUse], masks: Masks) -> Plan:
+        """Return the plan of a run: its paintings in their order, their uses and their masks."""
+        paintings = list(dict.fromkeys(used))
+        weights = dict.fromkeys(paintings, 1.0)
+        regions: list[tuple[Image.Image, int | None, float]] = []
+        masked = masks.regions or [None] * len(used)
+        for painting, use, mask in zip(used, uses, masked, strict=True):
+            if mask is None:
+                weights[painting] = use.weight
+            else:
+                regions.append((mask, paintings.index(painting), use.strength))
+        if masks.keep:
+            regions.append((masks.keep, None, 1.0))
+        return Plan(paintings, list(weights.values()), regions)
+
+
+def region_values(plan: Plan, component: gr.HTML) -> list[dict[str, Any]]:
+    """Return what the component holds for the regions of a plan; the masks are put in its cache."""
+    values = []
+    for color, (mask, painting, strength) in enumerate(plan.regions):
+        path = str(save_pil_to_cache(mask, component.GRADIO_CACHE, "region", format="png"))
+        values.append(
+            {
+                "file": {"path": path},
+                "shown": file_url(path),
+                "painting": painting,
+                "strength": strength,
+                "color": color % MOST_REGIONS,
+            }
+        )
+    return values

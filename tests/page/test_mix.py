@@ -10,10 +10,11 @@ from PIL import Image
 
 from helpers.pictures import MakePicture
 from nst.errors import ImageError, SettingsError
+from nst.images.recipe import Ingredient
 from nst.settings import PaintingUse
 from page.panels import mix
 from page.panels.components import Choice
-from page.panels.mix import Mix, mixed, open_mask, union
+from page.panels.mix import Mix, Plan, mixed, open_mask, union
 from page.panels.paintings import Paintings, Region
 
 Box = tuple[int, int, int, int]
@@ -117,3 +118,21 @@ def test_a_mix_is_checked_before_it_is_painted(
     with pytest.raises(SettingsError, match="all 0"):
         Mix([painting], (PaintingUse(weight=0.0),)).check(photo)
     Mix([painting]).check(photo)
+
+
+def test_a_plan_brings_back_what_was_mixed(
+    painting: Image.Image, others: tuple[Choice, ...], tmp_path: Path
+) -> None:
+    sky = saved_mask(tmp_path, "sky.png", (0, 0, 80, 20))
+    face = saved_mask(tmp_path, "face.png", (20, 30, 40, 60))
+    regions = (Region(sky, 1, 2.0), Region(sky, 0, 3.0), Region(face, None))
+    made = mixed(painting, Paintings(others, (1.0, 0.5, 0.3), regions))
+    used = [Ingredient.of(image) for image in made.paintings]
+    plan = Plan.of(used, made.uses, made.masks)
+    assert plan.paintings == list(dict.fromkeys(used))
+    assert plan.weights == [1.0, 1.0, 1.0]  # of one that rules elsewhere alone, none counts
+    assert [(ruler, strength) for _, ruler, strength in plan.regions] == [
+        (0, 3.0),
+        (1, 2.0),
+        (None, 1.0),
+    ]

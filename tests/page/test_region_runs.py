@@ -162,6 +162,25 @@ def test_a_link_has_the_weights_and_says_that_it_has_no_regions(visit: Visit) ->
     expect(friend.locator(LEGEND)).to_have_count(0)
 
 
+def test_a_picture_brings_its_regions_back(visit: Visit, tmp_path: Path) -> None:
+    page = visit()
+    with_two_regions(page)
+    set_range(page.get_by_label("Strength in Region 1"), 2)
+    finish(page, size=96, iterations=3)
+    (tmp_path / "painted.png").write_bytes(downloaded_file(page))
+    other = visit()
+    other.locator("input[data-testid^='Settings from a picture']").set_input_files(
+        tmp_path / "painted.png"
+    )
+    status(other, "The settings of that picture are back")
+    expect(other.locator(LEGEND)).to_have_count(2)
+    expect(other.locator(LEGEND).nth(0).locator("output")).to_have_text("×2")
+    finish(other, size=96, iterations=3)
+    small = painted(other).masks.regions[1]
+    assert small
+    assert small.width == 128  # a recipe has a small copy of each mask
+
+
 def test_regions_outlive_a_restart_of_the_server(visit: Visit, tmp_path: Path) -> None:
     port = free_port()
     with running_server(tmp_path, port=port, plant=SERVED) as first:
