@@ -11,10 +11,11 @@ import contextvars
 import math
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from inspect import Parameter, Signature
+from itertools import zip_longest
 from typing import Any
 
 import gradio as gr
@@ -22,7 +23,9 @@ from gradio.components import Component
 from PIL import Image
 
 from nst import TransferSettings, TransferStep
-from nst.settings import DEFAULTS, options, parse_layer_weights
+from nst.errors import SettingsError
+from nst.images.masks import Masks
+from nst.settings import DEFAULTS, PaintingUse, options, parse_layer_weights
 from nst.studio.job import Job
 from nst.studio.task import UNEXPECTED, State
 from page.error_messages import NO_DISK, error_message
@@ -30,6 +33,8 @@ from page.http.admission import Admission
 from page.http.following import changes, is_read
 from page.http.job_files import delivered
 from page.panels.components import untouched_image
+from page.panels.mix import Mix, open_mask
+from page.panels.paintings import MOST_PAINTINGS
 from page.panels.picture_inputs import load_named
 from page.previews import cached, cached_webp
 from page.rendering import RenderingBusyError, shared_renderings
@@ -41,6 +46,20 @@ LAST_PATIENCE = 300.0  # seconds; a finished picture that is not delivered is lo
 Look = tuple[str | None, dict[str, float]]  # a picture's file, and its costs
 
 API_SETTINGS = tuple(options())
+PICTURES = {  # beside content and style; each an image file
+    **{f"style_{number}": "one more painting" for number in range(2, MOST_PAINTINGS + 1)},
+    **{
+        f"mask_{number}": f"where painting {number} rules: a grey image of the photo's shape, white"
+        " inside"
+        for number in range(1, MOST_PAINTINGS + 1)
+    },
+    "keep": "where the photo is left as it is: a grey image of its shape, white inside",
+    "init": "a picture to start from, in place of what start says",
+}
+NUMBERS = {  # one for each painting, with commas between
+    "style_weights": "each painting's share where several blend, such as 0.7,0.3",
+    "style_strengths": "a factor of beta where each painting rules, such as 1,0.5",
+}
 
 HELP = """Paint a photo in the manner of a painting by iterative neural style transfer.
 
@@ -48,6 +67,7 @@ Args:
     content: the photo, an image file
     style: the painting, an image file
 {settings}
+{more}
 
 Returns:
     the picture so far, and its costs; the last one is the finished picture
@@ -66,6 +86,34 @@ def api_component(name: str) -> Component:
     low, high = option.range
     precision = 0 if isinstance(value, int) else None
     return gr.Number(value, minimum=low, maximum=high, label=label, precision=precision)
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a program asks for: files by their parameters, and settings."""
+
+    files: Mapping[str, str | None]
+    settings: TransferSettings
+
+    def opened(self) -> tuple[Image.Image, Mix, Image.Image | None]:
+        """Return the photo, the paintings and where each rules, and the picture to start from.
+
+        Raises `ImageError`.
+        """
+        photo = load_named(self.files["content"], "content")
+        given = {1: self.files["style"]}
+        given |= {number: self.files[f"style_{number}"] for number in range(2, MOST_PAINTINGS + 1)}
+        numbers = [number for number, path in given.items() if path or number == 1]
+        paintings = [load_named(given[number], "style") for number in numbers]
+        masks = Masks(tuple(self._mask(f"mask_{number}") for number in numbers), self._mask("keep"))
+        init = self.files["init"]
+        mix = Mix(paintings, self.settings.paintings, masks)
+        mix.check(photo)
+        return photo, mix, load_named(init, "init") if init else None
+
+    def _mask(self, name: str) -> Image.Image | None:
+        path = self.files[name]
+        return open_mask(path) if path else None
 
 
 @dataclass(frozen=True)
@@ -117,13 +165,13 @@ class Calls:
             return cached_webp(picture, self.picture)
         return None
 
-    async def begun(self, *asked: Any) -> Job:
+    async def begun(self, call: Call, request: gr.Request) -> Job:
         """Return the job, queued.
 
         It is stopped when it gets there where the caller has left meanwhile.
         """
         in_context = contextvars.copy_context().run
-        opening = self.openers.submit(in_context, self._begin, *asked)
+        opening = self.openers.submit(in_context, self._begin, call, request)
         try:
             return await asyncio.shield(asyncio.wrap_future(opening))
         except asyncio.CancelledError:
@@ -131,15 +179,17 @@ class Calls:
                 opening.add_done_callback(stop_begun)
             raise
 
-    def _begin(
-        self, content: str, style: str, settings: TransferSettings, request: gr.Request
-    ) -> Job:
+    def _begin(self, call: Call, request: gr.Request) -> Job:
+        settings = call.settings
         visitor = f"a program {request.session_hash or secrets.token_hex(16)}"
         with self.admission.opened(settings):
-            photo, painting = load_named(content, "content"), load_named(style, "style")
-            expected = self.admission.expected(photo, [painting], settings)
+            photo, mix, init = call.opened()
+            expected = self.admission.expected(photo, mix.paintings, settings)
             engine = self.admission.workshop.backend.engine()
-            job = Job(photo, [painting], settings, visitor=visitor, engine=engine)
+            job = Job(
+                photo, mix.paintings, settings, visitor=visitor, engine=engine,
+                masks=mix.masks, init=init,
+            )  # fmt: skip
             job.is_kept = False  # nobody can ask for it once more
             self.admission.submit(job, expected.seconds, request)
         return job
@@ -155,6 +205,8 @@ def add_endpoint(admission: Admission) -> None:
             untouched_image(label="content"),
             untouched_image(label="style"),
             *(api_component(name) for name in API_SETTINGS),
+            *(untouched_image(label=name) for name in PICTURES),
+            *(gr.Textbox("", label=f"{name}: {text}") for name, text in NUMBERS.items()),
         ]
         outputs = [picture.render(), gr.JSON(label="costs")]
         endpoint = endpoint_of(calls)
@@ -178,8 +230,8 @@ def endpoint_of(calls: Calls) -> Callable[..., AsyncIterator[Look]]:
         content: str, style: str, request: gr.Request, *values: Any
     ) -> AsyncIterator[Look]:
         try:
-            settings = settings_of(values)
-            job = await calls.begun(content, style, settings, request)
+            call = call_of(content, style, values)
+            job = await calls.begun(call, request)
         except Exception as error:
             raise gr.Error(error_message(error), print_exception=False) from error
         async with contextlib.aclosing(calls.on_the_way(job, request)) as looks:
@@ -194,14 +246,44 @@ def endpoint_of(calls: Calls) -> Callable[..., AsyncIterator[Look]]:
             Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=api_value(name))
             for name in API_SETTINGS
         ),
+        *(Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=None) for name in PICTURES),
+        *(Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default="") for name in NUMBERS),
     ]
     described: Any = stylize
     described.__signature__ = Signature(parameters)
     described.__annotations__ = {"request": gr.Request}
     described.__doc__ = HELP.format(
-        settings="\n".join(f"    {name}: {api_help(name)}" for name in API_SETTINGS)
+        settings="\n".join(f"    {name}: {api_help(name)}" for name in API_SETTINGS),
+        more="\n".join(f"    {name}: {text}" for name, text in (PICTURES | NUMBERS).items()),
     )
     return stylize
+
+
+def call_of(content: str, style: str, values: Sequence[Any]) -> Call:
+    """Return a call from its files and the values of all other parameters in their order.
+
+    Raises `SettingsError`.
+    """
+    settings = settings_of(values[: len(API_SETTINGS)])
+    rest = dict(zip((*PICTURES, *NUMBERS), values[len(API_SETTINGS) :], strict=True))
+    numbers = {name: numbers_of(name, str(rest.pop(name) or "")) for name in NUMBERS}
+    uses = [
+        PaintingUse(weight=weight, strength=strength)
+        for weight, strength in zip_longest(*numbers.values(), fillvalue=1.0)
+    ]
+    files = {"content": content, "style": style, **rest}
+    return Call(files, settings.replace(paintings=tuple(uses)))
+
+
+def numbers_of(name: str, text: str) -> list[float]:
+    """Return numbers with commas between, up to one for each painting. Raises `SettingsError`."""
+    parts = text.split(",") if text.strip() else []
+    if len(parts) > MOST_PAINTINGS:
+        raise SettingsError(f"{name} has {len(parts)} numbers; {MOST_PAINTINGS} are the most")
+    try:
+        return [float(part) for part in parts]
+    except ValueError:
+        raise SettingsError(f"{name} must be numbers with commas between, not {text!r}") from None
 
 
 def settings_of(values: Sequence[Any]) -> TransferSettings:

@@ -24,11 +24,13 @@ from page.http.bounded_blocks import BoundedBlocks
 from page.http.following import AT_ONCE, Tabs
 from page.identity import NAME
 from page.panels import charts
+from page.panels.components import PictureInput
 from page.panels.contact_sheet import SheetPanel, add_sheet
 from page.panels.controls import OTHER_LAYERS, USUAL_LARGEST, Controls
 from page.panels.example_rows import picker, row_markup
 from page.panels.folds import fold
 from page.panels.own_gallery import add_gallery
+from page.panels.paintings import PaintingsInput, add_paintings
 from page.panels.picture_inputs import Input, picture_input
 from page.panels.public_gallery import Community, add_community
 from page.panels.publishing import Publishing, add_publishing
@@ -41,6 +43,7 @@ MAX_WAITING = 500  # events in Gradio's queue; pictures wait in the workshop's o
 TEMPORARY_FILES = (3600, 6 * 3600)  # looked at every hour, deleted after six
 
 FINISHED = "Painted beforehand: click one to see it before and after, with its settings."
+OWN_START = "Start from a picture of your own, in place of what Start from says."
 SIZE_AND_TIME = ("size", "iterations")
 TRUE_WEIGHTS = ("alpha", "beta")
 NOT_ADVANCED = {"layer_weights", "colors", *SIZE_AND_TIME, *TRUE_WEIGHTS}
@@ -54,6 +57,8 @@ class Parts:
     bring_back: gr.UploadButton
     photo: Input
     painting: Input
+    paintings: PaintingsInput
+    init: PictureInput
     controls: Controls
     result_panel: ResultPanel
     publishing: Publishing | None
@@ -101,11 +106,12 @@ def lay_out(
             with gr.Row(elem_id="inputs"):
                 photo_image = picture_input("Photo", "content", examples)
                 painting_image = picture_input("Painting", "style", examples)
+            paintings = add_paintings(examples)
             actions = add_actions()
             painting = Input(painting_image, picker("style-examples"), "Painting", "style")
             photo = Input(photo_image, picker("content-examples"), "Photo", "content")
             with gr.Column(elem_id="controls"):
-                add_controls(controls)
+                init = add_controls(controls, examples)
                 with fold("Explain: what is being minimised", "explain"):
                     explain = gr.Column(min_width=0)
         with gr.Column(elem_id="result-panel"):
@@ -124,13 +130,16 @@ def lay_out(
         panel = add_sheet()
         public = add_community(gallery)
     return Parts(
-        bar, bring_back, photo, painting, controls, result_panel, publishing, finished,
-        own_pictures, panel, public,
+        bar, bring_back, photo, painting, paintings, init, controls, result_panel, publishing,
+        finished, own_pictures, panel, public,
     )  # fmt: skip
 
 
-def add_controls(controls: Controls) -> None:
-    """Show the controls in the order of need, the true ones below the friendly ones."""
+def add_controls(controls: Controls, examples: ExampleSet) -> PictureInput:
+    """Show the controls in the order of need, the true ones below the friendly ones.
+
+    Returns the input of a picture to start from.
+    """
     controls.add_looks()
     controls.add_friendly()
     controls.add("colors")
@@ -144,7 +153,16 @@ def add_controls(controls: Controls) -> None:
             controls.add_layers(*OTHER_LAYERS)
     with fold("Advanced", "advanced"):
         controls.add(*(name for name in options() if name not in NOT_ADVANCED))
+        init = add_init(examples)
     controls.wire()
+    return init
+
+
+def add_init(examples: ExampleSet) -> PictureInput:
+    """Show where a picture of one's own to start from is chosen."""
+    with gr.Column(elem_id="own-start", min_width=0):
+        gr.HTML(charts.hint(OWN_START), apply_default_css=False)
+        return picture_input("Starting picture", "init", examples)
 
 
 def connect(
@@ -167,20 +185,23 @@ def connect(
         current=current,
         photo=photo,
         painting=painting,
+        paintings=parts.paintings,
+        init=parts.init,
         controls=controls,
         result_panel=parts.result_panel,
         panel=parts.panel,
         sheet=gr.State(""),
         gallery=parts.own_pictures,
         bar=parts.bar,
-        history=add_history(parts.bar, [photo, painting], settable),
+        history=add_history(parts.bar, [photo, painting, parts.init], parts.paintings, settable),
         link=link,
         tabs=Tabs(demo.sessions),
     )
     arrival = Studio(session).wire(demo)
     show_examples(demo, examples, parts)
     showcase = Showcase(
-        examples, gallery, controls, parts.result_panel, photo, painting, current, session.tabs,
+        examples, gallery, controls, parts.result_panel, photo, painting,
+        parts.paintings, current, session.tabs,
         is_live=lambda id: session.live_job(id) is not None,
     )  # fmt: skip
     showcase.wire(parts.finished, parts.public.grid, parts.bring_back)

@@ -2,20 +2,29 @@
 
 `/?content=castle&style=starry_night&beta=5&result=…`: settings that differ from the defaults by
 name (and where the smoothness is among them, the version of what it means), example pictures by
-theirs, and a stored result by an id that lets it be seen and nothing more. Knows addresses; nothing
-of components.
+theirs, and a stored result by an id that lets it be seen and nothing more. More paintings are
+`also=great_wave&style_weights=1,0.5`; painted regions are in no link. Knows addresses; nothing of
+components.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from nst.errors import SettingsError
-from nst.settings import DEFAULTS, VERSION, TransferSettings, options, parse_layer_weights
+from nst.settings import (
+    DEFAULTS,
+    VERSION,
+    PaintingUse,
+    TransferSettings,
+    options,
+    parse_layer_weights,
+)
 from page.examples import ROLES, Example, ExampleSet
+from page.panels.paintings import MOST_PAINTINGS
 
 
 @dataclass(frozen=True)
@@ -25,11 +34,22 @@ class Shared:
     settings: TransferSettings
     examples: Mapping[str, Example]  # by role
     result: str  # a share id, or ""
+    also: tuple[Example, ...] = ()  # paintings beyond the first
+    style_weights: tuple[float, ...] = (1.0,)  # of all paintings
 
 
-def link_to(settings: TransferSettings, examples: Mapping[str, Example], result: str) -> str:
+def link_to(
+    settings: TransferSettings,
+    examples: Mapping[str, Example],
+    result: str,
+    also: Sequence[Example] = (),
+    style_weights: Sequence[float] = (1.0,),
+) -> str:
     """Return the query of a link: `?beta=5`."""
     query: dict[str, Any] = {role: example.name for role, example in examples.items()}
+    if also:
+        query["also"] = ",".join(example.name for example in also)
+        query["style_weights"] = ",".join(f"{weight:g}" for weight in style_weights)
     for name in options():
         value = getattr(settings, name)
         if name == "layer_weights":
@@ -50,7 +70,7 @@ def read_link(query: Mapping[str, str], examples: ExampleSet) -> Shared | None:
 
     Raises `SettingsError`.
     """
-    names = {*options(), *ROLES, "result"}
+    names = {*options(), *ROLES, "result", "also"}
     wanted = {name: value for name, value in query.items() if name in names}
     if not wanted:
         return None
@@ -58,7 +78,27 @@ def read_link(query: Mapping[str, str], examples: ExampleSet) -> Shared | None:
     chosen = {role: example for role, example in found.items() if example}
     values = {name: _value(name, wanted[name]) for name in options() if name in wanted}
     settings = TransferSettings.from_json(values, version=_version(query, values))
-    return Shared(settings, chosen, wanted.get("result", ""))
+    also, weights = _more_paintings(wanted.get("also", ""), query, examples)
+    return Shared(settings, chosen, wanted.get("result", ""), also, weights)
+
+
+def _more_paintings(
+    names: str, query: Mapping[str, str], examples: ExampleSet
+) -> tuple[tuple[Example, ...], tuple[float, ...]]:
+    """Return the paintings beyond the first that are known here, and the weights of all.
+
+    Raises `SettingsError`.
+    """
+    named = names.split(",")[:MOST_PAINTINGS] if names else []
+    try:
+        weights = [float(weight) for weight in query.get("style_weights", "1").split(",")]
+    except ValueError:
+        raise SettingsError("style_weights must be numbers with commas between") from None
+    first, *others = [*weights, *[1.0] * len(named)][: len(named) + 1]
+    pairs = [(examples.find(name), weight) for name, weight in zip(named, others, strict=True)]
+    known = [(example, weight) for example, weight in pairs if example][: MOST_PAINTINGS - 1]
+    uses = [PaintingUse(weight=weight) for weight in (first, *(weight for _, weight in known))]
+    return tuple(example for example, _ in known), tuple(use.weight for use in uses)
 
 
 def _version(query: Mapping[str, str], values: Mapping[str, Any]) -> int:

@@ -53,6 +53,7 @@ class Studio:
             *(part.change for part in session.controls.decisive),
             session.photo.choose,
             session.painting.choose,
+            session.paintings.edit,
         )
         textures = Textures(
             session.workshop, session.textures, session.controls, session.painting, session.tabs

@@ -8,8 +8,9 @@ meanwhile. Knows nothing of lines, disks or pages.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from PIL import Image
@@ -17,12 +18,15 @@ from PIL import Image
 from nst.engine.objective import targets
 from nst.engine.out_of_memory import has_run_out
 from nst.engine.schedule import Moment
-from nst.engine.transfer import Engine, TransferStep, transfer_style
+from nst.engine.seamless import keep_mask
+from nst.engine.transfer import Engine, TransferStep, as_list, transfer_style
 from nst.errors import SettingsError, UserError
 from nst.images.color import dial_colors
+from nst.images.masks import Mask, Masks
 from nst.images.recipe import MOST_PASSAGES, Ingredient, Passage, Recipe
 from nst.provenance import UNKNOWN, Provenance
 from nst.settings import MOST_STYLES, TransferSettings
+from nst.studio.job_styles import NO_MASKS, JobStyles, Style, are_equal, one_of
 from nst.studio.task import State, Task
 
 CHANGED_TOO_OFTEN = "This picture was changed too often; please start a new one."
@@ -35,22 +39,27 @@ MOST_STATE = 96 * 2**20  # bytes of what an optimiser has learned, kept when a j
 
 @dataclass(frozen=True)
 class Change:
-    """What a visitor wants from the next iteration on; no painting means the present one."""
+    """What a visitor wants from the next iteration on.
+
+    No styles mean the present ones, and what is left as it is at present.
+    """
 
     settings: TransferSettings
-    painting: Image.Image | None = None
-    ingredient: Ingredient | None = None  # of that painting
+    styles: tuple[Style, ...] = ()
+    keep: Mask | None = None
 
 
 class Job(Task):
     """One picture being painted, and every choice on the way to it.
 
-    `content` and `styles` are RGB pictures; `styles` grows when the painting is swapped, and each
-    passage says which of them it uses. `moment` is the latest picture, `steps` the figures of every
-    iteration without pixels; both are replaced or appended to, never changed. `provenance` holds
-    what painted the passages, which name them by index. The pictures are hashed when the job is
-    made, which takes a while for large ones; `ingredients`, of the content and then of each style,
-    spare that where they are known.
+    `content`, `styles` and `init`, which the run starts from where there is one, are RGB pictures;
+    `styles` grows when the paintings or their masks are swapped, and each passage says which of
+    them it uses. `keeps` has the masks of what each passage leaves as it is; a recipe tells of the
+    last. `moment` is the latest picture, `steps` the figures of every iteration without pixels;
+    both are replaced or appended to, never changed. `provenance` holds what painted the passages,
+    which name them by index. The pictures are hashed when the job is made, which takes a while for
+    large ones; `ingredients`, of the content and then of each style, spare that where they are
+    known.
     """
 
     def __init__(
@@ -63,11 +72,18 @@ class Job(Task):
         id: str | None = None,
         engine: Engine = transfer_style,
         ingredients: Sequence[Ingredient] = (),
+        masks: Masks = NO_MASKS,
+        init: Image.Image | None = None,
     ) -> None:
         super().__init__(visitor, id)
         self.content = content
-        self.styles = list(styles)
-        self.passages = [Passage(0, settings, tuple(range(len(self.styles))))]
+        self.init = init
+        self._content_ingredient = ingredients[0] if ingredients else Ingredient.of(content)
+        self._init_ingredient = Ingredient.of(init) if init else None
+        self._styles = JobStyles()
+        paired = self._styles.pair(styles, masks, ingredients[1:])
+        self.passages = [Passage(0, settings, tuple(map(self._styles.add, paired)))]
+        self.keeps: list[Mask | None] = [masks.keep]
         self.moment: Moment | None = None
         self.steps: list[TransferStep] = []
         self.frames: list[int] = []  # of the timelapse: indices into `steps`
@@ -78,16 +94,30 @@ class Job(Task):
         self._is_bare = False  # nothing was painted under the last passage yet
         self._is_lightened = False  # memory ran out, and what is remembered was thrown away
         self.provenance: list[Provenance] = []
-        known = list(ingredients) or [Ingredient.of(image) for image in (content, *styles)]
-        self._content_ingredient, self._style_ingredients = known[0], known[1:]
 
     @property
     def bytes(self) -> int:
         """Return the bytes of its pictures, its state and its steps in memory."""
         with self.lock:
-            change = self._change.painting if self._change else None
-            pictures = picture_bytes(self.content, *self.styles, *([change] if change else []))
-            return pictures + (self.moment.bytes if self.moment else 0)
+            wanted = [style.painting for style in self._change.styles] if self._change else []
+            pictures = [self.content, *self.styles, *wanted, *([self.init] if self.init else [])]
+            distinct = {id(picture): picture for picture in pictures}.values()
+            masks = mask_bytes(self.masks, self.wanted_masks)
+            return picture_bytes(*distinct) + masks + (self.moment.bytes if self.moment else 0)
+
+    @property
+    def styles(self) -> list[Image.Image]:
+        """Return the paintings that were used so far; one with several masks is there as often."""
+        return self._styles.paintings
+
+    @property
+    def masks(self) -> Masks:
+        """Return the masks of all `styles`, and of what is left as it is at present."""
+        return self._styles.masks_of(range(len(self._styles)), self.keeps[-1])
+
+    def masks_of(self, passage: int) -> Masks:
+        """Return the masks of the paintings of a passage."""
+        return self._styles.masks_of(self.passages[passage].styles, self.keeps[passage])
 
     @property
     def settings(self) -> TransferSettings:
@@ -110,14 +140,37 @@ class Job(Task):
     def ingredients(self) -> list[Ingredient]:
         """Return those of the content and then of each style."""
         with self.lock:
-            return [self._content_ingredient, *self._style_ingredients]
+            return [self._content_ingredient, *self._styles.ingredients]
 
     @property
     def wanted_paintings(self) -> list[Image.Image]:
         """Return the paintings of the latest choice, whether it is in force yet or not."""
         with self.lock:
-            wanted = self._change.painting if self._change else None
-            return [wanted] if wanted else self.paintings
+            wanted = [style.painting for style in self._change.styles] if self._change else []
+            return wanted or self.paintings
+
+    def new_pictures(self, paintings: Sequence[Image.Image]) -> list[Image.Image]:
+        """Return those of the pictures that the job does not hold already, each once."""
+        with self.lock:
+            held = {id(image) for image in self.styles}
+        return list({id(image): image for image in paintings if id(image) not in held}.values())
+
+    @property
+    def wanted_masks(self) -> Masks:
+        """Return the masks of the latest choice, whether it is in force yet or not."""
+        with self.lock:
+            change = self._change
+            if change is None or not change.styles:
+                return self.masks_of(-1)
+            styles = JobStyles(change.styles)
+            return styles.masks_of(range(len(styles)), change.keep)
+
+    @property
+    def wanted_styles(self) -> list[Style]:
+        """Return the paintings of the latest choice, each with its masks."""
+        with self.lock:
+            wanted = self._change.styles if self._change else ()
+            return list(wanted) or [self._styles[index] for index in self.passages[-1].styles]
 
     @property
     def course(self) -> tuple[Passage, ...]:
@@ -126,13 +179,18 @@ class Job(Task):
             is_ahead = self._is_bare and self.moment is not None
             return tuple(self.passages[:-1] if is_ahead else self.passages)
 
-    def steer(self, settings: TransferSettings, painting: Image.Image | None = None) -> None:
-        """Go on under other settings, or with another painting, from the next iteration on.
+    def steer(
+        self,
+        settings: TransferSettings,
+        paintings: Image.Image | Sequence[Image.Image] = (),
+        masks: Masks = NO_MASKS,
+    ) -> None:
+        """Go on under other settings, or with other paintings and masks, from the next iteration.
 
         What is the same already changes nothing, and neither does what comes after the end. Raises
         `SettingsError` when the recipe would grow beyond its bounds.
         """
-        change = change_to(settings, painting)
+        change = self._change_to(settings, as_list(paintings), masks)
         with self.lock:
             if self.state.is_live:
                 self._take(change)
@@ -140,15 +198,15 @@ class Job(Task):
     def _take(self, change: Change) -> None:
         """Remember a change that is news."""
         present = self.passages[-1]
-        if change.painting is None and self._change:
+        if not change.styles and self._change:
             change = replace(self._change, settings=change.settings)
-        in_force = [self._style_ingredients[index] for index in present.styles]
-        if change.ingredient and [change.ingredient] == in_force:
+        found = tuple(map(self._styles.find, change.styles))
+        if found == present.styles and are_equal(change.keep, self.keeps[-1]):
             change = Change(change.settings)
         self.dial(change.settings.colors)
-        is_news = change.painting is not None or not change.settings.paints_like(present.settings)
+        is_news = bool(change.styles) or not change.settings.paints_like(present.settings)
         is_full = len(self.passages) >= MOST_PASSAGES or (
-            change.painting is not None and len(self.styles) >= MOST_STYLES
+            len(self._styles) + found.count(None) > MOST_STYLES
         )
         if is_news and is_full:
             raise SettingsError(CHANGED_TOO_OFTEN)
@@ -161,12 +219,17 @@ class Job(Task):
                 self.colors = colors
                 self.version += 1
 
-    def resume(self, settings: TransferSettings, painting: Image.Image | None = None) -> None:
+    def resume(
+        self,
+        settings: TransferSettings,
+        paintings: Image.Image | Sequence[Image.Image] = (),
+        masks: Masks = NO_MASKS,
+    ) -> None:
         """Make an ended job ready to be painted further, under other settings.
 
         Raises `SettingsError` while it is still being painted.
         """
-        change = change_to(settings, painting)
+        change = self._change_to(settings, as_list(paintings), masks)
         with self.lock:
             if self.state.is_live:
                 raise SettingsError("This picture is being painted already.")
@@ -184,9 +247,12 @@ class Job(Task):
                 self.settings,
                 visitor=visitor,
                 ingredients=self.ingredients,
+                masks=self.masks,
+                init=self.init,
             )
             twin.engine = self.engine
             twin.passages, twin.steps = list(self.passages), list(self.steps)
+            twin.keeps = list(self.keeps)
             twin.moment, twin.colors = self.moment, self.colors
             twin.provenance = list(self.provenance)
             twin.frames, twin.seconds = list(self.frames), self.seconds
@@ -197,20 +263,38 @@ class Job(Task):
     def delivered(self) -> tuple[Image.Image, Recipe]:
         """Return the present picture in the colours that were dialled, and how it came about."""
         with self.lock:
-            moment, recipe, paintings = self.moment, self.recipe(), self.paintings
+            moment, recipe = self.moment, self.recipe()
         assert moment is not None
-        return dial_colors(moment.picture, self.content, paintings, recipe.colors), recipe
+        return self.dialled(moment.picture, recipe.colors), recipe
+
+    def dialled(self, picture: Image.Image, colors: float) -> Image.Image:
+        """Return one of its pictures, of any size, in other colours."""
+        return self.color_dial()(picture, colors)
+
+    def color_dial(self) -> Callable[[Image.Image, float], Image.Image]:
+        """Return a function that brings a picture into other colours, for the present paintings."""
+        with self.lock:
+            settings, masks = self.passages[-1].settings, self.masks_of(-1)
+            used = settings.used(self.paintings)
+
+        def dial(picture: Image.Image, colors: float) -> Image.Image:
+            keep = keep_mask(masks, self.content, settings) if colors else None
+            return dial_colors(picture, self.content, used, colors, keep=keep)
+
+        return dial
 
     def recipe(self) -> Recipe:
         """Return how the present picture came about."""
         with self.lock:
             return Recipe(
                 content=self._content_ingredient,
-                styles=tuple(self._style_ingredients),
+                styles=tuple(self._styles.ingredients),
                 passages=self.course,
                 iterations=self.moment.iteration if self.moment else 0,
                 colors=self.colors,
                 provenance=tuple(self.provenance),
+                masks=self._styles.records(self.keeps[-1]),
+                init=self._init_ingredient,
             )
 
     def _pieces(self) -> Iterator[TransferStep]:
@@ -269,10 +353,12 @@ class Job(Task):
         with self.lock:
             latest, change, moment = self.passages[-1], self._change, self.moment
             self._change = None
-            settings, styles = latest.settings, latest.styles
+            settings, styles, keep = latest.settings, latest.styles, self.keeps[-1]
             if change:
                 settings = change.settings
-                styles = (self._index_of(change),) if change.painting else styles
+            if change and change.styles:
+                styles = tuple(map(self._styles.add, change.styles))
+                keep = one_of([keep] if keep else [], change.keep)
             if moment is not None:
                 is_longer = settings.iterations > moment.iteration
                 is_shorter = settings.iterations < latest.settings.iterations
@@ -281,9 +367,11 @@ class Job(Task):
                     return False
             if moment is None or self._is_bare:
                 self.passages.pop()  # nothing was painted under it
+                self.keeps.pop()
             begin = moment.iteration if moment else 0
             continues = moment is not None and moment.state is not None
             self.passages.append(Passage(begin, settings, styles, continues))
+            self.keeps.append(keep)
             self._is_bare = True
             return True
 
@@ -296,7 +384,10 @@ class Job(Task):
         before, passage = self.seconds, self.passages[-1]
         figures: list[TransferStep] = []
         due = 0.0
-        for step in self.engine(self.content, self.paintings, passage.settings, begin=self.moment):
+        run = self.engine(
+            self.content, self.paintings, passage.settings, begin=self.moment, **self._given()
+        )
+        for step in run:
             elapsed = before + step.elapsed
             figures.append(replace(step, elapsed=elapsed).without_pixels())
             if not step.has_picture or (_waits_for_a_picture(step) and time.monotonic() < due):
@@ -311,6 +402,12 @@ class Job(Task):
                 self.version += 1
             yield figures[-1]
             figures = []
+
+    def _given(self) -> dict[str, Any]:
+        """Return what the engine is given beside the pictures: only what there is."""
+        masks = self.masks_of(-1)
+        given: dict[str, Any] = {"masks": masks} if masks else {}
+        return given | ({"init": self.init} if self.init else {})
 
     def _note_provenance(self, provenance: Provenance) -> None:
         """Record what paints the present passage."""
@@ -343,15 +440,14 @@ class Job(Task):
             if not state.is_live:
                 self._forget_state(MOST_STATE)
 
-    def _index_of(self, change: Change) -> int:
-        """Return where the edit's painting is among the job's, which it joins when it is new."""
-        assert change.painting is not None
-        assert change.ingredient is not None
-        if change.ingredient in self._style_ingredients:
-            return self._style_ingredients.index(change.ingredient)
-        self.styles.append(change.painting)
-        self._style_ingredients.append(change.ingredient)
-        return len(self.styles) - 1
+    def _change_to(
+        self, settings: TransferSettings, paintings: Sequence[Image.Image], masks: Masks
+    ) -> Change:
+        """Return an edit with its paintings' hashes.
+
+        Those that the job does not hold already take a while: not to be called under its lock.
+        """
+        return Change(settings, tuple(self._styles.pair(paintings, masks)), masks.keep)
 
 
 def _waits_for_a_picture(step: TransferStep) -> bool:
@@ -364,6 +460,12 @@ def picture_bytes(*images: Image.Image) -> int:
     return sum(3 * image.width * image.height for image in images)
 
 
-def change_to(settings: TransferSettings, painting: Image.Image | None) -> Change:
-    """Return an edit with its painting's hash, which takes a while: not to be made under a lock."""
-    return Change(settings, painting, Ingredient.of(painting) if painting else None)
+def mask_bytes(*masks: Masks) -> int:
+    """Return the in-memory size of masks, in bytes; those that several share count once."""
+    pictures = {
+        id(mask): mask.width * mask.height
+        for each in masks
+        for mask in (*each.regions, each.keep, *each.within)
+        if mask
+    }
+    return sum(pictures.values())

@@ -2,7 +2,8 @@
 
     job.json       state, figures of every iteration, and the recipe so far
     picture.png    the latest picture, with the recipe that led to it: alone enough to go on from
-    content.png, style-0.png, …    what it is painted from
+    content.png, style-0.png, …    what it is painted from; init.png, where it starts from one
+    mask-….png     masks, by their hash; the recipe says which painting has which
     frames/        small pictures of the way, for the timelapse
     thumbnail.jpg
     deleted        there while the job can still be restored: nobody finds it meanwhile
@@ -19,7 +20,7 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ from nst.studio.job_record import (
     read_picture,
 )
 from nst.studio.limits import Limits
+from nst.studio.mask_files import read_masks, save_masks
 from nst.studio.task import State
 
 log = logging.getLogger(__name__)
@@ -97,14 +99,16 @@ class JobStore:
         with job.lock:
             written, moment, record = job.recipe(), job.moment, _record(job)
             inputs = {"content": job.content}
-            inputs |= {f"style-{index}": style for index, style in enumerate(job.styles)}
-            steps = list(job.steps)
+            inputs |= dict(zip(_style_names(written.styles), job.styles, strict=True))
+            inputs |= {"init": job.init} if job.init else {}
+            steps, masks = list(job.steps), job.masks
         recipe = written.to_text()
         record |= {"figures": STEP_FIGURES, "steps": list(map(figures_of, steps))}
         home = self._make_home(job.id)
         for name, image in inputs.items():
             if not (home / f"{name}.png").exists():
                 _save_quickly(image, home / f"{name}.png")
+        save_masks(masks, written.masks, home)
         text = json.dumps({**record, "recipe": recipe})
         if not (home / "job.json").exists():
             _write(text, home / "job.json")  # from the first picture on there is a job to it
@@ -136,12 +140,19 @@ class JobStore:
             _input(home / f"{name}.png", ingredient)
             for name, ingredient in [
                 ("content", recipe.content),
-                *((f"style-{index}", style) for index, style in enumerate(recipe.styles)),
+                *zip(_style_names(recipe.styles), recipe.styles, strict=True),
             ]
         ]
         known = [recipe.content, *recipe.styles]
-        job = Job(content, styles, recipe.settings, id=id, ingredients=known)
+        init = _input(home / "init.png", recipe.init) if recipe.init else None
+        masks = read_masks(recipe.masks, home)
+        job = Job(
+            content, styles, recipe.settings, id=id, ingredients=known, masks=masks, init=init
+        )
+        if len(job.styles) != len(styles):
+            raise DamagedError("the recipe names a painting twice")
         job.passages, job.moment = list(recipe.passages), moment
+        job.keeps = [masks.keep] * len(job.passages)
         job.provenance = list(recipe.provenance)
         job.created, job.changed, job.seconds = record.created, record.changed, record.seconds
         job.state, job.note, job.steps = record.state_after_restart, record.note, record.steps
@@ -356,6 +367,11 @@ def _latest(home: Path, record: JobRecord) -> tuple[Recipe, Moment | None]:
         return parse_recipe(record.recipe), None
     recipe = read_recipe(data)
     return recipe, Moment(read_picture(data, "picture.png"), recipe.iterations)
+
+
+def _style_names(styles: Sequence[Ingredient]) -> list[str]:
+    """Return the names of the files of styles; one that is there several times has one file."""
+    return [f"style-{styles.index(style)}" for style in styles]
 
 
 def _input(path: Path, ingredient: Ingredient) -> Image.Image:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
 
 from PIL import Image
 from typing_extensions import override
@@ -10,9 +12,11 @@ from typing_extensions import override
 from nst.engine.contact_sheet import Grid, paint_sheet
 from nst.engine.schedule import Moment
 from nst.engine.transfer import Engine, TransferStep, transfer_style
+from nst.images.masks import Masks
 from nst.provenance import UNKNOWN
 from nst.settings import TransferSettings, options
-from nst.studio.job import Job, picture_bytes
+from nst.studio.job import Job, mask_bytes, picture_bytes
+from nst.studio.job_styles import NO_MASKS
 from nst.studio.task import State, Task
 
 
@@ -27,9 +31,14 @@ class Sheet(Task):
         *,
         visitor: str = "",
         engine: Engine = transfer_style,
+        masks: Masks = NO_MASKS,
+        init: Image.Image | None = None,
     ) -> None:
         super().__init__(visitor)
-        self.engine = engine
+        given: dict[str, Any] = {"masks": masks} if masks else {}
+        given |= {"init": init} if init else {}
+        self.engine = partial(engine, **given)
+        self.masks, self.init = masks, init
         self.content = content
         self.styles = list(styles)
         self.grid = grid
@@ -38,7 +47,8 @@ class Sheet(Task):
     @property
     @override
     def bytes(self) -> int:
-        return picture_bytes(self.content, *self.styles)
+        init = [self.init] if self.init else []
+        return picture_bytes(self.content, *self.styles, *init) + mask_bytes(self.masks)
 
     @property
     def count(self) -> int:
@@ -60,7 +70,9 @@ class Sheet(Task):
         there.
         """
         tile, small = self.tiles[row][column], self.grid[row][column]
-        job = Job(self.content, self.styles, small, visitor=visitor)
+        job = Job(
+            self.content, self.styles, small, visitor=visitor, masks=self.masks, init=self.init
+        )
         job.moment = Moment(tile.image, tile.iteration)
         job.steps = [tile.without_pixels()]
         job.provenance = [tile.provenance or UNKNOWN]

@@ -41,15 +41,20 @@ class ContactSheets:
         visitor = session.visitor_of(values[session.visitor], request)
         rows, columns = values[session.panel.rows], values[session.panel.columns]
         try:
-            grid = plan_sheet(session.controls.settings(values), rows, columns)
-            with session.admission.opened(grid[0][0]):
+            settings = session.controls.settings(values)
+            with session.admission.opened(settings):
                 photo = load_named(values[session.photo], "photo")
-                painting = load_named(values[session.painting], "painting")
+                mix, init = session.mix_of(values), session.init_of(values)
+                mix.check(photo)
+                grid = plan_sheet(settings.replace(paintings=mix.uses), rows, columns)
                 tiles = [tile for row in grid for tile in row]
                 here = session.workshop.backend.in_process
-                run = PlannedRun(photo.size, [painting.size], grid[0][0])
+                run = PlannedRun(photo.size, [each.size for each in mix.paintings], grid[0][0])
                 seconds = sum(here.admit(run.under(tile)).seconds for tile in tiles)
-                sheet = Sheet(photo, [painting], grid, visitor=visitor, engine=here.engine())
+                sheet = Sheet(
+                    photo, mix.paintings, grid, visitor=visitor, engine=here.engine(),
+                    masks=mix.masks, init=init,
+                )  # fmt: skip
                 session.admission.submit(sheet, seconds, request)
                 self._stop_sheet(values[session.sheet])
         except Exception as error:

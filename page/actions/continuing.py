@@ -9,7 +9,6 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 from gradio.processing_utils import save_pil_to_cache
-from PIL import Image
 
 from nst import SettingsError, TransferSettings
 from nst.settings import options
@@ -18,7 +17,7 @@ from page.actions.session import FIXED, Session, Updates, fixed_part
 from page.http.admission import source_of
 from page.http.following import AT_ONCE
 from page.panels.components import Choice
-from page.panels.picture_inputs import load_named
+from page.panels.mix import Mix
 from page.panels.result_panel import MORE
 
 NOTHING_TO_BRANCH = "There is no finished picture to copy."
@@ -44,6 +43,7 @@ class Continuing:
         for button, part in (
             (panel.as_photo, session.photo),
             (panel.as_painting, session.painting),
+            (panel.as_start, session.init),
         ):
             button.click(self.use_as_input, [session.current], [part], **AT_ONCE)
 
@@ -60,7 +60,7 @@ class Continuing:
         """Paint the rest of a picture that was stopped, as it was asked for."""
         try:
             job = self._ended_job(values)
-            return self._resume(job, job.settings, job.painting, values, request)
+            return self._resume(job, job.settings, Mix.of(job), values, request)
         except Exception as error:
             return self.session.result_panel.refusal(error)
 
@@ -83,16 +83,16 @@ class Continuing:
         longest = int(options()["iterations"].range[1])
         if done >= longest and factor == 1:
             raise SettingsError(f"The picture has had {longest} iterations, the most there is.")
-        fixed = fixed_part(job.settings, FIXED)
+        mix = self.session.mix_for(job, values)
+        fixed = fixed_part(job.settings, FIXED) | {"paintings": mix.uses}
         settings = chosen.replace(size=size, iterations=min(done + MORE, longest), **fixed)
-        painting = load_named(values[self.session.painting], "painting")
-        return self._resume(job, settings, painting, values, request)
+        return self._resume(job, settings, mix, values, request)
 
     def _resume(
         self,
         job: Job,
         settings: TransferSettings,
-        painting: Image.Image,
+        mix: Mix,
         values: dict[Component, Any],
         request: gr.Request,
     ) -> Updates:
@@ -100,11 +100,11 @@ class Continuing:
         session = self.session
         visitor = session.visitor_of(values[session.visitor], request)
         with session.admission.opened(settings):
-            expected = session.admission.expected(job.content, [painting], settings, job.moment)
-            size = job.bytes + picture_bytes(painting)
+            expected = session.admission.expected(job.content, mix.paintings, settings, job.moment)
+            size = job.bytes + picture_bytes(*job.new_pictures(mix.paintings))
             session.workshop.check_room(job.owner, source_of(request), size)
             job.engine = session.workshop.backend.engine()
-            job.resume(settings, painting)
+            job.resume(settings, mix.paintings, mix.masks)
             session.admission.submit(job, expected.seconds, request)
         return {
             session.current: job.id,
@@ -127,7 +127,7 @@ class Continuing:
         }
 
     def use_as_input(self, id: str) -> Any:
-        """Put an ended picture, as it is delivered, where the photo or the painting is."""
+        """Put an ended picture, as it is delivered, where one of the inputs is."""
         session = self.session
         job = session.job_of(id)
         if job is None or job.moment is None or job.state.is_live:

@@ -50,10 +50,15 @@ class Painting:
             settings = session.controls.settings(values)
             with session.admission.opened(settings):
                 photo = load_named(values[session.photo], "photo")
-                painting = load_named(values[session.painting], "painting")
-                expected = session.admission.expected(photo, [painting], settings)
+                mix, init = session.mix_of(values), session.init_of(values)
+                mix.check(photo)
+                settings = settings.replace(paintings=mix.uses)
+                expected = session.admission.expected(photo, mix.paintings, settings)
                 engine = session.workshop.backend.engine()  # on the account of who asks
-                job = Job(photo, [painting], settings, visitor=visitor, engine=engine)
+                job = Job(
+                    photo, mix.paintings, settings, visitor=visitor, engine=engine,
+                    masks=mix.masks, init=init,
+                )  # fmt: skip
                 session.admission.submit(job, expected.seconds, request)
         except Exception as error:
             return session.result_panel.refusal(error)
@@ -80,9 +85,9 @@ class Painting:
         session = self.session
         try:
             photo = load_named(values[session.photo], "photo")
-            painting = load_named(values[session.painting], "painting")
-            settings = session.controls.settings(values)
-            expected = session.admission.expected(photo, [painting], settings)
+            mix = session.mix_of(values)
+            settings = session.controls.settings(values).replace(paintings=mix.uses)
+            expected = session.admission.expected(photo, mix.paintings, settings)
         except ValueError as error:
             return charts.hint(str(error))
         return charts.hint(expectation(expected))

@@ -17,6 +17,7 @@ from nst.images.recipe import Ingredient
 from nst.settings import options
 from nst.studio.job import Job
 from nst.studio.job_store import is_id
+from nst.studio.job_styles import Style
 from nst.studio.task import owner_of
 from nst.studio.workshop import Workshop
 from page.examples import ExampleSet
@@ -26,8 +27,10 @@ from page.http.identifiers import IDENTIFIER
 from page.panels.components import Choice, PictureInput
 from page.panels.contact_sheet import SheetPanel
 from page.panels.controls import Controls
+from page.panels.mix import Mix, Plan, mixed, region_values
 from page.panels.own_gallery import gallery_markup
-from page.panels.picture_inputs import example_value, shown_value
+from page.panels.paintings import PaintingsInput, held_value
+from page.panels.picture_inputs import example_value, load_named, shown_value
 from page.panels.result_panel import ResultPanel
 from page.panels.topbar import History
 
@@ -47,6 +50,8 @@ class Session:
     current: gr.Textbox  # the id of the job on the stage; the browser holds it, nobody sees it
     photo: PictureInput
     painting: PictureInput
+    paintings: PaintingsInput  # those beyond the first, and the regions
+    init: PictureInput  # a picture to start from, where one is chosen
     controls: Controls
     result_panel: ResultPanel
     panel: SheetPanel
@@ -65,14 +70,41 @@ class Session:
     @property
     def values(self) -> set[Component]:
         """Return what a run is made of: the pictures, the controls, and who asks."""
-        pictures = {self.photo, self.painting}
+        pictures = {self.photo, self.painting, self.paintings, self.init}
         return {self.visitor, self.current, *pictures, *self.controls.components}
 
     @property
     def everything(self) -> list[Component]:
         """Return what opening a job may write to."""
-        inputs = [self.current, self.photo, self.painting, self.sheet]
+        pictures = [self.photo, self.painting, self.paintings, self.init]
+        inputs = [self.current, *pictures, self.sheet]
         return [*inputs, *self.controls.components, *self.result_panel.outputs, self.gallery]
+
+    def mix_of(self, values: Updates) -> Mix:
+        """Return the paintings that are chosen, and where each rules. Raises `ImageError`."""
+        first = load_named(values[self.painting], "painting")
+        return mixed(first, values[self.paintings])
+
+    def mix_for(self, job: Job, values: Updates) -> Mix:
+        """Return the same for a job that there is.
+
+        Regions belong to a photo: where another one than the job's is chosen, the job keeps its
+        paintings. Raises `ImageError`.
+        """
+        mix = self.mix_of(values)
+        if (mix.masks or job.wanted_masks) and not self._is_photo_of(job, values):
+            return Mix.of(job)
+        mix.check(job.content)
+        return mix
+
+    def _is_photo_of(self, job: Job, values: Updates) -> bool:
+        photo = load_named(values[self.photo], "photo")
+        return photo is job.content or Ingredient.of(photo) == job.ingredients[0]
+
+    def init_of(self, values: Updates) -> Image.Image | None:
+        """Return the picture to start from, if one is chosen. Raises `ImageError`."""
+        choice = values[self.init]
+        return load_named(choice, "starting picture") if choice else None
 
     def visitor_of(self, token: str, request: gr.Request) -> str:
         """Return the visitor's token.
@@ -106,24 +138,41 @@ class Session:
 
     def on_panel(self, job: Job) -> Updates:
         """Put a job on the stage, and its pictures and settings in their places."""
-        recipe = job.recipe()
-        style = recipe.passages[-1].styles[0]
         panel = self.result_panel
+        init = self._input_value(job, "init", job.init) if job.init else None
         return {
             self.current: job.id,
-            self.photo: self._input_value(job, "content", job.content, recipe.content),
-            self.painting: self._input_value(
-                job, f"style-{style}", job.styles[style], recipe.painting
-            ),
+            self.photo: self._input_value(job, "content", job.content, job.ingredients[0]),
+            self.painting: self._style_value(job, job.wanted_styles[0]),
+            self.paintings: self.paintings_value(job),
+            self.init: init,
             **self.controls.show(job.settings, set(options())),
             **(panel.live(job) if job.state.is_live else panel.ended(job)),
         }
 
+    def paintings_value(self, job: Job) -> dict[str, Any]:
+        """Return what the component of more paintings and of regions holds for a job."""
+        styles = job.wanted_styles
+        used = [style.ingredient for style in styles]
+        plan = Plan.of(used, job.settings.uses(len(used)), job.wanted_masks)
+        others = [styles[used.index(painting)] for painting in plan.paintings[1:]]
+        return held_value(
+            [self._style_value(job, style) for style in others],
+            plan.weights,
+            region_values(plan, self.photo),
+        )
+
+    def _style_value(self, job: Job, style: Style) -> dict[str, Any]:
+        known = job.ingredients[1:]
+        at = known.index(style.ingredient) if style.ingredient in known else None
+        return self._input_value(job, f"style-{at}", style.painting, style.ingredient)
+
     def _input_value(
-        self, job: Job, name: str, image: Image.Image, ingredient: Ingredient
+        self, job: Job, name: str, image: Image.Image, ingredient: Ingredient | None = None
     ) -> dict[str, Any]:
         """Return what an input holds for one of a job's pictures."""
-        if example := self.examples.example_of(ingredient):
+        example = self.examples.example_of(ingredient) if ingredient else None
+        if example:
             return example_value(example)
         stored = self.workshop.job_store and self.workshop.job_store.file(job.id, f"{name}.png")
         cache = self.photo.GRADIO_CACHE

@@ -44,7 +44,17 @@ class Sharing:
         is_result = job and job.moment and not job.state.is_live
         is_of_these = job and settings.paints_like(job.settings)
         result = share_id(job.id) if job and is_result and is_of_these else ""
-        return link_to(settings, chosen, result)
+        return link_to(settings, chosen, result, *self._more_paintings(values))
+
+    def _more_paintings(self, values: dict[Component, Any]) -> tuple[list[Example], list[float]]:
+        """Return the paintings beyond the first that are examples, and the weights of all."""
+        held = values[self.session.paintings]
+        first, *others = held.weights
+        found = [self._example_at(choice) for choice in held.more]
+        pairs = [
+            (example, weight) for example, weight in zip(found, others, strict=True) if example
+        ]
+        return [example for example, _ in pairs], [first, *(weight for _, weight in pairs)]
 
     def _example_at(self, choice: Choice | None) -> Example | None:
         try:

@@ -7,7 +7,6 @@ from typing import Any
 
 import gradio as gr
 from gradio.components import Component
-from PIL import Image
 
 from nst import ImageError, TransferSettings
 from nst.images.recipe import Ingredient
@@ -17,11 +16,14 @@ from page.actions.session import FIXED, Session, Updates, fixed_part
 from page.error_messages import error_message
 from page.http.following import AT_ONCE, LATEST
 from page.panels.components import Choice
+from page.panels.mix import Mix
+from page.panels.paintings import Paintings
 from page.panels.picture_inputs import load_named, taken_value
 from page.panels.stage import StageValue, of_example, of_shared
 
 NOT_DIALLED = "The colours of this picture cannot be changed here; those of your next one can."
 NEXT_PHOTO = "The new photo is for the next picture: press Stylize when this one is done."
+CHOSEN = ("paintings",)  # their weights and strengths, which no slider of the controls has
 TYPED = ("size", "iterations")  # a digit on the way would end the run, or shrink it
 
 
@@ -46,34 +48,48 @@ class Steering:
         colors = controls.by_name["colors"]
         dialling = ([colors, current, panel.stage], panel.outputs)
         gr.on(by_hand(colors), self.dial, *dialling, **LATEST)
-        swapping = ([session.painting, current], None)
+        swapping = ({session.photo, session.painting, session.paintings, current}, None)
         session.photo.choose(self.take_photo, [session.photo, current], session.photo, **LATEST)
         session.painting.choose(self.take_painting, [session.painting], session.painting, **LATEST)
         session.painting.choose(self.swap, *swapping, **LATEST)
+        session.paintings.edit(self.check_added, [session.paintings], None, **LATEST)
+        session.paintings.edit(self.swap, *swapping, **LATEST)
+        session.init.choose(self.take_init, [session.init], session.init, **LATEST)
         for taken_back in session.history.taken_back:
             taken_back.then(self.steer_typed, *steering, **LATEST)
             taken_back.then(self.dial, *dialling, **LATEST)
             taken_back.then(self.swap, *swapping, **LATEST)
-        known = {current, *controls.components}
-        panel.stage.steered(self.catch_up, known, [*controls.components], **LATEST)
+        known = {current, session.painting, session.paintings, *controls.components}
+        shown = [session.paintings, *controls.components]
+        panel.stage.steered(self.catch_up, known, shown, **LATEST)
 
     def catch_up(self, values: dict[Component, Any]) -> Updates:
         """Move the controls to what the job is painted under, which another tab has changed.
 
-        Size and iterations stay: they are the visitor's, and a continued picture has its own.
+        So are the weights and regions of its paintings shown. Size and iterations stay: they are
+        the visitor's, and a continued picture has its own.
         """
         controls = self.session.controls
         job = self.session.live_job(values[self.session.current])
-        nothing: Updates = {controls.by_name["alpha"]: gr.update()}
+        updates: Updates = {controls.by_name["alpha"]: gr.update()}
         if job is None:
-            return nothing
+            return updates
         try:
-            shown = controls.settings(values).replace(**fixed_part(job.settings, TYPED))
+            shown = controls.settings(values).replace(**fixed_part(job.settings, (*TYPED, *CHOSEN)))
         except ValueError:  # somebody is typing
-            return nothing
-        if shown == job.settings:
-            return nothing
-        return controls.show(job.settings, set(options()) - set(TYPED))
+            return updates
+        if shown != job.settings:
+            updates |= controls.show(job.settings, set(options()) - set(TYPED))
+        return updates | self._other_paintings(job, values)
+
+    def _other_paintings(self, job: Job, values: dict[Component, Any]) -> Updates:
+        """Return how the paintings of a job are used, where a tab shows something else."""
+        session = self.session
+        try:
+            mix = session.mix_of(values)
+        except ImageError:  # it was said
+            return {}
+        return {} if mix.is_of(job) else {session.paintings: session.paintings_value(job)}
 
     @property
     def typed(self) -> list[Any]:
@@ -95,36 +111,50 @@ class Steering:
             return
         try:
             settings = session.controls.settings(values).replace(
-                **fixed_part(job.settings, keeping)
+                **fixed_part(job.settings, (*keeping, *CHOSEN))
             )
             self._change(job, settings)
         except Exception as error:
             gr.Warning(refused(error))
 
-    def swap(self, painting: Choice | None, id: str) -> None:
-        """Go on with another painting."""
+    def swap(self, values: dict[Component, Any]) -> None:
+        """Go on with the paintings, weights and regions that are chosen now."""
         session = self.session
-        job = session.live_job(id)
-        if job and painting:
-            try:
-                with session.admission.opened(job.settings):
-                    other = load_named(painting, "painting")
-                    session.workshop.check_pictures(picture_bytes(other))
-                    self._change(job, job.settings, other)
-            except ImageError:
-                return  # it was said when it was chosen
-            except Exception as error:
-                gr.Warning(refused(error))
+        job = session.live_job(values[session.current])
+        if job is None or not values[session.painting]:
+            return
+        try:
+            with session.admission.opened(job.settings):
+                mix = session.mix_for(job, values)
+                session.workshop.check_pictures(picture_bytes(*job.new_pictures(mix.paintings)))
+                self._change(job, job.settings.replace(paintings=mix.uses), mix)
+        except ImageError:
+            return  # it was said when it was chosen
+        except Exception as error:
+            gr.Warning(refused(error))
 
-    def _change(
-        self, job: Job, settings: TransferSettings, painting: Image.Image | None = None
-    ) -> None:
+    def _change(self, job: Job, settings: TransferSettings, mix: Mix | None = None) -> None:
         """Change a job that is painted, if there is room for that. Raises `TooLargeError`."""
         session = self.session
-        expected = session.admission.check_change(job, settings, painting)
+        expected = session.admission.check_change(job, settings, mix.paintings if mix else ())
         job.engine = session.workshop.backend.engine()
-        job.steer(settings, painting)
+        if mix:
+            job.steer(settings, mix.paintings, mix.masks)
+        else:
+            job.steer(settings)
         session.workshop.expect(job, expected.seconds)
+
+    def check_added(self, held: Paintings) -> None:
+        """Say what is wrong with a painting that was added."""
+        try:
+            for choice in held.more:
+                load_named(choice, "painting")
+        except ImageError as error:
+            gr.Warning(str(error))
+
+    def take_init(self, choice: Choice | None) -> Any:
+        """Show a starting picture that was chosen, and say what there is to say about it."""
+        return self._taken(choice, "starting picture")
 
     def take_photo(self, photo: Choice | None, id: str) -> Any:
         """Show a photo that was chosen, and say what there is to say about it."""

@@ -15,6 +15,7 @@ from page.assets import handler
 from page.http.following import AT_ONCE
 from page.links import read_link
 from page.panels.contact_sheet import followed_sheet
+from page.panels.paintings import held_value
 from page.panels.picture_inputs import example_value
 from page.panels.publishing import SIGN_IN_FAILED
 
@@ -55,6 +56,8 @@ class Visits:
         if shared:
             chosen = {"content": session.photo, "style": session.painting}
             updates |= {chosen[role]: example_value(e) for role, e in shared.examples.items()}
+            more = [example_value(example) for example in shared.also]
+            updates[session.paintings] = held_value(more, shared.style_weights)
             updates |= session.controls.show(shared.settings, set(options()))
             return updates | self._shared_result(shared.result)
         latest = next(iter(session.workshop.cards(token)), None)

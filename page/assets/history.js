@@ -1,16 +1,16 @@
 // What the visitor chose, step by step, for undo and redo. A burst of changes, as a look makes one,
 // is one step.
+import { essenceOf } from "./chosen.js";
+
 const QUIET = 350; // milliseconds without a change after which a step is complete
 const MOST = 200; // steps
 
-// What a display of a picture is called changes by itself.
+// Pictures stand for themselves, wherever in a value they are.
 const essence = (values) =>
     JSON.stringify(
-        values.map((value) =>
-            value && typeof value === "object" && ("file" in value || "example" in value)
-                ? [value.file?.path, value.example, value.crop]
-                : value
-        ),
+        values,
+        (_, value) =>
+            value && typeof value === "object" && "example" in value ? essenceOf(value) : value,
     );
 
 class History {

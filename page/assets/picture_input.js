@@ -1,4 +1,6 @@
 // A picture to choose: from a file, the clipboard, a drop, the camera or the examples.
+import { noteChosen } from "./chosen.js";
+
 export default function mount({ element, props, trigger, watch, upload }) {
     const root = element.querySelector(".picture-input");
     const image = root.querySelector("img.chosen");
@@ -13,13 +15,15 @@ export default function mount({ element, props, trigger, watch, upload }) {
     };
 
     const render = () => {
-        const { shown, small = shown, frame, crop } = props.value ?? {};
+        const { shown, small = shown, frame, crop } = props.value || {}; // which is a text where there is none
         if (small && image.getAttribute("src") !== small) image.src = small;
         image.hidden = !small;
+        root.classList.toggle("empty", !props.value);
         root.querySelector(".frame").hidden = !frame || Boolean(crop);
+        noteChosen(props.role, props.value || null);
     };
 
-    const showOnStage = ({ shown }) => {
+    const showOnStage = ({ shown } = {}) => {
         if (props.role !== "content" || !shown) return;
         document.dispatchEvent(new CustomEvent("nst:photo", { detail: { url: shown } }));
     };
@@ -30,7 +34,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
         props.value = value;
         isAwaited = true;
         render();
-        showOnStage(value);
+        showOnStage(value ?? {});
         trigger("choose");
     };
 
@@ -59,6 +63,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
 
     const acts = {
         replace: () => file.click(),
+        remove: () => choose(null),
         frame: () => choose({ ...props.value, crop: props.value.frame }),
         crop: async () => {
             const { cropped } = await import("./cropping.js");
@@ -107,7 +112,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
     });
     watch("value", () => {
         render();
-        if (isAwaited) showOnStage(props.value ?? {});
+        if (isAwaited) showOnStage(props.value || {});
         isAwaited = false;
     });
     render();

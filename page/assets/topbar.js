@@ -24,6 +24,7 @@ const KEYS = {
 // What is typed into a field, or into a dialog, is no shortcut.
 const isTyping = ({ target }) =>
     target.closest?.("textarea, select, [contenteditable], dialog[open]") ||
+    document.querySelector("dialog:modal") ||
     (target.tagName === "INPUT" && !["range", "radio", "checkbox"].includes(target.type));
 
 const pressed = (event) => {
@@ -97,6 +98,8 @@ export default function mount({ element, props, trigger }) {
         tellLink(detail);
         const said = await isCopied ? "The link is copied." : "Copy this link:";
         dialog.querySelector("[role=status]").textContent = said;
+        const hasRegions = document.querySelector("#paintings .legend li");
+        dialog.querySelector(".left-out").hidden = !hasRegions;
         dialog.show();
         field.select();
     });

@@ -65,19 +65,20 @@ class Admission:
         return self.workshop.backend.admit(run, seconds=self.workshop.limits.seconds)
 
     def check_change(
-        self, job: Job, settings: TransferSettings, painting: Image.Image | None = None
+        self, job: Job, settings: TransferSettings, paintings: Sequence[Image.Image] = ()
     ) -> Forecast:
         """Return what a job that is painted will need after a change.
 
-        Settings and a painting may change. It is asked as for a new job, but for the memory that it
+        Settings and paintings may change. It is asked as for a new job, but for the memory that it
         holds already; what needs no more than was promised always passes. Raises `TooLargeError`.
         """
         moment, backend = job.moment, self.workshop.backend
-        paintings = [each.size for each in job.wanted_paintings]
-        present = PlannedRun(job.content.size, paintings, job.settings, moment)
+        present_sizes = [each.size for each in job.wanted_paintings]
+        present = PlannedRun(job.content.size, present_sizes, job.settings, moment)
         wanted = present.under(settings)
-        if painting:
-            wanted = dataclasses.replace(wanted, paintings=[painting.size])
+        if paintings:
+            sizes = [painting.size for painting in paintings]
+            wanted = dataclasses.replace(wanted, paintings=sizes)
         promised, expected = backend.forecast(present), backend.forecast(wanted)
         if expected.bytes <= promised.bytes and expected.seconds <= promised.seconds:
             return expected

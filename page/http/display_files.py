@@ -6,7 +6,7 @@ Knows addresses and sides; what is delivered as a file is `job_files`' business.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from PIL import Image
 from starlette.requests import Request
@@ -62,11 +62,11 @@ class Displays:
     async def _present(self, job: Job | None, request: Request, colors: float) -> Response:
         if job is None or job.moment is None:
             return missing()
-        picture, content, paintings = job.moment.picture, job.content, job.paintings
+        picture, dial = job.moment.picture, job.color_dial()
         side, revision = side_of(request), job.revision
         key = ("display", job.id, revision, side, colors)
         is_current = request.query_params.get("v") == revision
-        make = dialled(picture, content, paintings, colors, side)
+        make = functools.partial(dialled, dial, picture, colors, side)
         return await self._webp(key, make, side, request, is_current=is_current)
 
     async def photo(self, request: Request) -> Response:
@@ -116,14 +116,13 @@ def encoded(make: Callable[[], Image.Image], quality: int) -> bytes:
 
 
 def dialled(
+    dial: Callable[[Image.Image, float], Image.Image],
     picture: Image.Image,
-    content: Image.Image,
-    paintings: Sequence[Image.Image],
     colors: float,
     side: int,
-) -> Callable[[], Image.Image]:
-    """Return a function that makes a picture in other colours, scaled down to `side` pixels."""
-    return lambda: dial_colors(shrink(picture, side), content, list(paintings), colors)
+) -> Image.Image:
+    """Return a picture in other colours, scaled down to `side` pixels."""
+    return dial(shrink(picture, side), colors)
 
 
 def side_of(request: Request) -> int:

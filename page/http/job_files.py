@@ -19,7 +19,6 @@ from starlette.routing import Route
 
 from nst.errors import HubError, UserError
 from nst.hub.gallery import Gallery
-from nst.images.color import dial_colors
 from nst.images.recipe import signed_jpeg, signed_png, signed_webp
 from nst.images.tensors import shrink
 from nst.images.timelapse import FORMATS, encode_timelapse
@@ -296,7 +295,7 @@ def dialled_frame(job: Job, index: int, colors: float, workshop: Workshop) -> by
     picture = frame_picture(job, index, workshop)
     if picture is None:
         raise FileNotFoundError(index)
-    return jpeg_bytes(dial_colors(picture, job.content, job.paintings, colors))
+    return jpeg_bytes(job.dialled(picture, colors))
 
 
 def film(job: Job, kind: str, workshop: Workshop) -> bytes:
@@ -323,7 +322,7 @@ def film_frames(job: Job, workshop: Workshop) -> list[Image.Image]:
         if picture and not (frames and picture.tobytes() == frames[-1].tobytes()):
             frames.append(picture)
     frames[-1:] = [job.moment.picture]
-    return [dial_colors(each, job.content, job.paintings, job.colors) for each in frames]
+    return [job.dialled(each, job.colors) for each in frames]
 
 
 def frame_picture(job: Job, index: int, workshop: Workshop) -> Image.Image | None:

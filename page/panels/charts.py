@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from nst import TransferSettings, TransferStep
 from nst.images.recipe import Passage
-from nst.settings import DEFAULTS, LAYER_CHANNELS, options
+from nst.settings import DEFAULTS, LAYER_CHANNELS, PaintingUse, options
 from page.templates import render
 
 MOST_POINTS = 150  # of a curve: a tab under way asks for it twice a second
@@ -219,9 +219,22 @@ def describe_change(before: Passage, after: Passage) -> str:
         weights = [settings.layer_weights.get(layer, 0.0) for settings in (old, new)]
         if weights[0] != weights[1]:
             words.append(f"λ {layer} {weights[0]:g} → {weights[1]:g}")
-    if before.styles != after.styles:
-        words.append("another painting")
+    words += _changes_of_paintings(before, after)
     return ", ".join(words) or "continued"
+
+
+def _changes_of_paintings(before: Passage, after: Passage) -> list[str]:
+    """Return what differs in the paintings: others, their regions, or how they are used."""
+    if before.styles != after.styles:
+        return ["another painting" if len(after.styles) == 1 else "other paintings or regions"]
+    count = len(after.styles)
+    uses = zip(before.settings.uses(count), after.settings.uses(count), strict=True)
+    return [
+        f"{option.label.lower()} of painting {number} {_plain(old)} → {_plain(new)}"
+        for number, pair in enumerate(uses, start=1)
+        for name, option in options(PaintingUse).items()
+        if (old := getattr(pair[0], name)) != (new := getattr(pair[1], name))
+    ]
 
 
 def _symbol(name: str) -> str:

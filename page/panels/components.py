@@ -95,12 +95,17 @@ class PictureInput(gr.HTML):  # type: ignore[misc]  # Gradio is untyped here
 
     @override
     def preprocess(self, payload: Any) -> Choice | None:
-        if not isinstance(payload, dict):
-            return None
-        shape = Crop.from_json(payload["crop"]) if payload.get("crop") else None
-        if payload.get("example"):
-            example = self.examples.find(str(payload["example"]))
-            return Choice(str(example.path), example.name, shape) if example else None
-        file = payload.get("file")  # of its own: Gradio keeps nothing else that is beside a path
-        path = file.get("path") if isinstance(file, dict) else None
-        return Choice(str(uploaded(path)), crop=shape) if path else None
+        return chosen(payload, self.examples)
+
+
+def chosen(value: Any, examples: ExampleSet) -> Choice | None:
+    """Return the choice in what the browser holds for a picture; None where there is none."""
+    if not isinstance(value, dict):
+        return None
+    shape = Crop.from_json(value["crop"]) if value.get("crop") else None
+    if value.get("example"):
+        example = examples.find(str(value["example"]))
+        return Choice(str(example.path), example.name, shape) if example else None
+    file = value.get("file")  # of its own: Gradio keeps nothing else that is beside a path
+    path = file.get("path") if isinstance(file, dict) else None
+    return Choice(str(uploaded(path)), crop=shape) if path else None

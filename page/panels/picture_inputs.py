@@ -41,12 +41,18 @@ class Input:
 
 
 def picture_input(label: str, role: str, examples: ExampleSet) -> PictureInput:
-    """Return a picture to choose; the examples to choose from are `Input.row`'s business."""
-    first = first_of(role, examples)
+    """Return a picture to choose; the examples to choose from are `Input.row`'s business.
+
+    One that no example is for is empty at first, and can be emptied.
+    """
+    is_optional = role not in ROLES
+    first = None if is_optional else first_of(role, examples)
     return PictureInput(
         example_value(first) if first else None,
         examples=examples,
-        html_template=render("picture_input", label=label, name=label.lower()),
+        html_template=render(
+            "picture_input", label=label, name=label.lower(), is_optional=is_optional
+        ),
         js_on_load=mount("picture_input", "choose", "dropped", url=asset_url("picture_input.js")),
         apply_default_css=False,
         elem_id=role,

@@ -50,6 +50,7 @@ class ResultPanel:
     branch: gr.Button
     as_photo: gr.Button
     as_painting: gr.Button
+    as_start: gr.Button
     timelapse: gr.HTML
     film: gr.Accordion
     curves: gr.HTML
@@ -257,6 +258,7 @@ def add_result(
             branch = small_button("Keep a copy")
             as_photo = small_button("Use as photo")
             as_painting = small_button("Use as painting")
+            as_start = small_button("Start from this picture")
     with gr.Accordion("Timelapse", open=False, visible=False, elem_id="film") as film:
         timelapse = gr.HTML(
             js_on_load=on_load("timelapse"), apply_default_css=False, elem_id="timelapse"
@@ -266,7 +268,7 @@ def add_result(
         each.unrender()
     return ResultPanel(
         *actions, shown, status, finish, takeaway, rest, more, larger, twice, branch, as_photo,
-        as_painting, timelapse, film, curves, explanation,
+        as_painting, as_start, timelapse, film, curves, explanation,
         first_words="Waiting for a GPU…" if lends_gpus else "Getting ready…",
         examples=examples,
     )  # fmt: skip
@@ -323,7 +325,9 @@ def title_of(job: Job, examples: ExampleSet) -> str:
             inputs_of(job, examples), ("Your photo", "a painting"), strict=True
         )
     )
-    return f"{photo} in the style of {painting}"
+    others = len(set(job.passages[-1].styles)) - 1
+    more = f" and {others} more" if others else ""
+    return f"{photo} in the style of {painting}{more}"
 
 
 def name_of(job: Job, examples: ExampleSet) -> str:

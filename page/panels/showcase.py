@@ -27,6 +27,8 @@ from page.http.following import AT_ONCE, Tabs, event_value, tab_of
 from page.panels import charts
 from page.panels.components import Choice, PictureInput
 from page.panels.controls import Controls
+from page.panels.mix import Plan, region_values
+from page.panels.paintings import PaintingsInput, held_value
 from page.panels.picture_inputs import example_value, shown_value, taken_value
 from page.panels.result_panel import ResultPanel
 from page.panels.stage import chosen_photo, compared, of_example
@@ -50,13 +52,15 @@ class Showcase:
     result_panel: ResultPanel
     photo: PictureInput
     painting: PictureInput
+    paintings: PaintingsInput
     current: gr.Textbox
     tabs: Tabs
     is_live: Callable[[str], bool]  # whether the job of an id is being painted
 
     def wire(self, finished: gr.HTML, community: gr.HTML, bring_back: gr.UploadButton) -> None:
         """Connect the ways to an exhibit."""
-        parts = [self.current, self.photo, self.painting, *self.controls.components]
+        pictures = [self.photo, self.painting, self.paintings]
+        parts = [self.current, *pictures, *self.controls.components]
         outputs = [*parts, *self.result_panel.outputs]
         for row, prepare in ((finished, self._example), (community, self._publication)):
             show = self._showing(prepare)
@@ -174,10 +178,32 @@ class Showcase:
         known = self._known(recipe)
         updates = self.controls.show(recipe.settings, set(options()))
         updates |= {part: example_value(example) for part, example in known.items()}
+        has_photo = photo is not None or self.photo in known
+        updates[self.paintings] = self._more_paintings(recipe, has_photo=has_photo)
         if photo and self.photo not in known:
             path = save_pil_to_cache(photo, self.photo.GRADIO_CACHE, format="png")
             updates[self.photo] = shown_value(Choice(path), self.photo)
         return updates
+
+    def _more_paintings(self, recipe: Recipe, *, has_photo: bool) -> dict[str, Any]:
+        """Return the paintings beyond the first that are known, with the weights of all.
+
+        The regions come back from the recipe's small copies of their masks, where there is the
+        photo that they belong to, and every painting is known.
+        """
+        indices = recipe.passages[-1].styles
+        used = [recipe.styles[index] for index in indices]
+        masks = recipe.masks.copies().chosen(indices)
+        plan = Plan.of(used, recipe.settings.uses(len(used)), masks)
+        found = {painting: self.examples.example_of(painting) for painting in plan.paintings[1:]}
+        pairs = zip(found.values(), plan.weights[1:], strict=True)
+        known = [(example, weight) for example, weight in pairs if example]
+        has_regions = has_photo and len(known) == len(found)
+        return held_value(
+            [example_value(example) for example, _ in known],
+            [plan.weights[0], *(weight for _, weight in known)],
+            region_values(plan, self.photo) if has_regions else [],
+        )
 
     def _known(self, recipe: Recipe) -> dict[PictureInput, Example]:
         """Return which of the inputs an example belongs in."""

@@ -59,13 +59,21 @@ class History:
         arrival.then(None, self.recorded, None, js=handler("record"), **ON_THE_PAGE)
 
 
-def add_history(bar: gr.HTML, pictures: Sequence[gr.HTML], parts: Sequence[Component]) -> History:
-    """Record every change of the `pictures` and the `parts`, and connect undo and redo."""
-    recorded = [*pictures, *parts]
+def add_history(
+    bar: gr.HTML,
+    pictures: Sequence[gr.HTML],
+    paintings: gr.HTML,
+    parts: Sequence[Component],
+) -> History:
+    """Record every change of the `pictures`, the `paintings` and the `parts`.
+
+    Connects undo and redo.
+    """
+    recorded = [*pictures, paintings, *parts]
     script = {"trigger_mode": "always_last", **ON_THE_PAGE}
     gr.on([part.change for part in parts], None, recorded, None, js=handler("record"), **script)
-    for picture in pictures:
-        picture.choose(None, recorded, None, js=handler("record"), **script)
+    for event in (*(picture.choose for picture in pictures), paintings.edit):
+        event(None, recorded, None, js=handler("record"), **script)
     undo = bar.undo(None, None, recorded, js=handler("undo"), **script)
     redo = bar.redo(None, None, recorded, js=handler("redo"), **script)
     return History(recorded, [undo, redo])

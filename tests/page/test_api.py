@@ -16,19 +16,22 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
-from PIL import Image
+from PIL import Image, ImageChops
 
 from helpers.places import EXAMPLES
 from helpers.server import Server, running_server
 from nst import TransferSettings, load_image, stylize
 from nst.__main__ import main
-from nst.settings import options
+from nst.images.masks import Masks
+from nst.settings import PaintingUse, options
 from nst.studio.queue import ENOUGH
+from page.api import NUMBERS, PICTURES
 
 pytestmark = pytest.mark.real
 
 CONTENT = EXAMPLES / "content" / "moose.jpg"
 STYLE = EXAMPLES / "style" / "stained_glass.jpg"
+OTHER = EXAMPLES / "style" / "great_wave.jpg"
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +56,7 @@ def test_the_endpoint_documents_every_setting(client: Client) -> None:
     assert list(endpoints) == ["/stylize"]
     names = [parameter["parameter_name"] for parameter in endpoints["/stylize"]["parameters"]]
     # Gradio passes arguments by position: the order must be that of the components.
-    assert names == ["content", "style", *options()]
+    assert names == ["content", "style", *options(), *PICTURES, *NUMBERS]
 
 
 def test_two_files_give_a_picture_and_its_costs(client: Client) -> None:
@@ -69,6 +72,56 @@ def test_two_files_give_a_picture_and_its_costs(client: Client) -> None:
         assert (picture.format, picture.size) == ("PNG", (96, 64))
     assert (costs["iteration"], costs["total"]) == (6, 6)
     assert costs["J"] == pytest.approx(costs["content"] + costs["style"])
+
+
+def test_several_paintings_rule_where_their_masks_say(client: Client, tmp_path: Path) -> None:
+    upper, middle = tmp_path / "upper.png", tmp_path / "middle.png"
+    mask = Image.new("L", (96, 64))
+    mask.paste(255, (0, 0, 96, 32))
+    mask.save(upper)
+    ImageChops.offset(mask, 0, 16).save(middle)
+    request = {
+        "content": handle_file(CONTENT),
+        "style": handle_file(STYLE),
+        "style_2": handle_file(OTHER),
+        "mask_2": handle_file(upper),
+        "keep": handle_file(middle),
+        "init": handle_file(OTHER),
+        "style_weights": "1,0.5",
+        "style_strengths": "1,2",
+    }
+    path, _ = client.predict(**request, size=96, iterations=4, api_name="/stylize")
+    photo, style, other = (load_image(each) for each in (CONTENT, STYLE, OTHER))
+    painted = stylize(
+        photo,
+        [style, other],
+        TransferSettings(
+            size=96,
+            iterations=4,
+            paintings=(PaintingUse(), PaintingUse(weight=0.5, strength=2.0)),
+        ),
+        masks=Masks((None, mask), keep=ImageChops.offset(mask, 0, 16)),
+        init=other,
+    )
+    with Image.open(path) as served:
+        assert served.tobytes() == painted.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"mask_1": handle_file(STYLE)}, "The mask of painting 1 is"),
+        ({"style_weights": "0"}, "The weights of the paintings are all 0"),
+        ({"style_weights": "1,much"}, "style_weights must be numbers with commas between"),
+        ({"style_strengths": "9"}, "a painting's strength must be"),
+    ],
+)
+def test_regions_that_cannot_be_are_refused(
+    client: Client, changes: dict[str, Any], sentence: str
+) -> None:
+    request = {"content": handle_file(CONTENT), "style": handle_file(STYLE), "iterations": 1}
+    with pytest.raises(AppError, match=sentence):
+        client.predict(**request, **changes, api_name="/stylize")
 
 
 def test_the_page_the_command_line_and_the_library_paint_the_same(

@@ -213,6 +213,24 @@ def test_links_carry_what_differs_and_come_back(examples: ExampleSet) -> None:
     assert link_to(DEFAULTS, {}, "") == "?"
 
 
+def test_links_carry_more_paintings_and_their_weights(examples: ExampleSet) -> None:
+    more = [named(examples, "great_wave"), named(examples, "mosaic_koi")]
+    link = link_to(DEFAULTS, {}, "", more, [1.0, 0.5, 2.0])
+    assert link == "?also=great_wave,mosaic_koi&style_weights=1,0.5,2"
+    shared = read_link(dict(parse_qsl(link[1:])), examples)
+    assert shared
+    assert list(shared.also) == more
+    assert shared.style_weights == (1.0, 0.5, 2.0)
+
+
+def test_a_painting_of_a_link_that_is_gone_takes_its_weight_along(examples: ExampleSet) -> None:
+    query = {"also": "gone,mosaic_koi,great_wave", "style_weights": "0.5,9,2"}
+    shared = read_link(query, examples)
+    assert shared
+    assert [example.name for example in shared.also] == ["mosaic_koi", "great_wave"]
+    assert shared.style_weights == (0.5, 2.0, 1.0)
+
+
 @pytest.mark.parametrize("query", [{}, {"__theme": "dark"}, {"beta2": "5", "size_": "<b>"}])
 def test_a_query_that_is_not_ours_is_left_alone(
     examples: ExampleSet, query: dict[str, str]
@@ -230,6 +248,9 @@ def test_a_query_that_is_not_ours_is_left_alone(
         {"layer_weights": "relu9_9=1"},
         {"optimizer": "<script>"},
         {"iterations": "-1"},
+        {"also": "great_wave", "style_weights": "1,<b>"},
+        {"also": "great_wave", "style_weights": "1,nan"},
+        {"also": "great_wave", "style_weights": "1,11"},
     ],
 )
 def test_a_hostile_link_gets_a_sentence(examples: ExampleSet, query: dict[str, str]) -> None:

@@ -20,6 +20,7 @@ from nst.settings import GATYS_STYLE_LAYERS
 from nst.studio.job import Job
 from nst.studio.limits import Limits
 from page.panels.components import Choice
+from page.panels.paintings import Paintings
 from page.panels.textures import Textures
 from page.picture_cache import PictureCache
 from page.studio import Studio
@@ -177,6 +178,7 @@ def test_from_the_upload_to_the_next_slider_it_is_opened_once(
     values: dict[Any, Any] = {part: part.value for part in studio.session.controls.components}
     values |= {studio.session.visitor: "jane", studio.session.current: ""}
     values |= {studio.session.photo: Choice(photo), studio.session.painting: Choice(painting)}
+    values |= {studio.session.paintings: Paintings(), studio.session.init: None}
 
     studio.steering.take_photo(Choice(photo), "")
     studio.steering.take_painting(Choice(painting))
@@ -187,7 +189,7 @@ def test_from_the_upload_to_the_next_slider_it_is_opened_once(
     job = studio.session.workshop.find_job(values[studio.session.current])
     assert isinstance(job, Job)
     studio.steering.take_photo(Choice(photo), job.id)
-    studio.steering.swap(Choice(painting), job.id)
+    studio.steering.swap(values)
     studio.sharing.link_now(values)
     job.stop()
     values[studio.session.controls.by_name["beta"]] = 0.5

@@ -13,6 +13,7 @@ import pytest
 from helpers.pictures import MakePicture
 from nst.studio.job import Job
 from nst.studio.task import State
+from page.panels.paintings import Paintings
 from page.studio import Studio
 
 TAB: Any = SimpleNamespace(session_hash="tab", client=SimpleNamespace(host="127.0.0.1"))
@@ -40,6 +41,7 @@ def stylize(studio: Studio, tmp_path: Path, make_picture: MakePicture) -> Styliz
     values: dict[Any, Any] = {part: part.value for part in studio.session.controls.components}
     values |= {part: str(path) for part, path in paths.items()}
     values |= {studio.session.visitor: "jane", studio.session.current: ""}
+    values |= {studio.session.paintings: Paintings(), studio.session.init: None}
 
     def click(tab: Any = TAB) -> Job:
         job = studio.session.workshop.find_job(

@@ -495,6 +495,7 @@ def test_a_notice_does_not_lie_on_stop(visit: Visit) -> None:
 
 def test_shortcuts_leave_text_fields_alone(visit: Visit) -> None:
     page = visit()
+    expect(page.locator("#stylize")).to_be_enabled(timeout=LONG)
     box = number_of(page, "Strength")
     box.focus()
     page.keyboard.press("s")

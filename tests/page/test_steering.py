@@ -26,6 +26,7 @@ from nst.studio.task import State
 from nst.vgg.network import VGG
 from page.http.admission import Admission
 from page.panels.components import Choice
+from page.panels.paintings import Paintings
 from page.studio import Studio
 
 PATIENCE = 30.0  # seconds until a test that hangs fails
@@ -185,12 +186,19 @@ def test_a_swap_asks_too(
     engine.paint()
     until(lambda: painted.painting.size == (400, 40))
     make_picture(400, 400).save(tmp_path / "square.png")
+    session = studio.session
+    swap = {
+        session.current: painted.id,
+        session.photo: None,
+        session.painting: Choice(str(tmp_path / "square.png")),
+        session.paintings: Paintings(),
+    }
     free.bytes = GB
     with pytest.warns(UserWarning, match=r"memory.*goes on as it was"):
-        studio.steering.swap(Choice(str(tmp_path / "square.png")), painted.id)
+        studio.steering.swap(swap)
     assert [each.size for each in painted.wanted_paintings] == [(400, 40)]
     free.bytes = 100 * GB
-    studio.steering.swap(Choice(str(tmp_path / "square.png")), painted.id)
+    studio.steering.swap(swap)
     assert [each.size for each in painted.wanted_paintings] == [(400, 400)]
 
 

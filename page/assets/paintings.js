@@ -1,0 +1,306 @@
+// The paintings of a picture beyond the first, their weights, and the regions where each rules.
+import { chosen, essenceOf } from "./chosen.js";
+import { fillRange } from "./range.js";
+import { COLORS, elsewhere, freePaintings, regionsOf, rulerOf } from "./regions.js";
+
+const NUMBERS = ["No", "One", "Two", "Three", "Four", "Five", "Six"];
+const MOST_WEIGHT = 2; // of a slider; only proportions count
+const MOST_STRENGTH = 4;
+const NOT_SHOWN = "The photo cannot be shown yet; please try again in a moment.";
+const NO_PHOTO = "Choose a photo first.";
+const REGIONS_GONE =
+    "The regions belonged to the photo before, and went with it. Undo brings both back.";
+const NOT_SENT = "The picture could not be sent. Please try again.";
+
+const node = (tag, properties = {}, ...children) => {
+    const made = Object.assign(document.createElement(tag), properties);
+    made.append(...children);
+    return made;
+};
+
+const slider = ({ label, value, most, step, onInput }) => {
+    const range = node("input", { type: "range", min: 0, max: Math.max(most, value), step });
+    range.ariaLabel = label;
+    range.value = value;
+    range.addEventListener("input", () => onInput(range.valueAsNumber));
+    return range;
+};
+
+// What is uploaded has this address for the tab that sent it.
+const addressOf = (path) => `gradio_api/file=${encodeURI(path)}`;
+
+export default function mount({ element, props, trigger, watch, upload }) {
+    const root = element.querySelector(".paintings");
+    const said = root.querySelector(".said");
+    const masks = new Map(); // that were loaded or painted, by their address
+    let drawn = "";
+
+    const say = (text) => said.textContent = text;
+
+    const names = () =>
+        [chosen.style, ...props.value.paintings].map((value, at) =>
+            value?.name || `Painting ${at + 1}`
+        );
+
+    const change = (changes) => {
+        props.value = { ...props.value, ...changes };
+        render();
+        trigger("edit");
+    };
+
+    const changeRegion = (number, changes) => {
+        const { regions } = props.value;
+        change({ regions: regions.map((r, at) => at === number ? { ...r, ...changes } : r) });
+    };
+
+    const paintingRow = (value, number) => {
+        const name = names()[number];
+        const picture = node("img", { alt: "", src: value?.small ?? value?.shown ?? "" });
+        picture.addEventListener("error", () => picture.style.visibility = "hidden");
+        const range = slider({
+            label: `Weight of ${name}`,
+            value: props.value.weights[number],
+            most: MOST_WEIGHT,
+            step: 0.02,
+            onInput: (weight) =>
+                change({ weights: props.value.weights.map((w, at) => at === number ? weight : w) }),
+        });
+        const row = node("li", {}, picture);
+        row.append(node("span", { className: "name", textContent: name }), range, node("output"));
+        if (number) {
+            const remove = node("button", {
+                type: "button",
+                className: "remove",
+                textContent: "×",
+            });
+            remove.ariaLabel = `Remove ${name}`;
+            remove.addEventListener("click", () => removePainting(number));
+            row.append(remove);
+        }
+        return row;
+    };
+
+    const regionRow = (region, number) => {
+        const name = `Region ${number + 1}`;
+        const row = node("li", {}, node("i"));
+        row.style.setProperty("--color", COLORS[region.color]);
+        row.classList.toggle("keep", region.painting === null);
+        row.append(
+            node("span", {
+                className: "name",
+                textContent: `${name}: ${rulerOf(region, names())}`,
+            }),
+        );
+        if (region.painting === null) return row;
+        const range = slider({
+            label: `Strength in ${name}`,
+            value: region.strength,
+            most: MOST_STRENGTH,
+            step: 0.05,
+            onInput: (strength) => changeRegion(number, { strength }),
+        });
+        row.append(range, node("output"));
+        return row;
+    };
+
+    // What rows there are; sliders that move leave it as it is, and stay under the finger.
+    const rowsOf = ({ paintings, regions }) =>
+        JSON.stringify([
+            [chosen.style, ...paintings].map((value) => [essenceOf(value), value?.name]),
+            regions.map(({ file, painting, color }) => [file.path, painting, color]),
+        ]);
+
+    const drawRows = () => {
+        const { paintings, regions } = props.value;
+        const rows = [chosen.style, ...paintings].map(paintingRow);
+        const listed = root.querySelector(".weights");
+        listed.replaceChildren(...rows);
+        listed.hidden = rows.length < 2;
+        const legend = root.querySelector(".legend");
+        legend.replaceChildren(...regions.map(regionRow));
+        legend.hidden = !regions.length;
+        const rest = root.querySelector(".rest");
+        rest.textContent = regions.length ? elsewhere(regions, names()) : "";
+        rest.hidden = !regions.length;
+        root.querySelector("[data-act=paint] span").textContent = regions.length
+            ? "Edit regions"
+            : "Paint regions";
+    };
+
+    const showNumber = (row, value, text) => {
+        const range = row.querySelector("[type=range]");
+        if (!range) return;
+        if (range.valueAsNumber !== value) {
+            range.max = Math.max(range.max, value);
+            range.value = value;
+        }
+        fillRange(range);
+        row.querySelector("output").value = text;
+        range.setAttribute("aria-valuetext", text);
+    };
+
+    // A weight counts among the paintings that rule where no region is.
+    const showWeights = ({ weights, regions }) => {
+        const free = freePaintings(regions, weights.length);
+        const total = free.reduce((sum, number) => sum + weights[number], 0);
+        for (const [number, row] of [...root.querySelectorAll(".weights li")].entries()) {
+            const share = total ? Math.round(100 * weights[number] / total) : 0;
+            const isFree = free.includes(number);
+            const text = isFree ? `${share} %` : regionsOf(regions, number);
+            showNumber(row, weights[number], text);
+            row.classList.toggle("tied", !isFree || free.length < 2);
+        }
+    };
+
+    const render = () => {
+        const value = props.value;
+        const rows = rowsOf(value);
+        if (rows !== drawn) drawRows();
+        drawn = rows;
+        showWeights(value);
+        for (const [number, row] of [...root.querySelectorAll(".legend li")].entries()) {
+            const { strength } = value.regions[number];
+            showNumber(row, strength, `×${strength}`);
+        }
+    };
+
+    const addPainting = (painting) => {
+        const { paintings, weights } = props.value;
+        change({ paintings: [...paintings, painting], weights: [...weights, 1] });
+        say(`${painting.name || "The painting"} is added.`);
+    };
+
+    // A region of a painting that goes is the first painting's.
+    const removePainting = (number) => {
+        const { paintings, weights, regions } = props.value;
+        const rulerAfter = (ruler) => ruler > number ? ruler - 1 : ruler === number ? 0 : ruler;
+        change({
+            paintings: paintings.filter((_, at) => at !== number - 1),
+            weights: weights.filter((_, at) => at !== number),
+            regions: regions.map((region) => ({
+                ...region,
+                painting: region.painting === null ? null : rulerAfter(region.painting),
+            })),
+        });
+        say("The painting is removed.");
+        root.querySelector("[data-act=add]").focus();
+    };
+
+    const sent = async (file) => {
+        root.classList.add("busy");
+        try {
+            return (await upload(file)).path;
+        } catch (error) {
+            say(error.message || NOT_SENT);
+            return null;
+        } finally {
+            root.classList.remove("busy");
+        }
+    };
+
+    // Takes a file, or what an input holds for an example.
+    const take = async (choice) => {
+        say("");
+        if (props.value.paintings.length + 1 >= props.most) {
+            return say(`${NUMBERS[props.most]} paintings are the most; remove one first.`);
+        }
+        if (!(choice instanceof File)) return addPainting(choice);
+        const path = await sent(choice);
+        if (!path) return;
+        const shown = URL.createObjectURL(choice);
+        addPainting({ file: { path }, example: null, crop: null, shown, name: choice.name });
+    };
+
+    const paintRegions = async () => {
+        say("");
+        const photo = chosen.content?.shown;
+        if (!photo) return say(NO_PHOTO);
+        const { paintedRegions } = await import("./mask_editor.js");
+        let painted;
+        try {
+            const { regions } = props.value;
+            painted = await paintedRegions({ photo, regions, names: names(), known: masks });
+        } catch {
+            return say(NOT_SHOWN);
+        }
+        if (painted) await takeRegions(painted);
+    };
+
+    // Sends the masks that were painted, and leaves the others where they are.
+    const takeRegions = async ({ regions, size, loaded }) => {
+        say("The regions are being sent…");
+        const { maskFile } = await import("./masks.js");
+        const ready = [];
+        for (const { mask, painting, strength, color, ...before } of regions) {
+            let { file, shown } = before;
+            if (!file || !loaded.includes(mask)) {
+                const path = await sent(
+                    await maskFile(mask, size, `region-${ready.length + 1}.png`),
+                );
+                if (!path) return;
+                [file, shown] = [{ path }, addressOf(path)];
+            }
+            masks.set(shown, mask);
+            ready.push({ file, shown, painting, strength, color });
+        }
+        change({ regions: ready, photo: essenceOf(chosen.content) });
+        say(ready.length ? "The regions are ready." : "There are no regions.");
+    };
+
+    // A picture to start from is chosen elsewhere, and must not be forgotten.
+    const showStart = () => {
+        const { small, shown } = chosen.init ?? {};
+        root.querySelector(".start").hidden = !shown;
+        if (shown) root.querySelector(".start img").src = small ?? shown;
+    };
+
+    // The regions are those of one photo.
+    const checkPhoto = () => {
+        const { regions, photo } = props.value;
+        if (!regions.length) return;
+        const present = essenceOf(chosen.content);
+        if (!photo) props.value = { ...props.value, photo: present };
+        else if (photo !== present) {
+            change({ regions: [], photo: null });
+            say(REGIONS_GONE);
+        }
+    };
+
+    const acts = {
+        add: async () => {
+            if (props.value.paintings.length + 1 >= props.most) return take(null);
+            const { chosenPainting } = await import("./choose_painting.js");
+            const choice = await chosenPainting();
+            if (choice) take(choice);
+        },
+        paint: paintRegions,
+        afresh: () => {
+            const detail = { role: "init", value: null };
+            document.dispatchEvent(new CustomEvent("nst:choose", { detail }));
+            root.querySelector("[data-act=add]").focus();
+        },
+    };
+    root.addEventListener("click", ({ target }) => {
+        acts[target.closest("[data-act]")?.dataset.act]?.();
+    });
+    root.addEventListener("dragover", (event) => event.preventDefault());
+    root.addEventListener("drop", (event) => {
+        event.preventDefault();
+        event.stopPropagation();
+        const example = event.dataTransfer.getData("application/x-nst-example");
+        const [picture] = event.dataTransfer.files;
+        if (example || picture) take(example ? JSON.parse(example) : picture);
+    });
+    // The photo and the regions may be set one after the other.
+    document.addEventListener("nst:chosen", () => {
+        render();
+        showStart();
+        setTimeout(checkPhoto);
+    });
+    watch("value", () => {
+        render();
+        setTimeout(checkPhoto);
+    });
+    render();
+    showStart();
+}

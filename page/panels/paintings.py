@@ -1,0 +1,125 @@
+"""Several paintings for one picture: their weights, and the painted regions where each rules.
+
+Knows the component and what it holds. The first painting has an input of its own; until a visitor
+adds another or paints a region, nothing here is more than two buttons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from typing_extensions import override
+
+from page.assets import mount
+from page.examples import ExampleSet
+from page.http.bounded_blocks import uploaded
+from page.http.static_files import asset_url
+from page.panels.components import Choice, chosen
+from page.templates import render
+
+MOST_PAINTINGS = 6
+MOST_REGIONS = 6
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of the photo that a visitor painted.
+
+    `mask` is the path of a grey picture, white inside; `painting` the index of the painting that
+    rules there, None where the photo is left as it is.
+    """
+
+    mask: str
+    painting: int | None
+    strength: float = 1.0
+    color: int = 0  # of its overlay
+
+
+@dataclass(frozen=True)
+class Paintings:
+    """What the component holds: the paintings beyond the first, all weights, and the regions."""
+
+    more: tuple[Choice, ...] = ()
+    weights: tuple[float, ...] = (1.0,)
+    regions: tuple[Region, ...] = ()
+
+
+class PaintingsInput(gr.HTML):  # type: ignore[misc]  # Gradio is untyped here
+    """An input for more paintings and for regions. Handlers receive `Paintings`."""
+
+    def __init__(self, *, examples: ExampleSet, **options: Any) -> None:
+        self.examples = examples
+        super().__init__(nothing_added(), **options)
+
+    @override
+    def get_block_name(self) -> str:
+        return "html"
+
+    @override
+    def preprocess(self, payload: Any) -> Paintings:
+        if not isinstance(payload, dict):
+            return Paintings()
+        more = [chosen(each, self.examples) for each in payload["paintings"][: MOST_PAINTINGS - 1]]
+        weights = [_number(weight) for weight in payload["weights"][:MOST_PAINTINGS]]
+        regions = [_region(each, len(more) + 1) for each in payload["regions"][:MOST_REGIONS]]
+        known = [choice for choice in more if choice]
+        if len(known) != len(more) or len(weights) != len(more) + 1:
+            raise ValueError("a painting that is not known, or a weight too few or too many")
+        return Paintings(tuple(known), tuple(weights), tuple(regions))
+
+
+def held_value(
+    more: Sequence[dict[str, Any]],
+    weights: Sequence[float],
+    regions: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """Return what the component holds for paintings beyond the first, all weights, and regions.
+
+    The regions are those of the photo that is there.
+    """
+    return {
+        "paintings": list(more),
+        "weights": list(weights),
+        "regions": list(regions),
+        "photo": None,
+    }
+
+
+def add_paintings(examples: ExampleSet) -> PaintingsInput:
+    """Show the two buttons. The component triggers `edit` with every change."""
+    return PaintingsInput(
+        examples=examples,
+        html_template=render("paintings"),
+        js_on_load=mount("paintings", "edit", url=asset_url("paintings.js")),
+        apply_default_css=False,
+        elem_id="paintings",
+        most=MOST_PAINTINGS,
+    )
+
+
+def nothing_added() -> dict[str, Any]:
+    """Return what the component holds at first."""
+    return held_value([], [1.0])
+
+
+def _region(value: Mapping[str, Any], paintings: int) -> Region:
+    """Return a region from what the browser holds.
+
+    Raises `ValueError` for the index of a painting that is not there.
+    """
+    painting = value["painting"]
+    if painting is not None and int(painting) not in range(paintings):
+        raise ValueError(f"there is no painting {painting}")
+    return Region(
+        mask=str(uploaded(value["file"]["path"])),
+        painting=None if painting is None else int(painting),
+        strength=_number(value["strength"]),
+        color=int(value["color"]) % MOST_REGIONS,
+    )
+
+
+def _number(value: Any) -> float:
+    return float(value)

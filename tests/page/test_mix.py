@@ -1,0 +1,138 @@
+"""What becomes of the paintings and regions that a visitor chose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers.pictures import MakePicture
+from nst.errors import ImageError, SettingsError
+from nst.images.recipe import Ingredient
+from nst.settings import PaintingUse
+from page.panels import mix
+from page.panels.components import Choice
+from page.panels.mix import Mix, Plan, mixed, open_mask, union
+from page.panels.paintings import Paintings, Region
+
+Box = tuple[int, int, int, int]
+
+
+@pytest.fixture
+def others(tmp_path: Path, make_picture: MakePicture) -> tuple[Choice, ...]:
+    """Two paintings beside the first."""
+    choices = [Choice(str(tmp_path / f"{seed}.png")) for seed in (5, 6)]
+    for choice, seed in zip(choices, (5, 6), strict=True):
+        make_picture(40, 30, seed=seed).save(choice.path)
+    return tuple(choices)
+
+
+def saved_mask(folder: Path, name: str, box: Box, size: tuple[int, int] = (80, 60)) -> str:
+    """A mask that is white in a box."""
+    mask = Image.new("L", size)
+    mask.paste(255, box)
+    mask.save(folder / name)
+    return str(folder / name)
+
+
+def test_one_painting_is_a_run_as_before(painting: Image.Image) -> None:
+    for weight in (1.0, 0.0):  # what is left of a painting that was removed
+        made = mixed(painting, Paintings((), (weight,)))
+        assert made.paintings == [painting]
+        assert made.uses == (PaintingUse(),)
+        assert not made.masks
+
+
+def test_paintings_blend_by_their_weights(
+    painting: Image.Image, others: tuple[Choice, ...]
+) -> None:
+    made = mixed(painting, Paintings(others, (1.0, 0.5, 0.0)))
+    assert [use.weight for use in made.uses] == [1.0, 0.5, 0.0]
+    assert not made.masks
+
+
+def test_a_painting_with_a_region_rules_there_alone(
+    painting: Image.Image, others: tuple[Choice, ...], tmp_path: Path
+) -> None:
+    sky = saved_mask(tmp_path, "sky.png", (0, 0, 80, 20))
+    held = Paintings(others, (1.0, 0.5, 0.3), (Region(sky, 1, 2.0),))
+    made = mixed(painting, held)
+    assert [mask is not None for mask in made.masks.regions] == [False, True, False]
+    assert made.uses == (
+        PaintingUse(weight=1.0),
+        PaintingUse(strength=2.0),
+        PaintingUse(weight=0.3),
+    )
+
+
+def test_the_rest_is_never_nobodys(painting: Image.Image, tmp_path: Path) -> None:
+    """The only painting has a region of another strength: it rules elsewhere too."""
+    sky = saved_mask(tmp_path, "sky.png", (0, 0, 80, 20))
+    made = mixed(painting, Paintings(regions=(Region(sky, 0, 3.0),)))
+    assert made.paintings == [painting, painting]
+    assert [mask is not None for mask in made.masks.regions] == [False, True]
+    assert made.uses == (PaintingUse(), PaintingUse(strength=3.0))
+
+
+def test_what_is_left_as_it_is_adds_up(painting: Image.Image, tmp_path: Path) -> None:
+    left = saved_mask(tmp_path, "left.png", (0, 0, 20, 60))
+    right = saved_mask(tmp_path, "right.png", (30, 0, 40, 30), size=(40, 30))
+    made = mixed(painting, Paintings(regions=(Region(left, None), Region(right, None))))
+    assert made.masks.regions == ()
+    assert made.masks.keep
+    kept = np.asarray(made.masks.keep)
+    assert kept.shape == (60, 80)
+    assert kept[:, :20].min() == 255
+    assert kept[:, 65:].min() == 255
+    assert kept[:, 25:55].max() == 0
+
+
+def test_a_union_is_one_of_one() -> None:
+    mask = Image.linear_gradient("L")
+    assert union([mask]) is mask
+
+
+def test_masks_that_are_too_large_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = saved_mask(tmp_path, "wide.png", (0, 0, 9, 9), size=(1025, 600))
+    with pytest.raises(ImageError, match=r"region cannot be used.*1024 pixels"):
+        open_mask(wide)
+    small = saved_mask(tmp_path, "small.png", (0, 0, 9, 9))
+    assert open_mask(small).mode == "L"
+    monkeypatch.setattr(mix, "MOST_MASK_BYTES", 10)
+    with pytest.raises(ImageError, match="A mask has at most"):
+        open_mask(small)
+    with pytest.raises(ImageError, match="No such file"):
+        open_mask(str(tmp_path / "gone.png"))
+
+
+def test_a_mix_is_checked_before_it_is_painted(
+    photo: Image.Image, painting: Image.Image, tmp_path: Path
+) -> None:
+    tall = saved_mask(tmp_path, "tall.png", (0, 0, 9, 9), size=(60, 80))
+    with pytest.raises(ImageError, match="same shape"):
+        mixed(painting, Paintings(regions=(Region(tall, None),))).check(photo)
+    with pytest.raises(SettingsError, match="all 0"):
+        Mix([painting], (PaintingUse(weight=0.0),)).check(photo)
+    Mix([painting]).check(photo)
+
+
+def test_a_plan_brings_back_what_was_mixed(
+    painting: Image.Image, others: tuple[Choice, ...], tmp_path: Path
+) -> None:
+    sky = saved_mask(tmp_path, "sky.png", (0, 0, 80, 20))
+    face = saved_mask(tmp_path, "face.png", (20, 30, 40, 60))
+    regions = (Region(sky, 1, 2.0), Region(sky, 0, 3.0), Region(face, None))
+    made = mixed(painting, Paintings(others, (1.0, 0.5, 0.3), regions))
+    used = [Ingredient.of(image) for image in made.paintings]
+    plan = Plan.of(used, made.uses, made.masks)
+    assert plan.paintings == list(dict.fromkeys(used))
+    assert plan.weights == [1.0, 1.0, 1.0]  # of one that rules elsewhere alone, none counts
+    assert [(ruler, strength) for _, ruler, strength in plan.regions] == [
+        (0, 3.0),
+        (1, 2.0),
+        (None, 1.0),
+    ]

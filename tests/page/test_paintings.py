@@ -1,0 +1,107 @@
+"""What the component of more paintings and of regions takes from a browser, or from a stranger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+from PIL import Image
+
+from page.examples import ExampleSet
+from page.panels.paintings import (
+    MOST_PAINTINGS,
+    MOST_REGIONS,
+    Paintings,
+    PaintingsInput,
+    Region,
+    nothing_added,
+)
+
+
+@pytest.fixture
+def uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where uploads are."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    (tmp_path / "uploads").mkdir()
+    return tmp_path / "uploads"
+
+
+@pytest.fixture
+def component(uploads: Path) -> PaintingsInput:
+    with gr.Blocks():
+        return PaintingsInput(examples=ExampleSet())
+
+
+@pytest.fixture
+def mask(uploads: Path) -> str:
+    path = uploads / "region-1.png"
+    Image.new("L", (64, 48), 255).save(path)
+    return str(path)
+
+
+def region(mask: str, **changes: Any) -> dict[str, Any]:
+    usual = {"file": {"path": mask}, "painting": 0, "strength": 1, "color": 0}
+    return {**usual, **changes}
+
+
+def held(**changes: Any) -> dict[str, Any]:
+    return {**nothing_added(), **changes}
+
+
+def test_nothing_added_is_one_painting(component: PaintingsInput) -> None:
+    payloads: list[Any] = [nothing_added(), None, "", []]
+    for payload in payloads:
+        assert component.preprocess(payload) == Paintings()
+
+
+def test_examples_weights_and_regions_arrive(component: PaintingsInput, mask: str) -> None:
+    wave = {"example": "great_wave", "file": None, "crop": None}
+    regions = [region(mask, painting=1, strength=2.5, color=3), region(mask, painting=None)]
+    payload = held(paintings=[wave], weights=[1, 0.5], regions=regions)
+    taken = component.preprocess(payload)
+    assert [choice.example for choice in taken.more] == ["great_wave"]
+    assert taken.weights == (1.0, 0.5)
+    assert taken.regions == (Region(mask, 1, 2.5, 3), Region(mask, None))
+
+
+def test_there_are_bounds(component: PaintingsInput, mask: str) -> None:
+    wave = {"example": "great_wave"}
+    payload = held(paintings=[wave] * 99, weights=[1] * 99, regions=[region(mask)] * 99)
+    taken = component.preprocess(payload)
+    assert len(taken.more) == MOST_PAINTINGS - 1
+    assert len(taken.regions) == MOST_REGIONS
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"weights": [1, 1]},
+        {"weights": ["much"]},
+        {"weights": None},
+        {"paintings": [{"example": "no such painting"}], "weights": [1, 1]},
+        {"paintings": [7], "weights": [1, 1]},
+        {"regions": [{"painting": 0}]},
+        {"regions": "none"},
+    ],
+)
+def test_what_does_not_fit_is_refused(component: PaintingsInput, changes: dict[str, Any]) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError, AttributeError)):  # one answer to all
+        component.preprocess(held(**changes))
+
+
+@pytest.mark.parametrize("number", [1, -1, 9])
+def test_a_region_of_no_painting_is_refused(
+    component: PaintingsInput, mask: str, number: int
+) -> None:
+    with pytest.raises(ValueError, match="no painting"):
+        component.preprocess(held(regions=[region(mask, painting=number)]))
+
+
+def test_a_mask_is_an_upload_and_no_other_file(component: PaintingsInput, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere.png"
+    Image.new("L", (64, 48), 255).save(elsewhere)
+    for path in (str(elsewhere), "/etc/passwd", "https://example.org/mask.png"):
+        with pytest.raises(gr.Error, match="no other path or address is opened"):
+            component.preprocess(held(regions=[region(path)]))
