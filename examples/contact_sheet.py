@@ -22,6 +22,7 @@ from nst.console import run_command  # noqa: E402
 from nst.files import whole_file  # noqa: E402
 from nst.hub.image_folder import Picture, read_collection  # noqa: E402
 from nst.images.writing import jpeg_bytes  # noqa: E402
+from nst.looks import LOOKS  # noqa: E402
 from nst.outputs import check_output  # noqa: E402
 
 TILE = (300, 220)
@@ -42,7 +43,7 @@ def main() -> None:
     check_output(options.output, (".jpg", ".jpeg"), [FOLDER / each.file_name for each in pictures])
     changes = {"size": options.size, "iterations": options.iterations}
     results = [picture for picture in pictures if picture.role == "result"]
-    tiles = [tile(wanted, TransferSettings.of_look(wanted.look), changes) for wanted in results]
+    tiles = [tile(wanted, LOOKS[wanted.look].settings, changes) for wanted in results]
     data = jpeg_bytes(layout(tiles), quality=88)
     with whole_file(options.output) as temporary:
         temporary.write_bytes(data)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from nst import TransferSettings, load_image, stylize
+from nst import load_image, stylize
 from nst.images.writing import webp_bytes
-from nst.settings import LOOKS
+from nst.looks import LOOKS
 
 HERE = Path(__file__).parent
 FOLDER = HERE.parent / "page" / "assets" / "looks"
@@ -21,12 +21,11 @@ def main() -> None:
     """Paint each look with the same photo and painting, and keep the middle of it."""
     FOLDER.mkdir(exist_ok=True)
     photo, painting = load_image(PHOTO), load_image(PAINTING)
-    for name in LOOKS:
-        settings = TransferSettings.of_look(name).replace(size=320, iterations=80)
+    for look in LOOKS.values():
+        settings = look.settings.replace(size=320, iterations=80)
         picture = stylize(photo, painting, settings)
         small = ImageOps.fit(picture, SHOWN, Image.Resampling.LANCZOS)
-        path = FOLDER / f"{name.lower().replace(' ', '-')}.webp"
-        path.write_bytes(webp_bytes(small, QUALITY, method=6))
+        (FOLDER / look.file).write_bytes(webp_bytes(small, QUALITY, method=6))
 
 
 if __name__ == "__main__":

@@ -526,11 +526,6 @@ class TransferSettings:
         uses = [use.to_json() for use in self.paintings]
         return {**values, "paintings": uses} if uses else values
 
-    @staticmethod
-    def of_look(look: str) -> TransferSettings:
-        """Return the defaults with the changes of one of `LOOKS`."""
-        return TransferSettings(**LOOKS[look])
-
     def replace(self, **changes: Any) -> TransferSettings:
         """Return a copy with some values changed.
 
@@ -566,16 +561,6 @@ def parse_layer_weights(text: str) -> dict[str, float]:
         if not separator:
             raise SettingsError(f"a layer weight looks like relu1_1=0.5, not {part!r}")
     return weights
-
-
-LOOKS: dict[str, dict[str, Any]] = {
-    "Light touch": {"alpha": 10.0, "beta": 0.1},
-    "Balanced": {"alpha": 1.0, "beta": 1.0},
-    "Heavy paint": {"alpha": 0.5, "beta": 5.0},
-    "Fine grain": {"layer_weights": {"relu1_1": 1, "relu2_1": 2, "relu3_1": 1}},
-    "Texture only": {"alpha": 0.01, "beta": 10.0, "start": "noise"},
-}
-"""Named looks: changes to the defaults that go together."""
 
 
 def strength_settings(position: float) -> dict[str, float]:

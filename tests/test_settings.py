@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nst.errors import SettingsError
+from nst.looks import LOOKS
 from nst.settings import (
     ALPHA,
     BETA,
@@ -17,7 +18,6 @@ from nst.settings import (
     DEFAULTS,
     GATYS_STYLE_LAYERS,
     LAYER_CHANNELS,
-    LOOKS,
     MAX_LAYER_WEIGHT,
     MOST_STYLES,
     STRENGTH,
@@ -187,15 +187,6 @@ def test_replace_changes_one_value_and_checks_it() -> None:
         DEFAULTS.replace(size=1)
 
 
-@pytest.mark.parametrize("look", LOOKS)
-def test_every_look_is_valid_and_its_own(look: str) -> None:
-    settings = TransferSettings.of_look(look)
-    for name, value in LOOKS[look].items():
-        assert getattr(settings, name) == value
-    others = [TransferSettings.of_look(name) for name in LOOKS if name != look]
-    assert settings not in others
-
-
 @pytest.mark.parametrize("name", OPTIONS)
 def test_every_setting_is_explained_in_one_line(name: str) -> None:
     option = OPTIONS[name]
@@ -287,7 +278,7 @@ def test_the_default_is_a_stop(name: str) -> None:
 
 @pytest.mark.parametrize("look", LOOKS)
 def test_sliders_reach_what_a_look_stands_on(look: str) -> None:
-    settings = TransferSettings.of_look(look)
+    settings = LOOKS[look].settings
     for name in SHAPED:
         value = getattr(settings, name)
         nearest = min(OPTIONS[name].stops, key=lambda stop: abs(stop - value))

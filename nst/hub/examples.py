@@ -19,6 +19,7 @@ from nst.files import whole_file
 from nst.hub.image_folder import METADATA, SUFFIXES, Picture, read_collection, write_metadata
 from nst.images.reading import load_image
 from nst.images.recipe import Ingredient, Recipe, new_recipe, read_recipe, signed_png
+from nst.looks import LOOKS
 from nst.provenance import provenance_of
 from nst.settings import TransferSettings
 from nst.web.hub_client import (
@@ -230,7 +231,7 @@ def is_painted_as(recipe: Recipe, wanted: Picture, folder: Path) -> bool:
 
 def settings_of(wanted: Picture) -> TransferSettings:
     """Return the settings that a result is painted with: its look, at a size that fills a page."""
-    return TransferSettings.of_look(wanted.look).replace(size=RESULT_SIZE)
+    return LOOKS[wanted.look].settings.replace(size=RESULT_SIZE)
 
 
 def _result(wanted: Picture, folder: Path, work: Path, report: Report) -> tuple[Path, Recipe]:

@@ -26,7 +26,7 @@ from typing import Any
 
 from nst.errors import RecipeError
 from nst.images.recipe import Recipe, parse_recipe
-from nst.settings import LOOKS
+from nst.looks import LOOKS
 
 log = logging.getLogger(__name__)
 

@@ -3,6 +3,7 @@ export default function mount({ element, props, trigger, watch }) {
     const root = element.querySelector(".looks");
     const radios = [...root.querySelectorAll("[role=radio]")];
     const back = root.querySelector(".back");
+    const hint = root.querySelector(".hint");
 
     const choose = (name) => {
         props.value = { name, isEdited: false };
@@ -16,6 +17,7 @@ export default function mount({ element, props, trigger, watch }) {
             radio.ariaChecked = isChosen;
             radio.tabIndex = isChosen ? 0 : -1;
             radio.classList.toggle("edited", isChosen && isEdited);
+            if (isChosen) hint.textContent = `${radio.title} Each slider below can still be moved.`;
         }
         back.hidden = !isEdited;
         back.querySelector("span").textContent = name;

@@ -14,12 +14,12 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from nst.looks import LOOKS, USUAL_LOOK, Look
 from nst.settings import (
     DEFAULT_STRENGTH,
     DEFAULTS,
     GATYS_STYLE_LAYERS,
     LAYER_CHANNELS,
-    LOOKS,
     Option,
     TransferSettings,
     gatys_layer_weight,
@@ -34,7 +34,7 @@ from page.panels.components import ForgivingSlider
 from page.templates import render
 
 CHANGED_BY_LOOKS = tuple(
-    name for name in options() if any(name in changes for changes in LOOKS.values())
+    name for name in options() if any(name in look.changes for look in LOOKS.values())
 )
 DECISIVE = (
     *("size", "iterations", "base_size", "restructure"),
@@ -122,8 +122,8 @@ class Controls:
     def add_looks(self) -> None:
         """Show the named looks, which set several controls at once."""
         self.look = gr.HTML(
-            {"name": "Balanced", "isEdited": False},
-            html_template=render("looks", looks=[_shown_look(name) for name in LOOKS]),
+            {"name": USUAL_LOOK, "isEdited": False},
+            html_template=render("looks", looks=[_shown_look(look) for look in LOOKS.values()]),
             js_on_load=mount("looks", "choose", url=asset_url("looks.js")),
             apply_default_css=False,
             elem_id="look",
@@ -198,8 +198,8 @@ class Controls:
 
         def take(value: Any) -> dict[Component, Any]:
             name = str((value or {}).get("name"))
-            look = TransferSettings.of_look(name if name in LOOKS else "Balanced")
-            return self.show(look, set(CHANGED_BY_LOOKS))
+            look = LOOKS.get(name, LOOKS[USUAL_LOOK])
+            return self.show(look.settings, set(CHANGED_BY_LOOKS))
 
         self.look_taken = self.look.choose(take, self.look, parts, **ON_THE_PAGE)
         values = {name: self._values_of_look(name) for name in LOOKS}
@@ -219,7 +219,7 @@ class Controls:
 
     def _values_of_look(self, name: str) -> list[Any]:
         """Return what the components have when a look has been chosen."""
-        look = TransferSettings.of_look(name)
+        look = LOOKS[name].settings
         named = [getattr(look, each) for each in CHANGED_BY_LOOKS if each != "layer_weights"]
         return [*named, *(look.layer_weights.get(layer, 0.0) for layer in self.layers)]
 
@@ -289,9 +289,8 @@ def _positions_of_strokes() -> list[list[float]]:
     ]
 
 
-def _shown_look(name: str) -> dict[str, str]:
-    picture = f"looks/{name.lower().replace(' ', '-')}.webp"
-    return {"name": name, "picture": asset_url(picture)}
+def _shown_look(look: Look) -> dict[str, str]:
+    return {"name": look.name, "gives": look.gives, "picture": asset_url(f"looks/{look.file}")}
 
 
 def _component(name: str, option: Option) -> Component:

@@ -15,10 +15,11 @@ import torch
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from nst import TransferSettings, TransferStep, load_image
+from nst import TransferStep, load_image
 from nst.errors import SettingsError
 from nst.images.recipe import Passage
-from nst.settings import DEFAULTS, GATYS_STYLE_LAYERS, LOOKS, options
+from nst.looks import LOOKS
+from nst.settings import DEFAULTS, GATYS_STYLE_LAYERS, options
 from nst.studio.job_store import Card
 from nst.studio.task import State, new_id, owner_of
 from nst.studio.workshop import Workshop
@@ -54,7 +55,7 @@ def test_untouched_controls_are_the_defaults(controls: Controls) -> None:
 
 @pytest.mark.parametrize("look", LOOKS)
 def test_a_look_moves_the_controls_to_its_settings(controls: Controls, look: str) -> None:
-    wanted = TransferSettings.of_look(look)
+    wanted = LOOKS[look].settings
     values = shown(controls)
     for component, update in controls.show(wanted, set(options())).items():
         values[component] = update["value"] if isinstance(update, dict) else update

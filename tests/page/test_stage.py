@@ -34,7 +34,8 @@ from helpers.browsing import (
 from helpers.pictures import MakePicture
 from helpers.places import EXAMPLES
 from nst.images.recipe import read_recipe
-from nst.settings import LOOKS, options
+from nst.looks import LOOKS
+from nst.settings import options
 
 pytestmark = pytest.mark.browser
 
@@ -547,7 +548,7 @@ def test_a_shaped_slider_goes_from_stop_to_stop_and_its_box_has_the_value(visit:
     progress = slider.evaluate("slider => slider.style.getPropertyValue('--range_progress')")
     assert float(progress.rstrip("%")) == pytest.approx(50, abs=0.6)
     choose_look(page, "Light touch")
-    expect(box).to_have_value(f"{LOOKS['Light touch']['beta']:g}")
+    expect(box).to_have_value(f"{LOOKS['Light touch'].settings.beta:g}")
 
 
 @pytest.mark.parametrize("width", [390, 1280])
