@@ -5,7 +5,6 @@ Knows pictures of the style; nothing of the picture that is painted.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nst.engine.eigen import eigen
 from nst.engine.fingerprint import bytes_of
 from nst.engine.tiles import gram_matrices
 from nst.vgg.network import VGG
@@ -81,7 +81,7 @@ class Guide:
     """
 
     def __init__(self, gram: Tensor) -> None:
-        values, vectors = _eigen(gram.cpu())  # ascending; not every device can
+        values, vectors = eigen(gram)  # ascending
         rank = min(GUIDE_RANK, len(gram) // 12)  # the narrowest of VGG-19's layers has 64 channels
         great = values[len(gram) - rank :].clamp_min(1e-9)
         self.strengths = (great[:1] / great).to(gram)
@@ -98,16 +98,3 @@ class Guide:
         twice_taken = U @ ((1 - torch.maximum(s[:, None], s)) * (rows @ U)) @ U.T
         guided: Tensor = difference - taken - taken.T + twice_taken
         return guided
-
-
-def _eigen(gram: Tensor) -> tuple[Tensor, Tensor]:
-    """Return eigenvalues and eigenvectors, in float64 where float32 fails.
-
-    A tiny painting leaves most of the values at 0.
-    """
-    with contextlib.suppress(RuntimeError):  # LinAlgError is one
-        values, vectors = torch.linalg.eigh(gram)
-        if bool(values.isfinite().all() and vectors.isfinite().all()):
-            return values, vectors
-    values, vectors = torch.linalg.eigh(gram.double())
-    return values, vectors
