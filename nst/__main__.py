@@ -10,6 +10,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
@@ -17,7 +18,15 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 from nst.console import StopRequest, fail, run_command
 from nst.errors import SettingsError, UserError
 from nst.outputs import FORMATS, check_format, check_output, check_space
-from nst.settings import LAYER_CHANNELS, MOST_STYLES, TransferSettings, parse_layer_weights
+from nst.settings import (
+    DEFAULTS,
+    LAYER_CHANNELS,
+    MOST_STYLES,
+    TransferSettings,
+    parse_weights,
+    weights_example,
+    weights_text,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -29,6 +38,8 @@ REPORTED = (
     *("iteration", "total", "width", "height"),
     *("J", "content", "style", "smoothness", "layers", "elapsed"),
 )
+
+ALIASES = {"style_costs": ["--style-loss"]}
 
 Loaded = TypeVar("Loaded")
 
@@ -85,7 +96,8 @@ def build_parser() -> argparse.ArgumentParser:
         " settings",
     )
     for spec in dataclasses.fields(TransferSettings):
-        parser.add_argument(f"--{spec.name.replace('_', '-')}", **_flag(spec))
+        names = [f"--{spec.name.replace('_', '-')}", *ALIASES.get(spec.name, ())]
+        parser.add_argument(*names, **_flag(spec))
     parser.add_argument(
         "--depth",
         type=int,
@@ -271,13 +283,14 @@ def _load(load: Callable[[str], Loaded], path: str) -> Loaded:
 
 def _flag(spec: dataclasses.Field[Any]) -> dict[str, Any]:
     option = spec.metadata["option"]
-    if spec.name == "layer_weights":
-        example = ",".join(f"{layer}=1" for layer in TransferSettings().layer_weights)
+    if option.keys:
+        usual = weights_text(getattr(DEFAULTS, spec.name)) or "none"
+        names = "" if option.keys == tuple(LAYER_CHANNELS) else f" ({', '.join(option.keys)})"
         return {
-            "type": _layer_weights,
+            "type": partial(_weights, example=weights_example(option)),
             "default": argparse.SUPPRESS,
-            "metavar": "LAYER=λ,…",
-            "help": f"{option.help} Layers not named are left out. (default: {example})",
+            "metavar": "LAYER=λ,…" if spec.name == "layer_weights" else "NAME=N,…",
+            "help": f"{option.help} What is not named{names} is left out. (default: {usual})",
         }
     if option.choices:
         hint = f"{option.help} (default: {spec.default})"
@@ -288,9 +301,9 @@ def _flag(spec: dataclasses.Field[Any]) -> dict[str, Any]:
     return {"type": type(spec.default), "default": argparse.SUPPRESS, "metavar": "N", "help": hint}
 
 
-def _layer_weights(text: str) -> dict[str, float]:
+def _weights(text: str, example: str) -> dict[str, float]:
     try:
-        return parse_layer_weights(text)
+        return parse_weights(text, example)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

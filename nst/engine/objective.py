@@ -15,6 +15,8 @@ from torch import Tensor
 
 from nst.caches import LRUCache
 from nst.engine.fingerprint import bytes_of, fingerprint
+from nst.engine.laplacian import LaplacianTerm
+from nst.engine.layer_statistics import Statistics
 from nst.engine.losses import (
     content_cost,
     gram_style_cost,
@@ -26,6 +28,7 @@ from nst.engine.losses import (
 from nst.engine.out_of_memory import give_back
 from nst.engine.style_batch import LayerShare, StyleBatch
 from nst.engine.style_target import Guidance, Style
+from nst.engine.style_terms import OtherCosts, Term
 from nst.errors import NumericalError
 from nst.images.color import is_grey
 from nst.settings import LAYER_CHANNELS, TransferSettings, gatys_layer_weight
@@ -36,9 +39,9 @@ from nst.vgg.network import VGG, Trace
 class Costs:
     """J and its parts at one picture: J = α · content + β · style + smoothness.
 
-    `content` is 2 J_content / N, the mean squared difference of N activations; `layers` holds
-    λ[l] · J_style[l], and `style` is their sum; `smoothness` is the term of total variation, with
-    all its factors.
+    `content` is 2 J_content / N, the mean squared difference of N activations, summed over the
+    content layers with their weights, and the Laplacian term; `layers` holds λ[l] · J_style[l], and
+    `style` is their sum; `smoothness` is the term of total variation, with all its factors.
     """
 
     J: float
@@ -56,8 +59,8 @@ Measure = Callable[[Tensor], list[Tensor]]
 """Makes numbers of the gradient that are read together with the costs; 0-dimensional tensors."""
 
 
-def _target_size(target: Tensor | Style) -> int:
-    return target.size() if isinstance(target, Style) else bytes_of(target)
+def _target_size(target: dict[str, Tensor] | Style) -> int:
+    return target.size() if isinstance(target, Style) else bytes_of(*target.values())
 
 
 targets: LRUCache[Any, Any] = LRUCache(256 * 2**20, _target_size)
@@ -67,6 +70,7 @@ NO_SCENE = "The photo's scene is not a finite number."
 DEEP_EVERY = 10  # evaluations
 DEEP_SHARE = 0.03  # of J
 SMOOTHNESS_UNIT = 1000.0  # of β; what a total variation weight of 1 stands for
+LAPLACIAN_UNIT = 1000.0  # of α; what a Laplacian weight of 1 stands for
 
 
 def make_room() -> None:
@@ -81,7 +85,9 @@ class Objective:
     Gatys et al. 2016, eq. 7, with a departure: the textbook's J_content grows with the number of
     pixels and J_style does not, so the content term is divided by half the number N of activations.
     One α/β then keeps their balance at every size, and equals Gatys' published code, which takes
-    means as well. With several styles, S is the mean of their Gram matrices.
+    means as well. With several styles, S is the mean of their Gram matrices. The content term is a
+    sum over layers where the settings name several, and has a term of Laplacians where that has a
+    weight; J_style[l] is a sum over the style costs that have one.
 
     `content` is (1, 3, H, W) and each of `styles` (1, 3, H', W'), float32 RGB in [0, 1], on the
     network's device. Where all of them are grey, with three equal channels, J is a function of the
@@ -107,7 +113,13 @@ class Objective:
         self.batches: dict[tuple[Guidance | None, Sequence[LayerShare]], StyleBatch] = {}
         self.forget()
         self._take_photo(content)
+        self.laplacian = (
+            LaplacianTerm(content, wraps=settings.is_seamless) if settings.laplacian else None
+        )
         self.style = self._style_target(styles)
+        costs = {**settings.used_style_costs}
+        self.gram_weight = costs.pop("gram", 0.0)
+        self.others = OtherCosts(self.style, costs, self._lambdas) if costs else None
 
     def forget(self) -> None:
         """Let nothing of an earlier picture count in the next evaluation."""
@@ -115,26 +127,29 @@ class Objective:
 
     @torch.no_grad()
     def _take_photo(self, content: Tensor) -> None:
-        layer = self.settings.content_layer
+        layers = list(self.settings.content_weights)
 
-        def make() -> Tensor:
-            activation = widened(self.network(content, [layer])[layer])
-            return finite(activation, NO_SCENE)
+        def make() -> dict[str, Tensor]:
+            activations = self.network(content, layers)
+            return {layer: finite(widened(activations[layer]), NO_SCENE) for layer in layers}
 
-        key = (self.network.identity, layer, fingerprint(content))
-        self.content: Tensor = targets.recall(key, make)
+        key = (self.network.identity, *layers, fingerprint(content))
+        self.content: dict[str, Tensor] = targets.recall(key, make)
 
     @torch.no_grad()
     def _style_target(self, styles: Sequence[Tensor]) -> Style:
         layers, is_endless = tuple(self.settings.style_layers), self.settings.is_seamless
+        costs = tuple(self.settings.used_style_costs)
 
         def make() -> Style:
-            style = Style(self.network, styles, layers, side=self.side, is_endless=is_endless)
+            style = Style(
+                self.network, styles, layers, side=self.side, is_endless=is_endless, costs=costs
+            )
             for gram in style.grams.values():
                 finite(gram, "The painting's style is not a finite number.")
             return style
 
-        how = (self.network.identity, layers, self.side, is_endless)
+        how = (self.network.identity, layers, self.side, is_endless, costs)
         key = (*how, *map(fingerprint, styles))
         style: Style = targets.recall(key, make)
         return style
@@ -145,16 +160,23 @@ class Objective:
         This is the specification: differentiable, plain and slow; `evaluate` is held to it by the
         tests.
         """
-        settings, content, layers = self.settings, torch.zeros(()), {}
-        for layer, activation in self.network.walk(self._spanned(image), self._layers):
-            if layer == settings.content_layer:
+        weights, layers, image = self.settings.content_weights, {}, self._spanned(image)
+        content = self._outlines_cost(image)
+        for layer, activation in self.network.walk(image, self._layers):
+            if layer in weights:
                 generated = widened(activation)
-                content = content_cost(self.content, generated) * (2 / generated.numel())
-            if layer in settings.style_layers:
-                gram = normalized_gram_matrix(activation)
-                weight = settings.style_layers[layer] * gatys_layer_weight(layer)
-                layers[layer] = weight * gram_style_cost(self.style.grams[layer], gram)
+                cost = content_cost(self.content[layer], generated)
+                content = content + cost * (2 * weights[layer] / generated.numel())
+            if layer in self.settings.style_layers:
+                layers[layer] = self._style_cost(layer, activation)
         return content, layers
+
+    def _style_cost(self, layer: str, activation: Tensor) -> Tensor:
+        """Return λ[l] · J_style[l], the specification."""
+        gram = normalized_gram_matrix(activation)
+        weight = self.gram_weight * self._lambdas[layer]
+        cost = weight * gram_style_cost(self.style.grams[layer], gram)
+        return cost + self.others.specification(layer, activation) if self.others else cost
 
     def cost(self, image: Tensor) -> Tensor:
         """Return J, the specification of the whole, differentiable."""
@@ -187,14 +209,16 @@ class Objective:
         kept = self._kept if self._kept and self._kept.serves(self.guidance) else None
         trace = self.network.observe(image, self._layers - self._deep if kept else self._layers)
         terms = self._terms(trace, kept)
-        residual = widened(trace.activations[settings.content_layer]) - self.content
-        content = residual.square().mean()
-        alpha = settings.alpha * (self.guidance.content if self.guidance else 1)
-        pull = (2 * alpha / residual.numel()) * residual
-        gradient, deep_gradient = self._pull_back(trace, pull, terms, kept)
+        alpha = self._alpha
+        content, pulls = self._content_pulls(trace, alpha)
+        gradient, deep_gradient = self._pull_back(trace, pulls, terms, kept)
         smoothness, its_gradient = self._smoothness(image)
-        gradient = self._spanned(gradient if its_gradient is None else gradient + its_gradient)
+        if its_gradient is not None:
+            gradient = gradient + its_gradient
+        content = content + self._add_outlines(gradient, image, alpha)
+        gradient = self._spanned(gradient)
 
+        terms = {layer: term.settled() for layer, term in terms.items()}
         layers = {layer: term.cost for layer, term in terms.items()}
         goals = [term.goal for term in terms.values()]
         steepest = torch.linalg.vector_norm(gradient, torch.inf)
@@ -215,7 +239,7 @@ class Objective:
     def _terms(self, trace: Trace, kept: DeepLayers | None) -> dict[str, Term]:
         """Return the terms of all style layers, those that are kept among them."""
         own = [name for name in self.settings.style_layers if not (kept and name in self._deep)]
-        if self.network.device.type == "cuda":
+        if self.network.device.type == "cuda" and self.others is None:
             terms = self._batched(own, trace)
         else:
             terms = {layer: self._term_at(layer, trace.activations[layer]) for layer in own}
@@ -238,22 +262,41 @@ class Objective:
 
     def _unit(self, layer: str) -> float:
         """Return the factor of ‖G − G_S‖² in λ[l] · J_style[l]."""
-        weight = self.settings.style_layers[layer] * gatys_layer_weight(layer)
+        weight = self.gram_weight * self._lambdas[layer]
         return weight / (2 * len(self.style.grams[layer])) ** 2
+
+    @property
+    def _lambdas(self) -> dict[str, float]:
+        """Return the textbook's λ[l] of each style layer."""
+        weights = self.settings.style_layers
+        return {layer: weight * gatys_layer_weight(layer) for layer, weight in weights.items()}
 
     def _term_at(self, layer: str, activation: Tensor) -> Term:
         """Return a layer's J_style[l] with its derivative, from its activations."""
-        return self._term(layer, normalized_gram_matrix(activation), activation[0, 0].numel())
+        return self._term(layer, self._statistics(layer, activation))
 
-    def _term(self, layer: str, gram: Tensor, positions: int) -> Term:
-        """Return the same from a normalized Gram matrix of so many positions.
+    def _statistics(self, layer: str, activation: Tensor) -> Statistics:
+        """Return what the style costs need of (a part of) a layer's activations."""
+        if self.others is None:
+            return Statistics.of_gram(activation)
+        return self.others.statistics(layer, activation)
+
+    def _term(self, layer: str, seen: Statistics) -> Term:
+        """Return J_style[l] with its derivative from the statistics of all of a layer."""
+        term = self._gram_term(layer, seen.normalized_gram, seen.positions)
+        if self.others is None:
+            return term
+        return self.others.add_to(term, layer, seen, self.settings.beta)
+
+    def _gram_term(self, layer: str, gram: Tensor, positions: int) -> Term:
+        """Return that of Gram matrices alone, from a normalized one of so many positions.
 
         J_style[l] = unit · ‖G − G_S‖² with G = AᵀA / n, so dJ/dA = A · 4 unit (G − G_S) / n.
         """
         unit = self._unit(layer)
         difference = gram - self.style.grams[layer]
         toward = difference
-        if self.guidance:
+        if self.guidance and unit:
             toward = self.style.guides[layer](difference, self.guidance.exponent)
         return Term(
             cost=unit * (difference * difference).sum(),
@@ -261,38 +304,58 @@ class Objective:
             pull=(4 * self.settings.beta * unit / positions) * toward,
         )
 
-    def _pull_back(
-        self, trace: Trace, content_pull: Tensor, terms: Mapping[str, Term], kept: DeepLayers | None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Return the gradient of the pixels, and what came from beyond the content layer."""
-        deep_gradient = kept.gradient if kept else None
+    @property
+    def _alpha(self) -> float:
+        """Return α as the goal has it; the guide, and what makes up for it, is of Gram costs."""
+        is_guided = self.guidance is not None and self.gram_weight > 0
+        return self.settings.alpha * (self.guidance.content if self.guidance and is_guided else 1)
 
-        def add_term(layer: str, gradient: Tensor | None) -> Tensor:
+    def _content_pulls(self, trace: Trace, alpha: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the content term of activations, and α times its derivatives by layer."""
+        content, pulls = torch.zeros(()), {}
+        for layer, weight in self.settings.content_weights.items():
+            residual = widened(trace.activations[layer]) - self.content[layer]
+            content = content + weight * residual.square().mean()
+            pulls[layer] = (2 * alpha * weight / residual.numel()) * residual
+        return content, pulls
+
+    def _pull_back(
+        self,
+        trace: Trace,
+        content_pulls: Mapping[str, Tensor],
+        terms: Mapping[str, Term],
+        kept: DeepLayers | None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the gradient of the pixels, and what came from beyond the content layers."""
+        deep_gradient, deepest = kept.gradient if kept else None, [*content_pulls][-1]
+
+        def add_terms(layer: str, gradient: Tensor | None) -> Tensor:
             nonlocal deep_gradient
-            if layer == self.settings.content_layer:
+            if layer == deepest:
                 if kept is None:
                     deep_gradient = None if gradient is None else gradient.clone()
                 elif deep_gradient is not None:
                     gradient = deep_gradient.clone()
-                pull = content_pull.to(self.network.dtype)
+            if layer in content_pulls:
+                pull = content_pulls[layer].to(self.network.dtype)
                 gradient = pull if gradient is None else gradient.add_(pull)
             if layer in terms:
-                gradient = _add_product(gradient, trace.activations[layer], terms[layer].pull)
+                gradient = add_term_to(gradient, trace.activations[layer], terms[layer])
             assert gradient is not None, "the deepest layer observed has a term"
             return gradient
 
-        return self.network.pull_back(trace, add_term), deep_gradient
+        return self.network.pull_back(trace, add_terms), deep_gradient
 
     @property
     def _layers(self) -> set[str]:
         """Return the layers with a weight; λ = 0 costs nothing."""
-        return {self.settings.content_layer, *self.settings.style_layers}
+        return {*self.settings.content_weights, *self.settings.style_layers}
 
     @property
     def _deep(self) -> set[str]:
-        """Return the style layers beyond the content layer."""
-        names = list(LAYER_CHANNELS)
-        return set(names[names.index(self.settings.content_layer) + 1 :]) & self._layers
+        """Return the style layers beyond the content layers."""
+        names, deepest = list(LAYER_CHANNELS), [*self.settings.content_weights][-1]
+        return set(names[names.index(deepest) + 1 :]) & self._layers
 
     def _total(
         self, alpha: float, content: Tensor, style: Iterable[Tensor], smoothness: Tensor
@@ -330,6 +393,22 @@ class Objective:
             measured=tuple(rest),
         )
 
+    def _outlines_cost(self, image: Tensor) -> Tensor:
+        """Return the Laplacian part of the content term, 1000 · weight · `laplacian_cost`.
+
+        As the weight is a factor beside α, it does the same whatever α is.
+        """
+        if self.laplacian is None:
+            return image.new_zeros(())
+        return LAPLACIAN_UNIT * self.settings.laplacian * self.laplacian.cost(image)
+
+    def _add_outlines(self, gradient: Tensor, image: Tensor, alpha: float) -> Tensor:
+        """Add α times the derivative of the same to a gradient; return it."""
+        if self.laplacian is None:
+            return image.new_zeros(())
+        weight = LAPLACIAN_UNIT * self.settings.laplacian
+        return weight * self.laplacian.add_gradient(gradient, image, alpha * weight)
+
     def _smoothness(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the smoothness term of a spanned image, and its gradient where it has one."""
         if self.settings.total_variation == 0:
@@ -347,19 +426,6 @@ class Objective:
     @property
     def _smoothness_weight(self) -> float:
         return self.settings.beta * SMOOTHNESS_UNIT * self.settings.total_variation
-
-
-@dataclass(frozen=True)
-class Term:
-    """One style layer at one picture.
-
-    It holds λ[l] · J_style[l], the same as guided, and β times the latter's derivative with respect
-    to the activations A (positions, n_C), as a matrix to multiply A by.
-    """
-
-    cost: Tensor
-    goal: Tensor
-    pull: Tensor
 
 
 class DeepLayers:
@@ -404,6 +470,19 @@ def _add_product(gradient: Tensor | None, activation: Tensor, matrix: Tensor) ->
         shape = activation.permute(0, 2, 3, 1).shape
         return (A @ matrix).view(shape).permute(0, 3, 1, 2)
     _positions(gradient).addmm_(A, matrix)
+    return gradient
+
+
+def add_term_to(gradient: Tensor | None, activation: Tensor, term: Term) -> Tensor:
+    """Return a layer's gradient with what a style term says about its activations.
+
+    Both are (1, n_C, H, W) channels_last; what is given is changed.
+    """
+    gradient = _add_product(gradient, activation, term.pull)
+    if term.shift is not None:
+        _positions(gradient).add_(term.shift)
+    if term.histogram is not None:
+        term.histogram.add_derivative(_positions(gradient), _positions(activation))
     return gradient
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nst.engine.losses import gram_matrix, normalized_gram_matrix
+from nst.engine.losses import gram_matrix
 from nst.images.tensors import to_unit
 from nst.settings import LAYER_CHANNELS
 from nst.vgg.network import VGG
@@ -165,30 +165,38 @@ def gram_matrices(
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield the name and the normalized Gram matrix of each layer of (1, 3, H, W).
 
+    Large and endless pictures go in tiles, as `activations_in_parts` has them.
+    """
+    sums = GramSums()
+    for layer, activation in activations_in_parts(
+        network, picture, layers, side=side, is_endless=is_endless
+    ):
+        sums.add(layer, activation)
+    yield from sums.normalized().items()
+
+
+def activations_in_parts(
+    network: VGG,
+    picture: Tensor,
+    layers: Sequence[str],
+    *,
+    side: int | None = None,
+    is_endless: bool = False,
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield layers' names and activations (1, n_C, h, w) of (1, 3, H, W), each position once.
+
     A picture with more pixels than a tile of `side` goes in tiles; without a side, one of more than
     `AT_ONCE`. Of an endless one nothing is seen of the zeros that VGG-19 puts around a picture.
     """
     if is_endless:
-        mirrored = tiles(picture.shape[-2:], side or SIDE, layers, MirroredTile)
-        yield from tiled_gram_matrices(network, picture, layers, mirrored).items()
+        parts = tiles(picture.shape[-2:], side or SIDE, layers, MirroredTile)
+    elif picture.shape[-2] * picture.shape[-1] <= (side * side if side else AT_ONCE):
+        yield from network.walk(to_unit(picture), layers)
         return
-    if picture.shape[-2] * picture.shape[-1] <= (side * side if side else AT_ONCE):
-        for layer, activation in network.walk(to_unit(picture), layers):
-            yield layer, normalized_gram_matrix(activation)
-        return
-    yield from tiled_gram_matrices(
-        network, picture, layers, tiles(picture.shape[-2:], side or SIDE, layers)
-    ).items()
-
-
-def tiled_gram_matrices(
-    network: VGG, picture: Tensor, layers: Sequence[str], parts: Iterable[Tile]
-) -> dict[str, Tensor]:
-    """Return the normalized Gram matrices of (1, 3, H, W), its tiles summed in their order."""
-    sums = GramSums()
+    else:
+        parts = tiles(picture.shape[-2:], side or SIDE, layers)
     for _, layer, activation in sweep(network, picture, layers, parts):
-        sums.add(layer, activation)
-    return sums.normalized()
+        yield layer, activation
 
 
 def sweep(

@@ -131,6 +131,16 @@ def layer_distance(layer: str) -> Callable[[Result], float]:
     return measure
 
 
+def layer_spread(result: Result) -> float:
+    """How far the channels' standard deviations at relu3_1 are from the painting's."""
+    network = load_network(BASE, "cpu")
+    deviations = [
+        network(to_tensor(image), ["relu3_1"])["relu3_1"].std((2, 3))
+        for image in (result.image, fit(painting(), max(result.image.size)))
+    ]
+    return float((deviations[0] - deviations[1]).norm() / deviations[1].norm())
+
+
 def style_from_afar(result: Result) -> float:
     """The style cost of the picture at half its size."""
     half = TransferSettings(size=max(result.image.size) // 2, precision="float32")
@@ -190,6 +200,24 @@ EFFECTS: dict[str, list[Effect]] = {
             start="noise",
             iterations=15,
         )
+    ],
+    "content_layers": [
+        effect(
+            {"relu5_4": 1.0},
+            {"relu2_2": 1.0, "relu5_4": 1.0},
+            likeness_to_photo,
+            2,
+            alpha=100.0,
+            beta=0.01,
+            start="noise",
+            iterations=15,
+        ),
+    ],
+    "laplacian": [effect(0.0, 10.0, likeness_to_photo, 1.05)],
+    "style_costs": [
+        effect({"gram": 1.0}, {"gram": 1.0, "mean_std": 10.0}, layer_spread, 0.8),
+        effect({"gram": 1.0}, {"gram": 1.0, "wasserstein": 10.0}, layer_spread, 0.8),
+        effect({"gram": 1.0}, {"gram": 1.0, "histogram": 10.0}, layer_spread, 0.8),
     ],
     "optimizer": [effect("adam", "lbfgs", lambda r: r.J, 0.8)],
     "start": [
