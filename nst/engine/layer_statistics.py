@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from nst.engine.losses import gram_matrix
-from nst.engine.style_costs import Moments, count, moments
+from nst.engine.losses import gram_matrix, widened
+from nst.engine.style_costs import Moments, count, positions_of
+
+ROWS = 4096  # positions that are widened at once
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,16 @@ class Statistics:
 
         With the counts of a histogram from 0 to `top` (n_C,), if that is given.
         """
-        found, positions = moments(activation), activation[0, 0].numel()
+        A = positions_of(activation)
+        n_channels = A.shape[1]
+        total = A.new_zeros(n_channels, dtype=torch.promote_types(A.dtype, torch.float32))
+        gram = total.new_zeros(n_channels, n_channels)
+        for rows in (A[start : start + ROWS] for start in range(0, len(A), ROWS)):
+            X = widened(rows)
+            gram.addmm_(X.T, X)
+            total += X.sum(0)
         counts = None if top is None else count(activation, top)
-        return Statistics(positions, positions * found.second, positions * found.mean, counts)
+        return Statistics(len(A), gram, total, counts)
 
     def __add__(self, other: Statistics) -> Statistics:
         return Statistics(

@@ -166,11 +166,11 @@ class WassersteinCost:
         target, n_channels = self.target, len(at.mean)
         covariance = target.ridged(at.covariance)
         S = target.root
-        trace_of_root, inverse_root = _root(S @ covariance @ S)
+        trace_of_root, carried = _root_between(S, covariance)
         offset = at.mean - target.mean
         trace = covariance.trace() + target.trace - 2 * trace_of_root
         cost = (offset.square().sum() + trace) / n_channels
-        slope = S @ inverse_root @ S / -n_channels
+        slope = carried / -n_channels
         slope.diagonal().add_(1 / n_channels)
         return cost, Moments(2 * offset / n_channels - 2 * (slope @ at.mean), slope)
 
@@ -199,25 +199,29 @@ MOMENT_COSTS: dict[str, type[MomentCost]] = {
 """The costs of moments by their names in the settings."""
 
 
-def _root(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the trace of the square root of a positive matrix, and its inverse square root.
+def _root_between(S: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """Return tr X^½ and S X^−½ S of X = S Σ S.
 
     Eigenvalues are quicker than multiplications on a CPU, and far slower on other devices.
     """
-    if matrix.device.type != "cpu":
-        return newton_schulz(matrix)
-    if not bool(matrix.isfinite().all()):  # LAPACK would raise
-        return matrix.new_tensor(torch.nan), torch.full_like(matrix, torch.nan)
-    values, vectors = eigen(matrix)
-    roots = values.clamp_min(torch.finfo(matrix.dtype).eps * values[-1]).sqrt()
-    return roots.sum(), (vectors / roots) @ vectors.T
+    X = S @ covariance @ S
+    if X.device.type != "cpu":
+        trace, inverse_root = newton_schulz(X)
+        return trace, S @ inverse_root @ S
+    if not bool(X.isfinite().all()):  # LAPACK would raise
+        return X.new_tensor(torch.nan), torch.full_like(X, torch.nan)
+    values, vectors = eigen(X)
+    roots = values.clamp_min(torch.finfo(X.dtype).eps * values[-1]).sqrt()
+    carried = S @ vectors
+    return roots.sum(), (carried / roots) @ carried.T
 
 
 def newton_schulz(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what `_root` does by the coupled Newton–Schulz iteration (Higham 2008, chapter 6).
+    """Return tr X^½ and X^−½ of a positive matrix X.
 
-    A step moves small eigenvalues up by 1.5² of the inverse; twenty find those down to a millionth
-    of the greatest, which the `RIDGE` sees to.
+    By the coupled Newton–Schulz iteration (Higham 2008, chapter 6). A step makes the inverse root
+    of a small eigenvalue 1.5 times as large: twenty reach those down to a millionth of the
+    greatest, and the `RIDGE` leaves hardly any below.
     """
     scale = torch.linalg.matrix_norm(matrix)
     identity = torch.eye(len(matrix)).to(matrix)
@@ -257,7 +261,7 @@ def count(activations: Tensor, top: Tensor) -> Tensor:
     counts = torch.zeros(n_bins, dtype=torch.int64, device=A.device)
     for rows in lookup.parts_of(A):
         index, _ = lookup(A[rows])
-        counts += torch.bincount(index.flatten(), minlength=n_bins)
+        counts += torch.bincount(index, minlength=n_bins)
     return counts.view(-1, BINS)
 
 
@@ -303,13 +307,16 @@ class Remap:
         distribution = _distribution(counts, target.top)
         low = target.quantiles(distribution[:, :-1].contiguous(), is_above=True)
         high = target.quantiles(distribution[:, 1:].contiguous(), is_above=False)
-        self.low, self.rise = low.flatten(), (high - low).flatten()  # (n_C · BINS,)
+        rise = high - low
+        start = low - rise * torch.arange(BINS, device=low.device)  # R = start + rise · place
+        self.start, self.rise = start.flatten(), rise.flatten()  # (n_C · BINS,)
         self.lookup = _Lookup(target.top)
 
     def __call__(self, A: Tensor) -> Tensor:
         """Return R of activations (n, n_C), in at least float32."""
-        index, share = self.lookup(A)
-        return self.low.take(index).addcmul_(self.rise.take(index), share)
+        index, place = self.lookup(A)
+        found = self.rise.index_select(0, index).view_as(place).mul_(place)
+        return found.add_(self.start.index_select(0, index).view_as(place))
 
 
 class HistogramCost:
@@ -336,7 +343,7 @@ class _Lookup:
 
     def __init__(self, top: Tensor) -> None:
         self.scale = BINS / top
-        self.first = BINS * torch.arange(len(top), device=top.device)
+        self.first = BINS * torch.arange(len(top), device=top.device, dtype=torch.int32)
 
     def parts_of(self, A: Tensor) -> Iterator[slice]:
         """Yield the rows of (n, n_C), as many at once as suit a processor's cache."""
@@ -344,10 +351,10 @@ class _Lookup:
         return (slice(start, start + step) for start in range(0, len(A), step))
 
     def __call__(self, A: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the places of (n, n_C), and how far each is from its bin's beginning, 0 to 1."""
-        scaled = (A * self.scale).clamp_(0, BINS)
-        bins = scaled.long().clamp_(0, BINS - 1)  # a NaN, too, must find a place
-        return bins + self.first, scaled - bins
+        """Return the indices (n · n_C,) of (n, n_C), and their places in bins, from 0 to `BINS`."""
+        place = (A * self.scale).clamp_(0, BINS)
+        index = place.int().clamp_(0, BINS - 1)  # a NaN, too, must find a place
+        return index.add_(self.first).flatten(), place
 
 
 def _distribution(counts: Tensor, like: Tensor) -> Tensor:

@@ -24,9 +24,13 @@ from nst.engine.style_costs import (
     wasserstein_cost,
 )
 from nst.engine.style_target import Style
+from nst.settings import TransferSettings
 
 UNITS = {"mean_std": 2.0, "wasserstein": 2.0, "histogram": 2.0}
-"""What a weight of 1 stands for, see `OtherCosts.unit`."""
+"""What a weight of 1 stands for, see `OtherCosts.units`."""
+
+EXTRA_TIME = {"mean_std": 0.15, "wasserstein": 0.5, "histogram": 0.5}
+"""Of an evaluation with Gram matrices alone: measured, see docs/style-costs.md."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,11 @@ class HistogramTerm:
     def add_derivative(self, gradient: Tensor, A: Tensor) -> None:
         """Add β times the derivative with respect to A, both (n, n_C)."""
         self.histogram.add_derivative(gradient, A, self.slope * self.weight)
+
+
+def style_time(settings: TransferSettings) -> float:
+    """Return the time of an evaluation in those with Gram matrices alone."""
+    return 1.0 + sum(EXTRA_TIME[name] for name in settings.used_style_costs if name in EXTRA_TIME)
 
 
 class OtherCosts:
