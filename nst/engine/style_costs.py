@@ -23,7 +23,8 @@ RIDGE = 1e-3  # of the greatest eigenvalue of a target's covariance
 NEWTON_SCHULZ_STEPS = 20
 BINS = 256
 SMALLEST_TOP = 1e-4  # of a histogram's range: a channel may be silent
-AT_ONCE = 2**18  # activations that are looked up together, few enough for a processor's cache
+AT_ONCE = 2**18  # activations that are looked up together: as many as a CPU's cache holds …
+AT_ONCE_ELSEWHERE = 2**24  # … and as many as keep another device busy
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ class WassersteinTarget:
 
     def ridged(self, covariance: Tensor) -> Tensor:
         """Return a covariance with the ridge added."""
-        return covariance + self.ridge * torch.eye(len(covariance)).to(covariance)
+        return covariance + self.ridge * _identity(covariance)
 
 
 MOMENT_COSTS: dict[str, type[MomentCost]] = {
@@ -224,12 +225,16 @@ def newton_schulz(matrix: Tensor) -> tuple[Tensor, Tensor]:
     greatest, and the `RIDGE` leaves hardly any below.
     """
     scale = torch.linalg.matrix_norm(matrix)
-    identity = torch.eye(len(matrix)).to(matrix)
+    identity = _identity(matrix)
     Y, Z = matrix / scale, identity
     for _ in range(NEWTON_SCHULZ_STEPS):
         T = 1.5 * identity - 0.5 * (Z @ Y)
         Y, Z = Y @ T, T @ Z
     return Y.trace() * scale.sqrt(), Z / scale.sqrt()
+
+
+def _identity(like: Tensor) -> Tensor:
+    return torch.eye(len(like), dtype=like.dtype, device=like.device)
 
 
 @dataclass(frozen=True)
@@ -261,7 +266,10 @@ def count(activations: Tensor, top: Tensor) -> Tensor:
     counts = torch.zeros(n_bins, dtype=torch.int64, device=A.device)
     for rows in lookup.parts_of(A):
         index, _ = lookup(A[rows])
-        counts += torch.bincount(index, minlength=n_bins)
+        if A.device.type == "cpu":
+            counts += torch.bincount(index, minlength=n_bins)
+        else:  # whose host would wait for the length of the result
+            counts.scatter_add_(0, index.long(), counts.new_ones(1).expand_as(index))
     return counts.view(-1, BINS)
 
 
@@ -346,8 +354,9 @@ class _Lookup:
         self.first = BINS * torch.arange(len(top), device=top.device, dtype=torch.int32)
 
     def parts_of(self, A: Tensor) -> Iterator[slice]:
-        """Yield the rows of (n, n_C), as many at once as suit a processor's cache."""
-        step = max(1, AT_ONCE // A.shape[1])
+        """Yield the rows of (n, n_C), as many at once as suit the device."""
+        at_once = AT_ONCE if A.device.type == "cpu" else AT_ONCE_ELSEWHERE
+        step = max(1, at_once // A.shape[1])
         return (slice(start, start + step) for start in range(0, len(A), step))
 
     def __call__(self, A: Tensor) -> tuple[Tensor, Tensor]:

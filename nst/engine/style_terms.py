@@ -26,7 +26,7 @@ from nst.engine.style_costs import (
 from nst.engine.style_target import Style
 from nst.settings import TransferSettings
 
-UNITS = {"mean_std": 2.0, "wasserstein": 2.0, "histogram": 2.0}
+UNITS = {"mean_std": 1.0, "wasserstein": 0.25, "histogram": 1.0}
 """What a weight of 1 stands for, see `OtherCosts.units`."""
 
 EXTRA_TIME = {"mean_std": 0.15, "wasserstein": 0.5, "histogram": 0.5}

@@ -22,7 +22,7 @@ from nst.engine.schedule import Scale
 from nst.engine.style_target import FULL, Guidance
 from nst.engine.tiled_objective import TiledObjective
 from nst.engine.transfer import transfer_style
-from nst.settings import DEFAULTS, LAYER_CHANNELS, TransferSettings
+from nst.settings import DEFAULTS, LAYER_CHANNELS, STYLE_COSTS, TransferSettings
 from nst.vgg.network import VGG
 from nst.vgg.weights import VGGWeights
 
@@ -173,6 +173,37 @@ def test_an_evaluation_is_that_of_the_cpu_in_few_kernels(
     assert its_costs.goal == pytest.approx(costs.goal, rel=rough)
     difference = (its_gradient.cpu() - gradient).norm() / gradient.norm()
     assert float(difference) < rough
+
+
+@pytest.mark.parametrize("in_tiles", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_other_costs_are_those_of_the_cpu_and_wait_once(
+    cuda: EmulatedDevice, dtype: torch.dtype, in_tiles: bool
+) -> None:
+    content, style, image = (random_image(48, 64, seed) for seed in range(3))
+    settings = DEFAULTS.replace(
+        style_costs=dict.fromkeys(STYLE_COSTS, 1.0),
+        content_layers={"relu3_2": 0.5, "relu4_2": 1.0},
+        laplacian=1.0,
+    )
+    results = []
+    for device in ("cpu", "cuda"):
+        pictures = [picture.to(device) for picture in (content, style, image)]
+        network = wide_network(device, dtype)
+        objective = (
+            TiledObjective(network, pictures[0], [pictures[1]], settings, 32)
+            if in_tiles
+            else Objective(network, pictures[0], [pictures[1]], settings)
+        )
+        objective.evaluate(pictures[2])  # targets are made
+        objective.forget()
+        cuda.clear()
+        results.append(objective.evaluate(pictures[2]))
+    assert sum(cuda.waits.values()) == 1
+    (costs, gradient), (its_costs, its_gradient) = results
+    rough = 0.03 if dtype == torch.bfloat16 else 2e-3
+    assert pytest.approx(costs.J, rel=rough) == its_costs.J
+    assert float((its_gradient.cpu() - gradient).norm() / gradient.norm()) < rough
 
 
 @pytest.mark.parametrize("name", ["lbfgs", "adam"])
