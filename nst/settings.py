@@ -30,10 +30,9 @@ GATYS_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 MAX_LAYER_WEIGHT = 10.0
 STYLE_COSTS: dict[str, str] = {
     "gram": "Gram matrices: which features occur together. Gatys' choice, for most paintings.",
-    "mean_std": "Means and deviations of features: looser strokes, the painting's palette.",
-    "wasserstein": "Wasserstein distance of features: the same statistics as Gram matrices, with"
-    " weak ones counting for more.",
-    "histogram": "Histograms of features: steadier contrast, fewer washed-out patches.",
+    "mean_std": "Means and deviations: the painting's palette and grain; the photo's shapes stay.",
+    "wasserstein": "Wasserstein distance: bolder shapes; the photo gives way most.",
+    "histogram": "Histograms: clean lights and darks; the photo's shapes stay.",
 }
 """What the style of a layer is compared by: a name, and what it does."""
 MOST_STYLES = 100  # paintings of one picture, its recipe included
