@@ -112,15 +112,13 @@ class OtherCosts:
         """Return what each layer's costs are multiplied by: λ[l] · ‖M_S‖²_F / (4 n_C tr M_S).
 
         Gram costs are of the fourth power of activations and these are of the second. The unit is
-        the ratio of the Gram cost of a black layer to its mean square, so that the gradients of all
-        costs are about as long, at every layer and of every network.
+        the ratio of the Gram cost of a layer without activations to its mean square, so that the
+        gradients of all costs are about as long, at every layer and of every network.
         """
-        return {layer: self._unit(self.style.grams[layer]) * self.layers[layer]
-                for layer in self.layers}  # fmt: skip
-
-    @staticmethod
-    def _unit(gram: Tensor) -> float:
-        return float(gram.square().sum() / (4 * len(gram) * gram.trace()).clamp_min(1e-12))
+        return {
+            layer: weight * _gram_cost_by_square(self.style.grams[layer])
+            for layer, weight in self.layers.items()
+        }
 
     def statistics(self, layer: str, activation: Tensor) -> Statistics:
         """Return what the costs need of (1, n_C, h, w)."""
@@ -155,3 +153,8 @@ class OtherCosts:
             compared = HistogramCost(self.style.histograms[layer], seen.counts, n)
             histogram = HistogramTerm(compared, unit * self.costs["histogram"], slope)
         return Term(term.cost + cost, term.goal + cost, pull, shift, histogram)
+
+
+def _gram_cost_by_square(gram: Tensor) -> float:
+    """Return ‖M‖²_F / (4 n_C tr M), 0 where nothing is active."""
+    return float(gram.square().sum() / (4 * len(gram) * gram.trace()).clamp_min(1e-12))

@@ -94,7 +94,7 @@ class Controls:
     @property
     def decisive(self) -> list[Component]:
         """Return the controls that decide how long a picture takes."""
-        return [self.by_name[name] for name in DECISIVE]
+        return [*(self.by_name[name] for name in DECISIVE), *self.costs.values()]
 
     def add(self, *names: str) -> None:
         """Show the settings named."""
