@@ -63,9 +63,9 @@ shots: .venv/dev        ## take pictures of the page in each state, into artifac
 clean:
 	rm -rf .venv artifacts
 
-.venv/app: requirements.txt
+.venv/app: requirements.txt requirements-masks.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -r requirements.txt
+	$(BIN)/pip install --quiet -r requirements.txt -r requirements-masks.txt
 	touch $@
 
 .venv/dev: requirements-dev.txt .venv/app

@@ -12,14 +12,17 @@ if TYPE_CHECKING:
     from nst.engine.schedule import Moment
     from nst.engine.transfer import TransferStep, stylize, transfer_style
     from nst.errors import ImageError, NumericalError, SettingsError, UserError, WeightsError
+    from nst.images.masks import Masks
     from nst.images.reading import load_image
     from nst.images.writing import save_png
-    from nst.settings import TransferSettings
+    from nst.settings import PaintingUse, TransferSettings
 
 __all__ = [
     "ImageError",
+    "Masks",
     "Moment",
     "NumericalError",
+    "PaintingUse",
     "SettingsError",
     "TransferSettings",
     "TransferStep",
@@ -37,9 +40,10 @@ _HOMES = {
     "engine.schedule": ("Moment",),
     "engine.transfer": ("TransferStep", "stylize", "transfer_style"),
     "errors": ("ImageError", "NumericalError", "SettingsError", "UserError", "WeightsError"),
+    "images.masks": ("Masks",),
     "images.reading": ("load_image",),
     "images.writing": ("save_png",),
-    "settings": ("TransferSettings",),
+    "settings": ("PaintingUse", "TransferSettings"),
 }
 
 

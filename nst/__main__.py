@@ -15,9 +15,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from nst.console import StopRequest, fail, run_command
+from nst.console import CommandParser, StopRequest, fail, run_command
 from nst.errors import SettingsError, UserError
 from nst.outputs import FORMATS, check_format, check_output, check_space
+from nst.painting_flags import (
+    add_painting_flags,
+    files_given,
+    painting_uses,
+    read_masks,
+    uses_given,
+)
 from nst.settings import (
     DEFAULTS,
     LAYER_CHANNELS,
@@ -27,6 +34,7 @@ from nst.settings import (
     weights_example,
     weights_text,
 )
+from nst.settings import options as setting_options
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -68,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser: one flag for each setting, and where files come from and go to."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m nst",
         description="Paint a photo in the manner of a painting, by optimising its pixels.",
         epilog="Ctrl-C once writes the picture so far and exits with 130; twice, nothing is"
@@ -96,8 +104,16 @@ def build_parser() -> argparse.ArgumentParser:
         " settings",
     )
     for spec in dataclasses.fields(TransferSettings):
-        names = [f"--{spec.name.replace('_', '-')}", *ALIASES.get(spec.name, ())]
-        parser.add_argument(*names, **_flag(spec))
+        if "option" in spec.metadata:
+            names = [f"--{spec.name.replace('_', '-')}", *ALIASES.get(spec.name, ())]
+            parser.add_argument(*names, **_flag(spec))
+    add_painting_flags(parser)
+    parser.add_argument(
+        "--only-colors",
+        action="store_true",
+        help="give the photo the painting's colours and paint nothing; at the photo's own size, at"
+        " once",
+    )
     parser.add_argument(
         "--depth",
         type=int,
@@ -140,41 +156,35 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
 
     Errors of the engine pass through; no partial file is left.
     """
-    output = Path(options.output)
-    recipes = [] if options.recipe is None else [options.recipe]
-    check_output(options.output, FORMATS, [options.content, *options.styles, *recipes])
-    check_format(options.output, options.depth, keep_alpha=options.keep_alpha)
-    if len(options.styles) > MOST_STYLES:
-        raise SettingsError(
-            f"at most {MOST_STYLES} paintings can be used, not {len(options.styles)}"
-        )
-    names = {spec.name for spec in dataclasses.fields(TransferSettings)}
-    given = {name: value for name, value in vars(options).items() if name in names}
-    if options.recipe is not None and given:
-        flag = "--" + min(given).replace("_", "-")
-        raise SettingsError(f"with --recipe the settings are the recipe's; leave out {flag}")
-    settings = TransferSettings(**given)
+    output, settings = Path(options.output), _checked_settings(options)
+    content, alpha, styles = _load_pictures(options)
+    if options.only_colors:
+        _recolor(output, options.depth, content, alpha, styles, stop)
+        return
 
     from nst import load_image  # after --help: torch takes seconds
     from nst.admission import admit
     from nst.engine.devices import load_network, pick_device
     from nst.engine.repaint import repaint
-    from nst.images.alpha import split_alpha
+    from nst.engine.seamless import keep_mask
     from nst.images.delivery import encode, finished_samples
     from nst.images.recipe import new_recipe, read_recipe
     from nst.provenance import provenance_of
     from nst.studio.backends.local import LocalBackend
     from nst.studio.forecast import PlannedRun
 
-    content, alpha = _load(
-        lambda path: split_alpha(load_image(path, keep_alpha=options.keep_alpha)), options.content
-    )
-    styles = [_load(load_image, path) for path in options.styles]
+    init = _load(load_image, options.init) if options.init else None
+    masks = read_masks(options, lambda path: _load(load_image, path))
     device = str(pick_device(options.device))
-    fresh = new_recipe(content, styles, settings, device)
-    recipe = fresh if options.recipe is None else _load(read_recipe, options.recipe)
+    recipe = None if options.recipe is None else _load(read_recipe, options.recipe)
+    if recipe and not masks:
+        masks = recipe.masks.copies()  # nearly what it was painted with, and said to be others
+    masks.check(content, styles)
+    fresh = new_recipe(content, styles, settings, device, masks=masks, init=init)
+    recipe = recipe or fresh
     backend = LocalBackend(device)
-    steps = repaint(recipe, content, styles, engine=backend.engine())
+    engine = backend.engine()
+    steps = repaint(recipe, content, styles, masks=masks, init=init, engine=engine)
     check_space(output, _largest_file(content, recipe, options.depth, alpha is not None))
     network = load_network(recipe.settings, device)
     sizes = [style.size for style in recipe.last_of(styles)]
@@ -186,7 +196,13 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     passages, step = _paint(steps, options, stop)
     used = recipe.painted_until(passages, step.iteration).painted_again(fresh)
     samples = finished_samples(
-        step.pixels, content, used.last_of(styles), used.colors, depth=options.depth, alpha=alpha
+        step.pixels,
+        content,
+        used.last_of(styles),
+        used.colors,
+        depth=options.depth,
+        alpha=alpha,
+        keep=keep_mask(masks, content, used.settings),
     )
     _write(output, encode(samples, used, output.suffix.lower()), stop)
     if stop.is_made:
@@ -195,6 +211,73 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
             f" the picture so far is in {output}",
             file=sys.stderr,
         )
+
+
+def _checked_settings(options: argparse.Namespace) -> TransferSettings:
+    """Return the settings that were given.
+
+    Raises what can be said of the arguments before any picture is read.
+    """
+    recipes = [] if options.recipe is None else [options.recipe]
+    sources = [options.content, *options.styles, *recipes, *files_given(options)]
+    check_output(options.output, FORMATS, sources)
+    check_format(options.output, options.depth, keep_alpha=options.keep_alpha)
+    if len(options.styles) > MOST_STYLES:
+        raise SettingsError(
+            f"at most {MOST_STYLES} paintings can be used, not {len(options.styles)}"
+        )
+    names = {spec.name for spec in dataclasses.fields(TransferSettings)}
+    given = {name: value for name, value in vars(options).items() if name in names}
+    flags = [*given, *uses_given(options)]
+    flag = "--" + min(flags).replace("_", "-") if flags else ""
+    if options.recipe is not None and flag:
+        raise SettingsError(f"with --recipe the settings are the recipe's; leave out {flag}")
+    if options.only_colors and (flag or options.recipe is not None):
+        raise SettingsError(
+            f"with --only-colors nothing is painted; leave out {flag or '--recipe'}"
+        )
+    return TransferSettings(**given, paintings=painting_uses(options, len(options.styles)))
+
+
+def _load_pictures(
+    options: argparse.Namespace,
+) -> tuple[Image.Image, Image.Image | None, list[Image.Image]]:
+    """Return the photo, its transparency where that is kept, and the paintings."""
+    from nst import load_image
+    from nst.images.alpha import split_alpha
+
+    content, alpha = _load(
+        lambda path: split_alpha(load_image(path, keep_alpha=options.keep_alpha)), options.content
+    )
+    return content, alpha, [_load(load_image, path) for path in options.styles]
+
+
+def _recolor(
+    output: Path,
+    depth: int,
+    content: Image.Image,
+    alpha: Image.Image | None,
+    styles: Sequence[Image.Image],
+    stop: StopRequest,
+) -> None:
+    """Write the photo in the paintings' colours.
+
+    Its recipe is that of a run which starts from the photo and ends there, with the colour dial at
+    the paintings' end, so that --recipe leads to the same picture.
+    """
+    from nst.images.color import without_color_noise
+    from nst.images.delivery import encode, finished_samples
+    from nst.images.recipe import new_recipe
+    from nst.images.tensors import fit, to_tensor
+
+    low, high = setting_options()["size"].range
+    size = int(min(max(*content.size, low), high))
+    settings = TransferSettings(size=size, start="content", colors=1.0, iterations=1)
+    recipe = new_recipe(content, styles, settings, "cpu").painted_until(1, 0)
+    check_space(output, _largest_file(content, recipe, depth, alpha is not None))
+    pixels = to_tensor(fit(without_color_noise(content), size))
+    samples = finished_samples(pixels, content, styles, 1.0, depth=depth, alpha=alpha)
+    _write(output, encode(samples, recipe, output.suffix.lower()), stop)
 
 
 def _paint(

@@ -51,6 +51,12 @@ class WeightsError(UserError, RuntimeError):
     http_status = 503
 
 
+class MissingPackageError(UserError, ImportError):
+    """A part of the program needs a package that is not installed; the message names it."""
+
+    http_status = 501
+
+
 class HubError(UserError, RuntimeError):
     """Something on the Hub did not work."""
 

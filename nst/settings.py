@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Any
+from itertools import pairwise, repeat
+from typing import Any, TypeVar
 
 from nst.errors import SettingsError
+
+Painting = TypeVar("Painting")
 
 LAYER_CHANNELS: dict[str, int] = {
     f"relu{block}_{conv}": channels
@@ -138,6 +140,104 @@ class Option:
 def setting(default: Any, label: str, help: str, **option: Any) -> Any:
     """Return a dataclass field whose metadata carries its `Option`."""
     return field(default=default, metadata={"option": Option(label=label, help=help, **option)})
+
+
+NO_WEIGHT = "The weights of the paintings are all 0; at least one must count."
+LEAST_CROP = 0.01  # of a painting's width and height
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaintingUse:
+    """How one of a picture's paintings is used. Frozen; invalid values raise `SettingsError`."""
+
+    weight: float = setting(
+        1.0,
+        "Weight",
+        "The painting's share where several blend. Only proportions count; 0 leaves it out.",
+        low=0.0,
+        high=10.0,
+        step=0.05,
+        up="more of this painting",
+        down="less of this painting",
+    )
+    strength: float = setting(
+        1.0,
+        "Strength",
+        "A factor of the style weight β where this painting rules.",
+        low=0.0,
+        high=4.0,
+        step=0.05,
+        up="stronger style here",
+        down="weaker style here",
+    )
+    layers: tuple[str, ...] = setting(
+        (),
+        "Layers",
+        "The layers that this painting is tied to; where none is named, to all of them.",
+        choices={name: name for name in LAYER_CHANNELS},
+    )
+    scale: float = setting(
+        1.0,
+        "Scale",
+        "Size of this painting, times the style scale. Up: larger brush strokes.",
+        low=0.25,
+        high=4.0,
+        step=0.05,
+        up="larger strokes",
+        down="smaller strokes",
+    )
+    rotation: float = setting(
+        0.0,
+        "Rotation",
+        "Turns the painting counter-clockwise, in degrees; the largest upright rectangle inside is"
+        " taken.",
+        low=-180.0,
+        high=180.0,
+        step=1.0,
+    )
+    mirror: bool = setting(False, "Mirror", "Exchanges left and right of the painting.")
+    crop: tuple[float, float, float, float] = setting(
+        (0.0, 0.0, 1.0, 1.0),
+        "Crop",
+        "The part that is taken: left, top, right and bottom as shares of width and height.",
+    )
+
+    def __post_init__(self) -> None:
+        for spec in dataclasses.fields(self):
+            if isinstance(spec.default, float):
+                name, value = f"a painting's {spec.name}", getattr(self, spec.name)
+                _check(name, value, spec.metadata["option"], whole=False)
+        if not isinstance(self.mirror, bool):
+            raise SettingsError(f"a painting's mirror must be true or false, not {self.mirror!r}")
+        _check_crop(self.crop)
+        object.__setattr__(self, "layers", _checked_layers(self.layers))
+        object.__setattr__(self, "crop", tuple(self.crop))
+
+    def counts_at(self, layer: str) -> bool:
+        """Tell whether the painting counts in the style at a layer."""
+        return self.weight > 0 and (not self.layers or layer in self.layers)
+
+    @staticmethod
+    def from_json(values: Any) -> PaintingUse:
+        """Return a use from `to_json`; what is missing is as usual.
+
+        Raises `SettingsError` for anything else.
+        """
+        if not isinstance(values, dict):
+            raise SettingsError(f"a painting's settings must be an object, not {values!r}")
+        for name in values:
+            if name not in options(PaintingUse):
+                raise SettingsError(f"a painting has no setting {name!r}")
+        return PaintingUse(**values)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what differs from the usual, as plain numbers, texts and lists."""
+        changed = {
+            spec.name: getattr(self, spec.name)
+            for spec in dataclasses.fields(self)
+            if getattr(self, spec.name) != spec.default
+        }
+        return {n: list(v) if isinstance(v, tuple) else v for n, v in changed.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -362,6 +462,22 @@ class TransferSettings:
         up="closer to the painting's",
         down="closer to the photo's",
     )
+    color_transfer: str = setting(
+        "none",
+        "Colour transfer",
+        "What is done about colours before the first iteration. Matched: the painting gets the"
+        " photo's colours. Luminance: light and dark alone are painted, and the photo's colours"
+        " put back.",
+        choices={
+            "none": "none",
+            "monge": "matched to the photo's (Monge)",
+            "pca": "matched to the photo's (PCA)",
+            "cholesky": "matched to the photo's (Cholesky)",
+            "luminance": "luminance alone",
+            "luminance_matched": "luminance alone, matched to the photo's",
+        },
+        advanced=True,
+    )
     seed: int = setting(
         0,
         "Seed",
@@ -389,17 +505,20 @@ class TransferSettings:
         },
         advanced=True,
     )
+    paintings: tuple[PaintingUse, ...] = ()
+    """One for each painting in their order; those missing are as usual. No slider stands for it."""
 
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):
-            option, value = spec.metadata["option"], getattr(self, spec.name)
-            if option.keys:
+            option, value = spec.metadata.get("option"), getattr(self, spec.name)
+            if option and option.keys:
                 _check_weights(spec.name, value, option)
                 object.__setattr__(self, spec.name, dict(value))
-            else:
+            elif option:
                 _check(spec.name, value, option, whole=isinstance(spec.default, int))
         if not self.used_style_costs:
             raise SettingsError("style_costs must give one of its costs a weight above 0")
+        object.__setattr__(self, "paintings", _checked_uses(self.paintings))
 
     @property
     def style_layers(self) -> dict[str, float]:
@@ -427,6 +546,20 @@ class TransferSettings:
         """Tell whether copies of the picture join without a seam."""
         return self.edges == "seamless"
 
+    def uses(self, n_paintings: int) -> tuple[PaintingUse, ...]:
+        """Return how each of so many paintings is used."""
+        return (*self.paintings, *repeat(PaintingUse(), n_paintings))[:n_paintings]
+
+    def used(self, paintings: Sequence[Painting]) -> list[Painting]:
+        """Return those of some paintings that have a weight."""
+        uses = self.uses(len(paintings))
+        return [each for each, use in zip(paintings, uses, strict=True) if use.weight > 0]
+
+    @property
+    def is_luminance_only(self) -> bool:
+        """Tell whether luminance alone is painted, and the photo's colours are put back."""
+        return self.color_transfer.startswith("luminance")
+
     def paints_like(self, other: TransferSettings) -> bool:
         """Tell whether a run would go the same way.
 
@@ -446,15 +579,23 @@ class TransferSettings:
         """
         if not isinstance(values, dict):
             raise SettingsError(f"settings must be an object, not {values!r}")
-        names = options()
+        names = {*options(), "paintings"}
         for name in values:
             if name not in names:
                 raise SettingsError(f"there is no setting {name!r}")
+        if "paintings" in values:
+            values = {**values, "paintings": _uses_from_json(values["paintings"])}
         return _of_older_version(TransferSettings(**values), version)
 
     def to_json(self) -> dict[str, Any]:
-        """Return every setting by name, as plain numbers, texts and dicts of weights."""
-        return dataclasses.asdict(self)
+        """Return every setting by name, as plain numbers, texts and dicts of weights.
+
+        `paintings` are a list of objects, and left out where all are used as usual.
+        """
+        values = dataclasses.asdict(self)
+        del values["paintings"]
+        uses = [use.to_json() for use in self.paintings]
+        return {**values, "paintings": uses} if uses else values
 
     @staticmethod
     def of_look(look: str) -> TransferSettings:
@@ -469,9 +610,15 @@ class TransferSettings:
         return dataclasses.replace(self, **changes)
 
 
-def options() -> dict[str, Option]:
-    """Return the `Option` of every setting, in the order in which they are shown."""
-    return {f.name: f.metadata["option"] for f in dataclasses.fields(TransferSettings)}
+def options(
+    kind: type[TransferSettings] | type[PaintingUse] = TransferSettings,
+) -> dict[str, Option]:
+    """Return the `Option` of every setting, in the order in which they are shown.
+
+    They are those of a run, or of the use of a painting.
+    """
+    specs = dataclasses.fields(kind)
+    return {spec.name: spec.metadata["option"] for spec in specs if "option" in spec.metadata}
 
 
 def parse_weights(text: str, example: str = "relu1_1=0.5") -> dict[str, float]:
@@ -576,6 +723,47 @@ def _check_weights(name: str, weights: Any, option: Option) -> None:
                 f"{name} names a {kind} {key!r}; the {kind}s are {', '.join(option.keys)}"
             )
         _check(f"the weight of {key}", weight, option, whole=False)
+
+
+def _checked_layers(layers: Any) -> tuple[str, ...]:
+    """Return the names of layers from shallow to deep, each once."""
+    if not isinstance(layers, (tuple, list)):
+        raise SettingsError(f"a painting's layers must be a list of names, not {layers!r}")
+    for layer in layers:
+        if layer not in tuple(LAYER_CHANNELS):
+            raise SettingsError(
+                f"a painting's layers name {layer!r}; the layers are {', '.join(LAYER_CHANNELS)}"
+            )
+    return tuple(layer for layer in LAYER_CHANNELS if layer in layers)
+
+
+def _check_crop(crop: Any) -> None:
+    sides = tuple(crop) if isinstance(crop, (tuple, list)) else ()
+    are_shares = len(sides) == 4 and all(
+        isinstance(side, (int, float)) and not isinstance(side, bool) and 0 <= side <= 1
+        for side in sides
+    )
+    if not are_shares or min(sides[2] - sides[0], sides[3] - sides[1]) < LEAST_CROP:
+        raise SettingsError(
+            "a painting's crop must be its left, top, right and bottom from 0 to 1, at least"
+            f" {LEAST_CROP} apart, not {crop!r}"
+        )
+
+
+def _checked_uses(uses: Any) -> tuple[PaintingUse, ...]:
+    """Return the uses of paintings, without the usual ones at the end."""
+    if not isinstance(uses, (tuple, list)) or not all(isinstance(u, PaintingUse) for u in uses):
+        raise SettingsError(f"paintings must be a list of PaintingUse, not {uses!r}")
+    if len(uses) > MOST_STYLES:
+        raise SettingsError(f"at most {MOST_STYLES} paintings can be used, not {len(uses)}")
+    n_kept = max((n for n, use in enumerate(uses, start=1) if use != PaintingUse()), default=0)
+    return tuple(uses[:n_kept])
+
+
+def _uses_from_json(values: Any) -> tuple[PaintingUse, ...]:
+    if not isinstance(values, list):
+        raise SettingsError(f"paintings must be a list of objects, not {values!r}")
+    return tuple(map(PaintingUse.from_json, values[: MOST_STYLES + 1]))
 
 
 def _is_finite(value: float) -> bool:

@@ -75,12 +75,14 @@ def test_the_command_line_examples_run(tmp_path: Path) -> None:
 
 @pytest.mark.real
 def test_the_python_examples_run(tmp_path: Path) -> None:
-    library, client = snippets("python")
+    library, masks, client = snippets("python")
     prepare = f"import os, sys; sys.path.insert(0, {str(ROOT)!r})\n"
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    subprocess.run([sys.executable, "-c", prepare + library], cwd=tmp_path, check=True)
-    with Image.open(tmp_path / "castle.png") as picture:
-        assert max(picture.size) == 128
+    for snippet in (library, masks):
+        subprocess.run([sys.executable, "-c", prepare + snippet], cwd=tmp_path, check=True)
+        with Image.open(tmp_path / "castle.png") as picture:
+            assert max(picture.size) == 128
+        (tmp_path / "castle.png").unlink()
     with running_server() as server:
         client = client.replace("http://127.0.0.1:7860", server.url)
         subprocess.run([sys.executable, "-c", client], cwd=tmp_path, check=True)

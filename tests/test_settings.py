@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from itertools import pairwise
 from typing import Any
 
@@ -18,9 +19,11 @@ from nst.settings import (
     LAYER_CHANNELS,
     LOOKS,
     MAX_LAYER_WEIGHT,
+    MOST_STYLES,
     STRENGTH,
     STROKES,
     Curve,
+    PaintingUse,
     TransferSettings,
     options,
     parse_weights,
@@ -361,3 +364,63 @@ def test_sizes_stop_sixteen_times_in_each_doubling() -> None:
     for low in (256, 512, 1024, 2048):
         assert sum(low <= size < 2 * low for size in stops) == 16
     assert size_stops(2048) == tuple(size for size in stops if size <= 2048)
+
+
+# The uses of paintings
+
+
+def test_paintings_not_mentioned_are_used_as_usual() -> None:
+    usual, light = PaintingUse(), PaintingUse(weight=0.5)
+    settings = TransferSettings(paintings=(usual, light, usual))
+    assert settings == TransferSettings(paintings=(usual, light))
+    assert settings.uses(4) == (usual, light, usual, usual)
+    assert settings.uses(1) == (usual,)
+    assert TransferSettings(paintings=(usual,)) == DEFAULTS
+    assert not settings.paints_like(DEFAULTS)
+
+
+def test_the_uses_of_paintings_are_written_only_where_they_are_unusual() -> None:
+    assert "paintings" not in DEFAULTS.to_json()
+    settings = TransferSettings(
+        paintings=(PaintingUse(), PaintingUse(layers=["relu5_1", "relu1_1"], mirror=True))  # type: ignore[arg-type]
+    )
+    values = json.loads(json.dumps(settings.to_json()))
+    assert values["paintings"] == [{}, {"layers": ["relu1_1", "relu5_1"], "mirror": True}]
+    assert TransferSettings.from_json(values) == settings
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"weight": -0.1},
+        {"weight": 10.1},
+        {"weight": float("nan")},
+        {"weight": True},
+        {"strength": 4.5},
+        {"strength": "1"},
+        {"layers": "relu1_1"},
+        {"layers": ["relu6_1"]},
+        {"layers": [["relu1_1"]]},
+        {"scale": 0.2},
+        {"rotation": 181},
+        {"mirror": 1},
+        {"crop": (0, 0, 1)},
+        {"crop": (0.5, 0, 0.5, 1)},
+        {"crop": (0, 0, 1, 1.1)},
+        {"crop": (0, 0, float("nan"), 1)},
+        {"crop": "0011"},
+        {"color": 1},
+    ],
+    ids=str,
+)
+def test_a_painting_is_not_used_in_other_ways(wrong: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match=r"^a painting.* not |^a painting.*no setting|layers "):
+        PaintingUse.from_json(wrong)
+    with pytest.raises(SettingsError):
+        TransferSettings.from_json({"paintings": [wrong]})
+
+
+@pytest.mark.parametrize("wrong", [None, {}, "", [1], [None], [{}] * (MOST_STYLES + 1)], ids=repr)
+def test_the_uses_of_paintings_are_a_list_of_objects(wrong: Any) -> None:
+    with pytest.raises(SettingsError):
+        TransferSettings.from_json({"paintings": wrong})

@@ -91,6 +91,16 @@ def normalized_gram_matrix(activations: Tensor) -> Tensor:
     return gram_matrix(activations) / (n_height * n_width)
 
 
+def guided_gram_matrix(activations: Tensor, weights: Tensor) -> Tensor:
+    """Return Σ m a aᵀ / Σ m over positions with weights m, (n_H, n_W) in [0, 1]; (n_C, n_C).
+
+    Activations are weighed by √m: weighed by m, as in Gatys et al. 2017 ("Controlling perceptual
+    factors", eq. 5), two regions that pass into each other would leave m² + (1 − m)² of the energy
+    in the middle of the seam, half of it, which shows as grey.
+    """
+    return gram_matrix(activations * weights.to(activations.dtype).sqrt()) / weights.sum()
+
+
 def style_cost(style: Tensor, generated: Tensor) -> Tensor:
     """Return J_style[l] = 1 / (2 n_H n_W n_C)² · ‖G_S − G_G‖²_F of one layer's activations.
 

@@ -22,11 +22,11 @@ from nst.engine.style_target import Guidance
 from nst.errors import NumericalError
 from nst.settings import TransferSettings
 
-HALVINGS = 3  # of a first step
-BLOW_UP = 2.0  # a step that raises the goal beyond this multiple of the best is taken back
-
 # What a state is bound to. Every other setting may change: weights by an edit, the rest freely.
-BINDING = ("size", "optimizer", "style_scale", "edges", "pooling", "precision", "weights")
+BINDING = (
+    *("size", "optimizer", "style_scale", "edges", "pooling", "precision", "weights"),
+    "color_transfer",
+)
 FREE = ("iterations", "start", "seed")  # not part of the objective
 
 
@@ -74,20 +74,15 @@ class Iterate:
 
 
 def minimize(
-    objective: CostFunction,
-    start: Tensor | Point,
-    optimizer: Optimizer,
-    iterations: int,
-    *,
-    backtracking: bool = False,
+    objective: CostFunction, start: Tensor | Point, optimizer: Optimizer, iterations: int
 ) -> Iterator[Iterate]:
-    """Yield the start, then an iterate after each iteration.
+    """Yield the start, then an iterate after each iteration, of one evaluation each.
 
     A start that is a `Point` is not evaluated again.
 
-    A step to something that is not a number, or far above the best, is taken back: the optimiser
-    forgets its curvature and goes on from the best point with half the step. With `backtracking` a
-    first step that raises the goal at all is halved, up to `HALVINGS` times, and then taken back.
+    A step that raises the goal beyond what the optimiser tolerates is taken back; the optimiser
+    tries another from the same point, and after too many of them goes on from the best one with
+    nothing learned, as it does at once where a step leads to something that is not a number.
 
     Raises `NumericalError` when the cost of the start is not a finite number.
     """
@@ -96,23 +91,20 @@ def minimize(
         raise NumericalError("The cost of the starting picture is not a finite number.")
     yield Iterate(point, best)
     del start  # a very large picture leaves no room for it
-    halvings = HALVINGS if backtracking else 0
     for _ in range(iterations):
         image = optimizer.step(point.image, point.gradient, point.costs.measured)
         tried = Point.at(image, objective, optimizer)
-        if halvings and tried.is_finite and tried.costs.goal > point.costs.goal:
-            halvings -= 1
-            optimizer.shorten()
-        elif not tried.is_finite or tried.costs.goal > BLOW_UP * best.costs.goal:
-            optimizer.restart()
-            objective.forget()
-            point = best
-        else:
-            if backtracking:  # what was tried too far says nothing about the way ahead
-                optimizer.recover()
-            halvings, backtracking, point = 0, False, tried
-            if point.costs.goal < best.costs.goal:
+        if tried.is_finite and tried.costs.goal <= optimizer.tolerance * best.costs.goal:
+            point = tried
+            if point.costs.goal <= best.costs.goal:
                 best = point
+        else:
+            objective.forget()
+            if not (
+                tried.is_finite and optimizer.reject(image, tried.gradient, tried.costs.measured)
+            ):
+                optimizer.restart()
+                point = best
         yield Iterate(point, best)
 
 
@@ -122,16 +114,17 @@ class RunState:
 
     `optimizer` is a copy that nobody steps, `point` where it stood, `best` the picture with the
     lowest J, base-size term included. Holds references to the pictures that the run was made from.
+    Where a part of the photo is kept, its pictures are what is painted, before they are composed.
     """
 
-    pictures: Sequence[Image.Image]  # the photo, then the paintings
+    pictures: Sequence[Image.Image | None]  # the photo, the paintings, and the masks that there are
     settings: TransferSettings
     guidance: Guidance | None  # of the phase that it was made in
     optimizer: Optimizer
     point: Point
     best: Point
 
-    def fits(self, pictures: Sequence[Image.Image], settings: TransferSettings) -> bool:
+    def fits(self, pictures: Sequence[Image.Image | None], settings: TransferSettings) -> bool:
         """Return whether a run from these very pictures can go on with it."""
         are_same = len(pictures) == len(self.pictures) and all(
             a is b for a, b in zip(pictures, self.pictures, strict=True)
@@ -145,20 +138,20 @@ class RunState:
         free = {name: getattr(settings, name) for name in FREE}
         return self.guidance == guidance and self.settings.replace(**free).paints_like(settings)
 
-    def resume(self, objective: CostFunction, optimizer: Optimizer) -> tuple[Point, bool]:
-        """Return the point to go on from, and whether the first step needs backtracking.
+    def resume(self, objective: CostFunction, optimizer: Optimizer) -> Point:
+        """Return the point to go on from.
 
         `optimizer` is a copy of its own. Where the objective has changed, the point is evaluated
         again and the curvature is scaled to the new gradient.
         """
         if self.is_of_objective(objective.settings, objective.guidance):
-            return self.point, False
+            return self.point
         same_guidance = self.guidance == objective.guidance
         origin = self.point if same_guidance else self.best
         point = Point.at(origin.image, objective, optimizer)
         old = origin.gradient if same_guidance else None
         optimizer.rescale(origin.image, old, point.gradient)
-        return point, True
+        return point
 
     @property
     def bytes(self) -> int:

@@ -6,7 +6,8 @@ nothing of optimisers, scales or files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,24 +16,22 @@ from torch import Tensor
 
 from nst.caches import LRUCache
 from nst.engine.fingerprint import bytes_of, fingerprint
+from nst.engine.finite import finite
 from nst.engine.laplacian import LaplacianTerm
-from nst.engine.layer_statistics import Statistics
-from nst.engine.losses import (
-    content_cost,
-    gram_style_cost,
-    normalized_gram_matrix,
-    total_variation,
-    total_variation_gradient,
-    widened,
-)
+from nst.engine.layer_statistics import LayerSums, accumulate
+from nst.engine.losses import content_cost, total_variation, total_variation_gradient, widened
 from nst.engine.out_of_memory import give_back
+from nst.engine.region_targets import RegionTarget, region_targets
+from nst.engine.regions import WHOLE, Regions
 from nst.engine.style_batch import LayerShare, StyleBatch
-from nst.engine.style_target import Guidance, Style
-from nst.engine.style_terms import OtherCosts, Term
-from nst.errors import NumericalError
+from nst.engine.style_target import Guidance, Painting, Style
+from nst.engine.style_terms import Pull, StyleTerms, Term
+from nst.engine.windows import Window, Windows, seen_through, windows_of
 from nst.images.color import is_grey
 from nst.settings import LAYER_CHANNELS, TransferSettings, gatys_layer_weight
-from nst.vgg.network import VGG, Trace
+from nst.vgg.network import VGG, Trace, carry_down
+
+Sums = dict[tuple[int, str], LayerSums]  # by region and layer
 
 
 @dataclass(frozen=True)
@@ -80,14 +79,20 @@ def make_room() -> None:
 
 
 class Objective:
-    """J(G) = α · (2/N) J_content + β · Σ λ[l] J_style[l] + smoothness, for fixed C and S.
+    """J(G) = α · (2/N) J_content + β · Σ_r p s Σ λ[l] J_style[l] + smoothness, for fixed C and S.
 
     Gatys et al. 2016, eq. 7, with a departure: the textbook's J_content grows with the number of
     pixels and J_style does not, so the content term is divided by half the number N of activations.
     One α/β then keeps their balance at every size, and equals Gatys' published code, which takes
-    means as well. With several styles, S is the mean of their Gram matrices. The content term is a
-    sum over layers where the settings name several, and has a term of Laplacians where that has a
-    weight; J_style[l] is a sum over the style costs that have one.
+    means as well. The content term is a sum over layers where the settings name several, and has a
+    term of Laplacians where that has a weight; J_style[l] is a sum over the style costs that have
+    one.
+
+    Without masks there is one region r, with p = s = 1. Otherwise p is a region's share of the
+    photo's pixels, so that α and β keep their balance in each, and s its strength; its Gram
+    matrices are those of `guided_gram_matrix`, and all that is compared is weighed as these are. A
+    layer where a region has vanished, or where none of its paintings is tied, is left out of its
+    sum. Where several paintings rule, S is their `blend`, by weight.
 
     `content` is (1, 3, H, W) and each of `styles` (1, 3, H', W'), float32 RGB in [0, 1], on the
     network's device. Where all of them are grey, with three equal channels, J is a function of the
@@ -103,23 +108,29 @@ class Objective:
     """Pixels of a tile, where pictures go in tiles."""
 
     def __init__(
-        self, network: VGG, content: Tensor, styles: Sequence[Tensor], settings: TransferSettings
+        self,
+        network: VGG,
+        content: Tensor,
+        styles: Sequence[Tensor],
+        settings: TransferSettings,
+        regions: Regions | None = None,
     ) -> None:
         self.network = network
         self.settings = settings
         self.size = content.shape[-2:]  # height, width
+        self.regions = regions or Regions(settings.uses(len(styles)))
         self.guidance: Guidance | None = None
-        self.is_grey = all(map(is_grey, [content, *styles]))
+        self.is_grey = all(map(is_grey, [content, *(styles[i] for i in self.regions.used)]))
         self.batches: dict[tuple[Guidance | None, Sequence[LayerShare]], StyleBatch] = {}
         self.forget()
         self._take_photo(content)
         self.laplacian = (
             LaplacianTerm(content, wraps=settings.is_seamless) if settings.laplacian else None
         )
-        self.style = self._style_target(styles)
-        costs = {**settings.used_style_costs}
-        self.gram_weight = costs.pop("gram", 0.0)
-        self.others = OtherCosts(self.style, costs, self._lambdas) if costs else None
+        self.targets = self._region_targets(styles, self._place_regions())
+        self.terms = {
+            number: StyleTerms(number, target, settings) for number, target in self.targets.items()
+        }
 
     def forget(self) -> None:
         """Let nothing of an earlier picture count in the next evaluation."""
@@ -136,23 +147,44 @@ class Objective:
         key = (self.network.identity, *layers, fingerprint(content))
         self.content: dict[str, Tensor] = targets.recall(key, make)
 
+    def _place_regions(self) -> Iterable[tuple[slice, slice]]:
+        """Work out where the regions are at each layer; return the parts that the photo goes in."""
+        self._windows = self._windows_at(WHOLE, WHOLE)
+        return [(WHOLE, WHOLE)]
+
+    def _windows_at(self, rows: slice, columns: slice) -> list[Windows | None]:
+        """Return the windows of each region in some rows and columns; None for all of the photo."""
+        if self.regions.is_whole:
+            return [None]
+        weights = self.regions.weights(rows, columns)
+        return [windows_of(self.network, each, self.settings.style_layers) for each in weights]
+
     @torch.no_grad()
-    def _style_target(self, styles: Sequence[Tensor]) -> Style:
-        layers, is_endless = tuple(self.settings.style_layers), self.settings.is_seamless
-        costs = tuple(self.settings.used_style_costs)
-
-        def make() -> Style:
-            style = Style(
-                self.network, styles, layers, side=self.side, is_endless=is_endless, costs=costs
+    def _region_targets(
+        self, styles: Sequence[Tensor], places: Iterable[tuple[slice, slice]]
+    ) -> dict[int, RegionTarget]:
+        """Return what is wanted of each region that counts, by its number."""
+        regions, is_endless = self.regions, self.settings.is_seamless
+        paintings = {
+            index: Painting(
+                styles[index],
+                regions.within[index] if regions.within else None,
+                side=self.side,
+                is_endless=is_endless,
+                costs=self.settings.used_style_costs,
             )
-            for gram in style.grams.values():
-                finite(gram, "The painting's style is not a finite number.")
-            return style
+            for index in regions.used
+        }
+        layers = tuple(self.settings.style_layers)
+        return region_targets(
+            self.network, paintings, regions, layers, self.size, places, targets.recall
+        )
 
-        how = (self.network.identity, layers, self.side, is_endless, costs)
-        key = (*how, *map(fingerprint, styles))
-        style: Style = targets.recall(key, make)
-        return style
+    @functools.cached_property
+    def style_layers(self) -> dict[str, float]:
+        """Return the layers that count in some region, shallow to deep, with their weights."""
+        known = {layer for target in self.targets.values() for layer in target.style.grams}
+        return {name: w for name, w in self.settings.style_layers.items() if name in known}
 
     def parts(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the content term and λ[l] · J_style[l] by layer, before α and β.
@@ -161,22 +193,40 @@ class Objective:
         tests.
         """
         weights, layers, image = self.settings.content_weights, {}, self._spanned(image)
-        content = self._outlines_cost(image)
+        content, levels = self._outlines_cost(image), self._levels()
         for layer, activation in self.network.walk(image, self._layers):
             if layer in weights:
                 generated = widened(activation)
                 cost = content_cost(self.content[layer], generated)
                 content = content + cost * (2 * weights[layer] / generated.numel())
-            if layer in self.settings.style_layers:
-                layers[layer] = self._style_cost(layer, activation)
+            if layer in self.style_layers:
+                layers[layer] = self._style_cost(layer, activation, levels)
         return content, layers
 
-    def _style_cost(self, layer: str, activation: Tensor) -> Tensor:
-        """Return λ[l] · J_style[l], the specification."""
-        gram = normalized_gram_matrix(activation)
-        weight = self.gram_weight * self._lambdas[layer]
-        cost = weight * gram_style_cost(self.style.grams[layer], gram)
-        return cost + self.others.specification(layer, activation) if self.others else cost
+    def _levels(self) -> list[dict[str, Tensor] | None]:
+        """Return the weights of each region's positions by layer, or None where all are 1."""
+        if self.regions.is_whole:
+            return [None]
+        wide = torch.promote_types(self.network.dtype, torch.float32)
+        return [
+            {
+                layer: level.to(self.network.device, wide)
+                for layer, level in carry_down(weights, self.style_layers)
+            }
+            for weights in self.regions.weights()
+        ]
+
+    def _style_cost(
+        self, layer: str, activation: Tensor, levels: Sequence[Mapping[str, Tensor] | None]
+    ) -> Tensor:
+        """Return λ[l] · J_style[l], summed over the regions, by the specification."""
+        cost = torch.zeros(())
+        for number, terms in self.terms.items():
+            if layer in terms.lambdas:
+                level = levels[number]
+                its_level = None if level is None else level[layer]
+                cost = cost + terms.specification(layer, activation, its_level)
+        return self.settings.style_layers[layer] * gatys_layer_weight(layer) * cost
 
     def cost(self, image: Tensor) -> Tensor:
         """Return J, the specification of the whole, differentiable."""
@@ -238,76 +288,73 @@ class Objective:
 
     def _terms(self, trace: Trace, kept: DeepLayers | None) -> dict[str, Term]:
         """Return the terms of all style layers, those that are kept among them."""
-        own = [name for name in self.settings.style_layers if not (kept and name in self._deep)]
-        if self.network.device.type == "cuda" and self.others is None:
+        own = [name for name in self.style_layers if not (kept and name in self._deep)]
+        if self.network.device.type == "cuda" and self._is_plain:
             terms = self._batched(own, trace)
         else:
             terms = {layer: self._term_at(layer, trace.activations[layer]) for layer in own}
         return {name: terms[name] if name in terms else kept.terms[name]  # type: ignore[union-attr]
-                for name in self.settings.style_layers}  # fmt: skip
+                for name in self.style_layers}  # fmt: skip
+
+    @property
+    def _is_plain(self) -> bool:
+        """Tell whether there are no masks, and no other style cost than that of Gram matrices."""
+        return self.regions.is_whole and not {*self.settings.used_style_costs} - {"gram"}
 
     def _batched(self, names: Sequence[str], trace: Trace) -> dict[str, Term]:
         """Return what `_term` does for some layers, in as few kernels as it takes for one."""
         if not names:
             return {}
+        ((number, own),) = self.terms.items()
         layers = tuple(
-            LayerShare(name, self._unit(name), trace.activations[name][0, 0].numel())
+            LayerShare(name, own.gram_unit(name), trace.activations[name][0, 0].numel())
             for name in names
         )
         key = self.guidance, layers
         if key not in self.batches:
-            self.batches[key] = StyleBatch(self.style, layers, self.guidance, self.settings.beta)
+            self.batches[key] = StyleBatch(own.style, layers, self.guidance, self.settings.beta)
         terms = self.batches[key].terms(trace.activations)
-        return {name: Term(*values) for name, values in terms.items()}
-
-    def _unit(self, layer: str) -> float:
-        """Return the factor of ‖G − G_S‖² in λ[l] · J_style[l]."""
-        weight = self.gram_weight * self._lambdas[layer]
-        return weight / (2 * len(self.style.grams[layer])) ** 2
-
-    @property
-    def _lambdas(self) -> dict[str, float]:
-        """Return the textbook's λ[l] of each style layer."""
-        weights = self.settings.style_layers
-        return {layer: weight * gatys_layer_weight(layer) for layer, weight in weights.items()}
+        return {
+            name: Term(cost, goal, {number: Pull(matrix)})
+            for name, (cost, goal, matrix) in terms.items()
+        }
 
     def _term_at(self, layer: str, activation: Tensor) -> Term:
         """Return a layer's J_style[l] with its derivative, from its activations."""
-        return self._term(layer, self._statistics(layer, activation))
+        sums: Sums = {}
+        self._count(sums, layer, activation, self._windows)
+        return self._term(layer, sums)
 
-    def _statistics(self, layer: str, activation: Tensor) -> Statistics:
-        """Return what the style costs need of (a part of) a layer's activations."""
-        if self.others is None:
-            return Statistics.of_gram(activation)
-        return self.others.statistics(layer, activation)
+    def _count(
+        self, sums: Sums, layer: str, activation: Tensor, windows: Sequence[Windows | None]
+    ) -> None:
+        """Count (a part of) a layer's activations in each region that is there."""
+        for number, window in self._places(layer, windows):
+            part = self.terms[number].sums(layer, activation, window)
+            accumulate(sums, (number, layer), part)
 
-    def _term(self, layer: str, seen: Statistics) -> Term:
-        """Return J_style[l] with its derivative from the statistics of all of a layer."""
-        term = self._gram_term(layer, seen.normalized_gram, seen.positions)
-        if self.others is None:
-            return term
-        return self.others.add_to(term, layer, seen, self.settings.beta)
+    def _places(
+        self, layer: str, windows: Sequence[Windows | None]
+    ) -> Iterator[tuple[int, Window | None]]:
+        """Yield the regions that count at a layer, with where they are in (a part of) the photo."""
+        for number, terms in self.terms.items():
+            if layer in terms.lambdas:
+                for window in seen_through(windows[number], layer):
+                    yield number, window
 
-    def _gram_term(self, layer: str, gram: Tensor, positions: int) -> Term:
-        """Return that of Gram matrices alone, from a normalized one of so many positions.
-
-        J_style[l] = unit · ‖G − G_S‖² with G = AᵀA / n, so dJ/dA = A · 4 unit (G − G_S) / n.
-        """
-        unit = self._unit(layer)
-        difference = gram - self.style.grams[layer]
-        toward = difference
-        if self.guidance and unit:
-            toward = self.style.guides[layer](difference, self.guidance.exponent)
-        return Term(
-            cost=unit * (difference * difference).sum(),
-            goal=unit * (difference * toward).sum(),
-            pull=(4 * self.settings.beta * unit / positions) * toward,
-        )
+    def _term(self, layer: str, sums: Sums) -> Term:
+        """Return the same from the sums of all regions."""
+        terms = [
+            each.term(layer, sums[number, layer], self.guidance)
+            for number, each in self.terms.items()
+            if layer in each.lambdas
+        ]
+        return functools.reduce(Term.__add__, terms)
 
     @property
     def _alpha(self) -> float:
         """Return α as the goal has it; the guide, and what makes up for it, is of Gram costs."""
-        is_guided = self.guidance is not None and self.gram_weight > 0
+        is_guided = self.guidance is not None and "gram" in self.settings.used_style_costs
         return self.settings.alpha * (self.guidance.content if self.guidance and is_guided else 1)
 
     def _content_pulls(self, trace: Trace, alpha: float) -> tuple[Tensor, dict[str, Tensor]]:
@@ -340,16 +387,30 @@ class Objective:
                 pull = content_pulls[layer].to(self.network.dtype)
                 gradient = pull if gradient is None else gradient.add_(pull)
             if layer in terms:
-                gradient = add_term_to(gradient, trace.activations[layer], terms[layer])
+                gradient = self._add_pulls(gradient, trace.activations[layer], layer, terms[layer])
             assert gradient is not None, "the deepest layer observed has a term"
             return gradient
 
         return self.network.pull_back(trace, add_terms), deep_gradient
 
+    def _add_pulls(
+        self, gradient: Tensor | None, activation: Tensor, layer: str, term: Term
+    ) -> Tensor:
+        """Return the gradient of a layer's activations with a style term's added."""
+        for number, window in self._places(layer, self._windows):
+            pull = term.pulls[number]
+            if window is None:
+                gradient = pull.onto(gradient, activation)
+            else:
+                gradient = torch.zeros_like(activation) if gradient is None else gradient
+                pull.add(gradient, activation, window)
+        assert gradient is not None, "a term pulls somewhere"
+        return gradient
+
     @property
     def _layers(self) -> set[str]:
         """Return the layers with a weight; λ = 0 costs nothing."""
-        return {*self.settings.content_weights, *self.settings.style_layers}
+        return {*self.settings.content_weights, *self.style_layers}
 
     @property
     def _deep(self) -> set[str]:
@@ -448,44 +509,3 @@ class DeepLayers:
         """Tell whether it may be used once more; count the uses."""
         self.left -= 1
         return self.left >= 0 and guidance == self.guidance
-
-
-def finite(values: Tensor, problem: str) -> Tensor:
-    """Return the same tensor.
-
-    Raises `NumericalError` where one of its values is not a number.
-    """
-    if not bool(values.isfinite().all()):
-        raise NumericalError(problem)
-    return values
-
-
-def _add_product(gradient: Tensor | None, activation: Tensor, matrix: Tensor) -> Tensor:
-    """Return gradient + A · matrix.
-
-    A (positions, n_C) is what (1, n_C, H, W) channels_last is.
-    """
-    A, matrix = _positions(activation), matrix.to(activation.dtype)
-    if gradient is None:
-        shape = activation.permute(0, 2, 3, 1).shape
-        return (A @ matrix).view(shape).permute(0, 3, 1, 2)
-    _positions(gradient).addmm_(A, matrix)
-    return gradient
-
-
-def add_term_to(gradient: Tensor | None, activation: Tensor, term: Term) -> Tensor:
-    """Return a layer's gradient with what a style term says about its activations.
-
-    Both are (1, n_C, H, W) channels_last; what is given is changed.
-    """
-    gradient = _add_product(gradient, activation, term.pull)
-    if term.shift is not None:
-        _positions(gradient).add_(term.shift)
-    if term.histogram is not None:
-        term.histogram.add_derivative(_positions(gradient), _positions(activation))
-    return gradient
-
-
-def _positions(activation: Tensor) -> Tensor:
-    """Return (1, n_C, H, W) channels_last viewed as a matrix (H · W, n_C)."""
-    return activation.permute(0, 2, 3, 1).view(-1, activation.shape[1])

@@ -1,9 +1,9 @@
 """Minimisers of a smooth function of pixels that must stay inside [0, 1].
 
-They are asked for the next point and told the gradient there; who evaluates the function, and
-when to stop, is not their business. Pixels are clamped *inside* the iteration, and curvature is
-learned from the step that was really taken: a picture clamped only at the end delivers another,
-higher cost than the optimiser saw.
+They are asked for the next point and told the gradient there, or that the function was higher
+there; who evaluates the function, and when to stop, is not their business. Pixels are clamped
+*inside* the iteration, and curvature is learned from the step that was really taken: a picture
+clamped only at the end delivers another, higher cost than the optimiser saw.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ FIRST_STEP = 5 / 255  # root mean square change of the pixels
 GENTLE_STEP = 1 / 255  # the same, of a picture that is nearly finished
 SMALLEST_STEP = 0.2 / 255  # the same, where nothing may be lost: the next step knows the curvature
 LARGEST_STEP = 24 / 255
+MOST_REJECTED = 5  # steps from one point; then what was learned is worth nothing there
 LOWEST_FREQUENCY = 0.01  # cycles per pixel; below it the preconditioner is flat
 
 
@@ -42,6 +43,9 @@ Kind = TypeVar("Kind", bound="Optimizer")
 class Optimizer(Protocol):
     """Proposes points inside the box; a new instance for every function to minimise."""
 
+    tolerance: float
+    """The multiple of the lowest goal so far above which a step is taken back."""
+
     def step(self, image: Tensor, gradient: Tensor, measured: Sequence[float] = ()) -> Tensor:
         """Return the next point, a new tensor in [0, 1], given the gradient at `image`.
 
@@ -54,14 +58,14 @@ class Optimizer(Protocol):
         Read together with the costs, they make the host wait no more than these do.
         """
 
+    def reject(self, image: Tensor, gradient: Tensor, measured: Sequence[float] = ()) -> bool:
+        """Learn from a step that was taken back; tell whether to try another from where it began.
+
+        `image` is where it led, and the gradient and what was measured are those there.
+        """
+
     def restart(self) -> None:
         """Forget what was learned and go on more carefully, after a step that went wrong."""
-
-    def shorten(self) -> None:
-        """Take half the step next, in the same direction."""
-
-    def recover(self) -> None:
-        """Take steps of the usual length again."""
 
     def rescale(self, image: Tensor, previous: Tensor | None, gradient: Tensor) -> None:
         """Go on under another function.
@@ -82,20 +86,27 @@ class BoxLBFGS(Optimizer):
     A departure: pixels at a bound whose gradient points outward are held there for the step, as
     in Bertsekas' two-metric projection (1982), and there is no line search: one evaluation per
     iteration, as practitioners run it for style transfer. The initial inverse Hessian is not a
-    multiple of the identity but of `smooth`: larger shapes move first. Pairs of very large pictures
-    are kept in bfloat16: they say where the curvature is, and no step is as exact as its digits.
+    multiple of the identity but of `smooth`: larger shapes move first. A step that raises the
+    function is taken back, and its curvature learned all the same: the next direction from there
+    knows what was in the way. Pairs of very large pictures are kept in bfloat16: they say where the
+    curvature is, and no step is as exact as its digits.
     """
+
+    tolerance = 1.0
 
     def __init__(self, *, history: int = HISTORY, first_step: float = FIRST_STEP) -> None:
         self.pairs: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=history)  # s, y, 1 / yᵀs
         self.previous: tuple[Tensor, Tensor] | None = None  # image, gradient
         self.first_step = first_step
         self.caution = 1.0
+        self.rejected = 0  # steps in a row
         self.gain: Tensor | None = None  # of `smooth`, at the size of the pictures
 
     @override
     def step(self, image: Tensor, gradient: Tensor, measured: Sequence[float] = ()) -> Tensor:
-        self._learn(image, gradient, measured)
+        if self.previous is not None:  # the last step was kept
+            self._learn(image, gradient, measured)
+            self.rejected, self.caution = 0, 1.0
         held = _held_at_bounds(image, gradient)
         direction = self._direction(gradient.masked_fill(held, 0)).masked_fill_(held, 0)
         if not self.pairs:
@@ -116,18 +127,19 @@ class BoxLBFGS(Optimizer):
         return [total(curvatures), total(lengths)]
 
     @override
+    def reject(self, image: Tensor, gradient: Tensor, measured: Sequence[float] = ()) -> bool:
+        if not self._learn(image, gradient, measured):
+            self.caution /= 2
+        self.previous = None
+        self.rejected += 1
+        return self.rejected < MOST_REJECTED
+
+    @override
     def restart(self) -> None:
         self.pairs.clear()
         self.previous = None
+        self.rejected = 0
         self.caution = max(self.caution / 2, 1 / 64)
-
-    @override
-    def shorten(self) -> None:
-        self.caution /= 2
-
-    @override
-    def recover(self) -> None:
-        self.caution = 1.0
 
     def rescale(self, image: Tensor, previous: Tensor | None, gradient: Tensor) -> None:
         """Multiply every y by the factor that turns the old gradient into the new one.
@@ -162,17 +174,20 @@ class BoxLBFGS(Optimizer):
     def tensors(self) -> list[Tensor]:
         return [tensor for s, y, _ in self.pairs for tensor in (s, y)] + [*(self.previous or ())]
 
-    def _learn(self, image: Tensor, gradient: Tensor, measured: Sequence[float] = ()) -> None:
-        if self.previous is None or image is self.previous[0]:  # a step that was taken back
-            return
+    def _learn(self, image: Tensor, gradient: Tensor, measured: Sequence[float] = ()) -> bool:
+        """Keep the curvature along the last step, which led to `image`; tell whether it has any."""
+        if self.previous is None:
+            return False
         if not measured:
             measured = torch.stack(self.measure(image, gradient)).tolist()
         curvature, length = measured
-        if curvature > 1e-10 * length:
-            s, y = image - self.previous[0], gradient - self.previous[1]
-            if is_narrow(image):
-                s, y = s.bfloat16(), y.bfloat16()
-            self.pairs.append((s, y, 1 / curvature))
+        if curvature <= 1e-10 * length:
+            return False
+        s, y = image - self.previous[0], gradient - self.previous[1]
+        if is_narrow(image):
+            s, y = s.bfloat16(), y.bfloat16()
+        self.pairs.append((s, y, 1 / curvature))
+        return True
 
     def _direction(self, gradient: Tensor) -> Tensor:
         """Return −H · gradient, which it may use up."""
@@ -208,6 +223,8 @@ class BoxLBFGS(Optimizer):
 
 class BoxAdam(Optimizer):
     """Adam (Kingma & Ba 2015, algorithm 1), clamped to [0, 1] after every step."""
+
+    tolerance = 2.0  # its steps often raise what they lower in the end
 
     def __init__(
         self, *, rate: float = 0.02, betas: tuple[float, float] = (0.9, 0.99), warm_up: int = 0
@@ -246,11 +263,9 @@ class BoxAdam(Optimizer):
         self.rate = max(self.rate / 2, 1e-4)
         self.restart_moments()
 
-    def shorten(self) -> None:
-        """Keep the rate, which is Adam's own business."""
-
-    def recover(self) -> None:
-        """Keep the rate, as `shorten` did."""
+    def reject(self, image: Tensor, gradient: Tensor, measured: Sequence[float] = ()) -> bool:
+        """Learn nothing: only a restart helps."""
+        return False
 
     def rescale(self, image: Tensor, previous: Tensor | None, gradient: Tensor) -> None:
         """Keep the moments: they fade by themselves, and their ratio has no unit."""

@@ -16,7 +16,9 @@ from PIL import Image
 from torch import Tensor
 
 from nst.engine.tiles import GRID
+from nst.images.masks import Masks
 from nst.images.tensors import fitted_size
+from nst.settings import TransferSettings
 
 CUBIC_REACH = 3  # pixels
 BORDER = 0.2  # of a photo's side, at each edge, where it passes into its other half
@@ -46,6 +48,20 @@ def without_seam(photo: Image.Image) -> Image.Image:
         share = _edges(pixels.shape[axis]).reshape(shape)
         pixels += share * (moved - pixels)
     return Image.fromarray(pixels.round().astype(np.uint8))
+
+
+def mask_without_seam(mask: Image.Image, photo: Image.Image) -> Image.Image:
+    """Return a mask of mode "L" that passes into itself as `without_seam` lets the photo."""
+    seen = mask.resize(photo.size, Image.Resampling.BILINEAR)
+    return without_seam(seen).getchannel(0)
+
+
+def keep_mask(
+    masks: Masks | None, photo: Image.Image, settings: TransferSettings
+) -> Image.Image | None:
+    """Return what is kept of the photo in a finished picture, for `dial_colors`; None for none."""
+    keep = masks.keep if masks else None
+    return mask_without_seam(keep, photo) if keep and settings.is_seamless else keep
 
 
 def _edges(length: int) -> npt.NDArray[np.float32]:

@@ -4,38 +4,97 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from nst.engine.schedule import Moment
+from nst.engine.fingerprint import fingerprint
+from nst.engine.regions import Regions, shares
 from nst.engine.seamless import enlarge_seamless
-from nst.images.color import all_colors, has_color, is_grey, match_colors, to_grey
-from nst.images.tensors import fit, to_tensor, to_unit
+from nst.images.color import (
+    ColorStatistics,
+    blend_statistics,
+    color_statistics,
+    has_color,
+    is_grey,
+    match_colors,
+    to_grey,
+)
+from nst.images.tensors import to_unit
 from nst.settings import TransferSettings
 
+BAND = 2**22  # pixels whose weights are worked out at once
 COLORS_OF = 2**22  # pixels; of a larger painting every other one, and so on, tells its colours
 
 
 def starting_picture(
-    photo: Tensor, paintings: Sequence[Tensor], settings: TransferSettings
+    photo: Tensor,
+    paintings: Sequence[Tensor],
+    settings: TransferSettings,
+    regions: Regions | None = None,
+    own: Tensor | None = None,
 ) -> Tensor:
     """Return the picture that the first iteration sees, float32 and shaped like `photo`.
 
-    The photo and the paintings may be bytes.
+    The photo and the paintings may be bytes. A picture of one's `own`, shaped like the photo, takes
+    the place of what `settings.start` says.
     """
+    regions = regions or Regions(settings.uses(len(paintings)))
+    if own is not None:
+        return to_unit(own)
     if settings.start == "content":
         return to_unit(photo)
     if settings.start == "recolored":
-        return match_colors(photo, all_colors(list(map(_thinned, paintings))))
+        return _recolored(photo, paintings, regions)
     generator = torch.Generator().manual_seed(settings.seed)  # on the CPU: alike on all devices
     noise = torch.rand(photo.shape, generator=generator).to(photo.device)
-    if all(map(is_grey, [photo, *paintings])):
+    if all(map(is_grey, [photo, *(paintings[index] for index in regions.used)])):
         return noise[:, :1].repeat(1, 3, 1, 1)
     return noise
+
+
+def _recolored(photo: Tensor, paintings: Sequence[Tensor], regions: Regions) -> Tensor:
+    """Return the photo in the colours of the paintings, in each region its own."""
+    groups = regions.groups
+    if regions.is_whole:
+        return match_colors(photo, _colors_of(groups[0], paintings, regions))
+    height, width = photo.shape[-2:]
+    step = max(1, BAND // width)
+    recolored = to_unit(photo).clone()
+    for number, group in enumerate(groups):
+        matched = match_colors(photo, _colors_of(group, paintings, regions))
+        for top in range(0, height, step):
+            rows = slice(top, top + step)
+            weights = regions.weights(rows)[number].to(matched)
+            change = matched[..., rows, :] - to_unit(photo[..., rows, :])
+            recolored[..., rows, :].addcmul_(weights, change)
+    return recolored.clamp_(0, 1)
+
+
+def _colors_of(
+    group: Sequence[int], paintings: Sequence[Tensor], regions: Regions
+) -> ColorStatistics:
+    """Return mean and covariance of the colours of some paintings, by weight."""
+    colors = {index: _colors_within(paintings[index], regions, index) for index in group}
+    if len(group) == 1:
+        return color_statistics(colors[group[0]])
+    keys = {index: fingerprint(colors[index]) for index in group}
+    distinct = {keys[index]: color_statistics(colors[index]) for index in group}
+    weighed = shares((keys[index], regions.uses[index].weight) for index in group)
+    return blend_statistics((distinct[key], share) for key, share in weighed.items())
+
+
+def _colors_within(painting: Tensor, regions: Regions, index: int) -> Tensor:
+    """Return the pixels of a painting that tell its colours, (1, 3, H, W)."""
+    colors = _thinned(painting)
+    within = regions.within[index] if regions.within else None
+    if within is None:
+        return colors
+    weights = _thinned(within)[0, 0].to(colors.device)
+    most = int(weights.max())
+    return colors[:, :, weights >= max(1, most / 2)].unsqueeze(2) if most else colors
 
 
 def _thinned(painting: Tensor) -> Tensor:
@@ -45,12 +104,15 @@ def _thinned(painting: Tensor) -> Tensor:
 
 
 def without_color_noise(
-    content: Image.Image, paintings: Sequence[Image.Image], begin: Moment | None
-) -> tuple[Image.Image, list[Image.Image], Moment | None]:
+    content: Image.Image,
+    paintings: Sequence[Image.Image],
+    settings: TransferSettings,
+    *others: Image.Image | None,
+) -> tuple[Image.Image, list[Image.Image], list[Image.Image | None]]:
     """Return what a run works on: pictures with nothing but colour noise are pure grey.
 
-    Where all are grey, the picture to go on from is too. `Objective` then has no gradient in
-    colour.
+    Where all that count are grey, `others`, which are pictures to begin with, are too. `Objective`
+    then has no gradient in colour.
     """
     pictures = [content, *paintings]
     colored = [has_color(picture) for picture in pictures]
@@ -58,35 +120,19 @@ def without_color_noise(
         picture if color else to_grey(picture)
         for picture, color in zip(pictures, colored, strict=True)
     )
-    if begin and not any(colored):
-        begin = replace(begin, picture=to_grey(begin.picture))
-    return content, paintings, begin
+    uses = settings.uses(len(paintings))
+    is_any = [color for color, use in zip(colored[1:], uses, strict=True) if use.weight > 0]
+    if not any([colored[0], *is_any]):
+        return content, paintings, [other and to_grey(other) for other in others]
+    return content, paintings, list(others)
 
 
-def keeps_detail(settings: TransferSettings) -> bool:
+def keeps_detail(settings: TransferSettings, *, has_own: bool = False) -> bool:
     """Tell whether the photo's own detail comes from the larger photo when a run moves up a scale.
 
-    Otherwise it is enlarged with the rest. Noise has none to keep.
+    Otherwise it is enlarged with the rest. Noise has none to keep; a start of one's own has.
     """
-    return settings.restructure != "much" and settings.start != "noise"
-
-
-def change_since_start(
-    picture: Image.Image,
-    content: Image.Image,
-    paintings: Sequence[Tensor],
-    settings: TransferSettings,
-) -> Tensor:
-    """Return what distinguishes `picture` from what a run would start from at its size.
-
-    A picture larger than the run will be is reduced first.
-    """
-    picture = fit(picture, min(max(picture.size), settings.size))
-    painted = to_tensor(picture).to(paintings[0].device)
-    if not keeps_detail(settings):
-        return painted
-    photo = content.resize(picture.size, Image.Resampling.LANCZOS)
-    return painted - starting_picture(to_tensor(photo).to(painted), paintings, settings)
+    return settings.restructure != "much" and (settings.start != "noise" or has_own)
 
 
 def enlarge(change: Tensor, *, onto: Tensor, is_seamless: bool = False) -> Tensor:

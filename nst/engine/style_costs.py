@@ -3,11 +3,13 @@
 Three of them compare a layer's mean and raw second moment (`Moments`); the fourth compares its
 histograms. A function `..._cost` is the specification, differentiable and plain; the class of the
 same name is what runs use: it is made for a target and returns the cost with its derivatives. The
-tests hold each to the other. Knows nothing of networks, weights or settings.
+tests hold each to the other. Positions may have weights m in [0, 1], (1, n_H, n_W) or
+(1, 1, n_H, n_W); without them all are 1. Knows nothing of networks, regions or settings.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,6 +25,7 @@ RIDGE = 1e-3  # of the greatest eigenvalue of a target's covariance
 NEWTON_SCHULZ_STEPS = 20
 BINS = 256
 SMALLEST_TOP = 1e-4  # of a histogram's range: a channel may be silent
+COUNT_OF_ONE = 2**30  # what a position of weight 1 adds to a weighed count
 AT_ONCE = 2**18  # activations that are looked up together: as many as a CPU's cache holds …
 AT_ONCE_ELSEWHERE = 2**24  # … and as many as keep another device busy
 
@@ -50,14 +53,17 @@ class Moments:
         return (self.second.diagonal() - self.mean.square()).clamp_min(0)
 
 
-def moments(activations: Tensor) -> Moments:
+def moments(activations: Tensor, weights: Tensor | None = None) -> Moments:
     """Return the moments of (n_C, n_H, n_W) or (1, n_C, n_H, n_W), differentiable.
 
     They are exact in at least float32, unlike `normalized_gram_matrix` of bfloat16: a covariance is
     the small difference of large numbers.
     """
     A = widened(positions_of(activations))
-    return Moments(A.mean(0), A.T @ A / len(A))
+    if weights is None:
+        return Moments(A.mean(0), A.T @ A / len(A))
+    m = positions_of(weights)
+    return Moments((m * A).sum(0) / m.sum(), A.T @ (m * A) / m.sum())
 
 
 def positions_of(activations: Tensor) -> Tensor:
@@ -98,7 +104,9 @@ def wasserstein_cost(at: Moments, target: Moments) -> Tensor:
     return ((at.mean - target.mean).square().sum() + bures) / len(at.mean)
 
 
-def histogram_cost(activations: Tensor, target: HistogramTarget) -> Tensor:
+def histogram_cost(
+    activations: Tensor, target: HistogramTarget, weights: Tensor | None = None
+) -> Tensor:
     """Return the mean of (a − R(a))², R matching each channel's histogram with the target's.
 
     Risser, Wilmot & Barnes 2017, "Stable and Controllable Neural Texture Synthesis and Style
@@ -109,8 +117,12 @@ def histogram_cost(activations: Tensor, target: HistogramTarget) -> Tensor:
     """
     A = widened(positions_of(activations))
     with torch.no_grad():
-        wanted = Remap(target, target.count(activations))(A)
-    return (A - wanted).square().mean()
+        wanted = Remap(target, target.count(activations, weights))(A)
+    squares = (A - wanted).square().mean(1, keepdim=True)
+    if weights is None:
+        return squares.mean()
+    m = positions_of(weights)
+    return (m * squares).sum() / m.sum()
 
 
 class MomentCost(Protocol):
@@ -239,37 +251,45 @@ def _identity(like: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Histogram:
-    """How often each channel's activations fall in each of `BINS` bins from 0 to its `top`.
+    """The distribution of each channel's activations over `BINS` bins from 0 to its `top`.
 
-    `counts` are (n_C, BINS), `top` is (n_C,). What is above the top counts for the last bin.
+    `distribution` has the shares below each edge of the bins, (n_C, BINS + 1); `top` is (n_C,).
     """
 
-    counts: Tensor
+    distribution: Tensor
     top: Tensor
 
     @staticmethod
-    def of(activations: Tensor) -> Histogram:
-        """Return that of all activations of a layer, up to their maxima."""
-        top = tops(activations)
-        return Histogram(count(activations, top), top)
+    def of_counts(counts: Tensor, top: Tensor) -> Histogram:
+        """Return that of the counts in the bins, (n_C, BINS)."""
+        return Histogram(_distribution(counts, top), top)
 
 
-def tops(activations: Tensor) -> Tensor:
-    """Return the maximum of each channel, (n_C,), at least `SMALLEST_TOP`."""
-    return widened(positions_of(activations).amax(0)).clamp_min(SMALLEST_TOP)
-
-
-def count(activations: Tensor, top: Tensor) -> Tensor:
-    """Return the counts of (n_C, n_H, n_W) in the bins from 0 to `top`, (n_C, BINS) int64."""
+def tops(activations: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Return the maximum of each channel where m > 0, (n_C,), at least `SMALLEST_TOP`."""
     A = positions_of(activations)
+    if weights is not None:
+        A = A * (positions_of(weights) > 0)
+    return widened(A.amax(0)).clamp_min(SMALLEST_TOP)
+
+
+def count(activations: Tensor, top: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Return the counts of (n_C, n_H, n_W) in the bins from 0 to `top`, (n_C, BINS) int64.
+
+    What is above the top counts for the last bin. Positions with weights count for m times
+    `COUNT_OF_ONE`: whole numbers, so that parts add up to the same in any order and on any device.
+    """
+    A = positions_of(activations)
+    amounts = None if weights is None else (positions_of(weights) * COUNT_OF_ONE).round().long()
     n_bins, lookup = BINS * len(top), _Lookup(top)
     counts = torch.zeros(n_bins, dtype=torch.int64, device=A.device)
     for rows in lookup.parts_of(A):
-        index, _ = lookup(A[rows])
-        if A.device.type == "cpu":
-            counts += torch.bincount(index, minlength=n_bins)
-        else:  # whose host would wait for the length of the result
-            counts.scatter_add_(0, index.long(), counts.new_ones(1).expand_as(index))
+        index, place = lookup(A[rows])
+        if amounts is None and A.device.type == "cpu":
+            counts += torch.bincount(index, minlength=n_bins)  # quicker
+        else:  # elsewhere the host would wait for the length of the result
+            each = counts.new_ones(1, 1) if amounts is None else amounts[rows]
+            counts.scatter_add_(0, index.long(), each.expand_as(place).flatten())
     return counts.view(-1, BINS)
 
 
@@ -281,15 +301,26 @@ class HistogramTarget:
     """
 
     def __init__(self, histograms: Sequence[Histogram], weights: Sequence[float]) -> None:
+        whole = math.fsum(weights)
         self.parts = [
-            (weight / sum(weights), _distribution(each.counts, each.top), each.top)
-            for each, weight in zip(histograms, weights, strict=True)
+            (weight / whole, histogram)
+            for weight, histogram in zip(weights, histograms, strict=True)
         ]
-        self.top = torch.stack([weight * top for weight, _, top in self.parts]).sum(0)
+        self.top = torch.stack([weight * each.top for weight, each in self.parts]).sum(0)
 
-    def count(self, activations: Tensor) -> Tensor:
+    @staticmethod
+    def blend(targets: Sequence[HistogramTarget], weights: Sequence[float]) -> HistogramTarget:
+        """Return the blend of some targets, by weight."""
+        parts = [
+            (weight * share, histogram)
+            for weight, target in zip(weights, targets, strict=True)
+            for share, histogram in target.parts
+        ]
+        return HistogramTarget([each for _, each in parts], [share for share, _ in parts])
+
+    def count(self, activations: Tensor, weights: Tensor | None = None) -> Tensor:
         """Return the counts of activations in the bins of the target's range."""
-        return count(activations, self.top)
+        return count(activations, self.top, weights)
 
     def quantiles(self, levels: Tensor, *, is_above: bool) -> Tensor:
         """Return the values below which shares `levels` (n_C, k) of the activations are.
@@ -297,11 +328,12 @@ class HistogramTarget:
         Where a range of values is empty, either of its ends will do; `is_above` asks for the upper.
         """
         blend = torch.zeros_like(levels)
-        for weight, distribution, top in self.parts:
+        for weight, histogram in self.parts:
+            distribution = histogram.distribution
             after = torch.searchsorted(distribution, levels, right=is_above).clamp(1, BINS)
             low, high = distribution.gather(1, after - 1), distribution.gather(1, after)
             share = ((levels - low) / (high - low).clamp_min(1e-30)).clamp(0, 1)
-            blend += weight * top[:, None] / BINS * (after - 1 + share)
+            blend += weight * histogram.top[:, None] / BINS * (after - 1 + share)
         return blend
 
 
@@ -330,20 +362,38 @@ class Remap:
 class HistogramCost:
     """`histogram_cost` in closed form, for activations that come in parts, once each.
 
-    `cost` is that of the parts seen so far, `n` the number of positions of all.
+    `cost` is that of the parts seen so far, `n` the number of positions of all, or the sum of their
+    weights.
     """
 
-    def __init__(self, target: HistogramTarget, counts: Tensor, n: int) -> None:
+    def __init__(self, target: HistogramTarget, counts: Tensor, n: float) -> None:
         self.remap = Remap(target, counts)
         self.unit = 1 / (n * len(target.top))
         self.cost = target.top.new_zeros(())
 
-    def add_derivative(self, gradient: Tensor, A: Tensor, factor: float) -> None:
-        """Add `factor` · dJ/dA = factor · 2 (A − R(A)) / (n n_C) to a gradient, both (n, n_C)."""
+    def visit(self, A: Tensor, weights: Tensor | None = None) -> None:
+        """Count the cost of activations (n, n_C) alone."""
+        for _ in self._residuals(A, weights):
+            pass
+
+    def add_derivative(
+        self, gradient: Tensor, A: Tensor, factor: float, weights: Tensor | None = None
+    ) -> None:
+        """Add `factor` · 2 (A − R(A)) / (n n_C) to a gradient, both (n, n_C); count the cost.
+
+        That is `factor` · dJ/dA, which is still to be multiplied by m where there are weights.
+        """
+        for rows, residual in self._residuals(A, weights):
+            gradient[rows].add_(residual, alpha=2 * self.unit * factor)
+
+    def _residuals(self, A: Tensor, weights: Tensor | None) -> Iterator[tuple[slice, Tensor]]:
+        """Yield rows with A − R(A) there, and count their cost."""
+        m = None if weights is None else positions_of(weights)
         for rows in self.remap.lookup.parts_of(A):
             residual = self.remap(A[rows]).neg_().add_(A[rows])
-            self.cost += self.unit * residual.square().sum()
-            gradient[rows].add_(residual, alpha=2 * self.unit * factor)
+            squares = residual.square()
+            self.cost += self.unit * (squares if m is None else m[rows] * squares).sum()
+            yield rows, residual
 
 
 class _Lookup:

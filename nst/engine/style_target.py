@@ -6,20 +6,26 @@ Knows pictures of the style; nothing of the picture that is painted.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import mul
 
 import torch
 from torch import Tensor
 
 from nst.engine.eigen import eigen
-from nst.engine.fingerprint import bytes_of
-from nst.engine.layer_statistics import Statistics
+from nst.engine.fingerprint import bytes_of, fingerprint
+from nst.engine.finite import finite
+from nst.engine.layer_statistics import LayerSums, accumulate
+from nst.engine.regions import shares
 from nst.engine.style_costs import Histogram, HistogramTarget, Moments, count, tops
-from nst.engine.tiles import activations_in_parts, gram_matrices
+from nst.engine.tiles import activations_in_parts
+from nst.engine.windows import LEAST_TOTAL, Window, seen_in
 from nst.vgg.network import VGG
 
+Weights = Mapping[str, Sequence[tuple[str, float]]]
+
+NO_STYLE = "The painting's style is not a finite number."
 GUIDE_RANK = 5  # the eigenvalues of a Gram matrix above this one are held back
 
 
@@ -37,49 +43,23 @@ ENLARGED = Guidance(0.75, 4.0)  # for a small one that goes on larger: it has st
 SLIGHT = Guidance(0.3, 1.0)  # the same for a few iterations: no detour would end before they do
 
 
-Parts = Callable[[], Iterator[tuple[str, Tensor]]]  # a picture's activations, layer by layer
-
-
 class Style:
-    """What is wanted of the statistics of layers: the mean of those of one or several pictures.
+    """What is wanted of the statistics of a region, by layer, with the guides of Gram matrices.
 
-    A seamless picture has no edges, and so could not have what VGG-19 sees at those of a painting:
-    for one the paintings are endless, too. Large pictures go in tiles, of `side` pixels if that is
-    given. `costs` are the style costs that are to be served; Gram matrices are there for all.
+    `grams` are the raw second moments, normalized Gram matrices (n_C, n_C); `means` are (n_C,) and
+    `histograms` the distributions, where a style cost asks for them. A layer that is missing does
+    not count there.
     """
 
     def __init__(
         self,
-        network: VGG,
-        pictures: Sequence[Tensor],
-        layers: Sequence[str],
-        *,
-        side: int | None = None,
-        is_endless: bool = False,
-        costs: Collection[str] = ("gram",),
+        grams: Mapping[str, Tensor],
+        means: Mapping[str, Tensor] | None = None,
+        histograms: Mapping[str, HistogramTarget] | None = None,
     ) -> None:
-        self.grams: dict[str, Tensor] = {}
-        self.means: dict[str, Tensor] = {}
-        self.histograms: dict[str, HistogramTarget] = {}
-        how: dict[str, Any] = {"side": side, "is_endless": is_endless}
-        if set(costs) <= {"gram"}:
-            for picture in pictures:
-                for layer, gram in gram_matrices(network, picture, layers, **how):
-                    _add(self.grams, layer, gram / len(pictures))
-            return
-        every = [
-            functools.partial(activations_in_parts, network, picture, layers, **how)
-            for picture in pictures
-        ]
-        for parts in every:
-            for layer, found in _moments(parts).items():
-                _add(self.grams, layer, found.second / len(pictures))
-                _add(self.means, layer, found.mean / len(pictures))
-        if "histogram" in costs:
-            found_histograms = [_histograms(parts) for parts in every]
-            for layer in layers:
-                blended = [histograms[layer] for histograms in found_histograms]
-                self.histograms[layer] = HistogramTarget(blended, [1.0] * len(blended))
+        self.grams = dict(grams)
+        self.means = dict(means or {})
+        self.histograms = dict(histograms or {})
 
     def moments(self, layer: str) -> Moments:
         """Return the mean and the second moment of a layer."""
@@ -91,34 +71,107 @@ class Style:
         return {layer: Guide(gram) for layer, gram in self.grams.items()}
 
     def size(self) -> int:
-        """Return the bytes of the Gram matrices and histograms; guides are slim."""
-        shares = [share for each in self.histograms.values() for _, share, _ in each.parts]
-        return bytes_of(*self.grams.values(), *shares)
+        """Return the bytes of the moments and histograms; guides are slim."""
+        parts = [part for each in self.histograms.values() for _, part in each.parts]
+        distributions = [part.distribution for part in parts]
+        return bytes_of(*self.grams.values(), *self.means.values(), *distributions)
 
 
-def _add(sums: dict[str, Tensor], layer: str, share: Tensor) -> None:
-    sums[layer] = sums[layer] + share if layer in sums else share
+class Painting:
+    """A painting as its style is seen, and which part of it is.
+
+    A seamless picture has no edges, and so could not have what VGG-19 sees at those of a painting:
+    for one the paintings are endless, too. Large pictures go in tiles, of `side` pixels if that is
+    given. `within` are (1, 1, H, W) bytes, 255 where the painting counts. `costs` are the style
+    costs that are to be served; Gram matrices are there for all.
+    """
+
+    def __init__(
+        self,
+        picture: Tensor,
+        within: Tensor | None = None,
+        *,
+        side: int | None = None,
+        is_endless: bool = False,
+        costs: Collection[str] = ("gram",),
+    ) -> None:
+        self.picture, self.within = picture, within
+        self.side, self.is_endless, self.costs = side, is_endless, costs
+        seen = [fingerprint(picture), "" if within is None else fingerprint(within)]
+        self.key = f"{side} {is_endless} {','.join(sorted(costs))} {' '.join(seen)}"
+        """Equal for paintings with the same style."""
+
+    def style(self, network: VGG, layers: Sequence[str]) -> Style:
+        """Return the style of this painting alone.
+
+        A layer where too little is left of what is within is missing. Raises `NumericalError` where
+        a moment is not a finite number.
+        """
+        has_moments = not set(self.costs) <= {"gram"}
+        sums_of = LayerSums.of_moments if has_moments else LayerSums.of_gram
+        sums: dict[str, LayerSums] = {}
+        for layer, activation, window in self._parts(network, layers):
+            accumulate(sums, layer, sums_of(activation, window))
+        known = {layer: each for layer, each in sums.items() if each.total >= LEAST_TOTAL}
+        grams = {layer: finite(each.normalized_gram, NO_STYLE) for layer, each in known.items()}
+        if not has_moments:
+            return Style(grams)
+        means = {layer: finite(each.moments.mean, NO_STYLE) for layer, each in known.items()}
+        histograms = self._histograms(network, layers) if "histogram" in self.costs else {}
+        return Style(grams, means, {layer: histograms[layer] for layer in known if histograms})
+
+    def _parts(
+        self, network: VGG, layers: Sequence[str]
+    ) -> Iterator[tuple[str, Tensor, Window | None]]:
+        return activations_in_parts(
+            network,
+            self.picture,
+            layers,
+            side=self.side,
+            is_endless=self.is_endless,
+            within=self.within,
+        )
+
+    def _histograms(self, network: VGG, layers: Sequence[str]) -> dict[str, HistogramTarget]:
+        """Return the layers' histograms: a sweep for their ranges, and one to count."""
+        highest: dict[str, Tensor] = {}
+        for layer, activation, window in self._parts(network, layers):
+            top = tops(*seen_in(activation, window))
+            highest[layer] = torch.maximum(highest[layer], top) if layer in highest else top
+        counts: dict[str, Tensor] = {}
+        for layer, activation, window in self._parts(network, layers):
+            own, weights = seen_in(activation, window)
+            accumulate(counts, layer, count(own, highest[layer], weights))
+        return {
+            layer: HistogramTarget([Histogram.of_counts(counts[layer], top)], [1.0])
+            for layer, top in highest.items()
+        }
 
 
-def _moments(parts: Parts) -> dict[str, Moments]:
-    """Return the moments of a picture's layers."""
-    sums: dict[str, Statistics] = {}
-    for layer, activation in parts():
-        seen = Statistics.of_moments(activation)
-        sums[layer] = sums[layer] + seen if layer in sums else seen
-    return {layer: seen.moments for layer, seen in sums.items()}
+def blend(styles: Mapping[str, Style], weights: Weights) -> Style:
+    """Return the style of several paintings, by weight.
 
+    Moments are linear in a distribution: theirs are the means. Histograms are blended by their
+    quantiles.
 
-def _histograms(parts: Parts) -> dict[str, Histogram]:
-    """Return the histograms of a picture's layers: a sweep for their ranges, and one to count."""
-    highest: dict[str, Tensor] = {}
-    for layer, activation in parts():
-        top = tops(activation)
-        highest[layer] = torch.maximum(highest[layer], top) if layer in highest else top
-    counts: dict[str, Tensor] = {}
-    for layer, activation in parts():
-        _add(counts, layer, count(activation, highest[layer]))
-    return {layer: Histogram(counts[layer], top) for layer, top in highest.items()}
+    Args:
+        styles: those of each painting by its key.
+        weights: the keys and weights of the paintings that are tied to a layer, by layer; equal
+            keys may come more than once.
+    """
+    grams, means = dict[str, Tensor](), dict[str, Tensor]()
+    histograms = dict[str, HistogramTarget]()
+    for layer, weighed in weights.items():
+        known = shares((key, weight) for key, weight in weighed if layer in styles[key].grams)
+        members, its_shares = [styles[key] for key in known], [*known.values()]
+        for blended, kind in ((grams, "grams"), (means, "means")):
+            moments = [found[layer] for each in members if layer in (found := getattr(each, kind))]
+            if moments:
+                blended[layer] = functools.reduce(torch.add, map(mul, its_shares, moments))
+        targets = [each.histograms[layer] for each in members if layer in each.histograms]
+        if targets:
+            histograms[layer] = HistogramTarget.blend(targets, its_shares)
+    return Style(grams, means, histograms)
 
 
 class Guide:

@@ -1,29 +1,32 @@
 """J(G) of a picture that is too large for the network at once: tile by tile, and exact.
 
-The Gram matrices come first, summed over all tiles and divided by the positions of the whole
-picture. Then each tile takes J's derivatives at its own positions back to its pixels, and what they
-say about its halo is added to its neighbours; to cut that off instead, halos would have to be twice
-as wide.
+The sums that style costs need come first, over all tiles of the picture. Then each tile takes J's
+derivatives at its own positions back to its pixels, and what they say about its halo is added to
+its neighbours; to cut that off instead, halos would have to be twice as wide.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
+from nst.caches import LRUCache
 from nst.engine.fingerprint import bytes_of
-from nst.engine.layer_statistics import Statistics
+from nst.engine.finite import finite
 from nst.engine.losses import widened
-from nst.engine.objective import NO_SCENE, Costs, Measure, Objective, finite
+from nst.engine.objective import NO_SCENE, Costs, Measure, Objective, Sums
+from nst.engine.regions import Regions
 from nst.engine.style_terms import Term
 from nst.engine.tiles import GRID, Tile, WrappedTile, contiguous, sweep, tiles
+from nst.engine.windows import Windows
 from nst.settings import TransferSettings
 from nst.vgg.network import VGG, Trace
 
 KEPT_TARGET = 768 * 2**20  # bytes of the photo's activations
+KEPT_WINDOWS = 256 * 2**20  # bytes of where the regions are in tiles
 
 
 class TiledObjective(Objective):
@@ -42,18 +45,21 @@ class TiledObjective(Objective):
         styles: Sequence[Tensor],
         settings: TransferSettings,
         side: int | None = None,
+        regions: Regions | None = None,
     ) -> None:
         layers = {*settings.content_weights, *settings.style_layers}
         self.side = side
         whole = -(-max(content.shape[-2:]) // GRID) * GRID
         kind = WrappedTile if settings.is_seamless else Tile
         self.tiles = tiles(content.shape[-2:], side or whole, layers, kind)
-        super().__init__(network, content, styles, settings)
+        self._kept_windows: LRUCache[Tile, list[Windows | None]]
+        self._kept_windows = LRUCache(KEPT_WINDOWS, _bytes_of_windows)
+        super().__init__(network, content, styles, settings, regions)
 
     @override
     def _take_photo(self, content: Tensor) -> None:
         layers = self.settings.content_weights
-        self.targets: dict[str, ContentTarget] = {
+        self.contents: dict[str, ContentTarget] = {
             layer: ContentTarget(
                 self.network, layer, content, self.tiles, KEPT_TARGET // len(layers)
             )
@@ -61,35 +67,58 @@ class TiledObjective(Objective):
         }
 
     @override
+    def _place_regions(self) -> Iterable[tuple[slice, slice]]:
+        return [tile.place for tile in self.tiles]
+
+    def _windows_of(self, tile: Tile) -> list[Windows | None]:
+        """Return the windows of each region in a tile; None for all of the photo."""
+        return self._kept_windows.recall(tile, lambda: self._windows_at(*tile.place))
+
+    @override
     def parts(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the same as `Objective.parts`."""
         settings, image = self.settings, self._spanned(image)
         squares = dict.fromkeys(settings.content_weights, image.new_zeros(()))
-        sums = LayerSums(self._statistics)
-        for tile, layer, own in sweep(self.network, image, self._layers, self.tiles):
+        sums: Sums = {}
+        for tile, windows, layer, own in self._sweep(image, self._layers, self.tiles):
             if layer in settings.content_weights:
                 squares[layer] = squares[layer] + self._residual(tile, layer, own).square().sum()
-            if layer in settings.style_layers:
-                sums.add(layer, own)
+            if layer in self.style_layers:
+                self._count(sums, layer, own, windows)
         terms = self._terms_of(sums)
-        with_histogram = [layer for layer, term in terms.items() if term.histogram]
-        for _, layer, own in sweep(self.network, image, with_histogram, self.tiles):
-            terms[layer].visit(own)
+        self._visit(image, terms)
         content = self._content_cost(squares) + self._outlines_cost(image)
         return content, {layer: term.settled().cost for layer, term in terms.items()}
+
+    def _sweep(
+        self, image: Tensor, layers: Iterable[str], parts: Iterable[Tile]
+    ) -> Iterator[tuple[Tile, list[Windows | None], str, Tensor]]:
+        """Yield each tile and its windows with a layer's name and its own activations there."""
+        for tile in parts:
+            windows = self._windows_of(tile)
+            for _, layer, own in sweep(self.network, image, layers, [tile]):
+                yield tile, windows, layer, own
+
+    def _visit(self, image: Tensor, terms: Mapping[str, Term]) -> None:
+        """Count the costs of histograms, which are known once all activations were seen again."""
+        layers = [layer for layer, term in terms.items() if term.has_histogram]
+        for _, windows, layer, own in self._sweep(image, layers, self.tiles):
+            for number, window in self._places(layer, windows):
+                terms[layer].pulls[number].visit(own, window)
 
     @override
     @torch.no_grad()
     def evaluate(self, image: Tensor, measure: Measure | None = None) -> tuple[Costs, Tensor]:
         """Return the same as `Objective.evaluate`."""
         settings, image = self.settings, self._spanned(image)
-        sums = LayerSums(self._statistics)
+        sums: Sums = {}
         *others, last = self.tiles
-        for _, layer, own in sweep(self.network, image, settings.style_layers, others):
-            sums.add(layer, own)
+        for _, windows, layer, own in self._sweep(image, self.style_layers, others):
+            self._count(sums, layer, own, windows)
         trace = self.network.observe(last.cut(image), self._layers)
-        for layer in settings.style_layers:
-            sums.add(layer, contiguous(last.own(trace.activations[layer], layer)))
+        for layer in self.style_layers:
+            own = contiguous(last.own(trace.activations[layer], layer))
+            self._count(sums, layer, own, self._windows_of(last))
         terms, alpha = self._terms_of(sums), self._alpha
         squares = dict.fromkeys(settings.content_weights, image.new_zeros(()))
         gradient = torch.zeros_like(image)
@@ -101,7 +130,7 @@ class TiledObjective(Objective):
                 own = tile.own(trace.activations[layer], layer)
                 residual = self._residual(tile, layer, own)
                 squares[layer] = squares[layer] + residual.square().sum()
-                pulls[layer] = (2 * alpha * weight / self.targets[layer].numel) * residual
+                pulls[layer] = (2 * alpha * weight / self.contents[layer].numel) * residual
             tile.add(gradient, self._pull_tile_back(tile, trace, pulls, terms))
         smoothness, its_gradient = self._smoothness(image)
         if its_gradient is not None:
@@ -117,17 +146,17 @@ class TiledObjective(Objective):
         return self._read(alpha, content, layers, goals, smoothness, measured), gradient
 
     def _residual(self, tile: Tile, layer: str, own: Tensor) -> Tensor:
-        return self.targets[layer].residual(tile, own)
+        return self.contents[layer].residual(tile, own)
 
     def _content_cost(self, squares: Mapping[str, Tensor]) -> Tensor:
         """Return the content term of activations from the sums of squared residuals by layer."""
         content = torch.zeros(())
         for layer, weight in self.settings.content_weights.items():
-            content = content + weight * (squares[layer] / self.targets[layer].numel)
+            content = content + weight * (squares[layer] / self.contents[layer].numel)
         return content
 
-    def _terms_of(self, sums: LayerSums) -> dict[str, Term]:
-        return {layer: self._term(layer, sums[layer]) for layer in self.settings.style_layers}
+    def _terms_of(self, sums: Sums) -> dict[str, Term]:
+        return {layer: self._term(layer, sums) for layer in self.style_layers}
 
     def _pull_tile_back(
         self,
@@ -137,6 +166,7 @@ class TiledObjective(Objective):
         terms: Mapping[str, Term],
     ) -> Tensor:
         """Return what the tile's own positions say about its pixels and those of its halo."""
+        windows = self._windows_of(tile)
 
         def add_term(layer: str, gradient: Tensor | None) -> Tensor:
             activation = trace.activations.get(layer)
@@ -146,10 +176,17 @@ class TiledObjective(Objective):
             if layer in content_pulls:
                 tile.own(gradient, layer).add_(content_pulls[layer])
             if layer in terms and activation is not None:
-                _add_term(tile.own(gradient, layer), tile.own(activation, layer), terms[layer])
+                own, place = tile.own(activation, layer), tile.own(gradient, layer)
+                for number, window in self._places(layer, windows):
+                    terms[layer].pulls[number].add(place, own, window)
             return gradient
 
         return self.network.pull_back(trace, add_term)
+
+
+def _bytes_of_windows(regions: Sequence[Windows | None]) -> int:
+    windows = [window for each in regions if each for window in each.values()]
+    return bytes_of(*(each.weights for each in windows), *(each.roots for each in windows))
 
 
 class ContentTarget:
@@ -185,30 +222,3 @@ class ContentTarget:
     def _activation(self, tile: Tile) -> Tensor:
         ((_, _, own),) = sweep(self.network, self.photo, [self.layer], [tile])
         return own
-
-
-class LayerSums(dict[str, Statistics]):
-    """The statistics of layers whose activations come in parts."""
-
-    def __init__(self, statistics: Callable[[str, Tensor], Statistics]) -> None:
-        super().__init__()
-        self.statistics = statistics
-
-    def add(self, layer: str, activation: Tensor) -> None:
-        """Count a part of a layer's activations, (1, n_C, h, w)."""
-        part = self.statistics(layer, activation)
-        self[layer] = self[layer] + part if layer in self else part
-
-
-def _add_term(gradient: Tensor, activation: Tensor, term: Term) -> None:
-    """Add what a term says about a tile's own activations, (1, n_C, h, w), to their gradient."""
-    A = activation.permute(0, 2, 3, 1)
-    gradient = gradient.permute(0, 2, 3, 1)  # a view
-    gradient.add_(A @ term.pull.to(A.dtype))
-    if term.shift is not None:
-        gradient.add_(term.shift)
-    if term.histogram is not None:
-        A = A.flatten(0, 2)
-        its_gradient = torch.zeros_like(A)
-        term.histogram.add_derivative(its_gradient, A)
-        gradient.add_(its_gradient.view_as(gradient))

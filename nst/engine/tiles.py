@@ -7,13 +7,14 @@ and what these say about the pixels ends inside the halo.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from nst.engine.losses import gram_matrix
+from nst.engine.windows import Window, seen_through, windows_of
 from nst.images.tensors import to_unit
 from nst.settings import LAYER_CHANNELS
 from nst.vgg.network import VGG
@@ -55,6 +56,11 @@ class Span:
         """Return the pixels of the tile with its halo, in the whole picture."""
         return slice(self.first, self.last)
 
+    @property
+    def place(self) -> slice:
+        """Return the tile's own pixels, in the whole picture."""
+        return slice(self.begin, self.end)
+
     def own(self, stride: int) -> slice:
         """Return the tile's own positions of a layer, in what was made of its cut.
 
@@ -78,6 +84,11 @@ class Tile:
     def add(self, picture: Tensor, values: Tensor) -> None:
         """Add values for the tile and its halo to those of (1, n, H, W)."""
         self.cut(picture).add_(values)
+
+    @property
+    def place(self) -> tuple[slice, slice]:
+        """Return the rows and columns of the tile's own pixels, in the whole picture."""
+        return self.rows.place, self.columns.place
 
     def own(self, activation: Tensor, layer: str) -> Tensor:
         """Return a view of the tile's own positions in what a layer makes of its cut."""
@@ -155,26 +166,6 @@ def _endless_spans(length: int, side: int, halo: int) -> Iterator[Span]:
         yield Span(begin, end, begin - halo, end + halo, is_at_end=False)
 
 
-def gram_matrices(
-    network: VGG,
-    picture: Tensor,
-    layers: Sequence[str],
-    *,
-    side: int | None = None,
-    is_endless: bool = False,
-) -> Iterator[tuple[str, Tensor]]:
-    """Yield the name and the normalized Gram matrix of each layer of (1, 3, H, W).
-
-    Large and endless pictures go in tiles, as `activations_in_parts` has them.
-    """
-    sums = GramSums()
-    for layer, activation in activations_in_parts(
-        network, picture, layers, side=side, is_endless=is_endless
-    ):
-        sums.add(layer, activation)
-    yield from sums.normalized().items()
-
-
 def activations_in_parts(
     network: VGG,
     picture: Tensor,
@@ -182,21 +173,34 @@ def activations_in_parts(
     *,
     side: int | None = None,
     is_endless: bool = False,
-) -> Iterator[tuple[str, Tensor]]:
+    within: Tensor | None = None,
+) -> Iterator[tuple[str, Tensor, Window | None]]:
     """Yield layers' names and activations (1, n_C, h, w) of (1, 3, H, W), each position once.
 
     A picture with more pixels than a tile of `side` goes in tiles; without a side, one of more than
     `AT_ONCE`. Of an endless one nothing is seen of the zeros that VGG-19 puts around a picture.
+    `within` has the weights of the pixels, (1, 1, H, W) bytes; with it come the windows of what has
+    a weight.
     """
+    size = picture.shape[-2:]
     if is_endless:
-        parts = tiles(picture.shape[-2:], side or SIDE, layers, MirroredTile)
-    elif picture.shape[-2] * picture.shape[-1] <= (side * side if side else AT_ONCE):
-        yield from network.walk(to_unit(picture), layers)
-        return
+        parts = tiles(size, side or SIDE, layers, MirroredTile)
+    elif math.prod(size) > (side * side if side else AT_ONCE):
+        parts = tiles(size, side or SIDE, layers)
+    elif within is not None:
+        parts = tiles(size, -(-max(size) // GRID) * GRID, layers)
     else:
-        parts = tiles(picture.shape[-2:], side or SIDE, layers)
-    for _, layer, activation in sweep(network, picture, layers, parts):
-        yield layer, activation
+        for layer, activation in network.walk(to_unit(picture), layers):
+            yield layer, activation, None
+        return
+    for tile in parts:
+        windows = None
+        if within is not None:
+            weights = within[(..., *tile.place)].double() / 255
+            windows = windows_of(network, weights, layers)
+        for _, layer, activation in sweep(network, picture, layers, [tile]):
+            for window in seen_through(windows, layer):
+                yield layer, activation, window
 
 
 def sweep(
@@ -212,21 +216,3 @@ def sweep(
 def contiguous(activation: Tensor) -> Tensor:
     """Return activations in the layout of the network's own."""
     return activation.contiguous(memory_format=torch.channels_last)
-
-
-class GramSums:
-    """Gram matrices of a picture whose activations come in parts."""
-
-    def __init__(self) -> None:
-        self.grams: dict[str, Tensor] = {}
-        self.positions: dict[str, int] = {}
-
-    def add(self, layer: str, activation: Tensor) -> None:
-        """Count a part of a layer's activations, (1, n_C, h, w)."""
-        gram = gram_matrix(activation)
-        self.grams[layer] = self.grams[layer] + gram if layer in self.grams else gram
-        self.positions[layer] = self.positions.get(layer, 0) + activation[0, 0].numel()
-
-    def normalized(self) -> dict[str, Tensor]:
-        """Return the Gram matrices divided by the positions counted."""
-        return {layer: gram / self.positions[layer] for layer, gram in self.grams.items()}

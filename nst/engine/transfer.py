@@ -15,7 +15,9 @@ from PIL import Image
 from torch import Tensor
 
 from nst.engine import devices
+from nst.engine.color_transfer import Finish, transfer_colors
 from nst.engine.inputs import Inputs, Sources
+from nst.engine.kept_photo import KeptPhoto
 from nst.engine.memory import TILED_TIME
 from nst.engine.minimization import CostFunction, Point, RunState, minimize
 from nst.engine.objective import make_room
@@ -29,17 +31,14 @@ from nst.engine.optimizers import (
     make_optimizer,
 )
 from nst.engine.progress import FINISH, FINISH_IN_FLOAT32, Progress
+from nst.engine.regions import Regions
 from nst.engine.schedule import Moment, Scale, plan_scales
-from nst.engine.seamless import without_seam
-from nst.engine.starting_picture import (
-    change_since_start,
-    enlarge,
-    keeps_detail,
-    starting_picture,
-    without_color_noise,
-)
+from nst.engine.seamless import keep_mask, without_seam
+from nst.engine.starting_picture import enlarge, without_color_noise
 from nst.images.color import dial_colors
+from nst.images.masks import Masks
 from nst.images.tensors import to_image
+from nst.images.transforms import transformed
 from nst.provenance import Provenance, provenance_of
 from nst.settings import DEFAULTS, MOST_STYLES, TransferSettings
 from nst.vgg.network import VGG
@@ -59,7 +58,7 @@ class TransferStep:
     are a by-product of the gradient, in the network's precision, and those of layers deeper than
     the content layer may be some iterations old: a few percent off. Costs at different picture
     sizes are near but not equal. Seconds count from the start of `transfer_style`, once the network
-    is loaded.
+    is loaded. Where luminance alone is painted, costs are those of the luminance.
     """
 
     iteration: int  # 0 is the picture that the run starts from
@@ -105,6 +104,8 @@ def transfer_style(
     styles: Image.Image | Sequence[Image.Image],
     settings: TransferSettings = DEFAULTS,
     *,
+    masks: Masks | None = None,
+    init: Image.Image | None = None,
     begin: Moment | None = None,
     device: str = "auto",
     network: VGG | None = None,
@@ -113,32 +114,36 @@ def transfer_style(
 
     Yields a `TransferStep` for the starting picture and after each of `settings.iterations`
     iterations; the last one has the finished picture. Closing the generator ends the run at once.
-    With several styles their Gram matrices are averaged. `device` is auto, cpu, cuda or mps;
-    `network` replaces VGG-19 (the tests pass a tiny one).
+    With several styles their Gram matrices are averaged, by the weights in `settings.paintings`.
+    `masks` say where each of them rules and what of the photo is left as it is. `init` is an RGB
+    picture to start from instead of what `settings.start` says; it fills the photo's frame.
+    `device` is auto, cpu, cuda or mps; `network` replaces VGG-19 (the tests pass a tiny one).
 
     With `begin` the run goes on from that picture: the first step is the picture itself under the
     present settings, which may be other ones than before, and the count of iterations goes on. So
     an edit in the middle of a run, more iterations and a larger size are one and the same. A
     `begin` with a state, as `step.moment` has it, goes on where the optimiser stood, as long as the
-    pictures are the very same objects and the size has not changed; where weights were changed, it
-    keeps the curvature that still holds.
+    pictures and `masks` are the very same objects and the size has not changed; where weights were
+    changed, it keeps the curvature that still holds.
 
     Raises:
         ValueError: for an unknown device, no style or more than `MOST_STYLES`.
+        ImageError: for masks that do not go with the pictures.
+        SettingsError: when all paintings have weight 0.
         WeightsError: when the network's parameters cannot be had.
         NumericalError: when a target or the cost of the starting picture is not a finite number.
         MemoryError, torch.OutOfMemoryError, RuntimeError: when memory runs out, as torch says it.
     """
     paintings = _checked_list(styles)
-    originals = (content, *paintings)
-    content, paintings, begin = without_color_noise(content, paintings, begin)
-    if settings.is_seamless:
-        content = without_seam(content)
+    masks = masks or Masks()
+    masks.check(content, paintings)
+    Regions(settings.uses(len(paintings)))  # raises for weights that are all 0
     network = network or devices.load_network(settings, device)
+    originals = (content, *paintings, *masks.listed(len(paintings)))
     if begin and begin.state and not begin.state.fits(originals, settings):
         begin = replace(begin, state=None)
+    sources, begin, finish = _prepared(content, paintings, masks, settings, network, begin, init)
     scales = plan_scales(settings, begin)
-    sources = Sources(content, paintings, settings, network)
     tiles = sources.tile_sides(scales)
     progress = Progress(
         scales,
@@ -156,17 +161,17 @@ def transfer_style(
             make_room()
         inputs = sources.at(scale.size, tile)
         if begin and change is None:
-            change = change_since_start(begin.picture, content, inputs.paintings, settings)
-        image, base = _first_picture(inputs, change, settings)
+            change = sources.change_since_start(begin.picture, inputs)
+        image, base = _first_picture(sources, inputs, change)
         objective = sources.cost_function(scale, inputs)
         base = None if is_last else base
         progress.begin(scale)
-        kept = None if tile else originals
-        stage = _improved(objective, image, begin, scale, progress, kept)
+        shown = _finished(inputs.kept, finish)
+        stage = _improved(objective, image, begin, scale, progress, None if tile else originals)
         del inputs, image  # a very large picture leaves no room for what is not needed any more
         for best, state, latest in stage:  # noqa: B007
             if not progress.is_over:
-                yield _report(progress, best, state, provenance)
+                yield _report(progress, best, state, provenance, shown)
         if base is not None:
             change = latest - base
             del objective, best, state, latest  # as above
@@ -174,7 +179,7 @@ def transfer_style(
     del objective  # as above
     costs = exact.costs(best.image)
     last = replace(best, costs=costs) if math.isfinite(costs.J) else best
-    yield _report(progress, last, state, provenance)
+    yield _report(progress, last, state, provenance, shown)
 
 
 def _improved(
@@ -183,7 +188,7 @@ def _improved(
     begin: Moment | None,
     scale: Scale,
     progress: Progress,
-    pictures: Sequence[Image.Image] | None,
+    pictures: Sequence[Image.Image | None] | None,
 ) -> Iterator[tuple[Point, RunState | None, Tensor]]:
     """Yield what a stage makes of a picture: the best so far, a state, and the lowest goal's image.
 
@@ -193,12 +198,10 @@ def _improved(
     settings, shown = objective.settings, None
     for guidance, iterations in scale.phases:
         objective.guidance = guidance
-        start, optimizer, backtracking = _set_out(
-            objective, image, begin, is_first=progress.is_fresh
-        )
+        start, optimizer = _set_out(objective, image, begin, is_first=progress.is_fresh)
         if begin and begin.state and start is begin.state.point:
             shown = begin.state.best
-        steps = minimize(objective, start, optimizer, iterations, backtracking=backtracking)
+        steps = minimize(objective, start, optimizer, iterations)
         del start, image  # as above
         for done, iterate in enumerate(steps):
             seen = filter(None, (shown, iterate.best, iterate.point))
@@ -213,30 +216,28 @@ def _improved(
 
 
 def _first_picture(
-    inputs: Inputs, change: Tensor | None, settings: TransferSettings
+    sources: Sources, inputs: Inputs, change: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Return the picture that a stage starts from, and the one that it is a change of."""
-    fresh = starting_picture(inputs.photo, inputs.paintings, settings)
-    base = fresh if keeps_detail(settings) else torch.zeros_like(fresh)
+    fresh = inputs.starting_picture(sources.settings)
+    base = fresh if sources.keeps_detail else torch.zeros_like(fresh)
     if change is None:
         return fresh, base
-    return enlarge(change, onto=base, is_seamless=settings.is_seamless), base
+    return enlarge(change, onto=base, is_seamless=sources.settings.is_seamless), base
 
 
 def _set_out(
     objective: CostFunction, image: Tensor, begin: Moment | None, *, is_first: bool
-) -> tuple[Tensor | Point, Optimizer, bool]:
-    """Return where a phase starts, its optimiser, and whether its first step needs backtracking.
+) -> tuple[Tensor | Point, Optimizer]:
+    """Return where a phase starts, and its optimiser.
 
     Only the first phase of a run goes on from `begin`.
     """
-    is_monotone = objective.settings.optimizer != "adam"  # Adam's steps often raise what they lower
     goes_on = is_first and begin is not None
     state = begin.state if begin and goes_on else None
     if state and state.point.image.shape == image.shape:
         optimizer = state.optimizer.copy(long_history(image))
-        start, is_changed = state.resume(objective, optimizer)
-        return start, optimizer, is_changed and is_monotone
+        return state.resume(objective, optimizer), optimizer
     # What an optimiser has learned holds for one objective only.
     is_finish = objective.guidance is None and not is_first
     first_step = GENTLE_STEP if is_finish or begin else FIRST_STEP
@@ -245,7 +246,50 @@ def _set_out(
         first_step=SMALLEST_STEP if goes_on else first_step,
         history=history_of(image),
     )
-    return image, optimizer, is_monotone and goes_on
+    return image, optimizer
+
+
+def _prepared(
+    content: Image.Image,
+    paintings: Sequence[Image.Image],
+    masks: Masks,
+    settings: TransferSettings,
+    network: VGG,
+    begin: Moment | None,
+    init: Image.Image | None,
+) -> tuple[Sources, Moment | None, Finish]:
+    """Return what a run works on, the moment that it goes on from, and what finishes its pictures.
+
+    Paintings are cropped and turned, colour noise is taken off, seamless photos pass into
+    themselves, and colours are transferred, in this order.
+    """
+    original, start = content, begin.picture if begin else None
+    paintings, masks = _transformed(paintings, masks, settings)
+    content, paintings, (start, init) = without_color_noise(
+        content, paintings, settings, start, init
+    )
+    if settings.is_seamless:
+        content, original = without_seam(content), without_seam(original)
+    content, paintings, (start, init), finish = transfer_colors(
+        content, paintings, settings, start, init
+    )
+    if settings.is_luminance_only:
+        original = content  # its chroma is put back with that of the rest
+    if begin and start:
+        begin = replace(begin, picture=start)
+    return Sources(content, paintings, settings, network, masks, init, original), begin, finish
+
+
+def _transformed(
+    paintings: Sequence[Image.Image], masks: Masks, settings: TransferSettings
+) -> tuple[list[Image.Image], Masks]:
+    """Return the paintings cropped, mirrored and rotated as they are used; their masks alike."""
+    uses = settings.uses(len(paintings))
+    within = [
+        mask and transformed(mask, use) for mask, use in zip(masks.within, uses, strict=False)
+    ]
+    turned = [transformed(each, use) for each, use in zip(paintings, uses, strict=True)]
+    return turned, replace(masks, within=tuple(within)) if masks else masks
 
 
 def as_list(styles: Image.Image | Sequence[Image.Image]) -> list[Image.Image]:
@@ -272,19 +316,32 @@ def stylize(
     styles: Image.Image | Sequence[Image.Image],
     settings: TransferSettings = DEFAULTS,
     *,
+    masks: Masks | None = None,
+    init: Image.Image | None = None,
     device: str = "auto",
 ) -> Image.Image:
     """Run `transfer_style` to its end and return the finished RGB picture, its colours dialled.
 
     Raises what `transfer_style` does.
     """
-    for step in transfer_style(content, styles, settings, device=device):
+    steps = transfer_style(content, styles, settings, masks=masks, init=init, device=device)
+    for step in steps:
         last = step  # only one step's pixels are kept at a time
-    return dial_colors(last.image, content, as_list(styles), settings.colors)
+    used, keep = settings.used(as_list(styles)), keep_mask(masks, content, settings)
+    return dial_colors(last.image, content, used, settings.colors, keep=keep)
+
+
+def _finished(kept: KeptPhoto | None, finish: Finish) -> Finish:
+    """Return what makes of an optimised picture the one that is delivered."""
+    return (lambda pixels: finish(kept.compose(pixels))) if kept else finish
 
 
 def _report(
-    progress: Progress, best: Point, state: RunState | None, provenance: Provenance
+    progress: Progress,
+    best: Point,
+    state: RunState | None,
+    provenance: Provenance,
+    shown: Finish,
 ) -> TransferStep:
     return TransferStep(
         iteration=progress.iteration,
@@ -298,7 +355,7 @@ def _report(
         smoothness=best.costs.smoothness,
         elapsed=progress.elapsed,
         remaining=progress.remaining,
-        pixels=best.image,
+        pixels=shown(best.image),
         provenance=provenance,
         state=state,
     )

@@ -57,6 +57,7 @@ def deploy(
             if name not in present or present[name].value != value:
                 api.add_space_variable(repo, name, value)
     files["README.md"] = with_thumbnail(files["README.md"], f"{api.endpoint}/spaces/{repo}")
+    files["requirements.txt"] += files.get("requirements-masks.txt", b"")  # a Space reads one file
     if hardware and hardware.startswith("zero"):
         files["requirements.txt"] = for_zerogpu(files["requirements.txt"])
     there = files_of(api, repo, "space")

@@ -5,13 +5,14 @@ Knows only pixels: (1, 3, H, W) float32 RGB tensors in [0, 1], and pictures.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterable, Sequence
 
 import torch
 from PIL import Image, ImageChops, ImageStat
 from torch import Tensor
 
-from nst.images.tensors import fit, fitted_size, to_image, to_tensor, to_unit
+from nst.images.tensors import fit, fitted_size, mask_bytes, to_image, to_tensor, to_unit
 
 LUMA = (0.299, 0.587, 0.114)  # of R, G and B; ITU-R BT.601
 STATISTICS_SIDE = 512  # pixels; a larger painting has the same mean and covariance
@@ -22,21 +23,31 @@ MOST_GAIN = 7.0  # of a colour direction; ordinary photos seldom need more
 
 
 def dial_colors(
-    painted: Image.Image, photo: Image.Image, paintings: Sequence[Image.Image], amount: float
+    painted: Image.Image,
+    photo: Image.Image,
+    paintings: Sequence[Image.Image],
+    amount: float,
+    *,
+    keep: Image.Image | None = None,
 ) -> Image.Image:
     """Return a finished picture with its colours moved by `amount`, at once.
 
     −1 is the photo's own colours (the luminance alone is painted, as in Gatys et al. 2016,
     "Preserving color", section 2), 0 leaves it as it is, 1 is the mean and covariance of the
-    paintings' colours.
+    paintings' colours. `keep` is white where the picture stays as it is, mode "L" of any size.
     """
     if amount == 0:
         return painted
-    return to_image(dial_pixels(to_tensor(painted), photo, paintings, amount))
+    return to_image(dial_pixels(to_tensor(painted), photo, paintings, amount, keep=keep))
 
 
 def dial_pixels(
-    image: Tensor, photo: Image.Image, paintings: Sequence[Image.Image], amount: float
+    image: Tensor,
+    photo: Image.Image,
+    paintings: Sequence[Image.Image],
+    amount: float,
+    *,
+    keep: Image.Image | None = None,
 ) -> Tensor:
     """Return pixels, (1, 3, H, W) RGB in [0, 1], with their colours moved as by `dial_colors`.
 
@@ -51,7 +62,10 @@ def dial_pixels(
     else:
         small = [to_tensor(fit(painting, STATISTICS_SIDE)) for painting in paintings]
         target = match_colors(image, all_colors(small))
-    return image.lerp(target, abs(amount))
+    if keep is None:
+        return image.lerp(target, abs(amount))
+    kept = mask_bytes(keep, (image.shape[-1], image.shape[-2])).to(image) / 255
+    return image.lerp(target, abs(amount) * (1 - kept))
 
 
 def has_color(picture: Image.Image) -> bool:
@@ -108,25 +122,83 @@ def all_colors(pictures: Sequence[Tensor]) -> Tensor:
     return torch.cat([picture.flatten(2) for picture in pictures], dim=2).unsqueeze(2)
 
 
-def match_colors(image: Tensor, reference: Tensor) -> Tensor:
+ColorStatistics = tuple[Tensor, Tensor]
+"""Mean (3, 1) and covariance (3, 3) of the colours of a picture, or of several, in float64."""
+
+
+def blend_statistics(weighed: Iterable[tuple[ColorStatistics, float]]) -> ColorStatistics:
+    """Return the statistics of several pictures, each with its share; the shares sum to 1."""
+    parts = list(weighed)
+    mean = functools.reduce(torch.add, (share * its_mean for (its_mean, _), share in parts))
+    covariances = (
+        share * (covariance + (its_mean - mean) @ (its_mean - mean).T)
+        for (its_mean, covariance), share in parts
+    )
+    return mean, functools.reduce(torch.add, covariances)
+
+
+def match_colors(image: Tensor, reference: Tensor | ColorStatistics) -> Tensor:
     """Return `image` with the mean and the full RGB covariance of `reference`, inside [0, 1].
 
-    It is the optimal transport between two Gaussians (Monge's linear map): with covariances A and
-    B, T = A^−½ (A^½ B A^½)^½ A^−½, the smallest change of colours that does it. A departure: no
-    direction of `image`'s colours is amplified without limit, see `_limited`.
+    It is Monge's map, see `color_map`, the smallest change of colours that does it.
     """
-    mean, covariance = _color_statistics(image)
-    target_mean, target_covariance = _color_statistics(reference)
-    root = _matrix_power(covariance, 0.5)
-    inverse_root = _matrix_power(covariance, -0.5)
-    transport = inverse_root @ _matrix_power(root @ target_covariance @ root, 0.5) @ inverse_root
-    moving = _limited(transport, covariance)
+    moving, mean, target_mean = color_map(image, reference)
     dtype = image.dtype if image.is_floating_point() else torch.float32
     matched = torch.empty(image.shape, dtype=dtype, device=image.device)
     for band, place in zip(_bands(image), _bands(matched), strict=True):
         moved = moving @ (_pixels(band) - mean) + target_mean
         place.copy_(moved.view_as(band[0]).clamp_(0, 1).unsqueeze(0))
     return matched
+
+
+def color_map(
+    image: Tensor,
+    reference: Tensor | ColorStatistics,
+    method: str = "monge",
+    *,
+    ridge: float = 1e-6,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the affine map of colours that takes the statistics of one picture to another's.
+
+    p′ = M (p − m) + m′ has the mean and the covariance of `reference`, see `linear_map` for M. A
+    departure: no direction of `image`'s colours is amplified without limit, see `_limited`.
+
+    Args:
+        image: (1, 3, H, W) RGB in [0, 1], as sRGB has it, not linear light.
+        reference: the same of another size, or its statistics.
+        method: monge, pca or cholesky.
+        ridge: added to the variances, so that a flat picture has an inverse.
+
+    Returns:
+        M (3, 3), m (3, 1) and m′ (3, 1), float64.
+    """
+    mean, covariance = color_statistics(image, ridge)
+    if isinstance(reference, Tensor):
+        reference = color_statistics(reference, ridge)
+    target_mean, target_covariance = reference
+    transport = linear_map(covariance, target_covariance, method)
+    return _limited(transport, covariance), mean, target_mean
+
+
+def linear_map(covariance: Tensor, target: Tensor, method: str = "monge") -> Tensor:
+    """Return a matrix T with T A Tᵀ = B, for covariances A and B, (3, 3) float64.
+
+    Such a T is determined but for a rotation. `monge` is the optimal transport between two
+    Gaussians, T = A^−½ (A^½ B A^½)^½ A^−½. Gatys et al. 2016, "Preserving color in neural artistic
+    style transfer", have the other two: `pca` is T = B^½ A^−½ with symmetric roots (Hertzmann's
+    image analogies), and `cholesky` is T = L_B L_A⁻¹. Raises `ValueError` for another method.
+    """
+    if method == "cholesky":
+        lower, target_lower = map(torch.linalg.cholesky, (covariance, target))
+        triangular: Tensor = target_lower @ torch.linalg.inv(lower)
+        return triangular
+    inverse_root = _matrix_power(covariance, -0.5)
+    if method == "pca":
+        return _matrix_power(target, 0.5) @ inverse_root
+    if method != "monge":
+        raise ValueError(f"method must be monge, pca or cholesky, not {method!r}")
+    root = _matrix_power(covariance, 0.5)
+    return inverse_root @ _matrix_power(root @ target @ root, 0.5) @ inverse_root
 
 
 def _limited(transport: Tensor, covariance: Tensor) -> Tensor:
@@ -150,12 +222,12 @@ def _limited(transport: Tensor, covariance: Tensor) -> Tensor:
     return limited
 
 
-def _color_statistics(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean (3, 1) and covariance (3, 3) of the colours, in float64."""
+def color_statistics(image: Tensor, ridge: float = 1e-6) -> ColorStatistics:
+    """Return mean (3, 1) and covariance (3, 3) of the colours of (1, 3, H, W), in float64."""
     n = image[0, 0].numel()
     sums = [_pixels(band).sum(1, keepdim=True) for band in _bands(image)]
     mean = torch.stack(sums).sum(0) / n
-    covariance = 1e-6 * torch.eye(3, dtype=torch.float64)  # grey photos are flat
+    covariance = ridge * torch.eye(3, dtype=torch.float64)  # grey photos are flat
     for band in _bands(image):
         centred = _pixels(band) - mean
         covariance = covariance + centred @ centred.T / n

@@ -23,6 +23,7 @@ def finished_samples(
     *,
     depth: int = 8,
     alpha: Image.Image | None = None,
+    keep: Image.Image | None = None,
 ) -> Samples:
     """Return the samples of a finished picture, (H, W, 3) RGB or (H, W, 4) RGBA.
 
@@ -33,12 +34,13 @@ def finished_samples(
         colors: the colour dial, see `dial_colors`.
         depth: bits per channel, 8 or 16; with 16 the pixels are rounded once, at the end.
         alpha: the photo's transparency, 8-bit greyscale of any size.
+        keep: the same, white where the dial changes nothing.
     """
     samples: Samples
     if depth == 16:
-        samples = to_16_bits(dial_pixels(pixels.detach(), photo, paintings, colors))
+        samples = to_16_bits(dial_pixels(pixels.detach(), photo, paintings, colors, keep=keep))
     else:  # of the 8-bit picture, as the page does it: a recipe leads to the same file
-        samples = np.asarray(dial_colors(to_image(pixels), photo, paintings, colors))
+        samples = np.asarray(dial_colors(to_image(pixels), photo, paintings, colors, keep=keep))
     if alpha is None:
         return samples
     height, width, _ = samples.shape

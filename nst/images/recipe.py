@@ -3,7 +3,7 @@
 Knows settings, hashes and JSON; nothing of jobs or pages. The text chunk `nst-recipe` holds one
 object:
 
-    version     3, that of the settings (see `TransferSettings.from_json` for older ones)
+    version     4, that of the settings (see `TransferSettings.from_json` for older ones)
     content     {"sha256": of `hash_of`, "width": px, "height": px}
     styles      the same of every painting that was used
     passages    [{"iteration": where it begins, "settings": {name: value}, "styles": [index, …],
@@ -15,6 +15,11 @@ object:
                 "precision": "float32" or "bfloat16", "threads": on a CPU,
                 "software": {"nst": "0.2.0", "torch": "2.14.1"}}, …], one for each way in which
                 passages were painted
+    masks       where there are some: {"regions": [of each painting, null without one],
+                "keep": of what is left as it is, if there is one, "within": [like regions]}, each
+                {"sha256", "width", "height" as above, "small_width", "small_height", "small": a
+                small copy, see `nst.images.mask_records`}
+    init        where there is one: the picture that the run started from, as the content
 
 Each passage goes on from the 8-bit picture of the one before, or, where it continues, from where
 the optimiser stood. No names, paths or dates.
@@ -29,7 +34,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +44,14 @@ from PIL import Image
 
 from nst.errors import RecipeError, SettingsError
 from nst.images.deep_png import deep_png_bytes
+from nst.images.mask_records import MOST_TEXT, MaskRecord, MaskRecords
+from nst.images.masks import Masks
 from nst.images.png_text import MAX_TEXT, read_text
 from nst.images.tiff import Samples, tiff_bytes
 from nst.images.writing import hash_of, jpeg_bytes, png_bytes, srgb_profile, webp_bytes
 from nst.images.xmp import JPEG, TIFF, WEBP, packet_of, read_packet
 from nst.provenance import Provenance
-from nst.settings import MOST_STYLES, VERSION, TransferSettings
+from nst.settings import MOST_STYLES, NO_WEIGHT, VERSION, TransferSettings
 
 KEYWORD = "nst-recipe"
 MOST_PASSAGES = 1000
@@ -90,6 +97,8 @@ class Recipe:
     iterations: int
     colors: float
     provenance: tuple[Provenance, ...] = ()  # none before anything is painted
+    masks: MaskRecords = field(default_factory=MaskRecords)
+    init: Ingredient | None = None  # a picture of one's own that the run started from
 
     def __post_init__(self) -> None:
         begins = [passage.iteration for passage in self.passages]
@@ -105,6 +114,8 @@ class Recipe:
             range(len(self.styles))
         ):
             raise RecipeError("The recipe names a painting that it does not have.")
+        if max(len(self.masks.regions), len(self.masks.within)) > len(self.styles):
+            raise RecipeError("The recipe has more masks than paintings.")
         painters = {passage.painted_by for passage in self.passages}
         if (self.provenance or self.iterations) and max(painters) >= len(self.provenance):
             raise RecipeError("The recipe does not tell what painted each of its passages.")
@@ -132,8 +143,12 @@ class Recipe:
         return replace(self, passages=self.passages[:passages], iterations=iterations)
 
     def last_of(self, styles: Sequence[Image.Image]) -> list[Image.Image]:
-        """Return the paintings in force at the end, of `styles` in the recipe's order."""
-        return [styles[index] for index in self.passages[-1].styles]
+        """Return the paintings in force at the end, of `styles` in the recipe's order.
+
+        Those of weight 0 are not.
+        """
+        passage = self.passages[-1]
+        return passage.settings.used([styles[index] for index in passage.styles])
 
     def differences(self, present: Recipe) -> list[str]:
         """Return why following it may lead to another picture: what is not the same at present."""
@@ -142,6 +157,11 @@ class Recipe:
             differ.append("the photo is not the recipe's")
         if self.styles != present.styles:
             differ.append("the paintings are not the recipe's")
+        n_styles = max(len(self.styles), len(present.styles))
+        if self.masks.hashes(n_styles) != present.masks.hashes(n_styles):
+            differ.append("the masks are not the recipe's")
+        if self.init != present.init:
+            differ.append("the picture to start from is not the recipe's")
         used = {passage.painted_by for passage in self.passages}
         subject = "the recipe" if len(used) == 1 else "a part of the recipe"
         for here in present.provenance[:1]:
@@ -160,6 +180,8 @@ class Recipe:
             styles=present.styles,
             passages=tuple(replace(passage, painted_by=0) for passage in self.passages),
             provenance=present.provenance,
+            masks=present.masks,
+            init=present.init,
         )
 
     def to_text(self) -> str:
@@ -184,6 +206,8 @@ class Recipe:
                 "provenance": [
                     {**vars(each), "software": dict(each.software)} for each in self.provenance
                 ],
+                **({"masks": _masks_to_json(self.masks)} if self.masks else {}),
+                **({"init": vars(self.init)} if self.init else {}),
             },
             separators=(",", ":"),
         )
@@ -260,6 +284,9 @@ def new_recipe(
     styles: Sequence[Image.Image],
     settings: TransferSettings,
     provenance: Provenance | str,
+    *,
+    masks: Masks | None = None,
+    init: Image.Image | None = None,
 ) -> Recipe:
     """Return the recipe of a run in one go, to its end.
 
@@ -273,6 +300,8 @@ def new_recipe(
         iterations=settings.iterations,
         colors=settings.colors,
         provenance=(known,),
+        masks=MaskRecords.of(masks) if masks else MaskRecords(),
+        init=Ingredient.of(init) if init else None,
     )
 
 
@@ -299,14 +328,46 @@ def _recipe(data: Any) -> Recipe:
         iterations=_whole(data["iterations"], MOST_ITERATIONS),
         colors=TransferSettings.from_json({"colors": data["colors"]}).colors,
         provenance=tuple(map(_provenance, painters)),
+        masks=_masks(data["masks"]) if "masks" in data else MaskRecords(),
+        init=_ingredient(data["init"]) if "init" in data else None,
     )
 
 
+def _masks_to_json(masks: MaskRecords) -> dict[str, Any]:
+    lists = {
+        name: [record and vars(record) for record in getattr(masks, name)]
+        for name in ("regions", "within")
+    }
+    return lists | ({"keep": vars(masks.keep)} if masks.keep else {})
+
+
+def _masks(data: Any) -> MaskRecords:
+    regions, within = (
+        tuple(None if each is None else _mask(each) for each in _list(data[name], MOST_STYLES))
+        for name in ("regions", "within")
+    )
+    return MaskRecords(regions, _mask(data["keep"]) if "keep" in data else None, within)
+
+
+def _mask(data: Any) -> MaskRecord:
+    mask, small = _ingredient(data), data["small"]
+    if not isinstance(small, str):
+        raise TypeError("a text")
+    small_width, small_height = (
+        _whole(data[name], MOST_TEXT) for name in ("small_width", "small_height")
+    )
+    return MaskRecord(mask.sha256, mask.width, mask.height, small_width, small_height, small)
+
+
 def _passage(data: Any, version: int) -> Passage:
+    settings = TransferSettings.from_json(data["settings"], version=version)
+    styles = tuple(_whole(index, MOST_STYLES) for index in _list(data["styles"], MOST_STYLES))
+    if styles and not settings.used(styles):
+        raise RecipeError(NO_WEIGHT)
     return Passage(
         iteration=_whole(data["iteration"], MOST_ITERATIONS),
-        settings=TransferSettings.from_json(data["settings"], version=version),
-        styles=tuple(_whole(index, MOST_STYLES) for index in _list(data["styles"], MOST_STYLES)),
+        settings=settings,
+        styles=styles,
         continues=_flag(data.get("continues", False)),
         painted_by=_whole(data.get("painted_by", 0), MOST_PASSAGES),
     )

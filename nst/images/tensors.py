@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageOps
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +26,17 @@ def to_bytes(image: Image.Image) -> Tensor:
 
     pixels = torch.from_numpy(np.array(image.convert("RGB")))  # (H, W, 3)
     return pixels.permute(2, 0, 1).unsqueeze(0)
+
+
+def mask_bytes(mask: Image.Image, size: tuple[int, int]) -> Tensor:
+    """Return (1, 1, H, W) uint8 from a mask of mode "L", scaled to (width, height).
+
+    Unlike those for pictures, the filter does not overshoot: what is black or white stays so.
+    """
+    import torch
+
+    fitted = mask.resize(size, Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(fitted)).unsqueeze(0).unsqueeze(0)
 
 
 def to_unit(pixels: Tensor) -> Tensor:
@@ -63,6 +74,11 @@ def fit(image: Image.Image, longest_side: int) -> Image.Image:
     """Return the picture scaled to a longest side in pixels; its aspect ratio is kept, always."""
     size = fitted_size(image.size, longest_side)
     return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
+
+
+def into_frame(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return an RGB picture scaled to fill (width, height), its middle where it is too long."""
+    return ImageOps.fit(image.convert("RGB"), size, Image.Resampling.LANCZOS)
 
 
 def shrink(image: Image.Image, longest_side: int) -> Image.Image:

@@ -155,6 +155,20 @@ class VGG:
         return spread(gradient, pooling.winners, pooling.size)
 
 
+def carry_down(weights: Tensor, layers: Iterable[str]) -> Iterator[tuple[str, Tensor]]:
+    """Yield layers with the weights of their positions, from those of pixels, (1, 1, H, W).
+
+    They are means over the pixels that a position stands for, by the geometry of the network's
+    poolings: what these leave out at an edge counts nowhere.
+    """
+    wanted = _known(layers)
+    for name in _down_to_deepest(wanted):
+        if _follows_pooling(name):
+            weights = F.avg_pool2d(weights, 2, ceil_mode=_is_sliver(weights.shape))
+        if name in wanted:
+            yield name, weights
+
+
 @dataclass(frozen=True)
 class Pooling:
     """One pooling of a sweep: the size that went in, what came out, and the maxima's positions."""

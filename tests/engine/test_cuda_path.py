@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from functools import partial
 
 import pytest
 import torch
@@ -14,15 +15,18 @@ from helpers.emulated_device import EmulatedDevice, emulated_device, is_emulated
 from helpers.tiny_network import MakeNetwork
 from nst.engine.compact_lbfgs import compact_direction
 from nst.engine.inputs import Sources
+from nst.engine.kept_photo import KeptObjective, KeptPhoto
 from nst.engine.losses import total_variation, total_variation_gradient
 from nst.engine.minimization import minimize
 from nst.engine.objective import Objective
 from nst.engine.optimizers import BoxLBFGS, make_optimizer, smooth
+from nst.engine.regions import Regions
 from nst.engine.schedule import Scale
 from nst.engine.style_target import FULL, Guidance
 from nst.engine.tiled_objective import TiledObjective
 from nst.engine.transfer import transfer_style
-from nst.settings import DEFAULTS, LAYER_CHANNELS, STYLE_COSTS, TransferSettings
+from nst.images.color import to_grey
+from nst.settings import DEFAULTS, LAYER_CHANNELS, STYLE_COSTS, PaintingUse, TransferSettings
 from nst.vgg.network import VGG
 from nst.vgg.weights import VGGWeights
 
@@ -94,8 +98,19 @@ def test_a_whole_run_goes_through(
     assert steps[-1].provenance.device == "cuda"
     alike = make_network(dtype=dtype, pooling=pooling)
     *_, last = transfer_style(photo, [painting, painting], settings, network=alike)
-    assert pytest.approx(last.J, rel=0.05) == steps[-1].J  # rounding moves where a run gets to
+    # Rounding moves where a run gets to; in bfloat16 it decides which steps are taken back.
+    rel = 0.05 if dtype == torch.float32 else 0.4
+    assert pytest.approx(last.J, rel=rel) == steps[-1].J
     assert steps[-1].image.size == last.image.size
+
+
+def test_chroma_is_put_back_on_the_device(
+    cuda: EmulatedDevice, make_network: MakeNetwork, photo: Image.Image, painting: Image.Image
+) -> None:
+    settings = TransferSettings(size=64, iterations=2, color_transfer="luminance")
+    *_, last = transfer_style(photo, painting, settings, network=make_network(device="cuda"))
+    assert is_emulated(last.pixels)
+    assert last.image.tobytes() != to_grey(last.image).tobytes()
 
 
 @pytest.mark.parametrize("edges", ["plain", "seamless"])
@@ -146,6 +161,38 @@ def test_a_large_picture_is_held_at_the_base_size(
     rough = 0.02 if dtype == torch.bfloat16 else 1e-3
     assert its_costs.base == pytest.approx(costs.base, rel=rough)
     assert its_costs.goal == pytest.approx(costs.goal, rel=rough)
+    assert float((its_gradient.cpu() - gradient).norm() / gradient.norm()) < rough
+
+
+@pytest.mark.parametrize("side", [None, 48])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("costs", [["gram"], STYLE_COSTS], ids=["gram", "all"])
+def test_regions_are_those_of_the_cpu(
+    cuda: EmulatedDevice,
+    make_network: MakeNetwork,
+    dtype: torch.dtype,
+    side: int | None,
+    costs: Collection[str],
+) -> None:
+    settings = DEFAULTS.replace(style_costs=dict.fromkeys(costs, 1.0))
+    right = torch.arange(80).clamp(20, 60).sub(20).mul(255).div(40).to(torch.uint8)
+    masks = right.expand(1, 1, 96, 80)
+    regions = Regions([PaintingUse()] * 2, [0, None], masks, keep=255 - masks)
+    results = []
+    for device in ("cpu", "cuda"):
+        network = make_network(device=device, dtype=dtype)
+        photo, *paintings, image = (random_image(96, 80, seed).to(device) for seed in range(4))
+        kind = partial(TiledObjective, side=side) if side else Objective
+        objective = kind(network, photo, paintings, settings, regions=regions)
+        kept = KeptObjective(objective, KeptPhoto(photo, 255 - masks))
+        kept.evaluate(image)  # layouts and targets are made
+        kept.forget()
+        cuda.clear()
+        results.append(kept.evaluate(image))
+    assert sum(cuda.waits.values()) == 1
+    (plain, gradient), (its_costs, its_gradient) = results
+    rough = 0.02 if dtype == torch.bfloat16 else 1e-3
+    assert its_costs.layers == pytest.approx(plain.layers, rel=rough)
     assert float((its_gradient.cpu() - gradient).norm() / gradient.norm()) < rough
 
 

@@ -117,6 +117,12 @@ def from_painting(result: Result) -> float:
     return float(np.linalg.norm(mean_color(result.image) - mean_color(painting())))
 
 
+def hue_from_photo(result: Result) -> float:
+    """How far the mean colour is from the photo's beside its brightness, in levels."""
+    difference = mean_color(result.image) - mean_color(photo())
+    return float(np.linalg.norm(difference - difference.mean()))
+
+
 def layer_distance(layer: str) -> Callable[[Result], float]:
     """How far a layer's Gram matrix is from the painting's."""
 
@@ -243,6 +249,10 @@ EFFECTS: dict[str, list[Effect]] = {
         effect(0.0, 10.0, high_frequency, 0.75, beta=10.0, alpha=0.01, start="noise"),
     ],
     "colors": [effect(-1.0, 1.0, from_painting, 0.3)],
+    "color_transfer": [
+        effect("none", "monge", hue_from_photo, 0.5),
+        effect("none", "luminance", hue_from_photo, 0.5),
+    ],
 }
 ELSEWHERE = {"layer_weights", "seed", "precision", "weights"}  # tests of their own, below
 

@@ -11,8 +11,6 @@ from PIL import Image
 from helpers.pictures import MakePicture
 from helpers.places import EXAMPLES
 from nst import TransferSettings, TransferStep, load_image, transfer_style
-from nst.engine.minimization import minimize
-from nst.engine.objective import Costs
 from nst.engine.optimizers import BoxAdam, BoxLBFGS, long_history
 from nst.engine.schedule import Moment, plan_scales
 from nst.engine.style_target import EASED, ENLARGED, FULL, SLIGHT
@@ -192,30 +190,3 @@ def test_edits_in_quick_succession_cost_little(real_network: VGG) -> None:
 
     # 0.96 with two threads, 1.06 with one: the order of sums moves where so short a run gets to.
     assert edited([4 ** (n / 10) for n in range(1, 11)]) < 1.1 * edited([4.0] * 10)
-
-
-def test_a_step_that_raises_the_goal_is_halved_before_it_is_given_up() -> None:
-    """On x² from 0.9 with a step that is six times too long; halved twice it is right."""
-
-    class Bowl:
-        """The objective ½‖x − 0.5‖², as `minimize` knows objectives."""
-
-        def evaluate(self, image: torch.Tensor, measure: object) -> tuple[Costs, torch.Tensor]:
-            cost = float((image - 0.5).square().sum()) / 2
-            return Costs(cost, cost, 0.0, {}, 0.0, goal=cost), image - 0.5
-
-        def forget(self) -> None:
-            raise AssertionError("nothing was given up")
-
-    class Long(BoxLBFGS):
-        """Steps of `length` times the distance to the minimum, and nothing learned."""
-
-        def step(
-            self, image: torch.Tensor, gradient: torch.Tensor, measured: object = ()
-        ) -> torch.Tensor:
-            return image - self.caution * 6 * gradient
-
-    start = torch.full((1, 3, 2, 2), 0.52)
-    points = minimize(Bowl(), start, Long(), 3, backtracking=True)  # type: ignore[arg-type]
-    distances = [float((iterate.point.image - 0.5).abs().max()) for iterate in points]
-    assert distances == pytest.approx([0.02, 0.02, 0.02, 0.01], abs=1e-6)

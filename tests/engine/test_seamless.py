@@ -67,7 +67,7 @@ def pattern_cost(
 
     layers = {DEFAULTS.content_layer, *DEFAULTS.style_layers}
     target = network(repeated(photo, times), [DEFAULTS.content_layer])[DEFAULTS.content_layer]
-    style = Objective(network, painting, [painting], SEAMLESS).style
+    style = Objective(network, painting, [painting], SEAMLESS).targets[0].style
     cost = torch.zeros((), dtype=torch.float64)
     for layer, activation in network.walk(repeated(image, times), layers):
         own = middle_of(activation, layer)
@@ -172,7 +172,7 @@ def test_nothing_is_seen_of_the_edges_of_a_painting(make_network: MakeNetwork) -
     """A painting of one colour has one activation everywhere, if no zeros are around it."""
     network = make_network(dtype=torch.float64)
     plain = torch.full((1, 3, 40, 56), 0.7, dtype=torch.float64)
-    style = Objective(network, plain, [plain], SEAMLESS).style
+    style = Objective(network, plain, [plain], SEAMLESS).targets[0].style
     for layer, gram in style.grams.items():
         one = network(plain.repeat(1, 1, 9, 9), [layer])[layer]
         middle = one[0, :, one.shape[-2] // 2, one.shape[-1] // 2]

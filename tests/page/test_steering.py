@@ -19,7 +19,7 @@ from nst.engine.schedule import Moment
 from nst.engine.transfer import TransferStep
 from nst.errors import TooLargeError
 from nst.images.tensors import fitted_size
-from nst.settings import TransferSettings
+from nst.settings import TransferSettings, options
 from nst.studio.forecast import PlannedRun
 from nst.studio.job import Job
 from nst.studio.task import State
@@ -121,7 +121,7 @@ def job(studio: Studio, make_picture: MakePicture) -> Iterator[tuple[Job, Endles
 def values(studio: Studio, job: Job, **changes: Any) -> dict[Any, Any]:
     """What the page sends: all controls as they are for the job, with changes."""
     shown = {part: part.value for part in studio.session.controls.components}
-    of_job = studio.session.controls.show(job.settings.replace(**changes), set(vars(job.settings)))
+    of_job = studio.session.controls.show(job.settings.replace(**changes), set(options()))
     shown |= {
         part: update.get("value", part.value) if isinstance(update, dict) else update
         for part, update in of_job.items()

@@ -18,6 +18,7 @@ import nst.engine.repaint
 import nst.images.recipe
 import nst.studio.backends.zerogpu
 from helpers.places import ROOT, TESTS
+from nst import Masks
 from nst.engine.repaint import repaint
 from nst.engine.transfer import TransferStep, transfer_style
 from nst.errors import TooLargeError
@@ -157,6 +158,19 @@ def sparse(*args: Any, network: VGG, every: int, ends_after: int, **options: Any
         yield step if done % every == 0 or is_last else step.without_pixels()
         if is_last:
             return
+
+
+def test_masks_and_a_start_reach_the_worker(
+    photo: Image.Image, painting: Image.Image, network: VGG, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nst.studio.backends.zerogpu, "load_weights", lambda _: None)
+    backend, settings = ZeroGPUBackend(), SMALL.replace(precision="float32")
+    backend._prepared = network
+    mask = Image.linear_gradient("L").resize(photo.size)
+    control: dict[str, Any] = {"masks": Masks((mask,), keep=mask), "init": painting}
+    *_, last = backend.engine()(photo, [painting], settings, **control)
+    *_, expected = transfer_style(photo, [painting], settings, network=network, **control)
+    assert last.image == expected.image
 
 
 @pytest.fixture

@@ -33,7 +33,8 @@ from typing_extensions import override
 from nst.engine.devices import load_network, pick_dtype
 from nst.engine.schedule import Moment
 from nst.engine.transfer import Engine, TransferStep, as_list, transfer_style
-from nst.errors import GPUError, NumericalError, WeightsError
+from nst.errors import GPUError, ImageError, NumericalError, SettingsError, WeightsError
+from nst.images.masks import Masks
 from nst.images.tensors import to_tensor
 from nst.settings import DEFAULTS, TransferSettings
 from nst.studio.backends.base import Backend
@@ -155,6 +156,8 @@ class ZeroGPUBackend(Backend):
         styles: Image.Image | Sequence[Image.Image],
         settings: TransferSettings = DEFAULTS,
         *,
+        masks: Masks | None = None,
+        init: Image.Image | None = None,
         begin: Moment | None = None,
     ) -> Iterator[TransferStep]:
         """Paint one stretch: all of a run, or what the granted seconds allow."""
@@ -166,6 +169,8 @@ class ZeroGPUBackend(Backend):
             _pixels(content),
             [_pixels(painting) for painting in paintings],
             settings,
+            masks,
+            _pixels(init) if init else None,
             (_pixels(begin.picture), begin.iteration) if begin else None,
             ask_for(SAFETY * self._seconds_for(work)),
         )
@@ -190,6 +195,8 @@ class ZeroGPUBackend(Backend):
         content: Pixels,
         styles: list[Pixels],
         settings: TransferSettings,
+        masks: Masks | None,
+        init: Pixels | None,
         begin: tuple[Pixels, int] | None,
         granted: int,
     ) -> Generator[Batch | Exception, None, None]:
@@ -207,6 +214,8 @@ class ZeroGPUBackend(Backend):
                 Image.fromarray(content),
                 [Image.fromarray(style) for style in styles],
                 settings,
+                masks=masks,
+                init=None if init is None else Image.fromarray(init),
                 begin=Moment(Image.fromarray(begin[0]), done) if begin else None,
                 **self.prepared_for(settings),
             ):
@@ -220,7 +229,7 @@ class ZeroGPUBackend(Backend):
                     figures, shown = [], time.monotonic()
                 if is_out:
                     return
-        except (NumericalError, WeightsError) as error:
+        except (ImageError, NumericalError, SettingsError, WeightsError) as error:
             yield error  # raised, no more than its name would arrive
         except torch.OutOfMemoryError:
             yield GPUError(NO_MEMORY)

@@ -1,0 +1,83 @@
+"""Colours before a run: paintings in the photo's colours, or luminance alone.
+
+Gatys et al. 2016, "Preserving color in neural artistic style transfer", and the reverse. Knows
+pictures, whole and of any size: statistics are those of small copies.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from PIL import Image, ImageStat
+
+from nst.images.color import (
+    LUMA,
+    MOST_GAIN,
+    STATISTICS_SIDE,
+    color_map,
+    dial_colors,
+    has_color,
+    to_grey,
+    without_color_noise,
+)
+from nst.images.tensors import shrink, to_tensor
+
+RIDGE = 1e-5  # added to variances; of colours in [0, 1]
+
+
+def match_painting(painting: Image.Image, photo: Image.Image, method: str) -> Image.Image:
+    """Return a painting with the mean and the covariance of the photo's colours.
+
+    `method` is monge, pca or cholesky, see `nst.images.color.linear_map`. The colours are sRGB as
+    encoded; what leaves [0, 255] is clipped.
+    """
+    ours, theirs = (to_tensor(shrink(picture, STATISTICS_SIDE)) for picture in (painting, photo))
+    matrix, mean, target = color_map(ours, theirs, method, ridge=RIDGE)
+    offset = 255 * (target - matrix @ mean)
+    rows = [(*row.tolist(), float(shift)) for row, shift in zip(matrix, offset, strict=True)]
+    return painting.convert("RGB", tuple(number for row in rows for number in row))
+
+
+def match_luminance(painting: Image.Image, photo: Image.Image) -> Image.Image:
+    """Return a painting's luminance with the mean and deviation of the photo's, as grey RGB.
+
+    L′ = (σ_C / σ_S) (L − μ_S) + μ_C (Gatys et al. 2016); a departure: the gain is at most
+    `MOST_GAIN`, as it is for colours.
+    """
+    (mean, variance), (target_mean, target_variance) = map(_luminance, (painting, photo))
+    ridge = 255**2 * RIDGE
+    gain = min(math.sqrt((target_variance + ridge) / (variance + ridge)), MOST_GAIN)
+    weights = (*(gain * weight for weight in LUMA), target_mean - gain * mean)
+    return painting.convert("L", weights).convert("RGB")
+
+
+def _luminance(picture: Image.Image) -> tuple[float, float]:
+    """Return mean and variance of the luminance, in levels."""
+    statistics = ImageStat.Stat(shrink(picture, STATISTICS_SIDE).convert("L"))
+    return statistics.mean[0], statistics.var[0]
+
+
+def prepare_colors(
+    photo: Image.Image, paintings: Sequence[Image.Image], how: str
+) -> tuple[Image.Image, list[Image.Image]]:
+    """Return the photo and the paintings as a run is to see them, RGB.
+
+    `how` is a value of `TransferSettings.color_transfer`. With `none` they are the very same
+    objects; each painting is matched alone. To the colours of a grey photo means to its luminance,
+    so that the picture is grey as well.
+    """
+    if how == "none":
+        return photo, list(paintings)
+    if not has_color(photo) and how != "luminance":
+        how = "luminance_matched"
+    if how == "luminance":
+        return to_grey(photo), [to_grey(painting) for painting in paintings]
+    if how == "luminance_matched":
+        return to_grey(photo), [match_luminance(painting, photo) for painting in paintings]
+    return photo, [match_painting(painting, photo, how) for painting in paintings]
+
+
+def only_colors(photo: Image.Image, paintings: Sequence[Image.Image]) -> Image.Image:
+    """Return the photo in the mean and covariance of the paintings' colours; nothing is painted."""
+    return dial_colors(without_color_noise(photo), photo, paintings, 1.0)

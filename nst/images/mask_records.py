@@ -1,0 +1,105 @@
+"""What a recipe tells of the masks that a picture was painted with.
+
+That is a hash, and a small copy that paints nearly the same. Copies come from strangers: no decoder
+of pictures reads them, and nothing is unpacked beyond the size that they must have.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from PIL import Image
+
+from nst.errors import RecipeError
+from nst.images.masks import Mask, Masks
+from nst.images.tensors import fitted_size
+from nst.images.writing import hash_of
+
+SIDES = (128, 64, 32, 16)  # pixels of a copy's longest side; the largest whose text is short enough
+MOST_TEXT = 4096  # characters of a copy
+DAMAGED = "The recipe in this picture has a mask that is damaged."
+
+
+@dataclass(frozen=True)
+class MaskRecord:
+    """A mask that went in, and a small copy of it.
+
+    Raises `RecipeError` where the copy is not a picture of its size.
+    """
+
+    sha256: str  # of `hash_of`
+    width: int  # in pixels
+    height: int
+    small_width: int  # of the copy
+    small_height: int
+    small: str  # base64 of its grey values, a byte for each, by rows, in the zlib format
+
+    def __post_init__(self) -> None:
+        self.copy()
+
+    @staticmethod
+    def of(mask: Mask) -> MaskRecord:
+        """Describe a mask by its size, the hash of its pixels, and a copy."""
+        for side in SIDES:
+            width, height = fitted_size(mask.size, min(side, max(mask.size)))
+            copy = mask.resize((width, height), Image.Resampling.BILINEAR)
+            text = base64.b64encode(zlib.compress(copy.tobytes(), 9)).decode()
+            if len(text) <= MOST_TEXT:
+                break
+        return MaskRecord(hash_of(mask), mask.width, mask.height, width, height, text)
+
+    def copy(self) -> Mask:
+        """Return the copy."""
+        size, longest = (self.small_width, self.small_height), SIDES[0]
+        if not all(0 < side <= longest for side in size) or len(self.small) > MOST_TEXT:
+            raise RecipeError(DAMAGED)
+        try:
+            packed = base64.b64decode(self.small, validate=True)
+            pixels = zlib.decompressobj().decompress(packed, longest * longest)
+        except (binascii.Error, ValueError, zlib.error):
+            raise RecipeError(DAMAGED) from None
+        if len(pixels) != self.small_width * self.small_height:
+            raise RecipeError(DAMAGED)
+        return Image.frombytes("L", size, pixels)
+
+
+@dataclass(frozen=True)
+class MaskRecords:
+    """Those of all masks of a run; see `Masks`."""
+
+    regions: tuple[MaskRecord | None, ...] = ()
+    keep: MaskRecord | None = None
+    within: tuple[MaskRecord | None, ...] = ()
+
+    @staticmethod
+    def of(masks: Masks) -> MaskRecords:
+        """Describe the masks of a run."""
+        regions, within = (
+            tuple(MaskRecord.of(mask) if mask else None for mask in each)
+            for each in (masks.regions, masks.within)
+        )
+        return MaskRecords(regions, MaskRecord.of(masks.keep) if masks.keep else None, within)
+
+    def copies(self) -> Masks:
+        """Return the small copies, to paint with where the masks themselves are not at hand."""
+        regions, within = (
+            tuple(record.copy() if record else None for record in each)
+            for each in (self.regions, self.within)
+        )
+        return Masks(regions, self.keep.copy() if self.keep else None, within)
+
+    def hashes(self, n_paintings: int) -> list[str | None]:
+        """Return the hashes of all masks of so many paintings, to be compared."""
+        return [record.sha256 if record else None for record in self._listed(n_paintings)]
+
+    def _listed(self, n_paintings: int) -> Iterator[MaskRecord | None]:
+        for records in (self.regions, self.within):
+            yield from (*records, *[None] * (n_paintings - len(records)))
+        yield self.keep
+
+    def __bool__(self) -> bool:
+        return any((*self.regions, self.keep, *self.within))

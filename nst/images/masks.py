@@ -1,0 +1,125 @@
+"""Masks: grey pictures that say where a painting rules, and what of the photo is left as it is.
+
+Knows pictures and their shapes; nothing of tensors, layers or settings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from nst.errors import ImageError
+from nst.images.tensors import fitted_size
+
+TOLERANCE = 0.02  # of a side; masks that were scaled by another program are off by a pixel or so
+
+Mask = Image.Image  # 8-bit greyscale
+
+BLACK = "{} is black everywhere; paint white where it is to count."
+
+
+@dataclass(frozen=True)
+class Masks:
+    """What masks a run is given, as pictures of any size and mode; they are kept as mode "L".
+
+    Args:
+        regions: one for each painting, white where it rules; None, or nothing at the end, for a
+            painting that rules wherever the others leave room. Paintings with equal masks blend.
+        keep: white where the photo is left as it is.
+        within: one for each painting, white in the part of the painting that is taken.
+    """
+
+    regions: tuple[Mask | None, ...] = ()
+    keep: Mask | None = None
+    within: tuple[Mask | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "regions", tuple(map(_greyscale, self.regions)))
+        object.__setattr__(self, "keep", _greyscale(self.keep))
+        object.__setattr__(self, "within", tuple(map(_greyscale, self.within)))
+
+    def __bool__(self) -> bool:
+        return any(mask is not None for mask in (*self.regions, self.keep, *self.within))
+
+    def check(self, photo: Image.Image, paintings: Sequence[Image.Image]) -> None:
+        """Raise `ImageError`, one sentence, for masks that do not go with these pictures."""
+        for kind, masks in (("masks", self.regions), ("masks within", self.within)):
+            if len(masks) > len(paintings):
+                raise ImageError(
+                    f"There are {len(masks)} {kind} for {_counted(len(paintings), 'painting')};"
+                    " each painting takes one at most."
+                )
+        for number, mask in enumerate(self.regions, start=1):
+            _check(mask, f"The mask of painting {number}", photo, "the photo")
+        _check(self.keep, "The keep mask", photo, "the photo")
+        if self.keep and self.keep.getextrema() == (255, 255):
+            raise ImageError("The keep mask is white everywhere; nothing would be painted.")
+        for number, (mask, painting) in enumerate(zip(self.within, paintings, strict=False), 1):
+            _check(mask, f"The mask within painting {number}", painting, "the painting")
+
+    def chosen(self, paintings: Iterable[int]) -> Masks:
+        """Return the masks of some of the paintings, in their order, and the keep mask."""
+        wanted = list(paintings)
+        return Masks(
+            tuple(_at(self.regions, index) for index in wanted),
+            self.keep,
+            tuple(_at(self.within, index) for index in wanted),
+        )
+
+    def listed(self, n_paintings: int) -> tuple[Mask | None, ...]:
+        """Return all masks of so many paintings in a fixed order, None where one is missing."""
+        every = range(n_paintings)
+        regions, within = (
+            [_at(masks, index) for index in every] for masks in (self.regions, self.within)
+        )
+        return (*regions, self.keep, *within)
+
+    def distinct(self, n_paintings: int) -> tuple[list[Mask], list[int | None]]:
+        """Return the different masks of regions, and which of them each painting has.
+
+        The masks are in the order of their hashes, whatever the order of the paintings is.
+        """
+        masks = [_at(self.regions, index) for index in range(n_paintings)]
+        by_hash = {_hash_of(mask): mask for mask in masks if mask}
+        order = sorted(by_hash)
+        numbers = [order.index(_hash_of(mask)) if mask else None for mask in masks]
+        return [by_hash[hash] for hash in order], numbers
+
+
+def _greyscale(mask: Image.Image | None) -> Mask | None:
+    return mask if mask is None or mask.mode == "L" else mask.convert("L")
+
+
+def _at(masks: Sequence[Mask | None], index: int) -> Mask | None:
+    return masks[index] if index < len(masks) else None
+
+
+def _hash_of(mask: Mask) -> str:
+    return hashlib.sha256(f"{mask.size} ".encode() + mask.tobytes()).hexdigest()
+
+
+def _check(mask: Mask | None, name: str, picture: Image.Image, whose: str) -> None:
+    if mask is None:
+        return
+    if not _has_shape_of(picture.size, mask.size):
+        raise ImageError(
+            f"{name} is {mask.width}×{mask.height} pixels, and {whose} {picture.width}×"
+            f"{picture.height}; they must have the same shape."
+        )
+    if mask.getextrema()[1] == 0:
+        raise ImageError(BLACK.format(name))
+
+
+def _has_shape_of(picture: tuple[int, int], mask: tuple[int, int]) -> bool:
+    """Tell whether a mask of that size has a picture's aspect ratio."""
+    expected = fitted_size(picture, max(mask))
+    return all(
+        abs(side - its) <= max(1, TOLERANCE * its) for side, its in zip(mask, expected, strict=True)
+    )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"one {noun}" if number == 1 else f"{number} {noun}s"

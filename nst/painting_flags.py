@@ -1,0 +1,170 @@
+"""The flags that say how each painting is used, where it rules, and what a run starts from.
+
+Values and files for several paintings are separated by commas, in the order of the paintings.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nst.errors import SettingsError
+from nst.settings import NO_WEIGHT, PaintingUse, options
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from nst.images.masks import Masks
+
+EACH = "One for each painting, separated by commas; an empty one is as usual."
+MASK = "a grey picture of the photo's shape, white"
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number") from None
+
+
+def _layers(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split("+"))
+
+
+def _yes_or_no(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise ValueError(f"{text!r} is neither yes nor no")
+    return text == "yes"
+
+
+def _sides(text: str) -> tuple[float, ...]:
+    sides = tuple(map(_number, text.split(":")))
+    if len(sides) != 4:
+        raise ValueError(f"{text!r} is not LEFT:TOP:RIGHT:BOTTOM")
+    return sides
+
+
+USES: dict[str, tuple[str, Callable[[str], Any], str]] = {
+    "style_weights": ("weight", _number, "W,…"),
+    "style_strengths": ("strength", _number, "S,…"),
+    "style_layers": ("layers", _layers, "LAYER+LAYER,…"),
+    "style_scales": ("scale", _number, "S,…"),
+    "style_rotation": ("rotation", _number, "DEGREES,…"),
+    "style_mirror": ("mirror", _yes_or_no, "yes|no,…"),
+    "style_crop": ("crop", _sides, "LEFT:TOP:RIGHT:BOTTOM,…"),
+}
+"""Flags by name: the field of `PaintingUse`, how a value is read, and what stands for it."""
+
+
+def add_painting_flags(parser: argparse.ArgumentParser) -> None:
+    """Add a flag for each field of `PaintingUse` that is named in `USES`, and those of files."""
+    for name, (field, parse, metavar) in USES.items():
+        parser.add_argument(
+            _flag(name),
+            type=_values_of(parse),
+            default=argparse.SUPPRESS,
+            metavar=metavar,
+            help=_help(field),
+        )
+    parser.add_argument(
+        "--masks",
+        type=_entries,
+        metavar="MASK.png,…",
+        help=f"{MASK} where that painting rules; one for each painting, separated by commas. One"
+        " without a mask, an empty entry, rules where the others leave room; those with the same"
+        " mask blend there",
+    )
+    parser.add_argument(
+        "--keep",
+        metavar="MASK.png",
+        help=f"{MASK} where the photo is left as it is",
+    )
+    parser.add_argument(
+        "--within",
+        type=_entries,
+        metavar="MASK.png,…",
+        help="a grey picture of the painting's shape, white in the part that is taken; one for each"
+        " painting, separated by commas, or an empty entry for all of it",
+    )
+    parser.add_argument(
+        "--init",
+        metavar="PICTURE",
+        help="a picture to start from instead of what --start says; it fills the photo's frame",
+    )
+
+
+def uses_given(given: argparse.Namespace) -> list[str]:
+    """Return the names of the flags in `USES` that were given."""
+    return [name for name in USES if name in given]
+
+
+def painting_uses(given: argparse.Namespace, n_paintings: int) -> tuple[PaintingUse, ...]:
+    """Return how each painting is used.
+
+    Raises `SettingsError` for values out of range, more of them than paintings, and weights that
+    are all 0.
+    """
+    changes: list[dict[str, Any]] = [{} for _ in range(n_paintings)]
+    for name in uses_given(given):
+        field, parse, _ = USES[name]
+        values = getattr(given, name)
+        if len(values) > n_paintings:
+            counted = "one painting" if n_paintings == 1 else f"{n_paintings} paintings"
+            raise SettingsError(f"{_flag(name)} has {len(values)} values for {counted}")
+        for change, value in zip(changes, values, strict=False):
+            if value:
+                change[field] = parse(value)
+    uses = tuple(PaintingUse(**change) for change in changes)
+    if not any(use.weight for use in uses):
+        raise SettingsError(NO_WEIGHT)
+    return uses
+
+
+def files_given(given: argparse.Namespace) -> list[str]:
+    """Return the paths of all masks, and of the picture to start from."""
+    paths = [*(given.masks or ()), given.keep, *(given.within or ()), given.init]
+    return list(filter(None, paths))
+
+
+def read_masks(given: argparse.Namespace, load: Callable[[str], Image.Image]) -> Masks:
+    """Return the masks that were given; raises what `load` does."""
+    from nst.images.masks import Masks  # after --help
+
+    def read(paths: Sequence[str] | None) -> tuple[Image.Image | None, ...]:
+        return tuple(load(path) if path else None for path in paths or ())
+
+    return Masks(read(given.masks), load(given.keep) if given.keep else None, read(given.within))
+
+
+def _help(field: str) -> str:
+    option, default = options(PaintingUse)[field], getattr(PaintingUse(), field)
+    hint = f"{option.help} {EACH}"
+    if option.low is None:
+        return hint
+    if option.low < 0:
+        hint += " Where it begins with a minus sign, put = before it."
+    return f"{hint} ({option.low:g} to {option.high:g}, default: {default:g})"
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _entries(text: str) -> list[str]:
+    return [entry.strip() for entry in text.split(",")]
+
+
+def _values_of(parse: Callable[[str], Any]) -> Callable[[str], list[str]]:
+    """Return a type for argparse: texts between commas, each of which can be read or is empty."""
+
+    def values(text: str) -> list[str]:
+        entries = _entries(text)
+        for entry in filter(None, entries):
+            try:
+                parse(entry)
+            except ValueError as error:
+                raise argparse.ArgumentTypeError(str(error)) from None
+        return entries
+
+    return values
