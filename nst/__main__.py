@@ -10,11 +10,12 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from nst.console import StopRequest, fail, run_command
+from nst.console import CommandParser, StopRequest, fail, run_command
 from nst.errors import SettingsError, UserError
 from nst.outputs import FORMATS, check_format, check_output, check_space
 from nst.painting_flags import (
@@ -24,7 +25,15 @@ from nst.painting_flags import (
     read_masks,
     uses_given,
 )
-from nst.settings import LAYER_CHANNELS, MOST_STYLES, TransferSettings, parse_layer_weights
+from nst.settings import (
+    DEFAULTS,
+    LAYER_CHANNELS,
+    MOST_STYLES,
+    TransferSettings,
+    parse_weights,
+    weights_example,
+    weights_text,
+)
 from nst.settings import options as setting_options
 
 if TYPE_CHECKING:
@@ -37,6 +46,8 @@ REPORTED = (
     *("iteration", "total", "width", "height"),
     *("J", "content", "style", "smoothness", "layers", "elapsed"),
 )
+
+ALIASES = {"style_costs": ["--style-loss"]}
 
 Loaded = TypeVar("Loaded")
 
@@ -65,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser: one flag for each setting, and where files come from and go to."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m nst",
         description="Paint a photo in the manner of a painting, by optimising its pixels.",
         epilog="Ctrl-C once writes the picture so far and exits with 130; twice, nothing is"
@@ -94,7 +105,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     for spec in dataclasses.fields(TransferSettings):
         if "option" in spec.metadata:
-            parser.add_argument(f"--{spec.name.replace('_', '-')}", **_flag(spec))
+            names = [f"--{spec.name.replace('_', '-')}", *ALIASES.get(spec.name, ())]
+            parser.add_argument(*names, **_flag(spec))
     add_painting_flags(parser)
     parser.add_argument(
         "--only-colors",
@@ -354,13 +366,14 @@ def _load(load: Callable[[str], Loaded], path: str) -> Loaded:
 
 def _flag(spec: dataclasses.Field[Any]) -> dict[str, Any]:
     option = spec.metadata["option"]
-    if spec.name == "layer_weights":
-        example = ",".join(f"{layer}=1" for layer in TransferSettings().layer_weights)
+    if option.keys:
+        usual = weights_text(getattr(DEFAULTS, spec.name)) or "none"
+        names = "" if option.keys == tuple(LAYER_CHANNELS) else f" ({', '.join(option.keys)})"
         return {
-            "type": _layer_weights,
+            "type": partial(_weights, example=weights_example(option)),
             "default": argparse.SUPPRESS,
-            "metavar": "LAYER=λ,…",
-            "help": f"{option.help} Layers not named are left out. (default: {example})",
+            "metavar": "LAYER=λ,…" if spec.name == "layer_weights" else "NAME=N,…",
+            "help": f"{option.help} What is not named{names} is left out. (default: {usual})",
         }
     if option.choices:
         hint = f"{option.help} (default: {spec.default})"
@@ -371,9 +384,9 @@ def _flag(spec: dataclasses.Field[Any]) -> dict[str, Any]:
     return {"type": type(spec.default), "default": argparse.SUPPRESS, "metavar": "N", "help": hint}
 
 
-def _layer_weights(text: str) -> dict[str, float]:
+def _weights(text: str, example: str) -> dict[str, float]:
     try:
-        return parse_layer_weights(text)
+        return parse_weights(text, example)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

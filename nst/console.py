@@ -6,6 +6,7 @@ iteration.
 
 from __future__ import annotations
 
+import argparse
 import codecs
 import os
 import signal
@@ -14,8 +15,14 @@ import threading
 import unicodedata
 from collections.abc import Callable
 from types import FrameType, TracebackType
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
 
 from nst.errors import OutputError, UserError
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT, as shells count
 BROKEN_PIPE = 141  # exit status when the reader of stdout or stderr left: 128 + SIGPIPE
@@ -42,6 +49,15 @@ _SPELLED = {
     "→": "->",
     "ß": "ss",
 }
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose help is not lost in silence: argparse passes over errors of writing it."""
+
+    @override
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        """Print the help; raises `OSError` where it cannot be written."""
+        print(self.format_help(), end="", file=file)
 
 
 def fail(name: str, error: Exception) -> int:

@@ -30,6 +30,13 @@ VERSION = 4  # of what the values mean; recipes and links name it, see `_of_olde
 
 GATYS_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 MAX_LAYER_WEIGHT = 10.0
+STYLE_COSTS: dict[str, str] = {
+    "gram": "Gram matrices: which features occur together. Gatys' choice, for most paintings.",
+    "mean_std": "Means and deviations: the painting's palette and grain; the photo's shapes stay.",
+    "wasserstein": "Wasserstein distance: bolder shapes; the photo gives way most.",
+    "histogram": "Histograms: clean lights and darks; the photo's shapes stay.",
+}
+"""What the style of a layer is compared by: a name, and what it does."""
 MOST_STYLES = 100  # paintings of one picture, its recipe included
 
 
@@ -117,6 +124,7 @@ class Option:
     logarithmic: bool = False  # it is multiplied rather than added to
     stops: tuple[float, ...] = ()  # of its slider, evenly seen; without them `step` apart
     choices: Mapping[str, str] = field(default_factory=dict)  # value -> what it does
+    keys: tuple[str, ...] = ()  # of a setting that gives each of some names a number
     advanced: bool = False  # folded away for a beginner
     up: str = ""  # what a value above the default means, in a word or two
     down: str = ""  # and one below
@@ -298,8 +306,27 @@ class TransferSettings:
                 low=0.0,
                 high=MAX_LAYER_WEIGHT,
                 step=0.05,
+                keys=tuple(LAYER_CHANNELS),
                 up="more of this layer",
                 down="less of this layer",
+            )
+        },
+    )
+    style_costs: Mapping[str, float] = field(
+        default_factory=lambda: {"gram": 1.0},
+        hash=False,
+        metadata={
+            "option": Option(
+                label="Style costs",
+                help="What the style of a layer is compared by, and how much each counts. 1 does"
+                " about as much as Gram matrices do, 0 leaves one out.",
+                low=0.0,
+                high=10.0,
+                step=0.05,
+                keys=tuple(STYLE_COSTS),
+                advanced=True,
+                up="more of it",
+                down="less of it",
             )
         },
     )
@@ -308,6 +335,33 @@ class TransferSettings:
         "Content layer",
         "The layer that compares the scene. Shallower copies more detail from the photo.",
         choices={name: name for name in LAYER_CHANNELS},
+        advanced=True,
+    )
+    content_layers: Mapping[str, float] = field(
+        default_factory=dict,
+        hash=False,
+        metadata={
+            "option": Option(
+                label="Content layers",
+                help="Several layers that compare the scene, in place of the content layer, and how"
+                " much each counts.",
+                low=0.0,
+                high=MAX_LAYER_WEIGHT,
+                step=0.05,
+                keys=tuple(LAYER_CHANNELS),
+                advanced=True,
+            )
+        },
+    )
+    laplacian: float = setting(
+        0.0,
+        "Outlines",
+        "Laplacian weight: how firmly the photo's edges are held, whatever their colour. Up:"
+        " clearer outlines. 0 is off.",
+        low=0.0,
+        high=10.0,
+        step=0.1,
+        up="clearer outlines",
         advanced=True,
     )
     optimizer: str = setting(
@@ -457,11 +511,13 @@ class TransferSettings:
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):
             option, value = spec.metadata.get("option"), getattr(self, spec.name)
-            if spec.name == "layer_weights":
-                _check_layer_weights(value, spec.metadata["option"])
+            if option and option.keys:
+                _check_weights(spec.name, value, option)
+                object.__setattr__(self, spec.name, dict(value))
             elif option:
                 _check(spec.name, value, option, whole=isinstance(spec.default, int))
-        object.__setattr__(self, "layer_weights", dict(self.layer_weights))
+        if not self.used_style_costs:
+            raise SettingsError("style_costs must give one of its costs a weight above 0")
         object.__setattr__(self, "paintings", _checked_uses(self.paintings))
 
     @property
@@ -472,6 +528,18 @@ class TransferSettings:
             for name in LAYER_CHANNELS
             if self.layer_weights.get(name, 0.0) > 0.0
         }
+
+    @property
+    def used_style_costs(self) -> dict[str, float]:
+        """Return the style costs that count: name -> weight above 0."""
+        return {name: float(w) for name in STYLE_COSTS if (w := self.style_costs.get(name, 0)) > 0}
+
+    @property
+    def content_weights(self) -> dict[str, float]:
+        """Return the layers that compare the scene, shallow to deep: name -> weight above 0."""
+        weights = self.content_layers
+        several = {name: float(w) for name in LAYER_CHANNELS if (w := weights.get(name, 0)) > 0}
+        return several or {self.content_layer: 1.0}
 
     @property
     def is_seamless(self) -> bool:
@@ -497,8 +565,11 @@ class TransferSettings:
 
         The colours are dialled on what it has painted.
         """
-        mine, others = (s.replace(colors=0.0, layer_weights={}) for s in (self, other))
-        return mine == others and self.style_layers == other.style_layers
+        mine, others = (
+            (s.replace(**ALIKE), s.style_layers, s.used_style_costs, s.content_weights)
+            for s in (self, other)
+        )
+        return mine == others
 
     @staticmethod
     def from_json(values: Any, *, version: int = VERSION) -> TransferSettings:
@@ -517,7 +588,7 @@ class TransferSettings:
         return _of_older_version(TransferSettings(**values), version)
 
     def to_json(self) -> dict[str, Any]:
-        """Return every setting by name, as plain numbers, texts and one dict of layer weights.
+        """Return every setting by name, as plain numbers, texts and dicts of weights.
 
         `paintings` are a list of objects, and left out where all are used as usual.
         """
@@ -545,22 +616,33 @@ def options(
     return {spec.name: spec.metadata["option"] for spec in specs if "option" in spec.metadata}
 
 
-def parse_layer_weights(text: str) -> dict[str, float]:
-    """Return layer weights from `relu1_1=1,relu2_1=0.5`; layers not named are left out.
+def parse_weights(text: str, example: str = "relu1_1=0.5") -> dict[str, float]:
+    """Return weights by name from `relu1_1=1,relu2_1=0.5`; names that are missing are left out.
 
-    Raises `SettingsError` when a part has another form; names and ranges are checked by
-    `TransferSettings`.
+    Raises `SettingsError` when a part has another form than the example; names and ranges are
+    checked by `TransferSettings`.
     """
     weights = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
-        layer, separator, weight = part.partition("=")
+        name, separator, weight = part.partition("=")
         try:
-            weights[layer.strip()] = float(weight)
+            weights[name.strip()] = float(weight)
         except ValueError:
             separator = ""
         if not separator:
-            raise SettingsError(f"a layer weight looks like relu1_1=0.5, not {part!r}")
+            raise SettingsError(f"a weight looks like {example}, not {part!r}")
     return weights
+
+
+def weights_example(option: Option) -> str:
+    """Return how weights are written for a setting: `relu1_1=1,relu1_2=0.5`."""
+    first, second = option.keys[:2]
+    return f"{first}=1,{second}=0.5"
+
+
+def weights_text(weights: Mapping[str, float]) -> str:
+    """Return weights as `parse_weights` reads them."""
+    return ",".join(f"{name}={weight:g}" for name, weight in weights.items())
 
 
 def strength_settings(position: float) -> dict[str, float]:
@@ -616,15 +698,16 @@ def _check(name: str, value: Any, option: Option, *, whole: bool) -> None:
         raise SettingsError(f"{name} must be from {low:g} to {high:g}, not {value!r}")
 
 
-def _check_layer_weights(weights: Any, option: Option) -> None:
+def _check_weights(name: str, weights: Any, option: Option) -> None:
+    kind = "layer" if option.keys == tuple(LAYER_CHANNELS) else "cost"
     if not isinstance(weights, Mapping):
-        raise SettingsError(f"layer_weights must map layer names to weights, not {weights!r}")
-    for layer, weight in weights.items():
-        if layer not in LAYER_CHANNELS:
+        raise SettingsError(f"{name} must map {kind} names to weights, not {weights!r}")
+    for key, weight in weights.items():
+        if key not in option.keys:
             raise SettingsError(
-                f"layer_weights names a layer {layer!r}; the layers are {', '.join(LAYER_CHANNELS)}"
+                f"{name} names a {kind} {key!r}; the {kind}s are {', '.join(option.keys)}"
             )
-        _check(f"the weight of {layer}", weight, option, whole=False)
+        _check(f"the weight of {key}", weight, option, whole=False)
 
 
 def _checked_layers(layers: Any) -> tuple[str, ...]:
@@ -673,3 +756,9 @@ def _is_finite(value: float) -> bool:
 
 
 DEFAULTS = TransferSettings()
+
+# What `paints_like` looks at in another way, or not at all.
+ALIKE: dict[str, Any] = {
+    name: getattr(DEFAULTS, name)
+    for name in ("colors", "layer_weights", "style_costs", "content_layer", "content_layers")
+}

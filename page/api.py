@@ -25,7 +25,14 @@ from PIL import Image
 from nst import TransferSettings, TransferStep
 from nst.errors import SettingsError
 from nst.images.masks import Masks
-from nst.settings import DEFAULTS, PaintingUse, options, parse_layer_weights
+from nst.settings import (
+    DEFAULTS,
+    PaintingUse,
+    options,
+    parse_weights,
+    weights_example,
+    weights_text,
+)
 from nst.studio.job import Job
 from nst.studio.task import UNEXPECTED, State
 from page.error_messages import NO_DISK, error_message
@@ -78,9 +85,8 @@ def api_component(name: str) -> Component:
     """Return an input of the endpoint, with the setting's default and bounds."""
     option, value = options()[name], getattr(DEFAULTS, name)
     label = f"{option.label}: {option.help}"
-    if name == "layer_weights":
-        text = ",".join(f"{layer}={weight:g}" for layer, weight in value.items())
-        return gr.Textbox(text, label=label)
+    if option.keys:
+        return gr.Textbox(weights_text(value), label=label)
     if option.choices:
         return gr.Dropdown(list(option.choices), value=value, label=label)
     low, high = option.range
@@ -289,20 +295,21 @@ def numbers_of(name: str, text: str) -> list[float]:
 def settings_of(values: Sequence[Any]) -> TransferSettings:
     """Return the settings of a call, from values in their order. Raises `SettingsError`."""
     chosen = dict(zip(API_SETTINGS, values, strict=True))
-    weights = parse_layer_weights(chosen["layer_weights"] or "")
-    return TransferSettings(**{**chosen, "layer_weights": weights or DEFAULTS.layer_weights})
+    for name in (name for name in API_SETTINGS if options()[name].keys):
+        chosen[name] = parse_weights(chosen[name] or "") or getattr(DEFAULTS, name)
+    return TransferSettings(**chosen)
 
 
 def api_value(name: str) -> Any:
     """Return a setting's default as programs write it."""
-    return "" if name == "layer_weights" else getattr(DEFAULTS, name)
+    return "" if options()[name].keys else getattr(DEFAULTS, name)
 
 
 def api_help(name: str) -> str:
     """Return one line of help for a setting."""
     option = options()[name]
     choices = f" One of {', '.join(option.choices)}." if option.choices else ""
-    form = " Such as relu1_1=1,relu2_1=0.5." if name == "layer_weights" else ""
+    form = f" Such as {weights_example(option)}." if option.keys else ""
     return f"{option.help}{choices}{form}"
 
 

@@ -46,7 +46,10 @@ FINISHED = "Painted beforehand: click one to see it before and after, with its s
 OWN_START = "Start from a picture of your own, in place of what Start from says."
 SIZE_AND_TIME = ("size", "iterations")
 TRUE_WEIGHTS = ("alpha", "beta")
-NOT_ADVANCED = {"layer_weights", "colors", *SIZE_AND_TIME, *TRUE_WEIGHTS}
+NOT_ADVANCED = {
+    *("layer_weights", "style_costs", "content_layers"),  # they have no component of their own
+    *("colors", *SIZE_AND_TIME, *TRUE_WEIGHTS),
+}
 
 
 @dataclass
@@ -153,6 +156,8 @@ def add_controls(controls: Controls, examples: ExampleSet) -> PictureInput:
             controls.add_layers(*OTHER_LAYERS)
     with fold("Advanced", "advanced"):
         controls.add(*(name for name in options() if name not in NOT_ADVANCED))
+        with fold("Style costs: what layers are compared by", "style-costs"):
+            controls.add_style_costs()
         init = add_init(examples)
     controls.wire()
     return init
@@ -176,7 +181,7 @@ def connect(
     visitor = gr.BrowserState("", storage_key="nst-visitor", secret="nst")
     current, link = unseen("current"), unseen("link")
     photo, painting, controls = parts.photo.image, parts.painting.image, parts.controls
-    settable = [*controls.by_name.values(), *controls.layers.values()]
+    settable = [*controls.by_name.values(), *controls.weights]
     session = Session(
         admission=Admission(workshop),
         textures=texture_cache(workshop),

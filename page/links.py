@@ -21,7 +21,8 @@ from nst.settings import (
     PaintingUse,
     TransferSettings,
     options,
-    parse_layer_weights,
+    parse_weights,
+    weights_text,
 )
 from page.examples import ROLES, Example, ExampleSet
 from page.panels.paintings import MOST_PAINTINGS
@@ -52,10 +53,10 @@ def link_to(
         query["style_weights"] = ",".join(f"{weight:g}" for weight in style_weights)
     for name in options():
         value = getattr(settings, name)
-        if name == "layer_weights":
-            if settings.style_layers != DEFAULTS.style_layers:
-                weights = settings.style_layers.items()
-                query[name] = ",".join(f"{layer}={weight:g}" for layer, weight in weights)
+        if options()[name].keys:
+            weights, usual = (_used(each, name) for each in (settings, DEFAULTS))
+            if weights != usual:
+                query[name] = weights_text(weights)
         elif value != getattr(DEFAULTS, name):
             query[name] = value
     if "total_variation" in query:  # the one whose unit has changed
@@ -63,6 +64,11 @@ def link_to(
     if result:
         query["result"] = result
     return "?" + urlencode(query, safe=",=")
+
+
+def _used(settings: TransferSettings, name: str) -> dict[str, float]:
+    """Return the weights above 0 of a setting."""
+    return {key: weight for key, weight in getattr(settings, name).items() if weight > 0}
 
 
 def read_link(query: Mapping[str, str], examples: ExampleSet) -> Shared | None:
@@ -109,8 +115,8 @@ def _version(query: Mapping[str, str], values: Mapping[str, Any]) -> int:
 
 def _value(name: str, text: str) -> Any:
     default = getattr(DEFAULTS, name)
-    if name == "layer_weights":
-        return parse_layer_weights(text)
+    if options()[name].keys:
+        return parse_weights(text)
     if isinstance(default, str):
         return text
     try:

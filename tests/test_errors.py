@@ -26,7 +26,7 @@ from nst.engine.repaint import repaint
 from nst.errors import BusyError, GPUError, HubError, OutputError, RecipeError, TooLargeError
 from nst.errors import ImageError as ImageErrorOfTheDecoder
 from nst.images.recipe import new_recipe, parse_recipe, read_recipe
-from nst.settings import parse_layer_weights
+from nst.settings import parse_weights
 from nst.vgg.network import VGG
 
 PICTURE = Image.new("RGB", (64, 48), "teal")
@@ -61,7 +61,7 @@ def test_public_names_are_there() -> None:
         (lambda _: TransferSettings(size=1), SettingsError),
         (lambda _: TransferSettings(layer_weights={"relu9_1": 1.0}), SettingsError),
         (lambda _: TransferSettings.from_json([]), SettingsError),
-        (lambda _: parse_layer_weights("relu1_1"), SettingsError),
+        (lambda _: parse_weights("relu1_1"), SettingsError),
         (lambda folder: read_recipe(damaged(folder)), RecipeError),
         (lambda folder: read_recipe(folder / "missing.png"), RecipeError),
         (lambda _: parse_recipe("[]"), RecipeError),

@@ -26,15 +26,18 @@ from nst.settings import (
     PaintingUse,
     TransferSettings,
     options,
-    parse_layer_weights,
+    parse_weights,
     size_stops,
     strength_settings,
     strokes_settings,
+    weights_example,
+    weights_text,
 )
 
 OPTIONS = options()
 CHOICES = [name for name, option in OPTIONS.items() if option.choices]
-NUMBERS = [name for name in OPTIONS if name not in CHOICES and name != "layer_weights"]
+WEIGHTS = [name for name, option in OPTIONS.items() if option.keys]
+NUMBERS = [name for name in OPTIONS if name not in (*CHOICES, *WEIGHTS)]
 WHOLE_NUMBERS = [name for name in NUMBERS if isinstance(getattr(DEFAULTS, name), int)]
 NOT_NUMBERS: list[Any] = [
     True,
@@ -168,6 +171,50 @@ def test_settings_are_frozen() -> None:
         DEFAULTS.alpha = 2.0  # type: ignore[misc]
 
 
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_weights_are_checked_by_name_and_number(name: str) -> None:
+    key, other = OPTIONS[name].keys[:2]
+    assert getattr(DEFAULTS.replace(**{name: {key: 2, other: 0}}), name) == {key: 2, other: 0}
+    for weights, message in (
+        ({key: 1.0, "relu9_1": 1.0}, f"{name} names a "),
+        ({key: -1.0}, f"the weight of {key} must be"),
+        ({key: HUGE}, f"the weight of {key} must be"),
+        ([key], f"{name} must map "),
+    ):
+        with pytest.raises(SettingsError, match=f"^{message}"):
+            DEFAULTS.replace(**{name: weights})
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_a_weight_of_0_paints_like_one_that_is_missing(name: str) -> None:
+    key, other = OPTIONS[name].keys[:2]
+    alone, beside = (DEFAULTS.replace(**{name: {key: 2, **more}}) for more in ({}, {other: 0}))
+    assert alone.paints_like(beside)
+    assert not alone.paints_like(DEFAULTS.replace(**{name: {key: 2, other: 1}}))
+
+
+def test_one_style_cost_must_count() -> None:
+    for costs in ({}, {"gram": 0}, {"gram": 0.0, "histogram": 0}):
+        with pytest.raises(SettingsError, match=r"^style_costs must give one of its costs"):
+            TransferSettings(style_costs=costs)
+    assert DEFAULTS.used_style_costs == {"gram": 1.0}
+
+
+def test_content_layers_take_the_place_of_the_content_layer() -> None:
+    assert DEFAULTS.content_weights == {"relu4_2": 1.0}
+    assert TransferSettings(content_layer="relu2_1").content_weights == {"relu2_1": 1.0}
+    several = TransferSettings(content_layers={"relu4_2": 1, "relu3_2": 0.3, "relu1_1": 0})
+    assert list(several.content_weights.items()) == [("relu3_2", 0.3), ("relu4_2", 1.0)]
+    assert several.paints_like(several.replace(content_layer="relu1_1"))
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_weights_written_are_read(name: str) -> None:
+    weights = {key: round(0.1 * number, 2) for number, key in enumerate(OPTIONS[name].keys)}
+    assert parse_weights(weights_text(weights)) == weights
+    assert set(parse_weights(weights_example(OPTIONS[name]))) <= set(OPTIONS[name].keys)
+
+
 def test_settings_keep_their_own_layer_weights() -> None:
     weights = {"relu1_1": 1.0}
     settings = TransferSettings(layer_weights=weights)
@@ -216,13 +263,13 @@ def test_only_numbers_have_a_range() -> None:
     ],
 )
 def test_layer_weights_are_read(text: str, weights: dict[str, float]) -> None:
-    assert parse_layer_weights(text) == weights
+    assert parse_weights(text) == weights
 
 
 @pytest.mark.parametrize("part", ["relu1_1", "relu1_1=", "relu1_1=x", "relu1_1=1=2", "1"])
 def test_unreadable_layer_weights_are_refused(part: str) -> None:
-    with pytest.raises(ValueError, match="a layer weight looks like relu1_1=0") as caught:
-        parse_layer_weights(f"relu2_1=1,{part}")
+    with pytest.raises(ValueError, match="a weight looks like relu1_1=0") as caught:
+        parse_weights(f"relu2_1=1,{part}")
     assert repr(part) in str(caught.value)
 
 

@@ -21,7 +21,8 @@ STRIDE = 0.25  # of its range between neighbours, of another
 
 UNSEEN = {
     *("size", "iterations"),  # the sheet's own
-    *("layer_weights", "colors", "precision", "weights"),
+    *("layer_weights", "style_costs", "content_layers"),
+    *("colors", "precision", "weights"),
     *("seed", "restructure"),  # of no effect with most starts
     *("base_size", "base_weight"),  # of none at this size
 }

@@ -43,7 +43,7 @@ def gram_matrix(activations: Tensor) -> Tensor:
     It is computed in at least float32: sums over many pixels overflow or drown in narrower formats.
     Raises `ValueError` for a batch of several pictures.
     """
-    positions = _channels_first(activations).flatten(1).T  # (n_H * n_W, n_C)
+    positions = channels_first(activations).flatten(1).T  # (n_H * n_W, n_C)
     gram: Tensor = _SelfProduct.apply(positions)
     return gram
 
@@ -160,7 +160,7 @@ def _pairs_of(image: Tensor) -> int:
     return max(1, n_channels * ((height - 1) * width + height * (width - 1)))
 
 
-def _channels_first(activations: Tensor) -> Tensor:
+def channels_first(activations: Tensor) -> Tensor:
     """Return (n_C, n_H, n_W), without a batch dimension.
 
     A batch must never fold into a Gram matrix. Raises `ValueError` for one of several pictures.

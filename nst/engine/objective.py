@@ -7,7 +7,7 @@ nothing of optimisers, scales or files.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,34 +17,30 @@ from torch import Tensor
 from nst.caches import LRUCache
 from nst.engine.fingerprint import bytes_of, fingerprint
 from nst.engine.finite import finite
-from nst.engine.losses import (
-    content_cost,
-    gram_style_cost,
-    guided_gram_matrix,
-    normalized_gram_matrix,
-    total_variation,
-    total_variation_gradient,
-    widened,
-)
+from nst.engine.laplacian import LaplacianTerm
+from nst.engine.layer_statistics import LayerSums, accumulate
+from nst.engine.losses import content_cost, total_variation, total_variation_gradient, widened
 from nst.engine.out_of_memory import give_back
 from nst.engine.region_targets import RegionTarget, region_targets
 from nst.engine.regions import WHOLE, Regions
 from nst.engine.style_batch import LayerShare, StyleBatch
 from nst.engine.style_target import Guidance, Painting, Style
-from nst.engine.tiles import MomentSums
-from nst.engine.windows import Pull, Windows, windows_of
+from nst.engine.style_terms import Pull, StyleTerms, Term
+from nst.engine.windows import Window, Windows, seen_through, windows_of
 from nst.images.color import is_grey
 from nst.settings import LAYER_CHANNELS, TransferSettings, gatys_layer_weight
 from nst.vgg.network import VGG, Trace, carry_down
+
+Sums = dict[tuple[int, str], LayerSums]  # by region and layer
 
 
 @dataclass(frozen=True)
 class Costs:
     """J and its parts at one picture: J = α · content + β · style + smoothness.
 
-    `content` is 2 J_content / N, the mean squared difference of N activations; `layers` holds
-    λ[l] · J_style[l], and `style` is their sum; `smoothness` is the term of total variation, with
-    all its factors.
+    `content` is 2 J_content / N, the mean squared difference of N activations, summed over the
+    content layers with their weights, and the Laplacian term; `layers` holds λ[l] · J_style[l], and
+    `style` is their sum; `smoothness` is the term of total variation, with all its factors.
     """
 
     J: float
@@ -62,8 +58,8 @@ Measure = Callable[[Tensor], list[Tensor]]
 """Makes numbers of the gradient that are read together with the costs; 0-dimensional tensors."""
 
 
-def _target_size(target: Tensor | Style) -> int:
-    return target.size() if isinstance(target, Style) else bytes_of(target)
+def _target_size(target: dict[str, Tensor] | Style) -> int:
+    return target.size() if isinstance(target, Style) else bytes_of(*target.values())
 
 
 targets: LRUCache[Any, Any] = LRUCache(256 * 2**20, _target_size)
@@ -73,6 +69,7 @@ NO_SCENE = "The photo's scene is not a finite number."
 DEEP_EVERY = 10  # evaluations
 DEEP_SHARE = 0.03  # of J
 SMOOTHNESS_UNIT = 1000.0  # of β; what a total variation weight of 1 stands for
+LAPLACIAN_UNIT = 1000.0  # of α; what a Laplacian weight of 1 stands for
 
 
 def make_room() -> None:
@@ -87,13 +84,15 @@ class Objective:
     Gatys et al. 2016, eq. 7, with a departure: the textbook's J_content grows with the number of
     pixels and J_style does not, so the content term is divided by half the number N of activations.
     One α/β then keeps their balance at every size, and equals Gatys' published code, which takes
-    means as well.
+    means as well. The content term is a sum over layers where the settings name several, and has a
+    term of Laplacians where that has a weight; J_style[l] is a sum over the style costs that have
+    one.
 
     Without masks there is one region r, with p = s = 1. Otherwise p is a region's share of the
     photo's pixels, so that α and β keep their balance in each, and s its strength; its Gram
-    matrices are those of `guided_gram_matrix`. A layer where a region has vanished, or where none
-    of its paintings is tied, is left out of its sum. Where several paintings rule, S is the mean of
-    their Gram matrices, by weight.
+    matrices are those of `guided_gram_matrix`, and all that is compared is weighed as these are. A
+    layer where a region has vanished, or where none of its paintings is tied, is left out of its
+    sum. Where several paintings rule, S is their `blend`, by weight.
 
     `content` is (1, 3, H, W) and each of `styles` (1, 3, H', W'), float32 RGB in [0, 1], on the
     network's device. Where all of them are grey, with three equal channels, J is a function of the
@@ -125,7 +124,13 @@ class Objective:
         self.batches: dict[tuple[Guidance | None, Sequence[LayerShare]], StyleBatch] = {}
         self.forget()
         self._take_photo(content)
+        self.laplacian = (
+            LaplacianTerm(content, wraps=settings.is_seamless) if settings.laplacian else None
+        )
         self.targets = self._region_targets(styles, self._place_regions())
+        self.terms = {
+            number: StyleTerms(number, target, settings) for number, target in self.targets.items()
+        }
 
     def forget(self) -> None:
         """Let nothing of an earlier picture count in the next evaluation."""
@@ -133,14 +138,14 @@ class Objective:
 
     @torch.no_grad()
     def _take_photo(self, content: Tensor) -> None:
-        layer = self.settings.content_layer
+        layers = list(self.settings.content_weights)
 
-        def make() -> Tensor:
-            activation = widened(self.network(content, [layer])[layer])
-            return finite(activation, NO_SCENE)
+        def make() -> dict[str, Tensor]:
+            activations = self.network(content, layers)
+            return {layer: finite(widened(activations[layer]), NO_SCENE) for layer in layers}
 
-        key = (self.network.identity, layer, fingerprint(content))
-        self.content: Tensor = targets.recall(key, make)
+        key = (self.network.identity, *layers, fingerprint(content))
+        self.content: dict[str, Tensor] = targets.recall(key, make)
 
     def _place_regions(self) -> Iterable[tuple[slice, slice]]:
         """Work out where the regions are at each layer; return the parts that the photo goes in."""
@@ -166,6 +171,7 @@ class Objective:
                 regions.within[index] if regions.within else None,
                 side=self.side,
                 is_endless=is_endless,
+                costs=self.settings.used_style_costs,
             )
             for index in regions.used
         }
@@ -186,15 +192,41 @@ class Objective:
         This is the specification: differentiable, plain and slow; `evaluate` is held to it by the
         tests.
         """
-        content, layers = torch.zeros(()), {}
-        levels = self._levels()
-        for layer, activation in self.network.walk(self._spanned(image), self._layers):
-            if layer == self.settings.content_layer:
+        weights, layers, image = self.settings.content_weights, {}, self._spanned(image)
+        content, levels = self._outlines_cost(image), self._levels()
+        for layer, activation in self.network.walk(image, self._layers):
+            if layer in weights:
                 generated = widened(activation)
-                content = content_cost(self.content, generated) * (2 / generated.numel())
+                cost = content_cost(self.content[layer], generated)
+                content = content + cost * (2 * weights[layer] / generated.numel())
             if layer in self.style_layers:
                 layers[layer] = self._style_cost(layer, activation, levels)
         return content, layers
+
+    def _levels(self) -> list[dict[str, Tensor] | None]:
+        """Return the weights of each region's positions by layer, or None where all are 1."""
+        if self.regions.is_whole:
+            return [None]
+        wide = torch.promote_types(self.network.dtype, torch.float32)
+        return [
+            {
+                layer: level.to(self.network.device, wide)
+                for layer, level in carry_down(weights, self.style_layers)
+            }
+            for weights in self.regions.weights()
+        ]
+
+    def _style_cost(
+        self, layer: str, activation: Tensor, levels: Sequence[Mapping[str, Tensor] | None]
+    ) -> Tensor:
+        """Return λ[l] · J_style[l], summed over the regions, by the specification."""
+        cost = torch.zeros(())
+        for number, terms in self.terms.items():
+            if layer in terms.lambdas:
+                level = levels[number]
+                its_level = None if level is None else level[layer]
+                cost = cost + terms.specification(layer, activation, its_level)
+        return self.settings.style_layers[layer] * gatys_layer_weight(layer) * cost
 
     def cost(self, image: Tensor) -> Tensor:
         """Return J, the specification of the whole, differentiable."""
@@ -227,14 +259,16 @@ class Objective:
         kept = self._kept if self._kept and self._kept.serves(self.guidance) else None
         trace = self.network.observe(image, self._layers - self._deep if kept else self._layers)
         terms = self._terms(trace, kept)
-        residual = widened(trace.activations[settings.content_layer]) - self.content
-        content = residual.square().mean()
-        alpha = settings.alpha * (self.guidance.content if self.guidance else 1)
-        pull = (2 * alpha / residual.numel()) * residual
-        gradient, deep_gradient = self._pull_back(trace, pull, terms, kept)
+        alpha = self._alpha
+        content, pulls = self._content_pulls(trace, alpha)
+        gradient, deep_gradient = self._pull_back(trace, pulls, terms, kept)
         smoothness, its_gradient = self._smoothness(image)
-        gradient = self._spanned(gradient if its_gradient is None else gradient + its_gradient)
+        if its_gradient is not None:
+            gradient = gradient + its_gradient
+        content = content + self._add_outlines(gradient, image, alpha)
+        gradient = self._spanned(gradient)
 
+        terms = {layer: term.settled() for layer, term in terms.items()}
         layers = {layer: term.cost for layer, term in terms.items()}
         goals = [term.goal for term in terms.values()]
         steepest = torch.linalg.vector_norm(gradient, torch.inf)
@@ -255,143 +289,134 @@ class Objective:
     def _terms(self, trace: Trace, kept: DeepLayers | None) -> dict[str, Term]:
         """Return the terms of all style layers, those that are kept among them."""
         own = [name for name in self.style_layers if not (kept and name in self._deep)]
-        if self.network.device.type == "cuda" and self.regions.is_whole:
+        if self.network.device.type == "cuda" and self._is_plain:
             terms = self._batched(own, trace)
         else:
             terms = {layer: self._term_at(layer, trace.activations[layer]) for layer in own}
         return {name: terms[name] if name in terms else kept.terms[name]  # type: ignore[union-attr]
                 for name in self.style_layers}  # fmt: skip
 
+    @property
+    def _is_plain(self) -> bool:
+        """Tell whether there are no masks, and no other style cost than that of Gram matrices."""
+        return self.regions.is_whole and not {*self.settings.used_style_costs} - {"gram"}
+
     def _batched(self, names: Sequence[str], trace: Trace) -> dict[str, Term]:
         """Return what `_term` does for some layers, in as few kernels as it takes for one."""
         if not names:
             return {}
-        (target,) = self.targets.values()
+        ((number, own),) = self.terms.items()
         layers = tuple(
-            LayerShare(name, self._unit(target, name), trace.activations[name][0, 0].numel())
+            LayerShare(name, own.gram_unit(name), trace.activations[name][0, 0].numel())
             for name in names
         )
         key = self.guidance, layers
         if key not in self.batches:
-            self.batches[key] = StyleBatch(target.style, layers, self.guidance, self.settings.beta)
+            self.batches[key] = StyleBatch(own.style, layers, self.guidance, self.settings.beta)
         terms = self.batches[key].terms(trace.activations)
         return {
-            name: Term(cost, goal, {0: Pull(matrix)})
+            name: Term(cost, goal, {number: Pull(matrix)})
             for name, (cost, goal, matrix) in terms.items()
         }
 
-    def _unit(self, target: RegionTarget, layer: str) -> float:
-        """Return the factor of ‖G − G_S‖² in p s λ[l] · J_style[l] of a region."""
-        weight = self.settings.style_layers[layer] * gatys_layer_weight(layer)
-        return target.factor * weight / (2 * len(target.style.grams[layer])) ** 2
-
-    def _levels(self) -> list[dict[str, Tensor] | None]:
-        """Return the weights of each region's positions by layer, or None where all are 1."""
-        if self.regions.is_whole:
-            return [None]
-        wide = torch.promote_types(self.network.dtype, torch.float32)
-        return [
-            {
-                layer: level[0, 0].to(self.network.device, wide)
-                for layer, level in carry_down(weights, self.style_layers)
-            }
-            for weights in self.regions.weights()
-        ]
-
-    def _style_cost(
-        self, layer: str, activation: Tensor, levels: Sequence[Mapping[str, Tensor] | None]
-    ) -> Tensor:
-        """Return λ[l] · J_style[l], summed over the regions, by the specification."""
-        cost = torch.zeros(())
-        for number, target in self.targets.items():
-            if layer in target.style.grams:
-                level = levels[number]
-                if level is None:
-                    gram = normalized_gram_matrix(activation)
-                else:
-                    gram = guided_gram_matrix(activation, level[layer])
-                cost = cost + target.factor * gram_style_cost(target.style.grams[layer], gram)
-        return self.settings.style_layers[layer] * gatys_layer_weight(layer) * cost
-
     def _term_at(self, layer: str, activation: Tensor) -> Term:
         """Return a layer's J_style[l] with its derivative, from its activations."""
-        sums = MomentSums()
-        for number in self.targets:
-            sums.add(layer, activation, self._windows[number], number)
+        sums: Sums = {}
+        self._count(sums, layer, activation, self._windows)
         return self._term(layer, sums)
 
-    def _term(self, layer: str, sums: MomentSums) -> Term:
-        """Return the same from the moments of all regions."""
+    def _count(
+        self, sums: Sums, layer: str, activation: Tensor, windows: Sequence[Windows | None]
+    ) -> None:
+        """Count (a part of) a layer's activations in each region that is there."""
+        for number, window in self._places(layer, windows):
+            part = self.terms[number].sums(layer, activation, window)
+            accumulate(sums, (number, layer), part)
+
+    def _places(
+        self, layer: str, windows: Sequence[Windows | None]
+    ) -> Iterator[tuple[int, Window | None]]:
+        """Yield the regions that count at a layer, with where they are in (a part of) the photo."""
+        for number, terms in self.terms.items():
+            if layer in terms.lambdas:
+                for window in seen_through(windows[number], layer):
+                    yield number, window
+
+    def _term(self, layer: str, sums: Sums) -> Term:
+        """Return the same from the sums of all regions."""
         terms = [
-            self._region_term(number, layer, sums)
-            for number, target in self.targets.items()
-            if layer in target.style.grams
+            each.term(layer, sums[number, layer], self.guidance)
+            for number, each in self.terms.items()
+            if layer in each.lambdas
         ]
         return functools.reduce(Term.__add__, terms)
 
-    def _region_term(self, number: int, layer: str, sums: MomentSums) -> Term:
-        """Return a region's term: the one place where a style cost and its derivative are taken.
+    @property
+    def _alpha(self) -> float:
+        """Return α as the goal has it; the guide, and what makes up for it, is of Gram costs."""
+        is_guided = self.guidance is not None and "gram" in self.settings.used_style_costs
+        return self.settings.alpha * (self.guidance.content if self.guidance and is_guided else 1)
 
-        J_style[l] = unit · ‖G − G_S‖² with G = Σ m a aᵀ / n, so dJ/da = 4 unit m (G − G_S) a / n.
-        """
-        target, positions = self.targets[number], sums.total(layer, number)
-        unit = self._unit(target, layer)
-        difference = sums.gram(layer, number) - target.style.grams[layer]
-        toward = difference
-        if self.guidance:
-            toward = target.style.guides[layer](difference, self.guidance.exponent)
-        return Term(
-            cost=unit * (difference * difference).sum(),
-            goal=unit * (difference * toward).sum(),
-            pulls={number: Pull((4 * self.settings.beta * unit / positions) * toward)},
-        )
+    def _content_pulls(self, trace: Trace, alpha: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the content term of activations, and α times its derivatives by layer."""
+        content, pulls = torch.zeros(()), {}
+        for layer, weight in self.settings.content_weights.items():
+            residual = widened(trace.activations[layer]) - self.content[layer]
+            content = content + weight * residual.square().mean()
+            pulls[layer] = (2 * alpha * weight / residual.numel()) * residual
+        return content, pulls
 
     def _pull_back(
-        self, trace: Trace, content_pull: Tensor, terms: Mapping[str, Term], kept: DeepLayers | None
+        self,
+        trace: Trace,
+        content_pulls: Mapping[str, Tensor],
+        terms: Mapping[str, Term],
+        kept: DeepLayers | None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Return the gradient of the pixels, and what came from beyond the content layer."""
-        deep_gradient = kept.gradient if kept else None
+        """Return the gradient of the pixels, and what came from beyond the content layers."""
+        deep_gradient, deepest = kept.gradient if kept else None, [*content_pulls][-1]
 
-        def add_term(layer: str, gradient: Tensor | None) -> Tensor:
+        def add_terms(layer: str, gradient: Tensor | None) -> Tensor:
             nonlocal deep_gradient
-            if layer == self.settings.content_layer:
+            if layer == deepest:
                 if kept is None:
                     deep_gradient = None if gradient is None else gradient.clone()
                 elif deep_gradient is not None:
                     gradient = deep_gradient.clone()
-                pull = content_pull.to(self.network.dtype)
+            if layer in content_pulls:
+                pull = content_pulls[layer].to(self.network.dtype)
                 gradient = pull if gradient is None else gradient.add_(pull)
             if layer in terms:
                 gradient = self._add_pulls(gradient, trace.activations[layer], layer, terms[layer])
             assert gradient is not None, "the deepest layer observed has a term"
             return gradient
 
-        return self.network.pull_back(trace, add_term), deep_gradient
+        return self.network.pull_back(trace, add_terms), deep_gradient
 
     def _add_pulls(
         self, gradient: Tensor | None, activation: Tensor, layer: str, term: Term
     ) -> Tensor:
         """Return the gradient of a layer's activations with a style term's added."""
-        for number, pull in term.pulls.items():
-            windows = self._windows[number]
-            if windows is None:
-                gradient = _add_product(gradient, activation, pull)
+        for number, window in self._places(layer, self._windows):
+            pull = term.pulls[number]
+            if window is None:
+                gradient = pull.onto(gradient, activation)
             else:
                 gradient = torch.zeros_like(activation) if gradient is None else gradient
-                windows[layer].add(pull, gradient, activation)
+                pull.add(gradient, activation, window)
         assert gradient is not None, "a term pulls somewhere"
         return gradient
 
     @property
     def _layers(self) -> set[str]:
         """Return the layers with a weight; λ = 0 costs nothing."""
-        return {self.settings.content_layer, *self.style_layers}
+        return {*self.settings.content_weights, *self.style_layers}
 
     @property
     def _deep(self) -> set[str]:
-        """Return the style layers beyond the content layer."""
-        names = list(LAYER_CHANNELS)
-        return set(names[names.index(self.settings.content_layer) + 1 :]) & self._layers
+        """Return the style layers beyond the content layers."""
+        names, deepest = list(LAYER_CHANNELS), [*self.settings.content_weights][-1]
+        return set(names[names.index(deepest) + 1 :]) & self._layers
 
     def _total(
         self, alpha: float, content: Tensor, style: Iterable[Tensor], smoothness: Tensor
@@ -429,6 +454,22 @@ class Objective:
             measured=tuple(rest),
         )
 
+    def _outlines_cost(self, image: Tensor) -> Tensor:
+        """Return the Laplacian part of the content term, 1000 · weight · `laplacian_cost`.
+
+        As the weight is a factor beside α, it does the same whatever α is.
+        """
+        if self.laplacian is None:
+            return image.new_zeros(())
+        return LAPLACIAN_UNIT * self.settings.laplacian * self.laplacian.cost(image)
+
+    def _add_outlines(self, gradient: Tensor, image: Tensor, alpha: float) -> Tensor:
+        """Add α times the derivative of the same to a gradient; return it."""
+        if self.laplacian is None:
+            return image.new_zeros(())
+        weight = LAPLACIAN_UNIT * self.settings.laplacian
+        return weight * self.laplacian.add_gradient(gradient, image, alpha * weight)
+
     def _smoothness(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the smoothness term of a spanned image, and its gradient where it has one."""
         if self.settings.total_variation == 0:
@@ -446,23 +487,6 @@ class Objective:
     @property
     def _smoothness_weight(self) -> float:
         return self.settings.beta * SMOOTHNESS_UNIT * self.settings.total_variation
-
-
-@dataclass(frozen=True)
-class Term:
-    """One style layer at one picture.
-
-    It holds λ[l] · J_style[l], the same as guided, and β times the latter's derivative with respect
-    to the activations of each region, by its number.
-    """
-
-    cost: Tensor
-    goal: Tensor
-    pulls: Mapping[int, Pull]
-
-    def __add__(self, other: Term) -> Term:
-        pulls = {**self.pulls, **other.pulls}
-        return Term(self.cost + other.cost, self.goal + other.goal, pulls)
 
 
 class DeepLayers:
@@ -485,22 +509,3 @@ class DeepLayers:
         """Tell whether it may be used once more; count the uses."""
         self.left -= 1
         return self.left >= 0 and guidance == self.guidance
-
-
-def _add_product(gradient: Tensor | None, activation: Tensor, pull: Pull) -> Tensor:
-    """Return gradient + A · matrix + offset, in place where there is a gradient.
-
-    A (positions, n_C) is what (1, n_C, H, W) channels_last is.
-    """
-    A, matrix = _positions(activation), pull.matrix.to(activation.dtype)
-    if gradient is None:
-        shape = activation.permute(0, 2, 3, 1).shape
-        gradient = (A @ matrix).view(shape).permute(0, 3, 1, 2)
-    else:
-        _positions(gradient).addmm_(A, matrix)
-    return gradient if pull.offset is None else gradient.add_(pull.shift(activation))
-
-
-def _positions(activation: Tensor) -> Tensor:
-    """Return (1, n_C, H, W) channels_last viewed as a matrix (H · W, n_C)."""
-    return activation.permute(0, 2, 3, 1).view(-1, activation.shape[1])

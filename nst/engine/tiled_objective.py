@@ -1,14 +1,13 @@
 """J(G) of a picture that is too large for the network at once: tile by tile, and exact.
 
-The Gram matrices come first, summed over all tiles and divided by the positions of the whole
-picture. Then each tile takes J's derivatives at its own positions back to its pixels, and what they
-say about its halo is added to its neighbours; to cut that off instead, halos would have to be twice
-as wide.
+The sums that style costs need come first, over all tiles of the picture. Then each tile takes J's
+derivatives at its own positions back to its pixels, and what they say about its halo is added to
+its neighbours; to cut that off instead, halos would have to be twice as wide.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -18,9 +17,10 @@ from nst.caches import LRUCache
 from nst.engine.fingerprint import bytes_of
 from nst.engine.finite import finite
 from nst.engine.losses import widened
-from nst.engine.objective import NO_SCENE, Costs, Measure, Objective, Term
+from nst.engine.objective import NO_SCENE, Costs, Measure, Objective, Sums
 from nst.engine.regions import Regions
-from nst.engine.tiles import GRID, MomentSums, Tile, WrappedTile, contiguous, sweep, tiles
+from nst.engine.style_terms import Term
+from nst.engine.tiles import GRID, Tile, WrappedTile, contiguous, sweep, tiles
 from nst.engine.windows import Windows
 from nst.settings import TransferSettings
 from nst.vgg.network import VGG, Trace
@@ -47,7 +47,7 @@ class TiledObjective(Objective):
         side: int | None = None,
         regions: Regions | None = None,
     ) -> None:
-        layers = {settings.content_layer, *settings.style_layers}
+        layers = {*settings.content_weights, *settings.style_layers}
         self.side = side
         whole = -(-max(content.shape[-2:]) // GRID) * GRID
         kind = WrappedTile if settings.is_seamless else Tile
@@ -58,7 +58,13 @@ class TiledObjective(Objective):
 
     @override
     def _take_photo(self, content: Tensor) -> None:
-        self.target = ContentTarget(self.network, self.settings.content_layer, content, self.tiles)
+        layers = self.settings.content_weights
+        self.contents: dict[str, ContentTarget] = {
+            layer: ContentTarget(
+                self.network, layer, content, self.tiles, KEPT_TARGET // len(layers)
+            )
+            for layer in layers
+        }
 
     @override
     def _place_regions(self) -> Iterable[tuple[slice, slice]]:
@@ -71,69 +77,93 @@ class TiledObjective(Objective):
     @override
     def parts(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the same as `Objective.parts`."""
-        sums, image = MomentSums(), self._spanned(image)
-        content = image.new_zeros(())
-        for tile in self.tiles:
-            windows = self._windows_of(tile)
-            for _, layer, own in sweep(self.network, image, self._layers, [tile]):
-                if layer == self.settings.content_layer:
-                    content = content + self.target.residual(tile, own).square().sum()
-                if layer in self.style_layers:
-                    self._count(sums, layer, own, windows)
+        settings, image = self.settings, self._spanned(image)
+        squares = dict.fromkeys(settings.content_weights, image.new_zeros(()))
+        sums: Sums = {}
+        for tile, windows, layer, own in self._sweep(image, self._layers, self.tiles):
+            if layer in settings.content_weights:
+                squares[layer] = squares[layer] + self._residual(tile, layer, own).square().sum()
+            if layer in self.style_layers:
+                self._count(sums, layer, own, windows)
         terms = self._terms_of(sums)
-        return content / self.target.numel, {layer: term.cost for layer, term in terms.items()}
+        self._visit(image, terms)
+        content = self._content_cost(squares) + self._outlines_cost(image)
+        return content, {layer: term.settled().cost for layer, term in terms.items()}
+
+    def _sweep(
+        self, image: Tensor, layers: Iterable[str], parts: Iterable[Tile]
+    ) -> Iterator[tuple[Tile, list[Windows | None], str, Tensor]]:
+        """Yield each tile and its windows with a layer's name and its own activations there."""
+        for tile in parts:
+            windows = self._windows_of(tile)
+            for _, layer, own in sweep(self.network, image, layers, [tile]):
+                yield tile, windows, layer, own
+
+    def _visit(self, image: Tensor, terms: Mapping[str, Term]) -> None:
+        """Count the costs of histograms, which are known once all activations were seen again."""
+        layers = [layer for layer, term in terms.items() if term.has_histogram]
+        for _, windows, layer, own in self._sweep(image, layers, self.tiles):
+            for number, window in self._places(layer, windows):
+                terms[layer].pulls[number].visit(own, window)
 
     @override
     @torch.no_grad()
     def evaluate(self, image: Tensor, measure: Measure | None = None) -> tuple[Costs, Tensor]:
         """Return the same as `Objective.evaluate`."""
         settings, image = self.settings, self._spanned(image)
-        sums = MomentSums()
+        sums: Sums = {}
         *others, last = self.tiles
-        for tile in others:
-            windows = self._windows_of(tile)
-            for _, layer, own in sweep(self.network, image, self.style_layers, [tile]):
-                self._count(sums, layer, own, windows)
+        for _, windows, layer, own in self._sweep(image, self.style_layers, others):
+            self._count(sums, layer, own, windows)
         trace = self.network.observe(last.cut(image), self._layers)
-        windows = self._windows_of(last)
         for layer in self.style_layers:
             own = contiguous(last.own(trace.activations[layer], layer))
-            self._count(sums, layer, own, windows)
-        terms = self._terms_of(sums)
-        alpha = settings.alpha * (self.guidance.content if self.guidance else 1)
-        content, gradient = image.new_zeros(()), torch.zeros_like(image)
+            self._count(sums, layer, own, self._windows_of(last))
+        terms, alpha = self._terms_of(sums), self._alpha
+        squares = dict.fromkeys(settings.content_weights, image.new_zeros(()))
+        gradient = torch.zeros_like(image)
         for tile in [last, *others]:
             if tile is not last:
                 trace = self.network.observe(tile.cut(image), self._layers)
-            own = tile.own(trace.activations[settings.content_layer], settings.content_layer)
-            residual = self.target.residual(tile, own)
-            content += residual.square().sum()
-            pull = (2 * alpha / self.target.numel) * residual
-            tile.add(gradient, self._pull_tile_back(tile, trace, pull, terms))
+            pulls = {}
+            for layer, weight in settings.content_weights.items():
+                own = tile.own(trace.activations[layer], layer)
+                residual = self._residual(tile, layer, own)
+                squares[layer] = squares[layer] + residual.square().sum()
+                pulls[layer] = (2 * alpha * weight / self.contents[layer].numel) * residual
+            tile.add(gradient, self._pull_tile_back(tile, trace, pulls, terms))
         smoothness, its_gradient = self._smoothness(image)
         if its_gradient is not None:
             gradient.add_(its_gradient)
+        content = self._content_cost(squares) + self._add_outlines(gradient, image, alpha)
         if self.is_grey:
             gradient = self._spanned(gradient)
         steepest = torch.linalg.vector_norm(gradient, torch.inf)
         measured = [steepest, *(measure(gradient) if measure else [])]
+        terms = {layer: term.settled() for layer, term in terms.items()}
         layers = {layer: term.cost for layer, term in terms.items()}
         goals = [term.goal for term in terms.values()]
-        content = content / self.target.numel
         return self._read(alpha, content, layers, goals, smoothness, measured), gradient
 
-    def _count(
-        self, sums: MomentSums, layer: str, own: Tensor, windows: Sequence[Windows | None]
-    ) -> None:
-        """Count a tile's own activations of a layer in each region that counts."""
-        for number in self.targets:
-            sums.add(layer, own, windows[number], number)
+    def _residual(self, tile: Tile, layer: str, own: Tensor) -> Tensor:
+        return self.contents[layer].residual(tile, own)
 
-    def _terms_of(self, sums: MomentSums) -> dict[str, Term]:
+    def _content_cost(self, squares: Mapping[str, Tensor]) -> Tensor:
+        """Return the content term of activations from the sums of squared residuals by layer."""
+        content = torch.zeros(())
+        for layer, weight in self.settings.content_weights.items():
+            content = content + weight * (squares[layer] / self.contents[layer].numel)
+        return content
+
+    def _terms_of(self, sums: Sums) -> dict[str, Term]:
         return {layer: self._term(layer, sums) for layer in self.style_layers}
 
     def _pull_tile_back(
-        self, tile: Tile, trace: Trace, content_pull: Tensor, terms: Mapping[str, Term]
+        self,
+        tile: Tile,
+        trace: Trace,
+        content_pulls: Mapping[str, Tensor],
+        terms: Mapping[str, Term],
     ) -> Tensor:
         """Return what the tile's own positions say about its pixels and those of its halo."""
         windows = self._windows_of(tile)
@@ -143,16 +173,12 @@ class TiledObjective(Objective):
             if gradient is None:
                 assert activation is not None, "the deepest layer observed has a term"
                 gradient = torch.zeros_like(activation)
-            if layer == self.settings.content_layer:
-                tile.own(gradient, layer).add_(content_pull)
+            if layer in content_pulls:
+                tile.own(gradient, layer).add_(content_pulls[layer])
             if layer in terms and activation is not None:
                 own, place = tile.own(activation, layer), tile.own(gradient, layer)
-                for number, pull in terms[layer].pulls.items():
-                    its_windows = windows[number]
-                    if its_windows is None:
-                        place.add_(pull.at(own))
-                    elif layer in its_windows:
-                        its_windows[layer].add(pull, place, own)
+                for number, window in self._places(layer, windows):
+                    terms[layer].pulls[number].add(place, own, window)
             return gradient
 
         return self.network.pull_back(trace, add_term)
@@ -166,13 +192,15 @@ def _bytes_of_windows(regions: Sequence[Windows | None]) -> int:
 class ContentTarget:
     """The photo's activations at the content layer, tile by tile.
 
-    They are kept, as the network's dtype has them, up to `KEPT_TARGET` bytes; those of a larger
+    They are kept, as the network's dtype has them, up to `limit` bytes; those of a larger
     photo are made of it whenever they are asked for. Raises `NumericalError` where one of them is
     not a finite number.
     """
 
     @torch.no_grad()
-    def __init__(self, network: VGG, layer: str, photo: Tensor, parts: Sequence[Tile]) -> None:
+    def __init__(
+        self, network: VGG, layer: str, photo: Tensor, parts: Sequence[Tile], limit: int
+    ) -> None:
         self.network, self.layer, self.photo = network, layer, photo
         self.kept: dict[Tile, Tensor] | None = {}
         self.numel = 0
@@ -182,7 +210,7 @@ class ContentTarget:
             self.numel += activation.numel()
             if self.kept is not None:
                 self.kept[tile] = activation
-                if bytes_of(*self.kept.values()) > KEPT_TARGET:
+                if bytes_of(*self.kept.values()) > limit:
                     self.kept = None
 
     def residual(self, tile: Tile, generated: Tensor) -> Tensor:

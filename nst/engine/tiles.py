@@ -10,13 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from nst.engine.losses import gram_matrix, widened
-from nst.engine.windows import LEAST_TOTAL, Windows, windows_of
+from nst.engine.windows import Window, seen_through, windows_of
 from nst.images.tensors import to_unit
 from nst.settings import LAYER_CHANNELS
 from nst.vgg.network import VGG
@@ -168,7 +166,7 @@ def _endless_spans(length: int, side: int, halo: int) -> Iterator[Span]:
         yield Span(begin, end, begin - halo, end + halo, is_at_end=False)
 
 
-def moment_sums(
+def activations_in_parts(
     network: VGG,
     picture: Tensor,
     layers: Sequence[str],
@@ -176,15 +174,15 @@ def moment_sums(
     side: int | None = None,
     is_endless: bool = False,
     within: Tensor | None = None,
-    has_means: bool = False,
-) -> MomentSums:
-    """Return the moments of each layer's activations of (1, 3, H, W).
+) -> Iterator[tuple[str, Tensor, Window | None]]:
+    """Yield layers' names and activations (1, n_C, h, w) of (1, 3, H, W), each position once.
 
     A picture with more pixels than a tile of `side` goes in tiles; without a side, one of more than
     `AT_ONCE`. Of an endless one nothing is seen of the zeros that VGG-19 puts around a picture.
-    `within` has the weights of the pixels, (1, 1, H, W) bytes.
+    `within` has the weights of the pixels, (1, 1, H, W) bytes; with it come the windows of what has
+    a weight.
     """
-    size, sums = picture.shape[-2:], MomentSums(has_means=has_means)
+    size = picture.shape[-2:]
     if is_endless:
         parts = tiles(size, side or SIDE, layers, MirroredTile)
     elif math.prod(size) > (side * side if side else AT_ONCE):
@@ -193,16 +191,16 @@ def moment_sums(
         parts = tiles(size, -(-max(size) // GRID) * GRID, layers)
     else:
         for layer, activation in network.walk(to_unit(picture), layers):
-            sums.add(layer, activation)
-        return sums
+            yield layer, activation, None
+        return
     for tile in parts:
         windows = None
         if within is not None:
             weights = within[(..., *tile.place)].double() / 255
             windows = windows_of(network, weights, layers)
         for _, layer, activation in sweep(network, picture, layers, [tile]):
-            sums.add(layer, activation, windows)
-    return sums
+            for window in seen_through(windows, layer):
+                yield layer, activation, window
 
 
 def sweep(
@@ -218,56 +216,3 @@ def sweep(
 def contiguous(activation: Tensor) -> Tensor:
     """Return activations in the layout of the network's own."""
     return activation.contiguous(memory_format=torch.channels_last)
-
-
-class MomentSums:
-    """Moments of activations that come in parts, of one region of a picture or of several.
-
-    They are the raw second moment, which is the normalized Gram matrix, and where it is asked for
-    the mean; both as the windows weigh the positions.
-    """
-
-    def __init__(self, *, has_means: bool = False) -> None:
-        self.has_means = has_means
-        self._grams: dict[tuple[int, str], Tensor] = {}
-        self._sums: dict[tuple[int, str], Tensor] = {}
-        self._totals: dict[tuple[int, str], float] = {}
-
-    def add(
-        self, layer: str, activation: Tensor, windows: Windows | None = None, region: int = 0
-    ) -> None:
-        """Count a part of a layer's activations, (1, n_C, h, w)."""
-        key = region, layer
-        if windows is None:
-            _add(self._grams, key, gram_matrix(activation))
-            _add(self._totals, key, activation[0, 0].numel())
-            if self.has_means:
-                _add(self._sums, key, widened(activation).sum((0, 2, 3)))
-        elif layer in windows:
-            window = windows[layer]
-            _add(self._grams, key, window.gram_matrix(activation))
-            _add(self._totals, key, window.total)
-            if self.has_means:
-                _add(self._sums, key, window.sum(activation))
-
-    def total(self, layer: str, region: int = 0) -> float:
-        """Return the number of positions, as they are weighed."""
-        return self._totals[region, layer]
-
-    def gram(self, layer: str, region: int = 0) -> Tensor:
-        """Return the normalized Gram matrix, (n_C, n_C)."""
-        return self._grams[region, layer] / self._totals[region, layer]
-
-    def mean(self, layer: str, region: int = 0) -> Tensor:
-        """Return the mean, (n_C,)."""
-        return self._sums[region, layer] / self._totals[region, layer]
-
-    @property
-    def layers(self) -> list[str]:
-        """Return the layers of region 0, without those where it has vanished."""
-        totals = self._totals.items()
-        return [name for (region, name), n in totals if region == 0 and n >= LEAST_TOTAL]
-
-
-def _add(sums: dict[tuple[int, str], Any], key: tuple[int, str], value: Any) -> None:
-    sums[key] = sums[key] + value if key in sums else value

@@ -17,6 +17,7 @@ import torch
 from nst.engine.memory import TILED_TIME, bytes_at_once, bytes_in_tiles, tile_side
 from nst.engine.objective import Objective
 from nst.engine.schedule import Moment, plan_scales, style_side
+from nst.engine.style_terms import style_time
 from nst.engine.tiles import AT_ONCE
 from nst.errors import TooLargeError
 from nst.images.tensors import fitted_size
@@ -98,7 +99,7 @@ def work_of(
         picture, styles = max(picture, least), [max(style, least) for style in styles]
         base = max(_area(run.photo, scale.base), least) if scale.base else 0
         evaluations = scale.iterations + len(scale.phases)
-        evaluated += (picture * overhead(picture) + base) * evaluations
+        evaluated += (picture * overhead(picture) + base) * evaluations * style_time(run.settings)
         last = picture + sum(styles)
         seen += last
     seen += last + picture  # the finished picture in float32, and its targets

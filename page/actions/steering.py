@@ -39,7 +39,7 @@ class Steering:
         panel, current = session.result_panel, session.current
         steering = ({current, *controls.components}, None)
         live = [part for name, part in controls.by_name.items() if name not in ("colors", *TYPED)]
-        while_moved = by_hand(*live, *controls.layers.values())
+        while_moved = by_hand(*live, *controls.weights)
         gr.on(while_moved, self.steer, *steering, **LATEST)
         for true_ones_moved in controls.linked:  # after Strength or Strokes
             true_ones_moved.then(self.steer, *steering, **LATEST)

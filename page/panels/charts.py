@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from nst import TransferSettings, TransferStep
 from nst.images.recipe import Passage
-from nst.settings import DEFAULTS, LAYER_CHANNELS, PaintingUse, options
+from nst.settings import DEFAULTS, PaintingUse, options
 from page.templates import render
 
 MOST_POINTS = 150  # of a curve: a tab under way asks for it twice a second
@@ -203,7 +203,7 @@ def _changes(passages: Sequence[Passage]) -> list[tuple[int, str]]:
     ]
 
 
-UNMARKED = {"layer_weights", "colors", "start", "seed", "precision", "weights"}
+UNMARKED = {"colors", "start", "seed", "precision", "weights"}
 """Told in another way, or without effect once a picture has begun."""
 
 
@@ -212,13 +212,14 @@ def describe_change(before: Passage, after: Passage) -> str:
     old, new = before.settings, after.settings
     words = [
         f"{_symbol(name)} {_plain(getattr(old, name))} → {_plain(getattr(new, name))}"
-        for name in options()
-        if name not in UNMARKED and getattr(old, name) != getattr(new, name)
+        for name, option in options().items()
+        if name not in UNMARKED and not option.keys and getattr(old, name) != getattr(new, name)
     ]
-    for layer in LAYER_CHANNELS:
-        weights = [settings.layer_weights.get(layer, 0.0) for settings in (old, new)]
-        if weights[0] != weights[1]:
-            words.append(f"λ {layer} {weights[0]:g} → {weights[1]:g}")
+    for name, option in options().items():
+        for key in option.keys:
+            weights = [getattr(settings, name).get(key, 0.0) for settings in (old, new)]
+            if weights[0] != weights[1]:
+                words.append(f"{_symbol(name)} {key} {weights[0]:g} → {weights[1]:g}")
     words += _changes_of_paintings(before, after)
     return ", ".join(words) or "continued"
 
@@ -238,8 +239,9 @@ def _changes_of_paintings(before: Passage, after: Passage) -> list[str]:
 
 
 def _symbol(name: str) -> str:
-    """Return α and β by their letters, the others by their labels."""
-    return {"alpha": "α", "beta": "β"}.get(name) or options()[name].label.lower()
+    """Return α, β and λ by their letters, the others by their labels."""
+    letters = {"alpha": "α", "beta": "β", "layer_weights": "λ"}
+    return letters.get(name) or options()[name].label.lower()
 
 
 def _plain(value: object) -> str:
@@ -267,6 +269,7 @@ def explanation(step: TransferStep, settings: TransferSettings) -> Markup:
 
 def parts_of(step: TransferStep, settings: TransferSettings) -> dict[str, float]:
     """Return the terms of a step's J by name, weights included: they add up to J."""
-    content = {f"content, {settings.content_layer}": settings.alpha * step.content}
+    layers = " + ".join(settings.content_weights)
+    content = {f"content, {layers}": settings.alpha * step.content}
     style = {f"style, {layer}": settings.beta * cost for layer, cost in step.layers.items()}
     return content | style | ({"smoothness": step.smoothness} if step.smoothness else {})

@@ -20,6 +20,7 @@ from nst.settings import (
     DEFAULTS,
     GATYS_STYLE_LAYERS,
     LAYER_CHANNELS,
+    STYLE_COSTS,
     Option,
     TransferSettings,
     gatys_layer_weight,
@@ -59,7 +60,9 @@ STROKES_HELP = (
 
 
 class Controls:
-    """The page's components by setting name, and by layer for the weights λ.
+    """The page's components by setting name, by layer for the weights λ, and by style cost.
+
+    Content layers have none: a picture painted from here compares the scene at one layer.
 
     The components are created where the methods are called, so that the page decides the layout.
     """
@@ -68,6 +71,7 @@ class Controls:
         self.largest = largest  # size that is offered, in pixels
         self.by_name: dict[str, Component] = {}
         self.layers: dict[str, gr.Slider] = {}
+        self.costs: dict[str, gr.Slider] = {}
         self.textures: dict[str, gr.HTML] = {}
         self.look: gr.HTML
         self.strength: gr.Slider
@@ -80,12 +84,17 @@ class Controls:
     @property
     def components(self) -> set[Component]:
         """Return all controls that settings are made of."""
-        return {*self.by_name.values(), *self.layers.values()}
+        return {*self.by_name.values(), *self.weights}
+
+    @property
+    def weights(self) -> list[gr.Slider]:
+        """Return the sliders of layers and of style costs."""
+        return [*self.layers.values(), *self.costs.values()]
 
     @property
     def decisive(self) -> list[Component]:
         """Return the controls that decide how long a picture takes."""
-        return [self.by_name[name] for name in DECISIVE]
+        return [*(self.by_name[name] for name in DECISIVE), *self.costs.values()]
 
     def add(self, *names: str) -> None:
         """Show the settings named."""
@@ -118,6 +127,21 @@ class Controls:
                     min_width=200,
                     scale=1,
                 )
+
+    def add_style_costs(self) -> None:
+        """Show the weights of the style costs."""
+        option = options()["style_costs"]
+        low, high = option.range
+        for cost in STYLE_COSTS:
+            label, explanation = _words_of_cost(cost)
+            self.costs[cost] = ForgivingSlider(
+                low,
+                high,
+                value=DEFAULTS.style_costs.get(cost, 0.0),
+                step=option.step,
+                label=label,
+                info=explanation,
+            )
 
     def add_looks(self) -> None:
         """Show the named looks, which set several controls at once."""
@@ -154,6 +178,9 @@ class Controls:
             "Strokes": {"usual": 0, "up": "broad strokes", "down": "fine strokes"},
             "λ": _words_of(options()["layer_weights"], 1.0),
         }
+        for cost in STYLE_COSTS:
+            usual = DEFAULTS.style_costs.get(cost, 0.0)
+            words[_words_of_cost(cost)[0]] = _words_of(options()["style_costs"], usual)
         shown = {name: self._option(name) for name in options()}
         return words | {
             option.label: _words_of(option, getattr(DEFAULTS, name))
@@ -173,7 +200,8 @@ class Controls:
             if isinstance(spec.default, int) and isinstance(chosen.get(spec.name), float):
                 chosen[spec.name] = round(chosen[spec.name])  # browsers send 3 as 3.0 at times
         weights = {layer: values[slider] for layer, slider in self.layers.items()}
-        return TransferSettings(**chosen, layer_weights=weights)
+        costs = {cost: values[slider] for cost, slider in self.costs.items()}
+        return TransferSettings(**chosen, layer_weights=weights, style_costs=costs)
 
     def show(self, settings: TransferSettings, names: set[str]) -> dict[Component, Any]:
         """Return updates that move the controls of `names` to `settings`.
@@ -181,11 +209,14 @@ class Controls:
         The look and the friendly sliders follow in the browser.
         """
         updates: dict[Component, Any] = {}
-        for name in names - {"layer_weights"}:
+        for name in names & self.by_name.keys():
             updates[self.by_name[name]] = getattr(settings, name)
         if "layer_weights" in names:
             for layer, slider in self.layers.items():
                 updates[slider] = settings.layer_weights.get(layer, 0.0)
+        if "style_costs" in names:
+            for cost, slider in self.costs.items():
+                updates[slider] = settings.style_costs.get(cost, 0.0)
         return updates
 
     def wire(self) -> None:
@@ -266,6 +297,12 @@ _LAYER_MEANINGS = {
 }
 
 OTHER_LAYERS = tuple(layer for layer in LAYER_CHANNELS if layer not in DEFAULTS.layer_weights)
+
+
+def _words_of_cost(cost: str) -> tuple[str, str]:
+    """Return the label and the explanation of a style cost."""
+    label, _, explanation = STYLE_COSTS[cost].partition(": ")
+    return label, explanation[0].upper() + explanation[1:]
 
 
 def _words_of(option: Option, usual: Any) -> dict[str, Any]:

@@ -25,6 +25,11 @@ CHOICES = st.fixed_dictionaries(
         "optimizer": st.sampled_from(["lbfgs", "adam"]),
         "start": st.sampled_from(["recolored", "content", "noise"]),
         "content_layer": st.sampled_from(["relu1_1", "relu4_2"]),
+        "content_layers": st.sampled_from([{}, {"relu2_2": 1.0, "relu3_1": 0.5}]),
+        "laplacian": st.sampled_from([0.0, 0.0, 1.0]),
+        "style_costs": st.sampled_from(
+            [{"gram": 1.0}, {"gram": 1.0}, {"gram": 0.5, "histogram": 1.0}, {"wasserstein": 1.0}]
+        ),
         "iterations": st.sampled_from([1, 5, 22]),
         "layer_weights": st.dictionaries(
             st.sampled_from(sorted(LAYER_CHANNELS)), st.floats(0, 10), max_size=5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 
 import pytest
@@ -26,7 +26,7 @@ from nst.engine.style_target import FULL, Guidance
 from nst.engine.tiled_objective import TiledObjective
 from nst.engine.transfer import transfer_style
 from nst.images.color import to_grey
-from nst.settings import DEFAULTS, LAYER_CHANNELS, PaintingUse, TransferSettings
+from nst.settings import DEFAULTS, LAYER_CHANNELS, STYLE_COSTS, PaintingUse, TransferSettings
 from nst.vgg.network import VGG
 from nst.vgg.weights import VGGWeights
 
@@ -166,9 +166,15 @@ def test_a_large_picture_is_held_at_the_base_size(
 
 @pytest.mark.parametrize("side", [None, 48])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("costs", [["gram"], STYLE_COSTS], ids=["gram", "all"])
 def test_regions_are_those_of_the_cpu(
-    cuda: EmulatedDevice, make_network: MakeNetwork, dtype: torch.dtype, side: int | None
+    cuda: EmulatedDevice,
+    make_network: MakeNetwork,
+    dtype: torch.dtype,
+    side: int | None,
+    costs: Collection[str],
 ) -> None:
+    settings = DEFAULTS.replace(style_costs=dict.fromkeys(costs, 1.0))
     right = torch.arange(80).clamp(20, 60).sub(20).mul(255).div(40).to(torch.uint8)
     masks = right.expand(1, 1, 96, 80)
     regions = Regions([PaintingUse()] * 2, [0, None], masks, keep=255 - masks)
@@ -177,12 +183,16 @@ def test_regions_are_those_of_the_cpu(
         network = make_network(device=device, dtype=dtype)
         photo, *paintings, image = (random_image(96, 80, seed).to(device) for seed in range(4))
         kind = partial(TiledObjective, side=side) if side else Objective
-        objective = kind(network, photo, paintings, DEFAULTS, regions=regions)
-        kept = KeptPhoto(photo, 255 - masks)
-        results.append(KeptObjective(objective, kept).evaluate(image))
-    (costs, gradient), (its_costs, its_gradient) = results
+        objective = kind(network, photo, paintings, settings, regions=regions)
+        kept = KeptObjective(objective, KeptPhoto(photo, 255 - masks))
+        kept.evaluate(image)  # layouts and targets are made
+        kept.forget()
+        cuda.clear()
+        results.append(kept.evaluate(image))
+    assert sum(cuda.waits.values()) == 1
+    (plain, gradient), (its_costs, its_gradient) = results
     rough = 0.02 if dtype == torch.bfloat16 else 1e-3
-    assert its_costs.layers == pytest.approx(costs.layers, rel=rough)
+    assert its_costs.layers == pytest.approx(plain.layers, rel=rough)
     assert float((its_gradient.cpu() - gradient).norm() / gradient.norm()) < rough
 
 
@@ -210,6 +220,37 @@ def test_an_evaluation_is_that_of_the_cpu_in_few_kernels(
     assert its_costs.goal == pytest.approx(costs.goal, rel=rough)
     difference = (its_gradient.cpu() - gradient).norm() / gradient.norm()
     assert float(difference) < rough
+
+
+@pytest.mark.parametrize("in_tiles", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_other_costs_are_those_of_the_cpu_and_wait_once(
+    cuda: EmulatedDevice, dtype: torch.dtype, in_tiles: bool
+) -> None:
+    content, style, image = (random_image(48, 64, seed) for seed in range(3))
+    settings = DEFAULTS.replace(
+        style_costs=dict.fromkeys(STYLE_COSTS, 1.0),
+        content_layers={"relu3_2": 0.5, "relu4_2": 1.0},
+        laplacian=1.0,
+    )
+    results = []
+    for device in ("cpu", "cuda"):
+        pictures = [picture.to(device) for picture in (content, style, image)]
+        network = wide_network(device, dtype)
+        objective = (
+            TiledObjective(network, pictures[0], [pictures[1]], settings, 32)
+            if in_tiles
+            else Objective(network, pictures[0], [pictures[1]], settings)
+        )
+        objective.evaluate(pictures[2])  # targets are made
+        objective.forget()
+        cuda.clear()
+        results.append(objective.evaluate(pictures[2]))
+    assert sum(cuda.waits.values()) == 1
+    (costs, gradient), (its_costs, its_gradient) = results
+    rough = 0.03 if dtype == torch.bfloat16 else 2e-3
+    assert pytest.approx(costs.J, rel=rough) == its_costs.J
+    assert float((its_gradient.cpu() - gradient).norm() / gradient.norm()) < rough
 
 
 @pytest.mark.parametrize("name", ["lbfgs", "adam"])

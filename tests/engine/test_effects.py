@@ -22,7 +22,7 @@ from nst.engine.transfer import transfer_style
 from nst.errors import WeightsError
 from nst.images.color import dial_colors
 from nst.images.tensors import fit, to_tensor
-from nst.settings import LAYER_CHANNELS, TransferSettings, options
+from nst.settings import LAYER_CHANNELS, STYLE_COSTS, TransferSettings, options
 
 pytestmark = pytest.mark.real
 
@@ -137,6 +137,19 @@ def layer_distance(layer: str) -> Callable[[Result], float]:
     return measure
 
 
+def style_cost_by(name: str) -> Callable[[Result], float]:
+    """The style cost of the picture, compared in one way."""
+
+    def measure(result: Result) -> float:
+        settings = BASE.replace(style_costs={name: 1.0})
+        seen, scene, style = (
+            to_tensor(fit(image, SIDE)) for image in (result.image, photo(), painting())
+        )
+        return Objective(load_network(settings, "cpu"), scene, [style], settings).costs(seen).style
+
+    return measure
+
+
 def style_from_afar(result: Result) -> float:
     """The style cost of the picture at half its size."""
     half = TransferSettings(size=max(result.image.size) // 2, precision="float32")
@@ -196,6 +209,24 @@ EFFECTS: dict[str, list[Effect]] = {
             start="noise",
             iterations=15,
         )
+    ],
+    "content_layers": [
+        effect(
+            {"relu5_4": 1.0},
+            {"relu2_2": 1.0, "relu5_4": 1.0},
+            likeness_to_photo,
+            2,
+            alpha=100.0,
+            beta=0.01,
+            start="noise",
+            iterations=15,
+        ),
+    ],
+    "laplacian": [effect(0.0, 10.0, likeness_to_photo, 1.05)],
+    "style_costs": [
+        effect({"gram": 1.0}, {name: 1.0}, style_cost_by(name), 0.7)
+        for name in STYLE_COSTS
+        if name != "gram"
     ],
     "optimizer": [effect("adam", "lbfgs", lambda r: r.J, 0.8)],
     "start": [

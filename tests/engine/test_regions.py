@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import permutations
 from typing import Any
@@ -11,19 +10,20 @@ import pytest
 import torch
 from torch import Tensor
 
+from helpers.regions import USUAL, regions_of_three, soft_mask
 from helpers.tiny_network import MakeNetwork
+from nst.engine.layer_statistics import LayerSums
 from nst.engine.losses import guided_gram_matrix, normalized_gram_matrix
 from nst.engine.objective import Costs, Objective
 from nst.engine.regions import Regions, shares
+from nst.engine.style_costs import moments
 from nst.engine.style_target import FULL, Painting, blend
+from nst.engine.style_terms import Pull
 from nst.engine.tiled_objective import TiledObjective
-from nst.engine.tiles import MomentSums
-from nst.engine.windows import Pull, windows_of
+from nst.engine.windows import seen_in, windows_of
 from nst.errors import SettingsError
 from nst.settings import DEFAULTS, PaintingUse, TransferSettings
 from nst.vgg.network import VGG, carry_down
-
-USUAL = PaintingUse()
 
 
 def random_image(
@@ -31,18 +31,6 @@ def random_image(
 ) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.rand((1, channels, height, width), generator=generator, dtype=dtype)
-
-
-def soft_mask(height: int, width: int, begin: float, end: float) -> Tensor:
-    """Black on the left, white on the right, and a ramp between two shares of the width."""
-    ramp = (torch.arange(width) / width - begin) / (end - begin)
-    return (255 * ramp.clamp(0, 1)).round().to(torch.uint8).expand(1, 1, height, width)
-
-
-def two_regions(height: int, width: int, **more: Any) -> Regions:
-    """A soft seam in the middle, and two paintings."""
-    right = soft_mask(height, width, 0.3, 0.6)
-    return Regions([USUAL] * 2, [0, 1], torch.cat([right, 255 - right]), **more)
 
 
 def with_uses(*uses: PaintingUse) -> TransferSettings:
@@ -242,27 +230,37 @@ def test_a_pull_is_the_derivative_of_a_cost_of_the_moments(
 ) -> None:
     """Of ⟨v, mean⟩ + ⟨M, second moment⟩, of which any cost of them is locally one."""
     network = make_network(dtype=torch.float64)
-    activation = network(IMAGE.double(), ["relu2_1"])["relu2_1"].requires_grad_()
+    activation = network(IMAGE.double(), ["relu2_1"])["relu2_1"]
     weights = soft_mask(48, 64, 0.2, 0.7).double() / 255
-    windows = None if is_whole else windows_of(network, weights, ["relu2_1"])
-    sums = MomentSums(has_means=True)
-    sums.add("relu2_1", activation, windows)
+    window = None if is_whole else windows_of(network, weights, ["relu2_1"])["relu2_1"]
+    varied = activation.clone().requires_grad_()
+    at = moments(*seen_in(varied, window))
     v, M = (random_image(5, 5, seed, torch.float64)[0, 0] for seed in (1, 2))
     v, M = v[0], M + M.T
-    cost = v @ sums.mean("relu2_1") + (M * sums.gram("relu2_1")).sum()
-    (expected,) = torch.autograd.grad(cost, activation)
-    total = sums.total("relu2_1")
-    pull, gradient = Pull(2 * M / total, v / total), torch.zeros_like(activation)
-    if windows:
-        windows["relu2_1"].add(pull, gradient, activation.detach())
-    else:
-        gradient += pull.at(activation.detach())
+    (expected,) = torch.autograd.grad(v @ at.mean + (M * at.second).sum(), varied)
+    sums = LayerSums.of_moments(activation, window)
+    torch.testing.assert_close(sums.moments.mean, at.mean)
+    torch.testing.assert_close(sums.moments.second, at.second)
+    pull, gradient = Pull(2 * M / sums.total, v / sums.total), torch.zeros_like(activation)
+    pull.add(gradient, activation, window)
     torch.testing.assert_close(gradient, expected)
+    if is_whole:
+        torch.testing.assert_close(pull.onto(None, activation), expected)
+
+
+def test_sums_of_gram_matrices_are_those_of_moments(make_network: MakeNetwork) -> None:
+    network = make_network(dtype=torch.float64)
+    activation = network(IMAGE.double(), ["relu2_1"])["relu2_1"]
+    weights = soft_mask(48, 64, 0.2, 0.7).double() / 255
+    for window in (None, windows_of(network, weights, ["relu2_1"])["relu2_1"]):
+        plain, exact = (of(activation, window) for of in (LayerSums.of_gram, LayerSums.of_moments))
+        assert plain.total == exact.total
+        torch.testing.assert_close(plain.gram, exact.gram)
 
 
 def test_means_blend_as_gram_matrices_do(network: VGG) -> None:
     alone = {
-        key: Painting(picture).style(network, ["relu1_1"], has_means=True)
+        key: Painting(picture, costs=["mean_std"]).style(network, ["relu1_1"])
         for key, picture in zip("ab", PAINTINGS, strict=False)
     }
     style = blend(alone, {"relu1_1": [("a", 1.0), ("b", 3.0)]})
@@ -291,14 +289,6 @@ def in_float64(
     return network, PHOTO.double(), [each.double() for each in PAINTINGS], IMAGE.double()
 
 
-def regions_of_three(height: int, width: int, uses: Sequence[PaintingUse] = ()) -> Regions:
-    """Two masks that overlap, a third painting everywhere else, and a corner that is kept."""
-    masks = torch.cat([soft_mask(height, width, 0.3, 0.6), soft_mask(width, height, 0.5, 0.55).mT])
-    keep = torch.zeros(1, 1, height, width, dtype=torch.uint8)
-    keep[..., : height // 3, width // 2 :] = 200
-    return Regions(uses or [USUAL] * 3, [0, 1, None], masks, keep)
-
-
 @pytest.mark.parametrize(
     "changes",
     [
@@ -320,7 +310,7 @@ def test_the_fast_path_is_the_specification(
     ]
     regions = regions_of_three(48, 64, uses)
     objective = Objective(network, photo, paintings, settings, regions)
-    objective.content = objective.content.double()
+    objective.content = {layer: each.double() for layer, each in objective.content.items()}
     costs, gradient = objective.evaluate(image)
     varied = image.clone().requires_grad_()
     (expected,) = torch.autograd.grad(objective.cost(varied), varied)

@@ -12,7 +12,7 @@ from torch import Tensor
 from helpers.tiny_network import MakeNetwork
 from nst.engine.schedule import plan_scales, style_side
 from nst.engine.starting_picture import starting_picture
-from nst.engine.tiles import moment_sums
+from nst.engine.style_target import Painting
 from nst.settings import LAYER_CHANNELS, TransferSettings
 from nst.studio.forecast import PlannedRun, bytes_for, work_of
 from nst.vgg.network import VGG
@@ -28,13 +28,14 @@ def test_tiles_give_the_gram_matrices_of_the_whole(
     """In float64, so that nothing but a missing or doubled pixel could make a difference."""
     network = make_network(dtype=torch.float64, pooling=pooling)
     picture = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(1)).double()
-    tiled = moment_sums(network, picture, LAYERS, side=64, has_means=True)
+    tiled = Painting(picture, side=64, costs=["mean_std"]).style(network, LAYERS)
     for layer, activation in network.walk(picture, LAYERS):
         positions = activation[0].flatten(1)
         whole = positions @ positions.T / positions.shape[1]
-        error = float((tiled.gram(layer) - whole).norm() / whole.norm())
+        error = float((tiled.grams[layer] - whole).norm() / whole.norm())
         assert error < 1e-12, layer
-        torch.testing.assert_close(tiled.mean(layer), positions.mean(1), rtol=1e-12, atol=1e-12)
+        mean = positions.mean(1)
+        torch.testing.assert_close(tiled.means[layer], mean, rtol=1e-12, atol=1e-12)
 
 
 def test_the_network_never_sees_much_at_once(network: VGG, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +47,7 @@ def test_the_network_never_sees_much_at_once(network: VGG, monkeypatch: pytest.M
         return walk(image, layers)
 
     monkeypatch.setattr(network, "walk", spy)
-    moment_sums(network, torch.rand(1, 3, 500, 700), ["relu1_1"], side=64)
+    Painting(torch.rand(1, 3, 500, 700), side=64).style(network, ["relu1_1"])
     assert len(seen) == 8 * 11
     assert max(map(max, seen)) <= 64 + 2 * 16 + 16  # relu1_1 needs the least halo
 

@@ -50,6 +50,9 @@ UNUSUAL = TransferSettings(
     alpha=2.5,
     beta=1 / 3,
     layer_weights={"relu1_2": 0.1, "relu3_4": 10, "relu5_1": 0},
+    style_costs={"gram": 0.5, "wasserstein": 1 / 3},
+    content_layers={"relu3_2": 0.3},
+    laplacian=1.5,
     content_layer="relu3_1",
     optimizer="adam",
     start="noise",
@@ -558,7 +561,9 @@ def test_a_missing_part_is_refused() -> None:
     for path in PLACES:
         data = json.loads(RECIPE.to_text())
         del holder(data, path)[path[-1]]
+        is_the_only_cost = path[-2:-1] == ("style_costs",) and not holder(data, path)
         is_optional = {"settings", "software"} & {*path[:-1]} and "crop" not in path[:-1]
+        is_optional = is_optional and not is_the_only_cost
         is_optional = is_optional or path[-1] in (
             *("continues", "painted_by", "processor", "precision", "threads"),
             *("masks", "init", "keep"),

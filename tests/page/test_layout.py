@@ -17,7 +17,10 @@ from helpers.browsing import (
     choose_example,
     choose_look,
     downloaded,
+    downloaded_file,
+    finish,
     move_slider,
+    open_fold,
     screenshot,
     set_slider,
     start,
@@ -27,6 +30,7 @@ from helpers.browsing import (
     wait_for_transitions,
     watch_previews,
 )
+from nst.images.recipe import read_recipe
 
 pytestmark = pytest.mark.browser
 
@@ -140,3 +144,16 @@ def test_it_fits_and_reads_well(visit: Visit, width: int, dark: bool) -> None:
         for node in violation["nodes"]
     ]
     assert serious == []
+
+
+def test_a_style_cost_is_a_slider_and_is_in_the_recipe(visit: Visit, tmp_path: Path) -> None:
+    page = visit(390)
+    open_fold(page, "advanced")
+    open_fold(page, "style-costs")
+    set_slider(page, "Histograms", 0.5)
+    wait_for_transitions(page)
+    screenshot(page, "style_costs_390")
+    finish(page, size=64, iterations=4)
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(downloaded_file(page))
+    assert read_recipe(picture).settings.used_style_costs == {"gram": 1.0, "histogram": 0.5}

@@ -19,7 +19,7 @@ from nst import TransferStep, load_image
 from nst.errors import SettingsError
 from nst.images.recipe import Passage
 from nst.looks import LOOKS
-from nst.settings import DEFAULTS, GATYS_STYLE_LAYERS, options
+from nst.settings import DEFAULTS, GATYS_STYLE_LAYERS, STYLE_COSTS, options
 from nst.studio.job_store import Card
 from nst.studio.task import State, new_id, owner_of
 from nst.studio.workshop import Workshop
@@ -38,7 +38,8 @@ from page.serving import is_our_business
 def controls() -> Controls:
     controls = Controls()
     with gr.Blocks():
-        controls.add(*(name for name in options() if name != "layer_weights"))
+        controls.add(*(name for name, option in options().items() if not option.keys))
+        controls.add_style_costs()
         controls.add_layers(*GATYS_STYLE_LAYERS, *OTHER_LAYERS)
     return controls
 
@@ -50,7 +51,8 @@ def shown(controls: Controls) -> dict[Any, Any]:
 def test_untouched_controls_are_the_defaults(controls: Controls) -> None:
     settings = controls.settings(shown(controls))
     assert settings.style_layers == DEFAULTS.style_layers
-    assert settings.replace(layer_weights=DEFAULTS.layer_weights) == DEFAULTS
+    assert settings.used_style_costs == DEFAULTS.used_style_costs
+    assert settings.paints_like(DEFAULTS)
 
 
 @pytest.mark.parametrize("look", LOOKS)
@@ -61,7 +63,18 @@ def test_a_look_moves_the_controls_to_its_settings(controls: Controls, look: str
         values[component] = update["value"] if isinstance(update, dict) else update
     settings = controls.settings(values)
     assert settings.style_layers == wanted.style_layers
-    assert settings.replace(layer_weights={}) == wanted.replace(layer_weights={})
+    assert settings.paints_like(wanted)
+
+
+def test_style_costs_have_sliders(controls: Controls) -> None:
+    values = shown(controls)
+    values[controls.costs["histogram"]] = 0.5
+    settings = controls.settings(values)
+    assert settings.used_style_costs == {"gram": 1.0, "histogram": 0.5}
+    assert controls.show(settings, {"style_costs"})[controls.costs["histogram"]] == 0.5
+    values[controls.costs["gram"]] = values[controls.costs["histogram"]] = 0.0
+    with pytest.raises(SettingsError, match="style_costs must give one"):
+        controls.settings(values)
 
 
 def test_whole_numbers_may_come_as_floats_from_a_browser(controls: Controls) -> None:
@@ -76,7 +89,8 @@ def test_the_page_builds_and_shows_every_setting() -> None:
         for block in build_demo(Workshop(), ExampleSet()).blocks.values()
         if getattr(block, "label", None)
     }
-    expected = {option.label for name, option in options().items() if name != "layer_weights"}
+    expected = {option.label for option in options().values() if not option.keys}
+    expected |= {meaning.split(":")[0] for meaning in STYLE_COSTS.values()}
     assert expected <= labels
     assert {f"λ {layer}" for layer in (*GATYS_STYLE_LAYERS, *OTHER_LAYERS)} <= labels
 
@@ -201,7 +215,14 @@ def test_only_tabs_that_have_left_are_kept_out_of_the_log() -> None:
 
 def test_links_carry_what_differs_and_come_back(examples: ExampleSet) -> None:
     settings = DEFAULTS.replace(
-        beta=5.0, start="noise", seed=7, total_variation=0.3, layer_weights={"relu3_1": 0.5}
+        beta=5.0,
+        start="noise",
+        seed=7,
+        total_variation=0.3,
+        layer_weights={"relu3_1": 0.5},
+        style_costs={"gram": 0.5, "histogram": 1},
+        content_layers={"relu3_2": 0.3, "relu4_2": 1},
+        laplacian=2.0,
     )
     pictures = {"content": named(examples, "moose"), "style": named(examples, "mosaic_koi")}
     link = link_to(settings, pictures, "abc")
@@ -247,6 +268,8 @@ def test_a_query_that_is_not_ours_is_left_alone(
         {"size": "1e99"},
         {"size": "9" * 5000},
         {"layer_weights": "relu9_9=1"},
+        {"style_costs": "gram=0"},
+        {"content_layers": "relu4_2=x"},
         {"optimizer": "<script>"},
         {"iterations": "-1"},
         {"also": "great_wave", "style_weights": "1,<b>"},

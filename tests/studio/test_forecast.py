@@ -15,10 +15,11 @@ import nst.studio.forecast
 from helpers.tiny_network import MakeNetwork
 from nst.engine.memory import available_memory, left_in_container
 from nst.engine.schedule import Moment
+from nst.engine.style_terms import EXTRA_TIME
 from nst.errors import TooLargeError
 from nst.settings import TransferSettings
 from nst.studio.backends.local import LocalBackend
-from nst.studio.forecast import Forecast, PlannedRun, forecast, largest_size
+from nst.studio.forecast import Forecast, PlannedRun, forecast, largest_size, work_of
 from nst.vgg.network import VGG
 
 PACE = 1e-6  # seconds per pixel and evaluation
@@ -166,3 +167,11 @@ def test_a_page_offers_what_there_is_room_for(
     assert offered(0.5, math.inf) == 2048, "a click there is answered by a sentence"
     assert offered(30.0, 0.001) == 2048
     assert {offered(size / 10, math.inf) for size in range(5, 80)} == {2048, 3072, 4096}
+
+
+def test_style_costs_take_the_time_that_was_measured() -> None:
+    plain = work_of(PlannedRun((64, 48), [(64, 48)], TransferSettings(size=64, iterations=1000)))
+    costs = {"gram": 1.0, "histogram": 1.0}
+    settings = TransferSettings(size=64, iterations=1000, style_costs=costs)
+    slower = work_of(PlannedRun((64, 48), [(64, 48)], settings))
+    assert slower.pixels / plain.pixels == pytest.approx(1 + EXTRA_TIME["histogram"], rel=0.01)

@@ -696,7 +696,7 @@ def test_without_memory_a_smaller_picture_is_painted(
 def test_memory_that_is_only_remembered_is_given_up_first(
     photo: Image.Image, painting: Image.Image
 ) -> None:
-    nst.engine.objective.targets.recall("a key", lambda: torch.ones(9))
+    nst.engine.objective.targets.recall("a key", lambda: {"relu1_1": torch.ones(9)})
     once: list[Exception] = [MemoryError()]
 
     def stumbling(*args: Any, **options: Any) -> Iterator[TransferStep]:
