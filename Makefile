@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check fast browsers audit bench bench-gpu sheet looks shots clean
+.PHONY: run test check fast browsers audit bench bench-gpu sheet looks gallery shots clean
 
 run: .venv/app          ## install, then serve the page on http://127.0.0.1:7860
 	$(BIN)/python app.py
@@ -56,6 +56,9 @@ sheet: .venv/app        ## draw the README's contact sheet again
 
 looks: .venv/app        ## paint the small pictures of the looks on the page again
 	$(BIN)/python -m examples.paint_looks
+
+gallery: .venv/dev      ## paint docs/gallery.md again: ten minutes
+	$(BIN)/python examples/gallery.py
 
 shots: .venv/dev        ## take pictures of the page in each state, into artifacts/shots
 	$(BIN)/python -m benchmarks.shots
