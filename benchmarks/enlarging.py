@@ -19,7 +19,7 @@ from nst.engine.transfer import transfer_style
 from nst.settings import DEFAULTS, TransferSettings
 
 PAIRS = ("castle starry_night", "coffee great_wave", "moose olive_trees")
-MORE = 30  # iterations, as the page's button for a larger picture gives
+MORE = 36  # iterations, as the page's button for a larger picture gives
 
 
 def main() -> None:

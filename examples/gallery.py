@@ -193,16 +193,16 @@ def sections() -> list[Section]:
 
 def strip(tiles: Sequence[tuple[str, Image.Image]]) -> Image.Image:
     """Return pictures side by side, a few in a row, each with its caption below."""
-    columns = min(ACROSS, len(tiles))
-    rows = -(-len(tiles) // columns)
-    height = TILE[1] + CAPTION
-    sheet = Image.new("RGB", (columns * TILE[0], rows * height), "white")
+    fitted = [(caption, fit_into(picture)) for caption, picture in tiles]
+    columns = min(ACROSS, len(fitted))
+    rows = -(-len(fitted) // columns)
+    below = max(picture.height for _, picture in fitted)
+    sheet = Image.new("RGB", (columns * TILE[0], rows * (below + CAPTION)), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
-    for number, (caption, picture) in enumerate(tiles):
-        left, top = number % columns * TILE[0], number // columns * height
-        small = fit_into(picture)
-        sheet.paste(small, (left + (TILE[0] - small.width) // 2, top))
-        draw.text((left + 4, top + TILE[1] + 2), caption, fill="black", font=font)
+    for number, (caption, picture) in enumerate(fitted):
+        left, top = number % columns * TILE[0], number // columns * (below + CAPTION)
+        sheet.paste(picture, (left + (TILE[0] - picture.width) // 2, top))
+        draw.text((left + 4, top + below + 2), caption, fill="black", font=font)
     return sheet
 
 

@@ -39,7 +39,7 @@ class Guidance:
 
 FULL = Guidance(1.0, 3.0)  # for a picture that has far to go
 EASED = Guidance(0.75, 1.0)  # for one that goes on: nearly as quick, and J hardly strays from it
-ENLARGED = Guidance(0.75, 4.0)  # for a small one that goes on larger: it has strayed from the photo
+ENLARGED = Guidance(0.75, 3.0)  # for a small one that goes on larger: it has strayed from the photo
 SLIGHT = Guidance(0.3, 1.0)  # the same for a few iterations: no detour would end before they do
 
 

@@ -18,7 +18,7 @@ from page.http.admission import source_of
 from page.http.following import AT_ONCE
 from page.panels.components import Choice
 from page.panels.mix import Mix
-from page.panels.result_panel import MORE
+from page.panels.result_panel import LARGER, MORE
 
 NOTHING_TO_BRANCH = "There is no finished picture to copy."
 NOTHING_TO_USE = "There is no finished picture to use."
@@ -83,9 +83,10 @@ class Continuing:
         longest = int(options()["iterations"].range[1])
         if done >= longest and factor == 1:
             raise SettingsError(f"The picture has had {longest} iterations, the most there is.")
+        more = LARGER if size > present else MORE
         mix = self.session.mix_for(job, values)
         fixed = fixed_part(job.settings, FIXED) | {"paintings": mix.uses}
-        settings = chosen.replace(size=size, iterations=min(done + MORE, longest), **fixed)
+        settings = chosen.replace(size=size, iterations=min(done + more, longest), **fixed)
         return self._resume(job, settings, mix, values, request)
 
     def _resume(

@@ -24,6 +24,7 @@ from page.panels.stage import StageValue, add_stage, first_value
 from page.templates import render
 
 MORE = 30  # iterations
+LARGER = 36  # the same of a picture that grows: as near to a fresh one (docs/sizes.md)
 READY = "Choose a photo and a painting, then press Stylize."
 NO_PICTURE = "Stopped before the first picture."
 NOT_YET_PAINTED = "The server was restarted before the first picture; press Stylize to paint it."

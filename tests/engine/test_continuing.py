@@ -300,7 +300,7 @@ def test_an_enlarged_picture_comes_back_to_the_photo(
     *_, finished = transfer_style(photo, painting, small, network=network)
     begin, large = Moment(finished.image, 40), small.replace(size=192)
     *_, fresh = transfer_style(photo, painting, large, network=network)
-    more = large.replace(iterations=70)
+    more = large.replace(iterations=76)
     *_, last = transfer_style(photo, painting, more, begin=begin, network=network)
     before = more.replace(base_weight=0.0)  # as version 3 went on
     *_, strayed = transfer_style(photo, painting, before, begin=begin, network=network)
