@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,10 +27,12 @@ from nst.images.writing import jpeg_bytes  # noqa: E402
 from nst.looks import LOOKS  # noqa: E402
 
 DOCS = HERE.parent / "docs"
+LOOK_PICTURES = HERE.parent / "page" / "assets" / "looks"
 SIZE = 320  # pixels
 TILE = (320, 240)
 CAPTION = 22  # pixels
-ACROSS = 4  # tiles
+ACROSS = 4  # tiles, of more than one row
+MOST_ACROSS = 5  # of one row
 QUALITY = 86
 
 INTRODUCTION = (
@@ -182,9 +185,9 @@ def sections() -> list[Section]:
         Section(
             "looks",
             "Looks",
-            "Settings that go together, in `nst/looks.json`.",
+            "Settings that go together, in `nst/looks.json`; `make looks` paints them.",
             [
-                (look.name, painted("castle", "starry_night", **look.changes))
+                (look.name, functools.partial(load_image, LOOK_PICTURES / look.file))
                 for look in LOOKS.values()
             ],
         ),
@@ -194,7 +197,7 @@ def sections() -> list[Section]:
 def strip(tiles: Sequence[tuple[str, Image.Image]]) -> Image.Image:
     """Return pictures side by side, a few in a row, each with its caption below."""
     fitted = [(caption, fit_into(picture)) for caption, picture in tiles]
-    columns = min(ACROSS, len(fitted))
+    columns = len(fitted) if len(fitted) <= MOST_ACROSS else ACROSS
     rows = -(-len(fitted) // columns)
     below = max(picture.height for _, picture in fitted)
     sheet = Image.new("RGB", (columns * TILE[0], rows * (below + CAPTION)), "white")

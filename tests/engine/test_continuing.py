@@ -305,7 +305,7 @@ def test_an_enlarged_picture_comes_back_to_the_photo(
     before = more.replace(base_weight=0.0)  # as version 3 went on
     *_, strayed = transfer_style(photo, painting, before, begin=begin, network=network)
     assert last.content < strayed.content
-    assert last.content < 1.03 * fresh.content
+    assert last.content < 1.05 * fresh.content
     assert last.J < 1.03 * fresh.J
 
 
