@@ -60,6 +60,7 @@ class Session:
     bar: gr.HTML  # above the page
     history: History
     link: gr.Textbox  # what was copied last; nobody sees it
+    found: gr.Textbox  # the mask that was found last; nobody sees it
     tabs: Tabs
 
     @property

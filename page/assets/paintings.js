@@ -1,11 +1,23 @@
 // The paintings of a picture beyond the first, their weights, and the regions where each rules.
 import { chosen, essenceOf } from "./chosen.js";
+import { foundMask } from "./found_masks.js";
 import { fillRange } from "./range.js";
-import { COLORS, elsewhere, freePaintings, regionsOf, rulerOf } from "./regions.js";
+import {
+    COLORS,
+    elsewhere,
+    firstFree,
+    freePaintings,
+    MOST_REGIONS,
+    regionsOf,
+    REST,
+    rulerOf,
+    TOO_MANY,
+} from "./regions.js";
 
 const NUMBERS = ["No", "One", "Two", "Three", "Four", "Five", "Six"];
 const MOST_WEIGHT = 2; // of a slider; only proportions count
 const MOST_STRENGTH = 4;
+const FACE_STRENGTH = 0.3; // of the paintings, where a face is protected
 const NOT_SHOWN = "The photo cannot be shown yet; please try again in a moment.";
 const NO_PHOTO = "Choose a photo first.";
 const REGIONS_GONE =
@@ -24,6 +36,13 @@ const slider = ({ label, value, most, step, onInput }) => {
     range.value = value;
     range.addEventListener("input", () => onInput(range.valueAsNumber));
     return range;
+};
+
+const removeButton = (name, onClick) => {
+    const button = node("button", { type: "button", className: "remove", textContent: "×" });
+    button.ariaLabel = `Remove ${name}`;
+    button.addEventListener("click", onClick);
+    return button;
 };
 
 // What is uploaded has this address for the tab that sent it.
@@ -48,6 +67,8 @@ export default function mount({ element, props, trigger, watch, upload }) {
         trigger("edit");
     };
 
+    const askForMask = (wanted) => foundMask(trigger, wanted);
+
     const changeRegion = (number, changes) => {
         const { regions } = props.value;
         change({ regions: regions.map((r, at) => at === number ? { ...r, ...changes } : r) });
@@ -67,16 +88,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
         });
         const row = node("li", {}, picture);
         row.append(node("span", { className: "name", textContent: name }), range, node("output"));
-        if (number) {
-            const remove = node("button", {
-                type: "button",
-                className: "remove",
-                textContent: "×",
-            });
-            remove.ariaLabel = `Remove ${name}`;
-            remove.addEventListener("click", () => removePainting(number));
-            row.append(remove);
-        }
+        if (number) row.append(removeButton(name, () => removePainting(number)));
         return row;
     };
 
@@ -91,7 +103,11 @@ export default function mount({ element, props, trigger, watch, upload }) {
                 textContent: `${name}: ${rulerOf(region, names())}`,
             }),
         );
-        if (region.painting === null) return row;
+        const remove = removeButton(name, () => removeRegion(number));
+        if (region.painting === null) {
+            row.append(remove);
+            return row;
+        }
         const range = slider({
             label: `Strength in ${name}`,
             value: region.strength,
@@ -99,7 +115,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
             step: 0.05,
             onInput: (strength) => changeRegion(number, { strength }),
         });
-        row.append(range, node("output"));
+        row.append(range, node("output"), remove);
         return row;
     };
 
@@ -186,6 +202,35 @@ export default function mount({ element, props, trigger, watch, upload }) {
         root.querySelector("[data-act=add]").focus();
     };
 
+    const removeRegion = (number) => {
+        const { regions } = props.value;
+        change({ regions: regions.filter((_, at) => at !== number) });
+        say(`Region ${number + 1} is removed.`);
+        root.querySelector("[data-act=paint]").focus();
+    };
+
+    // Makes a region of the faces, where the paintings that rule elsewhere are less strong.
+    const protectFaces = async () => {
+        if (root.classList.contains("busy")) return;
+        const photo = chosen.content && essenceOf(chosen.content);
+        if (!photo) return say(NO_PHOTO);
+        root.classList.add("busy");
+        say("Looking for faces…");
+        const { file, shown, said } = await askForMask({ kind: "faces" });
+        root.classList.remove("busy");
+        if (!file) return say(said);
+        if (photo !== essenceOf(chosen.content)) return say("");
+        const { regions } = props.value;
+        const number = regions.findIndex((region) => region.file.path === file.path) + 1;
+        if (number) return say(`The faces are protected already: they are Region ${number}.`);
+        if (regions.length >= MOST_REGIONS) return say(TOO_MANY);
+        const faces = { painting: REST, strength: FACE_STRENGTH, color: firstFree(regions) };
+        change({ regions: [...regions, { file, shown, ...faces }], photo });
+        say(`The faces are Region ${
+            regions.length + 1
+        }: ${FACE_STRENGTH} of the strength elsewhere.`);
+    };
+
     const sent = async (file) => {
         root.classList.add("busy");
         try {
@@ -219,7 +264,13 @@ export default function mount({ element, props, trigger, watch, upload }) {
         let painted;
         try {
             const { regions } = props.value;
-            painted = await paintedRegions({ photo, regions, names: names(), known: masks });
+            painted = await paintedRegions({
+                photo,
+                regions,
+                names: names(),
+                known: masks,
+                askForMask,
+            });
         } catch {
             return say(NOT_SHOWN);
         }
@@ -274,6 +325,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
             if (choice) take(choice);
         },
         paint: paintRegions,
+        protect: protectFaces,
         afresh: () => {
             const detail = { role: "init", value: null };
             document.dispatchEvent(new CustomEvent("nst:choose", { detail }));

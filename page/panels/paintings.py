@@ -22,6 +22,7 @@ from page.templates import render
 
 MOST_PAINTINGS = 6
 MOST_REGIONS = 6
+REST = "rest"  # what rules a region: the paintings that rule where no region is
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,11 @@ class Region:
     """A part of the photo that a visitor painted.
 
     `mask` is the path of a grey picture, white inside; `painting` the index of the painting that
-    rules there, None where the photo is left as it is.
+    rules there, `REST` for those that rule elsewhere, None where the photo is left as it is.
     """
 
     mask: str
-    painting: int | None
+    painting: int | str | None
     strength: float = 1.0
     color: int = 0  # of its overlay
 
@@ -89,11 +90,14 @@ def held_value(
 
 
 def add_paintings(examples: ExampleSet) -> PaintingsInput:
-    """Show the two buttons. The component triggers `edit` with every change."""
+    """Show the buttons.
+
+    The component triggers `edit` with every change, and `find` when it wants a mask of the photo.
+    """
     return PaintingsInput(
         examples=examples,
         html_template=render("paintings"),
-        js_on_load=mount("paintings", "edit", url=asset_url("paintings.js")),
+        js_on_load=mount("paintings", "edit", "find", url=asset_url("paintings.js")),
         apply_default_css=False,
         elem_id="paintings",
         most=MOST_PAINTINGS,
@@ -111,11 +115,13 @@ def _region(value: Mapping[str, Any], paintings: int) -> Region:
     Raises `ValueError` for the index of a painting that is not there.
     """
     painting = value["painting"]
-    if painting is not None and int(painting) not in range(paintings):
-        raise ValueError(f"there is no painting {painting}")
+    if painting not in (None, REST):
+        painting = int(painting)
+        if painting not in range(paintings):
+            raise ValueError(f"there is no painting {painting}")
     return Region(
         mask=str(uploaded(value["file"]["path"])),
-        painting=None if painting is None else int(painting),
+        painting=painting,
         strength=_number(value["strength"]),
         color=int(value["color"]) % MOST_REGIONS,
     )

@@ -15,7 +15,7 @@ from nst.settings import PaintingUse
 from page.panels import mix
 from page.panels.components import Choice
 from page.panels.mix import Mix, Plan, mixed, open_mask, union
-from page.panels.paintings import Paintings, Region
+from page.panels.paintings import REST, Paintings, Region
 
 Box = tuple[int, int, int, int]
 
@@ -74,6 +74,28 @@ def test_the_rest_is_never_nobodys(painting: Image.Image, tmp_path: Path) -> Non
     assert made.paintings == [painting, painting]
     assert [mask is not None for mask in made.masks.regions] == [False, True]
     assert made.uses == (PaintingUse(), PaintingUse(strength=3.0))
+
+
+def test_a_region_may_have_the_paintings_that_rule_elsewhere(
+    painting: Image.Image, others: tuple[Choice, ...], tmp_path: Path
+) -> None:
+    """Two blend, at a lower strength in the face; the third has the sky alone."""
+    face = saved_mask(tmp_path, "face.png", (20, 30, 40, 60))
+    sky = saved_mask(tmp_path, "sky.png", (0, 0, 80, 20))
+    regions = (Region(face, REST, 0.3), Region(sky, 2))
+    made = mixed(painting, Paintings(others, (1.0, 0.5, 0.3), regions))
+    assert made.uses == (
+        PaintingUse(),
+        PaintingUse(strength=0.3),
+        PaintingUse(weight=0.5),
+        PaintingUse(weight=0.5, strength=0.3),
+        PaintingUse(),
+    )
+    assert [mask is not None for mask in made.masks.regions] == [False, True, False, True, True]
+    used = [Ingredient.of(image) for image in made.paintings]
+    plan = Plan.of(used, made.uses, made.masks)
+    assert plan.weights[:2] == [1.0, 0.5]
+    assert [(ruler, strength) for _, ruler, strength in plan.regions] == [(REST, 0.3), (2, 1.0)]
 
 
 def test_what_is_left_as_it_is_adds_up(painting: Image.Image, tmp_path: Path) -> None:

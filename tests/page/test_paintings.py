@@ -13,6 +13,7 @@ from page.examples import ExampleSet
 from page.panels.paintings import (
     MOST_PAINTINGS,
     MOST_REGIONS,
+    REST,
     Paintings,
     PaintingsInput,
     Region,
@@ -58,12 +59,16 @@ def test_nothing_added_is_one_painting(component: PaintingsInput) -> None:
 
 def test_examples_weights_and_regions_arrive(component: PaintingsInput, mask: str) -> None:
     wave = {"example": "great_wave", "file": None, "crop": None}
-    regions = [region(mask, painting=1, strength=2.5, color=3), region(mask, painting=None)]
+    regions = [
+        region(mask, painting=1, strength=2.5, color=3),
+        region(mask, painting=None),
+        region(mask, painting=REST),
+    ]
     payload = held(paintings=[wave], weights=[1, 0.5], regions=regions)
     taken = component.preprocess(payload)
     assert [choice.example for choice in taken.more] == ["great_wave"]
     assert taken.weights == (1.0, 0.5)
-    assert taken.regions == (Region(mask, 1, 2.5, 3), Region(mask, None))
+    assert taken.regions == (Region(mask, 1, 2.5, 3), Region(mask, None), Region(mask, REST))
 
 
 def test_there_are_bounds(component: PaintingsInput, mask: str) -> None:
@@ -91,11 +96,11 @@ def test_what_does_not_fit_is_refused(component: PaintingsInput, changes: dict[s
         component.preprocess(held(**changes))
 
 
-@pytest.mark.parametrize("number", [1, -1, 9])
+@pytest.mark.parametrize("number", [1, -1, 9, "all"])
 def test_a_region_of_no_painting_is_refused(
-    component: PaintingsInput, mask: str, number: int
+    component: PaintingsInput, mask: str, number: int | str
 ) -> None:
-    with pytest.raises(ValueError, match="no painting"):
+    with pytest.raises(ValueError, match=r"no painting|invalid literal"):
         component.preprocess(held(regions=[region(mask, painting=number)]))
 
 
