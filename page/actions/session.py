@@ -161,6 +161,7 @@ class Session:
             [self._style_value(job, style) for style in others],
             plan.weights,
             region_values(plan, self.photo),
+            plan.uses,
         )
 
     def _style_value(self, job: Job, style: Style) -> dict[str, Any]:

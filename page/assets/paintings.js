@@ -1,6 +1,8 @@
 // The paintings of a picture beyond the first, their weights, and the regions where each rules.
 import { chosen, essenceOf } from "./chosen.js";
+import { DirectionPanel } from "./direction.js";
 import { foundMask } from "./found_masks.js";
+import { summaryOf, trimmed, USUAL } from "./placement.js";
 import { fillRange } from "./range.js";
 import {
     COLORS,
@@ -23,6 +25,9 @@ const NO_PHOTO = "Choose a photo first.";
 const REGIONS_GONE =
     "The regions belonged to the photo before, and went with it. Undo brings both back.";
 const NOT_SENT = "The picture could not be sent. Please try again.";
+
+const TURN =
+    '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M20 11a8 8 0 1 0-2.3 6.3M20 4v7h-7" /></svg>';
 
 const node = (tag, properties = {}, ...children) => {
     const made = Object.assign(document.createElement(tag), properties);
@@ -67,6 +72,21 @@ export default function mount({ element, props, trigger, watch, upload }) {
         trigger("edit");
     };
 
+    const valueOf = (number) => number ? props.value.paintings[number - 1] : chosen.style;
+
+    const useOf = (number) => ({ ...USUAL, ...props.value.uses[number] });
+
+    const usesWith = (changed, use) =>
+        props.value.weights.map((_, number) => trimmed(number === changed ? use : useOf(number)));
+
+    const direction = new DirectionPanel(root.querySelector(".direction"), {
+        valueOf,
+        useOf,
+        nameOf: (number) => names()[number],
+        change: (number, use) =>
+            change({ uses: usesWith(number, use), painting: essenceOf(chosen.style) }),
+    });
+
     const askForMask = (wanted) => foundMask(trigger, wanted);
 
     const changeRegion = (number, changes) => {
@@ -87,7 +107,13 @@ export default function mount({ element, props, trigger, watch, upload }) {
                 change({ weights: props.value.weights.map((w, at) => at === number ? weight : w) }),
         });
         const row = node("li", {}, picture);
-        row.append(node("span", { className: "name", textContent: name }), range, node("output"));
+        const title = node("span", { className: "name", textContent: name });
+        title.append(node("small"));
+        const turn = node("button", { type: "button", className: "turn", innerHTML: TURN });
+        turn.ariaLabel = `Size and direction of ${name}`;
+        turn.title = "Size and direction";
+        turn.addEventListener("click", () => direction.toggle(number, turn));
+        row.append(title, range, node("output"), turn);
         if (number) row.append(removeButton(name, () => removePainting(number)));
         return row;
     };
@@ -131,7 +157,6 @@ export default function mount({ element, props, trigger, watch, upload }) {
         const rows = [chosen.style, ...paintings].map(paintingRow);
         const listed = root.querySelector(".weights");
         listed.replaceChildren(...rows);
-        listed.hidden = rows.length < 2;
         const legend = root.querySelector(".legend");
         legend.replaceChildren(...regions.map(regionRow));
         legend.hidden = !regions.length;
@@ -158,14 +183,18 @@ export default function mount({ element, props, trigger, watch, upload }) {
     // A weight counts among the paintings that rule where no region is.
     const showWeights = ({ weights, regions }) => {
         const free = freePaintings(regions, weights.length);
+        const shareText = (share) => weights.length > 1 ? `${share} %` : "";
         const total = free.reduce((sum, number) => sum + weights[number], 0);
         for (const [number, row] of [...root.querySelectorAll(".weights li")].entries()) {
             const share = total ? Math.round(100 * weights[number] / total) : 0;
             const isFree = free.includes(number);
-            const text = isFree ? `${share} %` : regionsOf(regions, number);
+            const text = isFree ? shareText(share) : regionsOf(regions, number);
+            row.querySelector("small").textContent = summaryOf(useOf(number));
             showNumber(row, weights[number], text);
             row.classList.toggle("tied", !isFree || free.length < 2);
         }
+        const isPlain = weights.length < 2 && !summaryOf(useOf(0));
+        root.querySelector(".weights").hidden = isPlain;
     };
 
     const render = () => {
@@ -174,6 +203,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
         if (rows !== drawn) drawRows();
         drawn = rows;
         showWeights(value);
+        direction.show();
         for (const [number, row] of [...root.querySelectorAll(".legend li")].entries()) {
             const { strength } = value.regions[number];
             showNumber(row, strength, `×${strength}`);
@@ -193,11 +223,13 @@ export default function mount({ element, props, trigger, watch, upload }) {
         change({
             paintings: paintings.filter((_, at) => at !== number - 1),
             weights: weights.filter((_, at) => at !== number),
+            uses: usesWith().filter((_, at) => at !== number),
             regions: regions.map((region) => ({
                 ...region,
                 painting: region.painting === null ? null : rulerAfter(region.painting),
             })),
         });
+        direction.close();
         say("The painting is removed.");
         root.querySelector("[data-act=add]").focus();
     };
@@ -317,6 +349,20 @@ export default function mount({ element, props, trigger, watch, upload }) {
         }
     };
 
+    // A crop is that of one painting.
+    const checkPainting = () => {
+        const { painting, uses } = props.value;
+        const present = essenceOf(chosen.style);
+        if (!uses[0]?.crop || painting === present) return;
+        if (!painting) props.value = { ...props.value, painting: present };
+        else change({ uses: usesWith(0, { ...useOf(0), crop: USUAL.crop }), painting: present });
+    };
+
+    const check = () => {
+        checkPhoto();
+        checkPainting();
+    };
+
     const acts = {
         add: async () => {
             if (props.value.paintings.length + 1 >= props.most) return take(null);
@@ -343,15 +389,16 @@ export default function mount({ element, props, trigger, watch, upload }) {
         const [picture] = event.dataTransfer.files;
         if (example || picture) take(example ? JSON.parse(example) : picture);
     });
-    // The photo and the regions may be set one after the other.
+    document.addEventListener("nst:direct", ({ detail }) => direction.toggle(0, detail.opener));
+    // The pictures, and what belongs to them, may be set one after the other.
     document.addEventListener("nst:chosen", () => {
         render();
         showStart();
-        setTimeout(checkPhoto);
+        setTimeout(check);
     });
     watch("value", () => {
         render();
-        setTimeout(checkPhoto);
+        setTimeout(check);
     });
     render();
     showStart();

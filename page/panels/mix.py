@@ -21,7 +21,7 @@ from nst.settings import PaintingUse
 from nst.studio.job import Job
 from nst.studio.job_styles import NO_MASKS, are_equal
 from page.panels.components import pictures
-from page.panels.paintings import MOST_REGIONS, REST, Paintings
+from page.panels.paintings import MOST_REGIONS, REST, Paintings, placed
 from page.panels.picture_inputs import load_named
 from page.previews import file_url
 
@@ -76,8 +76,9 @@ def mixed(first: Image.Image, held: Paintings) -> Mix:
     free = [number for number in number_of if number not in tied] or list(number_of)
     entries: list[tuple[Image.Image, PaintingUse, Image.Image | None]] = []
     for number in number_of:
-        blended = PaintingUse(weight=held.weights[number] if len(free) > 1 else 1.0)
-        used_by: dict[int | str | None, PaintingUse] = {number: PaintingUse()}
+        use = held.use(number)
+        blended = replace(use, weight=held.weights[number] if len(free) > 1 else 1.0)
+        used_by: dict[int | str | None, PaintingUse] = {number: use}
         if number in free:
             used_by[REST] = blended
             entries.append((paintings[number], blended, None))
@@ -122,22 +123,25 @@ def union(masks: Sequence[Image.Image]) -> Image.Image:
 class Plan:
     """How a run uses its paintings, as the component shows it: the inverse of a mix.
 
-    A painting is known by its ingredient, and its weight is that outside of the regions. Regions
-    are a mask, what rules there (see `Region`), and a strength.
+    A painting is known by its ingredient, and there once for each size and direction in which it
+    is used. Its weight is that outside of the regions. Regions are a mask, what rules there (see
+    `Region`), and a strength.
     """
 
     paintings: list[Ingredient]
+    uses: list[PaintingUse]  # their sizes and directions
     weights: list[float]
     regions: list[tuple[Image.Image, int | str | None, float]]
 
     @staticmethod
     def of(used: Sequence[Ingredient], uses: Sequence[PaintingUse], masks: Masks) -> Plan:
         """Return the plan of a run: its paintings in their order, their uses and their masks."""
-        paintings = list(dict.fromkeys(used))
+        placements = list(zip(used, map(placed, uses), strict=True))
+        paintings = list(dict.fromkeys(placements))
         weights = dict.fromkeys(paintings, 1.0)
         distinct, numbers = masks.distinct(len(used))
         rulers: dict[int | None, dict[int, PaintingUse]] = {}  # by the number of their mask
-        for painting, use, number in zip(used, uses, numbers, strict=True):
+        for painting, use, number in zip(placements, uses, numbers, strict=True):
             rulers.setdefault(number, {})[paintings.index(painting)] = use
             if number is None:
                 weights[painting] = use.weight
@@ -150,7 +154,8 @@ class Plan:
         ]
         if masks.keep:
             regions.append((masks.keep, None, 1.0))
-        return Plan(paintings, list(weights.values()), regions)
+        ingredients, sizes = (list(each) for each in zip(*paintings, strict=True))
+        return Plan(ingredients, sizes, list(weights.values()), regions)
 
 
 def _ruling(

@@ -98,6 +98,28 @@ def test_a_region_may_have_the_paintings_that_rule_elsewhere(
     assert [(ruler, strength) for _, ruler, strength in plan.regions] == [(REST, 0.3), (2, 1.0)]
 
 
+def test_sizes_and_directions_go_with_their_paintings(
+    painting: Image.Image, others: tuple[Choice, ...], tmp_path: Path
+) -> None:
+    """The second painting is the first again, turned; it has a region too."""
+    painting.save(tmp_path / "again.png")
+    again = Choice(str(tmp_path / "again.png"))
+    sky = saved_mask(tmp_path, "sky.png", (0, 0, 80, 20))
+    uses = (PaintingUse(scale=0.5), PaintingUse(rotation=90, mirror=True))
+    regions = (Region(sky, 1, 2.0),)
+    made = mixed(painting, Paintings((again, others[0]), (1.0, 1.0, 0.5), regions, uses))
+    assert made.uses == (
+        PaintingUse(scale=0.5),
+        PaintingUse(rotation=90, mirror=True, strength=2.0),
+        PaintingUse(weight=0.5),
+    )
+    used = [Ingredient.of(image) for image in made.paintings]
+    plan = Plan.of(used, made.uses, made.masks)
+    assert plan.paintings == used  # the same one twice
+    assert plan.uses == [*uses, PaintingUse()]
+    assert [(ruler, strength) for _, ruler, strength in plan.regions] == [(1, 2.0)]
+
+
 def test_what_is_left_as_it_is_adds_up(painting: Image.Image, tmp_path: Path) -> None:
     left = saved_mask(tmp_path, "left.png", (0, 0, 20, 60))
     right = saved_mask(tmp_path, "right.png", (30, 0, 40, 30), size=(40, 30))

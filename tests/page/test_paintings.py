@@ -9,6 +9,7 @@ import gradio as gr
 import pytest
 from PIL import Image
 
+from nst.settings import PaintingUse
 from page.examples import ExampleSet
 from page.panels.paintings import (
     MOST_PAINTINGS,
@@ -17,6 +18,7 @@ from page.panels.paintings import (
     Paintings,
     PaintingsInput,
     Region,
+    held_value,
     nothing_added,
 )
 
@@ -71,6 +73,16 @@ def test_examples_weights_and_regions_arrive(component: PaintingsInput, mask: st
     assert taken.regions == (Region(mask, 1, 2.5, 3), Region(mask, None), Region(mask, REST))
 
 
+def test_sizes_and_directions_arrive(component: PaintingsInput) -> None:
+    wave = {"example": "great_wave"}
+    uses = [{}, {"scale": 2, "rotation": -30, "mirror": True, "crop": [0, 0, 0.5, 1]}]
+    taken = component.preprocess(held(paintings=[wave], weights=[1, 1], uses=uses))
+    assert taken.use(0) == PaintingUse()
+    assert taken.use(1) == PaintingUse(scale=2, rotation=-30, mirror=True, crop=(0, 0, 0.5, 1))
+    assert Paintings().use(0) == PaintingUse()
+    assert held_value([], [1], uses=[PaintingUse(weight=0.5, scale=2)])["uses"] == [{"scale": 2}]
+
+
 def test_there_are_bounds(component: PaintingsInput, mask: str) -> None:
     wave = {"example": "great_wave"}
     payload = held(paintings=[wave] * 99, weights=[1] * 99, regions=[region(mask)] * 99)
@@ -89,6 +101,13 @@ def test_there_are_bounds(component: PaintingsInput, mask: str) -> None:
         {"paintings": [7], "weights": [1, 1]},
         {"regions": [{"painting": 0}]},
         {"regions": "none"},
+        {"uses": [{"scale": 9}]},
+        {"uses": [{"scale": "much"}]},
+        {"uses": [{"mirror": 1}]},
+        {"uses": [{"crop": [0, 0, 1]}]},
+        {"uses": [{"strength": 2}]},
+        {"uses": [7]},
+        {"uses": None},
     ],
 )
 def test_what_does_not_fit_is_refused(component: PaintingsInput, changes: dict[str, Any]) -> None:
