@@ -50,7 +50,7 @@ const TOOLS = {
 const FINDS = {
     faces: { label: "Find faces", doing: "Looking for faces…", isKept: true },
     subject: { label: "Select the subject", doing: "Looking for the subject…" },
-    similar: { label: "Similar area", doing: "Looking for the area…" },
+    similar: { doing: "Looking for the area…" }, // a tool has it
 };
 
 // What a button does with the whole mask of the active region. It may take its time.
@@ -95,8 +95,8 @@ const MARKUP = `
         </div>
         <p class="hint aim"></p>
         <div class="acts finds">${
-    ["faces", "subject"].map((kind) =>
-        `<button type="button" data-find="${kind}">${FINDS[kind].label}</button>`
+    Object.entries(FINDS).filter(([, { label }]) => label).map(([kind, { label }]) =>
+        `<button type="button" data-find="${kind}">${label}</button>`
     ).join("")
 }</div>
         <div class="acts">
