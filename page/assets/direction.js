@@ -87,12 +87,11 @@ export class DirectionPanel {
 
     #set(name, value, text) {
         const range = this.#find(`[name=${name}]`);
-        if (document.activeElement !== range || Math.abs(range.valueAsNumber - value) > 0.1) {
-            range.value = value;
-        }
+        const output = range.nextElementSibling;
+        if (output.value !== text) range.value = value; // else a key has moved it less than a step
+        output.value = text;
         range.setAttribute("aria-valuetext", text);
         fillRange(range);
-        range.nextElementSibling.value = text;
     }
 
     #change(changes) {

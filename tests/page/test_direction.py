@@ -168,6 +168,13 @@ def test_the_panel_fits_reads_well_and_is_within_the_keyboards_reach(
     add_painting(page, WAVE)
     panel = open_panel(page, f"Size and direction of {WAVE}")
     expect(panel.locator("[name=scale]")).to_be_focused()
+    set_range(panel.locator("[name=scale]"), -2)
+    expect(panel.locator("output").first).to_have_text("×0.25")
+    for _ in range(4):  # each is less than the step of 0.05
+        page.keyboard.press("ArrowRight")
+    expect(panel.locator("output").first).to_have_text("×0.3")
+    press(page, "Reset")
+    expect(panel.locator("[name=scale]")).to_be_focused()
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowRight")
     expect(panel.locator("output").nth(1)).to_have_text("1° right")
