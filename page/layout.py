@@ -200,6 +200,7 @@ def connect(
         bar=parts.bar,
         history=add_history(parts.bar, [photo, painting, parts.init], parts.paintings, settable),
         link=link,
+        found=unseen("found"),
         tabs=Tabs(demo.sessions),
     )
     arrival = Studio(session).wire(demo)

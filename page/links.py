@@ -3,8 +3,8 @@
 `/?content=castle&style=starry_night&beta=5&result=…`: settings that differ from the defaults by
 name (and where the smoothness is among them, the version of what it means), example pictures by
 theirs, and a stored result by an id that lets it be seen and nothing more. More paintings are
-`also=great_wave&style_weights=1,0.5`; painted regions are in no link. Knows addresses; nothing of
-components.
+`also=great_wave&style_weights=1,0.5`, sizes and directions are named like their flags:
+`style_rotation=,90`. Painted regions are in no link. Knows addresses; nothing of components.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from nst.errors import SettingsError
+from nst.painting_flags import USES
 from nst.settings import (
     DEFAULTS,
     VERSION,
@@ -25,7 +26,9 @@ from nst.settings import (
     weights_text,
 )
 from page.examples import ROLES, Example, ExampleSet
-from page.panels.paintings import MOST_PAINTINGS
+from page.panels.paintings import MOST_PAINTINGS, PLACED, placed
+
+PLACES = {name: USES[name] for name in USES if USES[name][0] in PLACED}
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Shared:
     result: str  # a share id, or ""
     also: tuple[Example, ...] = ()  # paintings beyond the first
     style_weights: tuple[float, ...] = (1.0,)  # of all paintings
+    uses: tuple[PaintingUse, ...] = ()  # their sizes and directions
 
 
 def link_to(
@@ -45,12 +49,17 @@ def link_to(
     result: str,
     also: Sequence[Example] = (),
     style_weights: Sequence[float] = (1.0,),
+    uses: Sequence[PaintingUse] = (),
 ) -> str:
     """Return the query of a link: `?beta=5`."""
     query: dict[str, Any] = {role: example.name for role, example in examples.items()}
     if also:
         query["also"] = ",".join(example.name for example in also)
         query["style_weights"] = ",".join(f"{weight:g}" for weight in style_weights)
+    for name, (field, *_) in PLACES.items():
+        entries = [_place(use, field) for use in uses]
+        if any(entries):
+            query[name] = ",".join(entries)
     for name in options():
         value = getattr(settings, name)
         if options()[name].keys:
@@ -63,7 +72,7 @@ def link_to(
         query["version"] = VERSION
     if result:
         query["result"] = result
-    return "?" + urlencode(query, safe=",=")
+    return "?" + urlencode(query, safe=",=:")
 
 
 def _used(settings: TransferSettings, name: str) -> dict[str, float]:
@@ -76,7 +85,7 @@ def read_link(query: Mapping[str, str], examples: ExampleSet) -> Shared | None:
 
     Raises `SettingsError`.
     """
-    names = {*options(), *ROLES, "result", "also"}
+    names = {*options(), *ROLES, *PLACES, "result", "also"}
     wanted = {name: value for name, value in query.items() if name in names}
     if not wanted:
         return None
@@ -84,27 +93,56 @@ def read_link(query: Mapping[str, str], examples: ExampleSet) -> Shared | None:
     chosen = {role: example for role, example in found.items() if example}
     values = {name: _value(name, wanted[name]) for name in options() if name in wanted}
     settings = TransferSettings.from_json(values, version=_version(query, values))
-    also, weights = _more_paintings(wanted.get("also", ""), query, examples)
-    return Shared(settings, chosen, wanted.get("result", ""), also, weights)
+    also, uses = _more_paintings(wanted.get("also", ""), query, examples)
+    weights = tuple(use.weight for use in uses)
+    places = tuple(map(placed, uses))
+    return Shared(settings, chosen, wanted.get("result", ""), also, weights, places)
 
 
 def _more_paintings(
     names: str, query: Mapping[str, str], examples: ExampleSet
-) -> tuple[tuple[Example, ...], tuple[float, ...]]:
-    """Return the paintings beyond the first that are known here, and the weights of all.
+) -> tuple[tuple[Example, ...], tuple[PaintingUse, ...]]:
+    """Return the paintings beyond the first that are known here, and the uses of all.
 
     Raises `SettingsError`.
     """
     named = names.split(",")[:MOST_PAINTINGS] if names else []
+    places = _places(query, len(named) + 1)
     try:
         weights = [float(weight) for weight in query.get("style_weights", "1").split(",")]
     except ValueError:
         raise SettingsError("style_weights must be numbers with commas between") from None
-    first, *others = [*weights, *[1.0] * len(named)][: len(named) + 1]
-    pairs = [(examples.find(name), weight) for name, weight in zip(named, others, strict=True)]
-    known = [(example, weight) for example, weight in pairs if example][: MOST_PAINTINGS - 1]
-    uses = [PaintingUse(weight=weight) for weight in (first, *(weight for _, weight in known))]
-    return tuple(example for example, _ in known), tuple(use.weight for use in uses)
+    weights = [*weights, *[1.0] * len(named)][: len(named) + 1]
+    found = [examples.find(name) for name in named]
+    known = [number for number, example in enumerate(found, 1) if example][: MOST_PAINTINGS - 1]
+    uses = [PaintingUse(weight=weights[number], **places[number]) for number in (0, *known)]
+    also = [example for number in known if (example := found[number - 1])]
+    return tuple(also), tuple(uses)
+
+
+def _places(query: Mapping[str, str], count: int) -> list[dict[str, Any]]:
+    """Return what a query says of the size and direction of so many paintings.
+
+    Raises `SettingsError`.
+    """
+    places: list[dict[str, Any]] = [{} for _ in range(count)]
+    for name, (field, parse, _) in PLACES.items():
+        for place, text in zip(places, query.get(name, "").split(","), strict=False):
+            try:
+                place |= {field: parse(text)} if text else {}
+            except ValueError:
+                raise SettingsError(f"{name} cannot be {text[:40]!r}") from None
+    return places
+
+
+def _place(use: PaintingUse, field: str) -> str:
+    """Return a field of a use as its flag takes it, or "" where it is usual."""
+    value = getattr(use, field)
+    if value == getattr(PaintingUse(), field):
+        return ""
+    if isinstance(value, tuple):
+        return ":".join(f"{side:g}" for side in value)
+    return "yes" if value is True else f"{value:g}"
 
 
 def _version(query: Mapping[str, str], values: Mapping[str, Any]) -> int:

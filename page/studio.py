@@ -11,6 +11,7 @@ import gradio as gr
 
 from page.actions.contact_sheets import ContactSheets
 from page.actions.continuing import Continuing
+from page.actions.finding import Finding
 from page.actions.own_pictures import OwnPictures
 from page.actions.painting import Painting
 from page.actions.session import Session
@@ -28,6 +29,7 @@ class Studio:
         self.visits = Visits(session)
         self.painting = Painting(session)
         self.steering = Steering(session)
+        self.finding = Finding(session)
         self.continuing = Continuing(session)
         self.sheets = ContactSheets(session)
         self.own_pictures = OwnPictures(session)
@@ -44,6 +46,7 @@ class Studio:
         self.painting.wire()
         self.continuing.wire()
         self.steering.wire()
+        self.finding.wire()
         self.sheets.wire()
         self.own_pictures.wire()
         self.sharing.wire()

@@ -60,6 +60,7 @@ class Session:
     bar: gr.HTML  # above the page
     history: History
     link: gr.Textbox  # what was copied last; nobody sees it
+    found: gr.Textbox  # the mask that was found last; nobody sees it
     tabs: Tabs
 
     @property
@@ -160,6 +161,7 @@ class Session:
             [self._style_value(job, style) for style in others],
             plan.weights,
             region_values(plan, self.photo),
+            plan.uses,
         )
 
     def _style_value(self, job: Job, style: Style) -> dict[str, Any]:

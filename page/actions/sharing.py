@@ -8,6 +8,7 @@ from typing import Any
 from gradio.components import Component
 
 from nst.images.recipe import Ingredient
+from nst.settings import PaintingUse
 from nst.studio.task import share_id
 from page.actions.session import Session
 from page.assets import handler
@@ -46,15 +47,21 @@ class Sharing:
         result = share_id(job.id) if job and is_result and is_of_these else ""
         return link_to(settings, chosen, result, *self._more_paintings(values))
 
-    def _more_paintings(self, values: dict[Component, Any]) -> tuple[list[Example], list[float]]:
-        """Return the paintings beyond the first that are examples, and the weights of all."""
+    def _more_paintings(
+        self, values: dict[Component, Any]
+    ) -> tuple[list[Example], list[float], list[PaintingUse]]:
+        """Return the paintings beyond the first that are examples, and the weights of all.
+
+        Their sizes and directions come last.
+        """
         held = values[self.session.paintings]
-        first, *others = held.weights
         found = [self._example_at(choice) for choice in held.more]
-        pairs = [
-            (example, weight) for example, weight in zip(found, others, strict=True) if example
-        ]
-        return [example for example, _ in pairs], [first, *(weight for _, weight in pairs)]
+        numbers = [0, *(number for number, example in enumerate(found, start=1) if example)]
+        return (
+            [example for example in found if example],
+            [held.weights[number] for number in numbers],
+            [held.use(number) for number in numbers],
+        )
 
     def _example_at(self, choice: Choice | None) -> Example | None:
         try:

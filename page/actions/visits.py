@@ -57,7 +57,7 @@ class Visits:
             chosen = {"content": session.photo, "style": session.painting}
             updates |= {chosen[role]: example_value(e) for role, e in shared.examples.items()}
             more = [example_value(example) for example in shared.also]
-            updates[session.paintings] = held_value(more, shared.style_weights)
+            updates[session.paintings] = held_value(more, shared.style_weights, uses=shared.uses)
             updates |= session.controls.show(shared.settings, set(options()))
             return updates | self._shared_result(shared.result)
         latest = next(iter(session.workshop.cards(token)), None)

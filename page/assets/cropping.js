@@ -17,17 +17,19 @@ const loaded = async () => {
 };
 
 // Resolves to what is left of the picture, as fractions after turning; to null for all of it, and
-// to nothing where the visitor has gone back.
-export async function cropped({ uncropped, shown, crop }) {
+// to nothing where the visitor has gone back. Without `turns` it can be cropped alone.
+export async function cropped({ uncropped, shown, crop }, { turns: canTurn = true } = {}) {
     const Cropper = await loaded();
     const dialog = document.createElement("dialog");
     dialog.className = "nst-dialog cropping";
-    dialog.ariaLabel = "Crop or turn";
+    dialog.ariaLabel = canTurn ? "Crop or turn" : "Crop";
+    const turners = `
+            <button type="button" data-turn="-90" aria-label="Turn to the left">⟲</button>
+            <button type="button" data-turn="90" aria-label="Turn to the right">⟳</button>`;
     dialog.innerHTML = `
         <div class="pane"><img alt=""></div>
         <form method="dialog">
-            <button type="button" data-turn="-90" aria-label="Turn to the left">⟲</button>
-            <button type="button" data-turn="90" aria-label="Turn to the right">⟳</button>
+            ${canTurn ? turners : ""}
             <span class="gap"></span>
             <button value="">Cancel</button>
             <button value="all">Whole picture</button>

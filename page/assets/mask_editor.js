@@ -8,22 +8,24 @@ import {
     gradient,
     inverted,
     isEmpty,
+    joined,
     loadedMask,
     loadedPicture,
     maskSize,
     Stroke,
 } from "./masks.js";
 import { fillRange } from "./range.js";
-import { COLORS, elsewhere, firstFree, MOST_REGIONS } from "./regions.js";
+import { COLORS, elsewhere, firstFree, MOST_REGIONS, REST, TOO_MANY } from "./regions.js";
 
 const MOST_STEPS = 40; // that can be undone
 const LARGEST = 0.3; // radius of the brush, as a share of the longest side
 const OPACITY = { active: 0.7, other: 0.5 }; // of a region that is covered whole
 const MOST_STRENGTH = 4;
-const TOO_MANY = "Six regions are the most; delete one first.";
 const CANVAS_HELP =
     "The photo and its regions. Arrow keys move the brush, the space bar sets it down" +
     " and lifts it.";
+const POINT_SIZE = 0.012; // of the ring that shows a point, as a share of the width
+const NOT_SHOWN = "The mask cannot be shown; please try again.";
 const KEEP_OR_DROP = "Press Done to keep the regions, or Cancel to drop what you changed.";
 
 const TOOLS = {
@@ -32,7 +34,23 @@ const TOOLS = {
         path: "M9.5 14.5 20 4M9.5 14.5c-3-.5-5 1-5 5.5 4 0 6.5-1.5 5-5.5z",
     },
     eraser: { label: "Eraser", path: "m8 20-5-5L14 4l6 6-10 10zM9 9l6 6M8 20h12" },
-    gradient: { label: "Gradient", path: "M4 4h16v16H4zM4 20 20 4M8 20l12-12M14 20l6-6" },
+    gradient: {
+        label: "Gradient",
+        path: "M4 4h16v16H4zM4 20 20 4M8 20l12-12M14 20l6-6",
+        aim: "Drag from where the region is full to where it ends.",
+    },
+    similar: {
+        label: "Similar area",
+        path: "m4 20 9-9M15 3v4M13 5h4M19 10v4M17 12h4M8 4v2M7 5h2",
+        aim: "Click a place: what looks like it, up to the next edge, is added to the region.",
+    },
+};
+
+// What the server finds in the photo and adds to a region. Faces are rather left as they are.
+const FINDS = {
+    faces: { label: "Find faces", doing: "Looking for faces…", isKept: true },
+    subject: { label: "Select the subject", doing: "Looking for the subject…" },
+    similar: { doing: "Looking for the area…" }, // a tool has it
 };
 
 // What a button does with the whole mask of the active region. It may take its time.
@@ -75,7 +93,12 @@ const MARKUP = `
             <label>Size <input type="range" name="size" min="4" max="100" value="35"></label>
             <label>Hardness <input type="range" name="hardness" min="0" max="100" value="40"></label>
         </div>
-        <p class="hint aim">Drag from where the region is full to where it ends.</p>
+        <p class="hint aim"></p>
+        <div class="acts finds">${
+    Object.entries(FINDS).filter(([, { label }]) => label).map(([kind, { label }]) =>
+        `<button type="button" data-find="${kind}">${label}</button>`
+    ).join("")
+}</div>
         <div class="acts">
             <button type="button" data-act="undo" aria-label="Undo" title="Undo (Ctrl Z)">${
     icon("M9 5 4 10l5 5M4 10h10a6 6 0 0 1 0 12h-3")
@@ -105,8 +128,9 @@ class MaskEditor {
     #stroke = null; // { pointer, mask } while the brush is down
     #cursor;
 
-    constructor(image, regions, names) {
+    constructor(image, regions, names, askForMask) {
         this.names = names;
+        this.askForMask = askForMask;
         this.size = maskSize({ width: image.naturalWidth, height: image.naturalHeight });
         this.dialog = element(MARKUP);
         this.canvas = this.#find("canvas");
@@ -147,6 +171,10 @@ class MaskEditor {
 
     #find(selector) {
         return this.dialog.querySelector(selector);
+    }
+
+    get #isBusy() {
+        return this.dialog.classList.contains("busy");
     }
 
     // A new region is for the latest painting without one; where there is none, it is left as it is.
@@ -203,7 +231,9 @@ class MaskEditor {
 
     #showTool() {
         this.dialog.dataset.tool = this.#tool;
-        this.ring.style.setProperty("--diameter", 2 * this.#radius / this.size.width);
+        this.#find(".aim").textContent = TOOLS[this.#tool].aim ?? "";
+        const diameter = this.#tool === "similar" ? POINT_SIZE : 2 * this.#radius / this.size.width;
+        this.ring.style.setProperty("--diameter", diameter);
         this.dialog.querySelectorAll(".brush [type=range]").forEach(fillRange);
     }
 
@@ -229,7 +259,7 @@ class MaskEditor {
             </li>`);
         const ruler = row.querySelector("select");
         ruler.append(...this.names.map((each, at) => new Option(`${at + 1} · ${each}`, at)));
-        ruler.append(new Option("Leave as it is", ""));
+        ruler.append(new Option("As elsewhere", REST), new Option("Leave as it is", ""));
         ruler.value = painting ?? "";
         const range = row.querySelector("[type=range]");
         const output = row.querySelector("output");
@@ -239,7 +269,10 @@ class MaskEditor {
         row.querySelector(".strength").hidden = painting === null;
         row.classList.toggle("keep", painting === null);
         ruler.addEventListener("change", () => {
-            this.#change(number, { painting: ruler.value === "" ? null : Number(ruler.value) });
+            const isNumber = ruler.value !== "" && ruler.value !== REST;
+            this.#change(number, {
+                painting: isNumber ? Number(ruler.value) : ruler.value || null,
+            });
         });
         range.addEventListener("input", () => output.value = `×${range.valueAsNumber}`);
         range.addEventListener("change", () => {
@@ -275,6 +308,45 @@ class MaskEditor {
         this.#say(`${label}: done.`);
     }
 
+    // Adds what the server finds to a region. Nothing is painted meanwhile.
+    async #addFound(wanted) {
+        if (this.#isBusy) return;
+        const { doing, isKept } = FINDS[wanted.kind];
+        this.dialog.classList.add("busy");
+        this.#say(doing);
+        const { shown, said = NOT_SHOWN } = await this.askForMask(wanted);
+        const mask = shown && await loadedMask(shown, this.size).catch(() => null);
+        this.dialog.classList.remove("busy");
+        if (!mask) return this.#say(said);
+        if (isKept) this.#keep(mask);
+        else this.#join(mask);
+    }
+
+    #join(mask) {
+        const { active } = this.#state;
+        this.#put(mask, active);
+        this.#say(`It is added to Region ${active + 1}.`);
+    }
+
+    // Leaves a mask as it is: in the region at hand where that is free for it, or in a new one.
+    #keep(mask) {
+        const { regions, active } = this.#state;
+        const present = regions[active];
+        const isFree = present && (isEmpty(present.mask) || present.painting === null);
+        if (!isFree && regions.length >= MOST_REGIONS) return this.#say(TOO_MANY);
+        const at = isFree ? active : regions.length;
+        this.#put(mask, at, { painting: null });
+        this.#say(`The faces are in Region ${at + 1}, which is left as it is.`);
+    }
+
+    // Adds a mask to the region of a number, or to a new one where there is none.
+    #put(mask, number, changes = {}) {
+        const { regions } = this.#state;
+        const base = regions[number] ?? this.#newRegion(regions);
+        const region = { ...base, ...changes, mask: joined(base.mask, mask) };
+        this.#commit(regions.toSpliced(number, 1, region), number);
+    }
+
     // Draws the regions over the photo, within a box of the mask.
     #draw(box = { left: 0, top: 0, right: this.size.width, bottom: this.size.height }) {
         const [width, height] = [box.right - box.left, box.bottom - box.top];
@@ -295,7 +367,9 @@ class MaskEditor {
         const { dialog, canvas } = this;
         dialog.addEventListener("click", ({ target }) => {
             const act = target.closest("[data-act]")?.dataset.act;
-            if (act === "undo" || act === "redo") this.#step(act === "undo" ? -1 : 1);
+            const kind = target.closest("[data-find]")?.dataset.find;
+            if (kind) this.#addFound({ kind });
+            else if (act === "undo" || act === "redo") this.#step(act === "undo" ? -1 : 1);
             else if (act === "add") this.#add();
             else if (act) this.#makeWhole(WHOLE[act]);
         });
@@ -353,6 +427,12 @@ class MaskEditor {
     }
 
     #begin(pointer, point) {
+        if (this.#isBusy) return;
+        if (this.#tool === "similar") {
+            const { width, height } = this.size;
+            const [x, y] = [(point.x + 0.5) / width, (point.y + 0.5) / height];
+            return this.#addFound({ kind: "similar", x, y });
+        }
         const { regions, active } = this.#state;
         if (!regions.length) return this.#say("Add a region first.");
         const before = regions[active].mask;
@@ -421,20 +501,23 @@ class MaskEditor {
         if (isPress && this.#stroke) this.#lift();
         else if (isPress) this.#begin("keyboard", point);
         else if (this.#stroke) this.#go(point);
-        if (isPress) this.#say(this.#stroke ? "The brush is down." : "The brush is up.");
+        if (isPress && this.#tool !== "similar") {
+            this.#say(this.#stroke ? "The brush is down." : "The brush is up.");
+        }
     }
 }
 
 // Resolves to the regions that were painted, with their masks; to nothing where the visitor has gone
 // back. `photo` is an address, `names` are those of the paintings. A region that was not changed has
-// the same `mask` as in `known`, which holds those that were loaded, by their address.
-export async function paintedRegions({ photo, regions, names, known }) {
+// the same `mask` as in `known`, which holds those that were loaded, by their address. `askForMask`
+// asks the server for one.
+export async function paintedRegions({ photo, regions, names, known, askForMask }) {
     const image = await loadedPicture(photo);
     const size = maskSize({ width: image.naturalWidth, height: image.naturalHeight });
     const masks = await Promise.all(
         regions.map(async ({ shown }) => known.get(shown) ?? await loadedMask(shown, size)),
     );
     const painted = regions.map((region, number) => ({ ...region, mask: masks[number] }));
-    const made = await new MaskEditor(image, painted, names).run();
+    const made = await new MaskEditor(image, painted, names, askForMask).run();
     return made && { regions: made, size, loaded: masks };
 }

@@ -21,6 +21,7 @@ export const emptyMask = ({ width, height }) => new Uint8Array(width * height);
 export const filled = (mask) => new Uint8Array(mask.length).fill(255);
 export const cleared = (mask) => new Uint8Array(mask.length);
 export const inverted = (mask) => mask.map((value) => 255 - value);
+export const joined = (mask, other) => mask.map((value, at) => Math.max(value, other[at]));
 export const isEmpty = (mask) => mask.every((value) => value === 0);
 
 // A mask that fades from 255 at one point to 0 at another, and goes on beyond them.

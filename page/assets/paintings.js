@@ -1,16 +1,33 @@
 // The paintings of a picture beyond the first, their weights, and the regions where each rules.
 import { chosen, essenceOf } from "./chosen.js";
+import { DirectionPanel } from "./direction.js";
+import { foundMask } from "./found_masks.js";
+import { summaryOf, trimmed, USUAL } from "./placement.js";
 import { fillRange } from "./range.js";
-import { COLORS, elsewhere, freePaintings, regionsOf, rulerOf } from "./regions.js";
+import {
+    COLORS,
+    elsewhere,
+    firstFree,
+    freePaintings,
+    MOST_REGIONS,
+    regionsOf,
+    REST,
+    rulerOf,
+    TOO_MANY,
+} from "./regions.js";
 
 const NUMBERS = ["No", "One", "Two", "Three", "Four", "Five", "Six"];
 const MOST_WEIGHT = 2; // of a slider; only proportions count
 const MOST_STRENGTH = 4;
+const FACE_STRENGTH = 0.3; // of the paintings, where a face is protected
 const NOT_SHOWN = "The photo cannot be shown yet; please try again in a moment.";
 const NO_PHOTO = "Choose a photo first.";
 const REGIONS_GONE =
     "The regions belonged to the photo before, and went with it. Undo brings both back.";
 const NOT_SENT = "The picture could not be sent. Please try again.";
+
+const TURN =
+    '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M20 11a8 8 0 1 0-2.3 6.3M20 4v7h-7" /></svg>';
 
 const node = (tag, properties = {}, ...children) => {
     const made = Object.assign(document.createElement(tag), properties);
@@ -24,6 +41,13 @@ const slider = ({ label, value, most, step, onInput }) => {
     range.value = value;
     range.addEventListener("input", () => onInput(range.valueAsNumber));
     return range;
+};
+
+const removeButton = (name, onClick) => {
+    const button = node("button", { type: "button", className: "remove", textContent: "×" });
+    button.ariaLabel = `Remove ${name}`;
+    button.addEventListener("click", onClick);
+    return button;
 };
 
 // What is uploaded has this address for the tab that sent it.
@@ -48,6 +72,23 @@ export default function mount({ element, props, trigger, watch, upload }) {
         trigger("edit");
     };
 
+    const valueOf = (number) => number ? props.value.paintings[number - 1] : chosen.style;
+
+    const useOf = (number) => ({ ...USUAL, ...props.value.uses[number] });
+
+    const usesWith = (changed, use) =>
+        props.value.weights.map((_, number) => trimmed(number === changed ? use : useOf(number)));
+
+    const direction = new DirectionPanel(root.querySelector(".direction"), {
+        valueOf,
+        useOf,
+        nameOf: (number) => names()[number],
+        change: (number, use) =>
+            change({ uses: usesWith(number, use), painting: essenceOf(chosen.style) }),
+    });
+
+    const askForMask = (wanted) => foundMask(trigger, wanted);
+
     const changeRegion = (number, changes) => {
         const { regions } = props.value;
         change({ regions: regions.map((r, at) => at === number ? { ...r, ...changes } : r) });
@@ -66,17 +107,14 @@ export default function mount({ element, props, trigger, watch, upload }) {
                 change({ weights: props.value.weights.map((w, at) => at === number ? weight : w) }),
         });
         const row = node("li", {}, picture);
-        row.append(node("span", { className: "name", textContent: name }), range, node("output"));
-        if (number) {
-            const remove = node("button", {
-                type: "button",
-                className: "remove",
-                textContent: "×",
-            });
-            remove.ariaLabel = `Remove ${name}`;
-            remove.addEventListener("click", () => removePainting(number));
-            row.append(remove);
-        }
+        const title = node("span", { className: "name", textContent: name });
+        title.append(node("small"));
+        const turn = node("button", { type: "button", className: "turn", innerHTML: TURN });
+        turn.ariaLabel = `Size and direction of ${name}`;
+        turn.title = "Size and direction";
+        turn.addEventListener("click", () => direction.toggle(number, turn));
+        row.append(title, range, node("output"), turn);
+        if (number) row.append(removeButton(name, () => removePainting(number)));
         return row;
     };
 
@@ -91,7 +129,11 @@ export default function mount({ element, props, trigger, watch, upload }) {
                 textContent: `${name}: ${rulerOf(region, names())}`,
             }),
         );
-        if (region.painting === null) return row;
+        const remove = removeButton(name, () => removeRegion(number));
+        if (region.painting === null) {
+            row.append(remove);
+            return row;
+        }
         const range = slider({
             label: `Strength in ${name}`,
             value: region.strength,
@@ -99,7 +141,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
             step: 0.05,
             onInput: (strength) => changeRegion(number, { strength }),
         });
-        row.append(range, node("output"));
+        row.append(range, node("output"), remove);
         return row;
     };
 
@@ -115,7 +157,6 @@ export default function mount({ element, props, trigger, watch, upload }) {
         const rows = [chosen.style, ...paintings].map(paintingRow);
         const listed = root.querySelector(".weights");
         listed.replaceChildren(...rows);
-        listed.hidden = rows.length < 2;
         const legend = root.querySelector(".legend");
         legend.replaceChildren(...regions.map(regionRow));
         legend.hidden = !regions.length;
@@ -142,14 +183,18 @@ export default function mount({ element, props, trigger, watch, upload }) {
     // A weight counts among the paintings that rule where no region is.
     const showWeights = ({ weights, regions }) => {
         const free = freePaintings(regions, weights.length);
+        const shareText = (share) => weights.length > 1 ? `${share} %` : "";
         const total = free.reduce((sum, number) => sum + weights[number], 0);
         for (const [number, row] of [...root.querySelectorAll(".weights li")].entries()) {
             const share = total ? Math.round(100 * weights[number] / total) : 0;
             const isFree = free.includes(number);
-            const text = isFree ? `${share} %` : regionsOf(regions, number);
+            const text = isFree ? shareText(share) : regionsOf(regions, number);
+            row.querySelector("small").textContent = summaryOf(useOf(number));
             showNumber(row, weights[number], text);
             row.classList.toggle("tied", !isFree || free.length < 2);
         }
+        const isPlain = weights.length < 2 && !summaryOf(useOf(0));
+        root.querySelector(".weights").hidden = isPlain;
     };
 
     const render = () => {
@@ -158,6 +203,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
         if (rows !== drawn) drawRows();
         drawn = rows;
         showWeights(value);
+        direction.show();
         for (const [number, row] of [...root.querySelectorAll(".legend li")].entries()) {
             const { strength } = value.regions[number];
             showNumber(row, strength, `×${strength}`);
@@ -177,13 +223,44 @@ export default function mount({ element, props, trigger, watch, upload }) {
         change({
             paintings: paintings.filter((_, at) => at !== number - 1),
             weights: weights.filter((_, at) => at !== number),
+            uses: usesWith().filter((_, at) => at !== number),
             regions: regions.map((region) => ({
                 ...region,
                 painting: region.painting === null ? null : rulerAfter(region.painting),
             })),
         });
+        direction.close();
         say("The painting is removed.");
         root.querySelector("[data-act=add]").focus();
+    };
+
+    const removeRegion = (number) => {
+        const { regions } = props.value;
+        change({ regions: regions.filter((_, at) => at !== number) });
+        say(`Region ${number + 1} is removed.`);
+        root.querySelector("[data-act=paint]").focus();
+    };
+
+    // Makes a region of the faces, where the paintings that rule elsewhere are less strong.
+    const protectFaces = async () => {
+        if (root.classList.contains("busy")) return;
+        const photo = chosen.content && essenceOf(chosen.content);
+        if (!photo) return say(NO_PHOTO);
+        root.classList.add("busy");
+        say("Looking for faces…");
+        const { file, shown, said } = await askForMask({ kind: "faces" });
+        root.classList.remove("busy");
+        if (!file) return say(said);
+        if (photo !== essenceOf(chosen.content)) return say("");
+        const { regions } = props.value;
+        const number = regions.findIndex((region) => region.file.path === file.path) + 1;
+        if (number) return say(`The faces are protected already: they are Region ${number}.`);
+        if (regions.length >= MOST_REGIONS) return say(TOO_MANY);
+        const faces = { painting: REST, strength: FACE_STRENGTH, color: firstFree(regions) };
+        change({ regions: [...regions, { file, shown, ...faces }], photo });
+        say(`The faces are Region ${
+            regions.length + 1
+        }: ${FACE_STRENGTH} of the strength elsewhere.`);
     };
 
     const sent = async (file) => {
@@ -219,7 +296,13 @@ export default function mount({ element, props, trigger, watch, upload }) {
         let painted;
         try {
             const { regions } = props.value;
-            painted = await paintedRegions({ photo, regions, names: names(), known: masks });
+            painted = await paintedRegions({
+                photo,
+                regions,
+                names: names(),
+                known: masks,
+                askForMask,
+            });
         } catch {
             return say(NOT_SHOWN);
         }
@@ -266,6 +349,20 @@ export default function mount({ element, props, trigger, watch, upload }) {
         }
     };
 
+    // A crop is that of one painting.
+    const checkPainting = () => {
+        const { painting, uses } = props.value;
+        const present = essenceOf(chosen.style);
+        if (!uses[0]?.crop || painting === present) return;
+        if (!painting) props.value = { ...props.value, painting: present };
+        else change({ uses: usesWith(0, { ...useOf(0), crop: USUAL.crop }), painting: present });
+    };
+
+    const check = () => {
+        checkPhoto();
+        checkPainting();
+    };
+
     const acts = {
         add: async () => {
             if (props.value.paintings.length + 1 >= props.most) return take(null);
@@ -274,6 +371,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
             if (choice) take(choice);
         },
         paint: paintRegions,
+        protect: protectFaces,
         afresh: () => {
             const detail = { role: "init", value: null };
             document.dispatchEvent(new CustomEvent("nst:choose", { detail }));
@@ -291,15 +389,16 @@ export default function mount({ element, props, trigger, watch, upload }) {
         const [picture] = event.dataTransfer.files;
         if (example || picture) take(example ? JSON.parse(example) : picture);
     });
-    // The photo and the regions may be set one after the other.
+    document.addEventListener("nst:direct", ({ detail }) => direction.toggle(0, detail.opener));
+    // The pictures, and what belongs to them, may be set one after the other.
     document.addEventListener("nst:chosen", () => {
         render();
         showStart();
-        setTimeout(checkPhoto);
+        setTimeout(check);
     });
     watch("value", () => {
         render();
-        setTimeout(checkPhoto);
+        setTimeout(check);
     });
     render();
     showStart();

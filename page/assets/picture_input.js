@@ -70,6 +70,9 @@ export default function mount({ element, props, trigger, watch, upload }) {
             const crop = await cropped(props.value);
             if (crop !== undefined) choose({ ...props.value, crop });
         },
+        direct: (opener) => {
+            document.dispatchEvent(new CustomEvent("nst:direct", { detail: { opener } }));
+        },
         camera: async () => {
             const { photographed } = await import("./camera.js");
             const picture = await photographed();
@@ -77,7 +80,8 @@ export default function mount({ element, props, trigger, watch, upload }) {
         },
     };
     root.addEventListener("click", (event) => {
-        acts[event.target.closest("[data-act]")?.dataset.act]?.();
+        const button = event.target.closest("[data-act]");
+        acts[button?.dataset.act]?.(button);
     });
     file.addEventListener("change", () => {
         const [picture] = file.files;

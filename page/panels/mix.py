@@ -6,7 +6,7 @@ Knows pictures, uses and masks, and what the component of them holds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from nst.settings import PaintingUse
 from nst.studio.job import Job
 from nst.studio.job_styles import NO_MASKS, are_equal
 from page.panels.components import pictures
-from page.panels.paintings import MOST_REGIONS, Paintings
+from page.panels.paintings import MOST_REGIONS, REST, Paintings, placed
 from page.panels.picture_inputs import load_named
 from page.previews import file_url
 
@@ -76,13 +76,20 @@ def mixed(first: Image.Image, held: Paintings) -> Mix:
     free = [number for number in number_of if number not in tied] or list(number_of)
     entries: list[tuple[Image.Image, PaintingUse, Image.Image | None]] = []
     for number in number_of:
+        use = held.use(number)
+        blended = replace(use, weight=held.weights[number] if len(free) > 1 else 1.0)
+        used_by: dict[int | str | None, PaintingUse] = {number: use}
         if number in free:
-            weight = held.weights[number] if len(free) > 1 else 1.0
-            entries.append((paintings[number], PaintingUse(weight=weight), None))
+            used_by[REST] = blended
+            entries.append((paintings[number], blended, None))
         entries += [
-            (paintings[number], PaintingUse(strength=region.strength), open_mask(region.mask))
+            (
+                paintings[number],
+                replace(used_by[region.painting], strength=region.strength),
+                open_mask(region.mask),
+            )
             for region in held.regions
-            if region.painting == number
+            if region.painting in used_by
         ]
     kept = [open_mask(region.mask) for region in held.regions if region.painting is None]
     images, uses, masks = zip(*entries, strict=True)
@@ -116,29 +123,50 @@ def union(masks: Sequence[Image.Image]) -> Image.Image:
 class Plan:
     """How a run uses its paintings, as the component shows it: the inverse of a mix.
 
-    A painting is known by its ingredient, and its weight is that outside of the regions. Regions
-    are a mask, the index of the painting that rules there or None, and a strength.
+    A painting is known by its ingredient, and there once for each size and direction in which it
+    is used. Its weight is that outside of the regions. Regions are a mask, what rules there (see
+    `Region`), and a strength.
     """
 
     paintings: list[Ingredient]
+    uses: list[PaintingUse]  # their sizes and directions
     weights: list[float]
-    regions: list[tuple[Image.Image, int | None, float]]
+    regions: list[tuple[Image.Image, int | str | None, float]]
 
     @staticmethod
     def of(used: Sequence[Ingredient], uses: Sequence[PaintingUse], masks: Masks) -> Plan:
         """Return the plan of a run: its paintings in their order, their uses and their masks."""
-        paintings = list(dict.fromkeys(used))
+        placements = list(zip(used, map(placed, uses), strict=True))
+        paintings = list(dict.fromkeys(placements))
         weights = dict.fromkeys(paintings, 1.0)
-        regions: list[tuple[Image.Image, int | None, float]] = []
-        masked = masks.regions or [None] * len(used)
-        for painting, use, mask in zip(used, uses, masked, strict=True):
-            if mask is None:
+        distinct, numbers = masks.distinct(len(used))
+        rulers: dict[int | None, dict[int, PaintingUse]] = {}  # by the number of their mask
+        for painting, use, number in zip(placements, uses, numbers, strict=True):
+            rulers.setdefault(number, {})[paintings.index(painting)] = use
+            if number is None:
                 weights[painting] = use.weight
-            else:
-                regions.append((mask, paintings.index(painting), use.strength))
+        free = rulers.pop(None, {})
+        regions = [
+            (distinct[number], ruler, strength)
+            for number, ruling in rulers.items()
+            if number is not None
+            for ruler, strength in _ruling(ruling, free)
+        ]
         if masks.keep:
             regions.append((masks.keep, None, 1.0))
-        return Plan(paintings, list(weights.values()), regions)
+        ingredients, sizes = (list(each) for each in zip(*paintings, strict=True))
+        return Plan(ingredients, sizes, list(weights.values()), regions)
+
+
+def _ruling(
+    ruling: dict[int, PaintingUse], free: dict[int, PaintingUse]
+) -> list[tuple[int | str | None, float]]:
+    """Return what rules in a region, and its strength: its paintings, or those that are free."""
+    strengths = {use.strength for use in ruling.values()}
+    weights, elsewhere = ({n: use.weight for n, use in uses.items()} for uses in (ruling, free))
+    if weights == elsewhere and len(strengths) == 1:
+        return [(REST, strengths.pop())]
+    return [(number, use.strength) for number, use in ruling.items()]
 
 
 def region_values(plan: Plan, component: gr.HTML) -> list[dict[str, Any]]:

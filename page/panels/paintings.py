@@ -1,7 +1,7 @@
-"""Several paintings for one picture: their weights, and the painted regions where each rules.
+"""Several paintings for one picture: their weights, sizes, directions, and painted regions.
 
 Knows the component and what it holds. The first painting has an input of its own; until a visitor
-adds another or paints a region, nothing here is more than two buttons.
+adds another or paints a region, nothing here is more than a few buttons.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 from typing_extensions import override
 
+from nst.settings import PaintingUse
 from page.assets import mount
 from page.examples import ExampleSet
 from page.http.bounded_blocks import uploaded
@@ -22,6 +23,8 @@ from page.templates import render
 
 MOST_PAINTINGS = 6
 MOST_REGIONS = 6
+PLACED = ("scale", "rotation", "mirror", "crop")  # what of a use is a painting's own
+REST = "rest"  # what rules a region: the paintings that rule where no region is
 
 
 @dataclass(frozen=True)
@@ -29,22 +32,30 @@ class Region:
     """A part of the photo that a visitor painted.
 
     `mask` is the path of a grey picture, white inside; `painting` the index of the painting that
-    rules there, None where the photo is left as it is.
+    rules there, `REST` for those that rule elsewhere, None where the photo is left as it is.
     """
 
     mask: str
-    painting: int | None
+    painting: int | str | None
     strength: float = 1.0
     color: int = 0  # of its overlay
 
 
 @dataclass(frozen=True)
 class Paintings:
-    """What the component holds: the paintings beyond the first, all weights, and the regions."""
+    """What the component holds: the paintings beyond the first, all weights, and the regions.
+
+    `uses` are the sizes and directions of the paintings; missing ones are usual.
+    """
 
     more: tuple[Choice, ...] = ()
     weights: tuple[float, ...] = (1.0,)
     regions: tuple[Region, ...] = ()
+    uses: tuple[PaintingUse, ...] = ()
+
+    def use(self, number: int) -> PaintingUse:
+        """Return the size and direction of a painting."""
+        return self.uses[number] if number < len(self.uses) else PaintingUse()
 
 
 class PaintingsInput(gr.HTML):  # type: ignore[misc]  # Gradio is untyped here
@@ -65,35 +76,47 @@ class PaintingsInput(gr.HTML):  # type: ignore[misc]  # Gradio is untyped here
         more = [chosen(each, self.examples) for each in payload["paintings"][: MOST_PAINTINGS - 1]]
         weights = [_number(weight) for weight in payload["weights"][:MOST_PAINTINGS]]
         regions = [_region(each, len(more) + 1) for each in payload["regions"][:MOST_REGIONS]]
+        uses = [_use(each) for each in payload["uses"][: len(more) + 1]]
         known = [choice for choice in more if choice]
         if len(known) != len(more) or len(weights) != len(more) + 1:
             raise ValueError("a painting that is not known, or a weight too few or too many")
-        return Paintings(tuple(known), tuple(weights), tuple(regions))
+        return Paintings(tuple(known), tuple(weights), tuple(regions), tuple(uses))
 
 
 def held_value(
     more: Sequence[dict[str, Any]],
     weights: Sequence[float],
     regions: Sequence[dict[str, Any]] = (),
+    uses: Sequence[PaintingUse] = (),
 ) -> dict[str, Any]:
     """Return what the component holds for paintings beyond the first, all weights, and regions.
 
-    The regions are those of the photo that is there.
+    The regions are those of the photo that is there; `uses` are sizes and directions.
     """
     return {
         "paintings": list(more),
         "weights": list(weights),
         "regions": list(regions),
         "photo": None,
+        "uses": [placed(use).to_json() for use in uses],
+        "painting": None,
     }
 
 
+def placed(use: PaintingUse) -> PaintingUse:
+    """Return the size and direction of a painting alone, whatever its weight is."""
+    return PaintingUse(**{name: getattr(use, name) for name in PLACED})
+
+
 def add_paintings(examples: ExampleSet) -> PaintingsInput:
-    """Show the two buttons. The component triggers `edit` with every change."""
+    """Show the buttons.
+
+    The component triggers `edit` with every change, and `find` when it wants a mask of the photo.
+    """
     return PaintingsInput(
         examples=examples,
         html_template=render("paintings"),
-        js_on_load=mount("paintings", "edit", url=asset_url("paintings.js")),
+        js_on_load=mount("paintings", "edit", "find", url=asset_url("paintings.js")),
         apply_default_css=False,
         elem_id="paintings",
         most=MOST_PAINTINGS,
@@ -111,14 +134,24 @@ def _region(value: Mapping[str, Any], paintings: int) -> Region:
     Raises `ValueError` for the index of a painting that is not there.
     """
     painting = value["painting"]
-    if painting is not None and int(painting) not in range(paintings):
-        raise ValueError(f"there is no painting {painting}")
+    if painting not in (None, REST):
+        painting = int(painting)
+        if painting not in range(paintings):
+            raise ValueError(f"there is no painting {painting}")
     return Region(
         mask=str(uploaded(value["file"]["path"])),
-        painting=None if painting is None else int(painting),
+        painting=painting,
         strength=_number(value["strength"]),
         color=int(value["color"]) % MOST_REGIONS,
     )
+
+
+def _use(value: Any) -> PaintingUse:
+    """Return a size and direction from what the browser holds. Raises `ValueError`."""
+    use = PaintingUse.from_json(value)
+    if placed(use) != use:
+        raise ValueError(f"more than a size and a direction: {value}")
+    return use
 
 
 def _number(value: Any) -> float:

@@ -195,14 +195,14 @@ class Showcase:
         used = [recipe.styles[index] for index in indices]
         masks = recipe.masks.copies().chosen(indices)
         plan = Plan.of(used, recipe.settings.uses(len(used)), masks)
-        found = {painting: self.examples.example_of(painting) for painting in plan.paintings[1:]}
-        pairs = zip(found.values(), plan.weights[1:], strict=True)
-        known = [(example, weight) for example, weight in pairs if example]
+        found = [self.examples.example_of(painting) for painting in plan.paintings[1:]]
+        known = [number for number, example in enumerate(found, start=1) if example]
         has_regions = has_photo and len(known) == len(found)
         return held_value(
-            [example_value(example) for example, _ in known],
-            [plan.weights[0], *(weight for _, weight in known)],
+            [example_value(example) for example in found if example],
+            [plan.weights[number] for number in (0, *known)],
             region_values(plan, self.photo) if has_regions else [],
+            [plan.uses[number] for number in (0, *known)],
         )
 
     def _known(self, recipe: Recipe) -> dict[PictureInput, Example]:

@@ -15,7 +15,7 @@ from nst.settings import PaintingUse
 from page.panels import mix
 from page.panels.components import Choice
 from page.panels.mix import Mix, Plan, mixed, open_mask, union
-from page.panels.paintings import Paintings, Region
+from page.panels.paintings import REST, Paintings, Region
 
 Box = tuple[int, int, int, int]
 
@@ -74,6 +74,50 @@ def test_the_rest_is_never_nobodys(painting: Image.Image, tmp_path: Path) -> Non
     assert made.paintings == [painting, painting]
     assert [mask is not None for mask in made.masks.regions] == [False, True]
     assert made.uses == (PaintingUse(), PaintingUse(strength=3.0))
+
+
+def test_a_region_may_have_the_paintings_that_rule_elsewhere(
+    painting: Image.Image, others: tuple[Choice, ...], tmp_path: Path
+) -> None:
+    """Two blend, at a lower strength in the face; the third has the sky alone."""
+    face = saved_mask(tmp_path, "face.png", (20, 30, 40, 60))
+    sky = saved_mask(tmp_path, "sky.png", (0, 0, 80, 20))
+    regions = (Region(face, REST, 0.3), Region(sky, 2))
+    made = mixed(painting, Paintings(others, (1.0, 0.5, 0.3), regions))
+    assert made.uses == (
+        PaintingUse(),
+        PaintingUse(strength=0.3),
+        PaintingUse(weight=0.5),
+        PaintingUse(weight=0.5, strength=0.3),
+        PaintingUse(),
+    )
+    assert [mask is not None for mask in made.masks.regions] == [False, True, False, True, True]
+    used = [Ingredient.of(image) for image in made.paintings]
+    plan = Plan.of(used, made.uses, made.masks)
+    assert plan.weights[:2] == [1.0, 0.5]
+    assert [(ruler, strength) for _, ruler, strength in plan.regions] == [(REST, 0.3), (2, 1.0)]
+
+
+def test_sizes_and_directions_go_with_their_paintings(
+    painting: Image.Image, others: tuple[Choice, ...], tmp_path: Path
+) -> None:
+    """The second painting is the first again, turned; it has a region too."""
+    painting.save(tmp_path / "again.png")
+    again = Choice(str(tmp_path / "again.png"))
+    sky = saved_mask(tmp_path, "sky.png", (0, 0, 80, 20))
+    uses = (PaintingUse(scale=0.5), PaintingUse(rotation=90, mirror=True))
+    regions = (Region(sky, 1, 2.0),)
+    made = mixed(painting, Paintings((again, others[0]), (1.0, 1.0, 0.5), regions, uses))
+    assert made.uses == (
+        PaintingUse(scale=0.5),
+        PaintingUse(rotation=90, mirror=True, strength=2.0),
+        PaintingUse(weight=0.5),
+    )
+    used = [Ingredient.of(image) for image in made.paintings]
+    plan = Plan.of(used, made.uses, made.masks)
+    assert plan.paintings == used  # the same one twice
+    assert plan.uses == [*uses, PaintingUse()]
+    assert [(ruler, strength) for _, ruler, strength in plan.regions] == [(1, 2.0)]
 
 
 def test_what_is_left_as_it_is_adds_up(painting: Image.Image, tmp_path: Path) -> None:

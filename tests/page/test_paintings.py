@@ -9,13 +9,16 @@ import gradio as gr
 import pytest
 from PIL import Image
 
+from nst.settings import PaintingUse
 from page.examples import ExampleSet
 from page.panels.paintings import (
     MOST_PAINTINGS,
     MOST_REGIONS,
+    REST,
     Paintings,
     PaintingsInput,
     Region,
+    held_value,
     nothing_added,
 )
 
@@ -58,12 +61,26 @@ def test_nothing_added_is_one_painting(component: PaintingsInput) -> None:
 
 def test_examples_weights_and_regions_arrive(component: PaintingsInput, mask: str) -> None:
     wave = {"example": "great_wave", "file": None, "crop": None}
-    regions = [region(mask, painting=1, strength=2.5, color=3), region(mask, painting=None)]
+    regions = [
+        region(mask, painting=1, strength=2.5, color=3),
+        region(mask, painting=None),
+        region(mask, painting=REST),
+    ]
     payload = held(paintings=[wave], weights=[1, 0.5], regions=regions)
     taken = component.preprocess(payload)
     assert [choice.example for choice in taken.more] == ["great_wave"]
     assert taken.weights == (1.0, 0.5)
-    assert taken.regions == (Region(mask, 1, 2.5, 3), Region(mask, None))
+    assert taken.regions == (Region(mask, 1, 2.5, 3), Region(mask, None), Region(mask, REST))
+
+
+def test_sizes_and_directions_arrive(component: PaintingsInput) -> None:
+    wave = {"example": "great_wave"}
+    uses = [{}, {"scale": 2, "rotation": -30, "mirror": True, "crop": [0, 0, 0.5, 1]}]
+    taken = component.preprocess(held(paintings=[wave], weights=[1, 1], uses=uses))
+    assert taken.use(0) == PaintingUse()
+    assert taken.use(1) == PaintingUse(scale=2, rotation=-30, mirror=True, crop=(0, 0, 0.5, 1))
+    assert Paintings().use(0) == PaintingUse()
+    assert held_value([], [1], uses=[PaintingUse(weight=0.5, scale=2)])["uses"] == [{"scale": 2}]
 
 
 def test_there_are_bounds(component: PaintingsInput, mask: str) -> None:
@@ -84,6 +101,13 @@ def test_there_are_bounds(component: PaintingsInput, mask: str) -> None:
         {"paintings": [7], "weights": [1, 1]},
         {"regions": [{"painting": 0}]},
         {"regions": "none"},
+        {"uses": [{"scale": 9}]},
+        {"uses": [{"scale": "much"}]},
+        {"uses": [{"mirror": 1}]},
+        {"uses": [{"crop": [0, 0, 1]}]},
+        {"uses": [{"strength": 2}]},
+        {"uses": [7]},
+        {"uses": None},
     ],
 )
 def test_what_does_not_fit_is_refused(component: PaintingsInput, changes: dict[str, Any]) -> None:
@@ -91,11 +115,11 @@ def test_what_does_not_fit_is_refused(component: PaintingsInput, changes: dict[s
         component.preprocess(held(**changes))
 
 
-@pytest.mark.parametrize("number", [1, -1, 9])
+@pytest.mark.parametrize("number", [1, -1, 9, "all"])
 def test_a_region_of_no_painting_is_refused(
-    component: PaintingsInput, mask: str, number: int
+    component: PaintingsInput, mask: str, number: int | str
 ) -> None:
-    with pytest.raises(ValueError, match="no painting"):
+    with pytest.raises(ValueError, match=r"no painting|invalid literal"):
         component.preprocess(held(regions=[region(mask, painting=number)]))
 
 

@@ -19,7 +19,7 @@ from nst import TransferStep, load_image
 from nst.errors import SettingsError
 from nst.images.recipe import Passage
 from nst.looks import LOOKS
-from nst.settings import DEFAULTS, GATYS_STYLE_LAYERS, STYLE_COSTS, options
+from nst.settings import DEFAULTS, GATYS_STYLE_LAYERS, STYLE_COSTS, PaintingUse, options
 from nst.studio.job_store import Card
 from nst.studio.task import State, new_id, owner_of
 from nst.studio.workshop import Workshop
@@ -245,6 +245,25 @@ def test_links_carry_more_paintings_and_their_weights(examples: ExampleSet) -> N
     assert shared.style_weights == (1.0, 0.5, 2.0)
 
 
+def test_links_carry_sizes_and_directions(examples: ExampleSet) -> None:
+    more = [named(examples, "great_wave")]
+    uses = (
+        PaintingUse(scale=2, crop=(0, 0, 0.5, 1)),
+        PaintingUse(rotation=-90, mirror=True),
+    )
+    link = link_to(DEFAULTS, {}, "", more, [1.0, 1.0], uses)
+    assert link.endswith(
+        "&style_scales=2,&style_rotation=,-90&style_mirror=,yes&style_crop=0:0:0.5:1,"
+    )
+    shared = read_link(dict(parse_qsl(link[1:])), examples)
+    assert shared
+    assert shared.uses == uses
+    assert link_to(DEFAULTS, {}, "", [], [1.0], [PaintingUse()]) == "?"
+    alone = read_link({"style_rotation": "45,9"}, examples)
+    assert alone
+    assert alone.uses == (PaintingUse(rotation=45),)
+
+
 def test_a_painting_of_a_link_that_is_gone_takes_its_weight_along(examples: ExampleSet) -> None:
     query = {"also": "gone,mosaic_koi,great_wave", "style_weights": "0.5,9,2"}
     shared = read_link(query, examples)
@@ -275,6 +294,10 @@ def test_a_query_that_is_not_ours_is_left_alone(
         {"also": "great_wave", "style_weights": "1,<b>"},
         {"also": "great_wave", "style_weights": "1,nan"},
         {"also": "great_wave", "style_weights": "1,11"},
+        {"style_rotation": "<b>"},
+        {"style_scales": "nan"},
+        {"style_mirror": "perhaps"},
+        {"style_crop": "0:0:0:1"},
     ],
 )
 def test_a_hostile_link_gets_a_sentence(examples: ExampleSet, query: dict[str, str]) -> None:

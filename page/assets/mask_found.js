@@ -1,0 +1,3 @@
+export default (answer) => {
+    document.dispatchEvent(new CustomEvent("nst:mask", { detail: answer }));
+};
