@@ -100,7 +100,7 @@ def test_the_first_screen_holds_what_is_needed(visit: Visit, width: int, height:
 
 def test_the_stage_stays_in_sight_on_a_phone(visit: Visit) -> None:
     page = visit(390)
-    page.locator("#advanced .fold-head").scroll_into_view_if_needed()
+    page.locator("#advanced .fold-head").first.scroll_into_view_if_needed()
     page.mouse.move(195, 700)
     page.mouse.wheel(0, 300)
     stage = page.locator("#stage").bounding_box()

@@ -172,18 +172,18 @@ def test_a_picture_is_continued_enlarged_and_branched(visit: Visit) -> None:
     assert better.size == small.size
     assert better.tobytes() != small.tobytes()
     button(page, "2× larger")
-    status(page, "64 of 64 iterations, 128×")
+    status(page, "70 of 70 iterations, 128×")
     large = downloaded(page)
     assert large.size == (2 * small.width, round(2 * small.width * 750 / 1024))
     button(page, "Keep a copy")
     cards = page.locator("#gallery .card")
     expect(cards).to_have_count(2)
     button(page, "1.5× larger")
-    status(page, "94 of 94 iterations, 192×")
+    status(page, "106 of 106 iterations, 192×")
     branch = read_recipe(downloaded_file(page))
     assert [p.settings.size for p in branch.passages] == [64, 64, 128, 192]
     cards.nth(1).get_by_role("button", name=re.compile("^picture of", re.I)).click()
-    status(page, "64 of 64 iterations, 128×")
+    status(page, "70 of 70 iterations, 128×")
     assert downloaded(page).tobytes() == large.tobytes()
 
 
