@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from helpers.regions import USUAL, regions_of_three, soft_mask
+from helpers.tiling import assert_tiles_agree
 from helpers.tiny_network import MakeNetwork
 from nst.engine.layer_statistics import LayerSums
 from nst.engine.losses import guided_gram_matrix, normalized_gram_matrix
@@ -343,12 +344,7 @@ def test_tiles_have_the_regions_of_the_whole(
     regions = regions_of_three(*size)
     whole = Objective(network, photo, paintings, DEFAULTS, regions)
     tiled = TiledObjective(network, photo, paintings, DEFAULTS, side, regions)
-    costs, gradient = whole.evaluate(image)
-    its_costs, its_gradient = tiled.evaluate(image)
-    assert its_costs.layers == pytest.approx(costs.layers, rel=1e-12)
-    assert pytest.approx(its_costs.J, rel=1e-12) == costs.J
-    assert float((its_gradient - gradient).norm() / gradient.norm()) < 1e-12
-    assert pytest.approx(costs.J, rel=1e-12) == tiled.costs(image).J
+    assert_tiles_agree(whole, tiled, image, layers=1e-12)
 
 
 def test_pairs_of_paintings_and_masks_may_come_in_any_order(network: VGG) -> None:

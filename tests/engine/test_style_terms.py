@@ -15,6 +15,7 @@ from torch import Tensor
 import nst.engine.objective
 from helpers.pictures import MakePicture
 from helpers.regions import USUAL, regions_of_three, soft_mask, two_regions
+from helpers.tiling import assert_tiles_agree
 from helpers.tiny_network import MakeNetwork
 from nst.engine.base_term import HeldObjective
 from nst.engine.kept_photo import KeptObjective, KeptPhoto
@@ -94,13 +95,8 @@ def test_tiles_change_nothing(
     whole = Objective(network, photo, paintings, settings)
     tiled = TiledObjective(network, photo, paintings, settings, 64)
     assert len(tiled.tiles) > 1
-    costs, gradient = whole.evaluate(image)
-    ours, our_gradient = tiled.evaluate(image)
     # The Wasserstein cost is a small difference of large traces.
-    assert ours.layers == pytest.approx(costs.layers, rel=1e-11)
-    assert pytest.approx(costs.J, rel=1e-12) == ours.J
-    assert float((our_gradient - gradient).norm() / gradient.norm()) < 1e-12
-    assert pytest.approx(costs.J, rel=1e-12) == tiled.costs(image).J
+    assert_tiles_agree(whole, tiled, image, layers=1e-11)
 
 
 @pytest.mark.parametrize("changes", CHANGES, ids=str)
@@ -255,13 +251,8 @@ def test_tiles_change_nothing_in_two_regions(
     regions = two_regions(*size, within=parts_of_paintings(paintings))
     whole = Objective(network, photo, paintings, settings, regions)
     tiled = TiledObjective(network, photo, paintings, settings, side, regions)
-    costs, gradient = whole.evaluate(image)
-    ours, our_gradient = tiled.evaluate(image)
     # The Wasserstein cost is a small difference of large traces.
-    assert ours.layers == pytest.approx(costs.layers, rel=1e-11)
-    assert pytest.approx(costs.J, rel=1e-12) == ours.J
-    assert float((our_gradient - gradient).norm() / gradient.norm()) < 1e-12
-    assert pytest.approx(costs.J, rel=1e-12) == tiled.costs(image).J
+    assert_tiles_agree(whole, tiled, image, layers=1e-11)
 
 
 @pytest.mark.parametrize("changes", CHANGES, ids=str)
