@@ -179,9 +179,10 @@ def visit(server: Server, browser: Browser) -> Iterator[Visit]:
         page.on("pageerror", lambda error: errors.append(str(error)))
         if not is_cut_off:  # Gradio and the browser report what they cannot reach
             page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+        page.set_default_timeout(LONG)
         page.goto(url + path)
         expect(page.get_by_role("button", name="Stylize", exact=True)).to_be_visible(timeout=LONG)
-        expect(page.locator(".topbar[data-is-ready]")).to_be_attached(timeout=LONG)  # it listens
+        expect(page.locator(".topbar[data-step]")).to_be_attached(timeout=LONG)
         return page
 
     yield open_page

@@ -27,8 +27,9 @@ class History {
         this.#timer = setTimeout(() => this.#settle(), QUIET);
     }
 
-    get isReady() {
-        return this.#at >= 0;
+    // The number of the step that is shown; less than 0 before the page has opened.
+    get at() {
+        return this.#at;
     }
 
     canStep(by) {
@@ -67,4 +68,8 @@ class History {
 }
 
 export const history = new History();
-globalThis.nst = { ...globalThis.nst, history };
+
+// What events of the page call.
+export const record = (...values) => history.record(values);
+export const undo = () => history.step(-1);
+export const redo = () => history.step(1);

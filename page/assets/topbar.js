@@ -87,8 +87,8 @@ export default function mount({ element, props, trigger }) {
     history.onChange = () => {
         buttons.undo.disabled = !history.canStep(-1);
         buttons.redo.disabled = !history.canStep(1);
+        if (history.at >= 0) bar.dataset.step = history.at;
     };
-    history.onChange();
     document.addEventListener("keydown", pressed);
     document.addEventListener("keyup", ({ key }) => key.toLowerCase() === "b" && hold(false));
     document.addEventListener("nst:link", async ({ detail }) => {
@@ -110,7 +110,7 @@ export default function mount({ element, props, trigger }) {
     });
     listenForPictures();
     prepareSliders(props.words);
-    bar.dataset.isReady = true;
+    history.onChange();
 }
 
 // A picture that is dropped or pasted anywhere.

@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from page.assets import handler, mount
+from page.assets import call, mount
 from page.http.static_files import asset_url
 from page.identity import NAME
 from page.panels.controls import ON_THE_PAGE
@@ -47,6 +47,11 @@ def add_topbar(words: dict[str, Any]) -> gr.HTML:
     )
 
 
+def of_history(function: str) -> str:
+    """Return the `js` of an event that calls a function of history.js."""
+    return call(function, asset_url("history.js"))
+
+
 @dataclass(frozen=True)
 class History:
     """Undo and redo of everything that the visitor chose, kept in the browser."""
@@ -56,7 +61,7 @@ class History:
 
     def begin(self, arrival: Any) -> None:
         """Record what the page has when it has opened: the first step."""
-        arrival.then(None, self.recorded, None, js=handler("record"), **ON_THE_PAGE)
+        arrival.then(None, self.recorded, None, js=of_history("record"), **ON_THE_PAGE)
 
 
 def add_history(
@@ -71,9 +76,9 @@ def add_history(
     """
     recorded = [*pictures, paintings, *parts]
     script = {"trigger_mode": "always_last", **ON_THE_PAGE}
-    gr.on([part.change for part in parts], None, recorded, None, js=handler("record"), **script)
+    gr.on([part.change for part in parts], None, recorded, None, js=of_history("record"), **script)
     for event in (*(picture.choose for picture in pictures), paintings.edit):
-        event(None, recorded, None, js=handler("record"), **script)
-    undo = bar.undo(None, None, recorded, js=handler("undo"), **script)
-    redo = bar.redo(None, None, recorded, js=handler("redo"), **script)
+        event(None, recorded, None, js=of_history("record"), **script)
+    undo = bar.undo(None, None, recorded, js=of_history("undo"), **script)
+    redo = bar.redo(None, None, recorded, js=of_history("redo"), **script)
     return History(recorded, [undo, redo])

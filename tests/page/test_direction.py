@@ -37,7 +37,6 @@ MARKS = ".marks"
 
 
 def open_panel(page: Page, name: str = FIRST) -> Locator:
-    page.wait_for_function("globalThis.nst.history.isReady")  # for what follows can be undone
     page.get_by_role("button", name=re.compile(f"^{name}")).click()
     panel = page.locator(PANEL)
     expect(panel).to_be_visible()
@@ -61,10 +60,11 @@ def uses(page: Page) -> tuple[PaintingUse, ...]:
 )
 def test_the_preview_is_placed_as_the_network_sees_it(visit: Visit, use: PaintingUse) -> None:
     page = visit()
-    path = page.evaluate(
+    path = page.wait_for_function(
         "performance.getEntriesByType('resource').map(({ name }) => name)"
-        ".find((name) => name.endsWith('/placement.js'))"
-    )
+        ".find((name) => name.endsWith('/placement.js'))",
+        timeout=LONG,
+    ).json_value()
     size = 641, 407
     drawn: dict[str, Any] = page.evaluate(
         """async ([path, size, use]) => {

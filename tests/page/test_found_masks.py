@@ -35,7 +35,6 @@ SAID = f"{EDITOR} .said"
 
 
 def choose_astronaut(page: Page) -> None:
-    page.wait_for_function("globalThis.nst.history.isReady")  # for what follows can be undone
     choose_example(page, "content", "Astronaut")
     expect(page.locator("#content img.chosen")).to_be_visible()
 

@@ -1,1 +1,0 @@
-export default (...values) => globalThis.nst?.history.record(values);

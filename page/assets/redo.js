@@ -1,1 +1,0 @@
-export default () => globalThis.nst.history.step(1);
