@@ -26,7 +26,7 @@ from page.identity import NAME
 from page.panels import charts
 from page.panels.components import PictureInput
 from page.panels.contact_sheet import SheetPanel, add_sheet
-from page.panels.controls import OTHER_LAYERS, USUAL_LARGEST, Controls
+from page.panels.controls import OTHER_LAYERS, USUAL_LARGEST, WITH_KEYS, Controls
 from page.panels.example_rows import picker, row_markup
 from page.panels.folds import fold
 from page.panels.own_gallery import add_gallery
@@ -44,10 +44,11 @@ TEMPORARY_FILES = (3600, 6 * 3600)  # looked at every hour, deleted after six
 
 FINISHED = "Painted beforehand: click one to see it before and after, with its settings."
 OWN_START = "Start from a picture of your own, in place of what Start from says."
+CONTENT_LAYERS = "Where none of these counts, the scene is compared at the content layer above alone."
 SIZE_AND_TIME = ("size", "iterations")
 TRUE_WEIGHTS = ("alpha", "beta")
 NOT_ADVANCED = {
-    *("layer_weights", "style_costs", "content_layers"),  # they have no component of their own
+    *WITH_KEYS,  # they have many components
     *("colors", *SIZE_AND_TIME, *TRUE_WEIGHTS),
 }
 
@@ -158,6 +159,9 @@ def add_controls(controls: Controls, examples: ExampleSet) -> PictureInput:
         controls.add(*(name for name in options() if name not in NOT_ADVANCED))
         with fold("Style costs: what layers are compared by", "style-costs"):
             controls.add_style_costs()
+        with fold("Content layers: what holds the scene", "content-layers"):
+            gr.HTML(charts.hint(CONTENT_LAYERS), apply_default_css=False)
+            controls.add_content_layers()
         init = add_init(examples)
     controls.wire()
     return init

@@ -37,6 +37,7 @@ from page.templates import render
 CHANGED_BY_LOOKS = tuple(
     name for name in options() if any(name in look.changes for look in LOOKS.values())
 )
+WITH_KEYS = tuple(name for name, option in options().items() if option.keys)
 DECISIVE = (
     *("size", "iterations", "base_size", "restructure"),
     *("optimizer", "start", "precision", "weights"),
@@ -60,9 +61,7 @@ STROKES_HELP = (
 
 
 class Controls:
-    """The page's components by setting name, by layer for the weights λ, and by style cost.
-
-    Content layers have none: a picture painted from here compares the scene at one layer.
+    """The page's components by setting name, and sliders for the settings that have many numbers.
 
     The components are created where the methods are called, so that the page decides the layout.
     """
@@ -70,8 +69,7 @@ class Controls:
     def __init__(self, largest: int = USUAL_LARGEST) -> None:
         self.largest = largest  # size that is offered, in pixels
         self.by_name: dict[str, Component] = {}
-        self.layers: dict[str, gr.Slider] = {}
-        self.costs: dict[str, gr.Slider] = {}
+        self.sliders: dict[str, dict[str, gr.Slider]] = {name: {} for name in WITH_KEYS}
         self.textures: dict[str, gr.HTML] = {}
         self.look: gr.HTML
         self.strength: gr.Slider
@@ -87,9 +85,19 @@ class Controls:
         return {*self.by_name.values(), *self.weights}
 
     @property
+    def layers(self) -> dict[str, gr.Slider]:
+        """Return the sliders of the weights λ, by layer."""
+        return self.sliders["layer_weights"]
+
+    @property
+    def costs(self) -> dict[str, gr.Slider]:
+        """Return the sliders of the style costs, by name."""
+        return self.sliders["style_costs"]
+
+    @property
     def weights(self) -> list[gr.Slider]:
-        """Return the sliders of layers and of style costs."""
-        return [*self.layers.values(), *self.costs.values()]
+        """Return the sliders of the settings that have many numbers."""
+        return [slider for sliders in self.sliders.values() for slider in sliders.values()]
 
     @property
     def decisive(self) -> list[Component]:
@@ -130,18 +138,22 @@ class Controls:
 
     def add_style_costs(self) -> None:
         """Show the weights of the style costs."""
-        option = options()["style_costs"]
-        low, high = option.range
         for cost in STYLE_COSTS:
             label, explanation = _words_of_cost(cost)
-            self.costs[cost] = ForgivingSlider(
-                low,
-                high,
-                value=DEFAULTS.style_costs.get(cost, 0.0),
-                step=option.step,
-                label=label,
-                info=explanation,
-            )
+            self._add_slider("style_costs", cost, label, explanation)
+
+    def add_content_layers(self) -> None:
+        """Show the weights of the layers that compare the scene."""
+        for layer in LAYER_CHANNELS:
+            self._add_slider("content_layers", layer, f"Content {layer}")
+
+    def _add_slider(self, name: str, key: str, label: str, info: str | None = None) -> None:
+        option = options()[name]
+        low, high = option.range
+        usual = getattr(DEFAULTS, name).get(key, 0.0)
+        self.sliders[name][key] = ForgivingSlider(
+            low, high, value=usual, step=option.step, label=label, info=info
+        )
 
     def add_looks(self) -> None:
         """Show the named looks, which set several controls at once."""
@@ -199,9 +211,9 @@ class Controls:
         for spec in dataclasses.fields(TransferSettings):
             if isinstance(spec.default, int) and isinstance(chosen.get(spec.name), float):
                 chosen[spec.name] = round(chosen[spec.name])  # browsers send 3 as 3.0 at times
-        weights = {layer: values[slider] for layer, slider in self.layers.items()}
-        costs = {cost: values[slider] for cost, slider in self.costs.items()}
-        return TransferSettings(**chosen, layer_weights=weights, style_costs=costs)
+        for name, sliders in self.sliders.items():
+            chosen[name] = {key: values[slider] for key, slider in sliders.items()}
+        return TransferSettings(**chosen)
 
     def show(self, settings: TransferSettings, names: set[str]) -> dict[Component, Any]:
         """Return updates that move the controls of `names` to `settings`.
@@ -211,12 +223,9 @@ class Controls:
         updates: dict[Component, Any] = {}
         for name in names & self.by_name.keys():
             updates[self.by_name[name]] = getattr(settings, name)
-        if "layer_weights" in names:
-            for layer, slider in self.layers.items():
-                updates[slider] = settings.layer_weights.get(layer, 0.0)
-        if "style_costs" in names:
-            for cost, slider in self.costs.items():
-                updates[slider] = settings.style_costs.get(cost, 0.0)
+        for name in names & self.sliders.keys():
+            numbers = getattr(settings, name)
+            updates |= {slider: numbers.get(k, 0.0) for k, slider in self.sliders[name].items()}
         return updates
 
     def wire(self) -> None:

@@ -146,14 +146,20 @@ def test_it_fits_and_reads_well(visit: Visit, width: int, dark: bool) -> None:
     assert serious == []
 
 
-def test_a_style_cost_is_a_slider_and_is_in_the_recipe(visit: Visit, tmp_path: Path) -> None:
+def test_style_costs_and_content_layers_are_sliders_and_in_the_recipe(
+    visit: Visit, tmp_path: Path
+) -> None:
     page = visit(390)
     open_fold(page, "advanced")
     open_fold(page, "style-costs")
     set_slider(page, "Histograms", 0.5)
+    open_fold(page, "content-layers")
+    set_slider(page, "Content relu3_1", 0.25)
     wait_for_transitions(page)
-    screenshot(page, "style_costs_390")
+    screenshot(page, "folds_390")
     finish(page, size=64, iterations=4)
     picture = tmp_path / "picture.png"
     picture.write_bytes(downloaded_file(page))
-    assert read_recipe(picture).settings.used_style_costs == {"gram": 1.0, "histogram": 0.5}
+    settings = read_recipe(picture).settings
+    assert settings.used_style_costs == {"gram": 1.0, "histogram": 0.5}
+    assert settings.content_weights == {"relu3_1": 0.25}

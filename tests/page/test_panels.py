@@ -40,6 +40,7 @@ def controls() -> Controls:
     with gr.Blocks():
         controls.add(*(name for name, option in options().items() if not option.keys))
         controls.add_style_costs()
+        controls.add_content_layers()
         controls.add_layers(*GATYS_STYLE_LAYERS, *OTHER_LAYERS)
     return controls
 
@@ -77,6 +78,17 @@ def test_style_costs_have_sliders(controls: Controls) -> None:
         controls.settings(values)
 
 
+def test_content_layers_have_sliders(controls: Controls) -> None:
+    values = shown(controls)
+    assert controls.settings(values).content_weights == {"relu4_2": 1.0}
+    values[controls.sliders["content_layers"]["relu3_1"]] = 0.5
+    settings = controls.settings(values)
+    assert settings.content_weights == {"relu3_1": 0.5}
+    updates = controls.show(settings, {"content_layers"})
+    assert updates[controls.sliders["content_layers"]["relu3_1"]] == 0.5
+    assert updates[controls.sliders["content_layers"]["relu4_2"]] == 0.0
+
+
 def test_whole_numbers_may_come_as_floats_from_a_browser(controls: Controls) -> None:
     values = shown(controls)
     values[controls.by_name["iterations"]] = 7.0
@@ -93,6 +105,7 @@ def test_the_page_builds_and_shows_every_setting() -> None:
     expected |= {meaning.split(":")[0] for meaning in STYLE_COSTS.values()}
     assert expected <= labels
     assert {f"λ {layer}" for layer in (*GATYS_STYLE_LAYERS, *OTHER_LAYERS)} <= labels
+    assert {f"Content {layer}" for layer in (*GATYS_STYLE_LAYERS, *OTHER_LAYERS)} <= labels
 
 
 @pytest.fixture(scope="module")
