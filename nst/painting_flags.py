@@ -121,6 +121,21 @@ def painting_uses(given: argparse.Namespace, n_paintings: int) -> tuple[Painting
     return uses
 
 
+def read_values(name: str, text: str) -> list[dict[str, Any]]:
+    """Return what a flag's text says of each painting, as fields of `PaintingUse`.
+
+    Raises `SettingsError`.
+    """
+    field, parse, _ = USES[name]
+    said: list[dict[str, Any]] = []
+    for entry in _entries(text) if text.strip() else []:
+        try:
+            said.append({field: parse(entry)} if entry else {})
+        except ValueError:
+            raise SettingsError(f"{name} cannot be {entry[:40]!r}") from None
+    return said
+
+
 def files_given(given: argparse.Namespace) -> list[str]:
     """Return the paths of all masks, and of the picture to start from."""
     paths = [*(given.masks or ()), given.keep, *(given.within or ()), given.init]

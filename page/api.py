@@ -1,6 +1,6 @@
 """`/stylize`, for programs: the same engine and the same queue, plain numbers in and a PNG out.
 
-Knows Gradio's API and settings; nothing of the page.
+`/find_mask` finds what its masks may be. Knows Gradio's API and settings; nothing of the page.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from inspect import Parameter, Signature
-from itertools import zip_longest
 from typing import Any
 
 import gradio as gr
@@ -24,7 +23,10 @@ from PIL import Image
 
 from nst import TransferSettings, TransferStep
 from nst.errors import SettingsError
+from nst.images.found_masks import FINDERS
 from nst.images.masks import Masks
+from nst.images.writing import png_bytes
+from nst.painting_flags import read_values
 from nst.settings import (
     DEFAULTS,
     PaintingUse,
@@ -60,12 +62,23 @@ PICTURES = {  # beside content and style; each an image file
         " inside"
         for number in range(1, MOST_PAINTINGS + 1)
     },
+    **{
+        f"within_{number}": f"the part of painting {number} that is taken: a grey image of its"
+        " shape, white inside"
+        for number in range(1, MOST_PAINTINGS + 1)
+    },
     "keep": "where the photo is left as it is: a grey image of its shape, white inside",
     "init": "a picture to start from, in place of what start says",
 }
-NUMBERS = {  # one for each painting, with commas between
+EACH = {  # one entry for each painting, with commas between; an empty one is as usual
     "style_weights": "each painting's share where several blend, such as 0.7,0.3",
     "style_strengths": "a factor of beta where each painting rules, such as 1,0.5",
+    "style_layers": "the layers that each painting is tied to, such as relu1_1+relu2_1,relu4_1",
+    "style_scales": "the size of each painting, such as 1,2",
+    "style_rotation": "degrees by which each painting is turned counter-clockwise, such as 0,90",
+    "style_mirror": "whether each painting is mirrored, such as no,yes",
+    "style_crop": "the part of each painting that is taken, left:top:right:bottom as shares, such"
+    " as 0:0:0.5:0.5",
 }
 
 HELP = """Paint a photo in the manner of a painting by iterative neural style transfer.
@@ -111,7 +124,11 @@ class Call:
         given |= {number: self.files[f"style_{number}"] for number in range(2, MOST_PAINTINGS + 1)}
         numbers = [number for number, path in given.items() if path or number == 1]
         paintings = [load_named(given[number], "style") for number in numbers]
-        masks = Masks(tuple(self._mask(f"mask_{number}") for number in numbers), self._mask("keep"))
+        regions, within = (
+            tuple(self._mask(f"{kind}_{number}") for number in numbers)
+            for kind in ("mask", "within")
+        )
+        masks = Masks(regions, self._mask("keep"), within)
         init = self.files["init"]
         mix = Mix(paintings, self.settings.paintings, masks)
         mix.check(photo)
@@ -212,7 +229,7 @@ def add_endpoint(admission: Admission) -> None:
             untouched_image(label="style"),
             *(api_component(name) for name in API_SETTINGS),
             *(untouched_image(label=name) for name in PICTURES),
-            *(gr.Textbox("", label=f"{name}: {text}") for name, text in NUMBERS.items()),
+            *(gr.Textbox("", label=f"{name}: {text}") for name, text in EACH.items()),
         ]
         outputs = [picture.render(), gr.JSON(label="costs")]
         endpoint = endpoint_of(calls)
@@ -223,6 +240,40 @@ def add_endpoint(admission: Admission) -> None:
             api_name="stylize",
             api_description=endpoint.__doc__,
             concurrency_limit=None,
+        )
+
+
+def add_mask_endpoint() -> None:
+    """Show nothing, and serve `/find_mask`."""
+    found = gr.Image(label="mask", format="png", render=False)
+
+    def find_mask(content: str, shows: str) -> str:
+        """Find a mask in a photo, for the keep or mask parameters of stylize.
+
+        Args:
+            content: the photo, an image file
+            shows: what is white in the mask: faces, or subject
+
+        Returns:
+            the mask: a grey image of the photo's shape, white inside
+        """
+        try:
+            photo = load_named(content, "content")
+            made = shared_renderings().fetch_now(
+                ("mask", content, shows), lambda: png_bytes(FINDERS[shows](photo))
+            )
+            return cached(made.read(), "mask.png", found)
+        except Exception as error:
+            raise gr.Error(error_message(error), print_exception=False) from error
+
+    with gr.Row(visible=False):
+        inputs = [
+            untouched_image(label="content"),
+            gr.Dropdown(list(FINDERS), value="faces", label="what is white in the mask"),
+        ]
+        found.render()
+        gr.Button("API").click(
+            find_mask, inputs, found, api_name="find_mask", concurrency_limit=None
         )
 
 
@@ -253,14 +304,14 @@ def endpoint_of(calls: Calls) -> Callable[..., AsyncIterator[Look]]:
             for name in API_SETTINGS
         ),
         *(Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=None) for name in PICTURES),
-        *(Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default="") for name in NUMBERS),
+        *(Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default="") for name in EACH),
     ]
     described: Any = stylize
     described.__signature__ = Signature(parameters)
     described.__annotations__ = {"request": gr.Request}
     described.__doc__ = HELP.format(
         settings="\n".join(f"    {name}: {api_help(name)}" for name in API_SETTINGS),
-        more="\n".join(f"    {name}: {text}" for name, text in (PICTURES | NUMBERS).items()),
+        more="\n".join(f"    {name}: {text}" for name, text in (PICTURES | EACH).items()),
     )
     return stylize
 
@@ -271,25 +322,27 @@ def call_of(content: str, style: str, values: Sequence[Any]) -> Call:
     Raises `SettingsError`.
     """
     settings = settings_of(values[: len(API_SETTINGS)])
-    rest = dict(zip((*PICTURES, *NUMBERS), values[len(API_SETTINGS) :], strict=True))
-    numbers = {name: numbers_of(name, str(rest.pop(name) or "")) for name in NUMBERS}
-    uses = [
-        PaintingUse(weight=weight, strength=strength)
-        for weight, strength in zip_longest(*numbers.values(), fillvalue=1.0)
-    ]
+    rest = dict(zip((*PICTURES, *EACH), values[len(API_SETTINGS) :], strict=True))
+    uses = uses_of({name: str(rest.pop(name) or "") for name in EACH})
     files = {"content": content, "style": style, **rest}
-    return Call(files, settings.replace(paintings=tuple(uses)))
+    return Call(files, settings.replace(paintings=uses))
 
 
-def numbers_of(name: str, text: str) -> list[float]:
-    """Return numbers with commas between, up to one for each painting. Raises `SettingsError`."""
-    parts = text.split(",") if text.strip() else []
-    if len(parts) > MOST_PAINTINGS:
-        raise SettingsError(f"{name} has {len(parts)} numbers; {MOST_PAINTINGS} are the most")
-    try:
-        return [float(part) for part in parts]
-    except ValueError:
-        raise SettingsError(f"{name} must be numbers with commas between, not {text!r}") from None
+def uses_of(texts: Mapping[str, str]) -> tuple[PaintingUse, ...]:
+    """Return how each painting is used, from texts by the name of their flag.
+
+    Raises `SettingsError`.
+    """
+    changes: list[dict[str, Any]] = [{} for _ in range(MOST_PAINTINGS)]
+    longest = 0
+    for name, text in texts.items():
+        said = read_values(name, text)
+        longest = max(longest, len(said))
+        if longest > MOST_PAINTINGS:
+            raise SettingsError(f"{name} has {longest} entries; {MOST_PAINTINGS} are the most")
+        for change, each in zip(changes, said, strict=False):
+            change |= each
+    return tuple(PaintingUse(**change) for change in changes[:longest])
 
 
 def settings_of(values: Sequence[Any]) -> TransferSettings:

@@ -17,7 +17,7 @@ from nst.hub.gallery import Gallery
 from nst.settings import GATYS_STYLE_LAYERS, options
 from nst.studio.workshop import Workshop
 from page.actions.session import Session
-from page.api import add_endpoint
+from page.api import add_endpoint, add_mask_endpoint
 from page.examples import ExampleSet, arrival_of
 from page.http.admission import Admission
 from page.http.bounded_blocks import BoundedBlocks
@@ -44,7 +44,9 @@ TEMPORARY_FILES = (3600, 6 * 3600)  # looked at every hour, deleted after six
 
 FINISHED = "Painted beforehand: click one to see it before and after, with its settings."
 OWN_START = "Start from a picture of your own, in place of what Start from says."
-CONTENT_LAYERS = "Where none of these counts, the scene is compared at the content layer above alone."
+CONTENT_LAYERS = (
+    "Where none of these counts, the scene is compared at the content layer above alone."
+)
 SIZE_AND_TIME = ("size", "iterations")
 TRUE_WEIGHTS = ("alpha", "beta")
 NOT_ADVANCED = {
@@ -220,6 +222,7 @@ def connect(
         publishing.wire(arrival, current, visitor, session.own_job) if publishing else None
     )
     add_endpoint(session.admission)
+    add_mask_endpoint()
 
 
 def unseen(name: str) -> gr.Textbox:

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from nst.errors import SettingsError
-from nst.painting_flags import USES
+from nst.painting_flags import USES, read_values
 from nst.settings import (
     DEFAULTS,
     VERSION,
@@ -107,32 +107,24 @@ def _more_paintings(
     Raises `SettingsError`.
     """
     named = names.split(",")[:MOST_PAINTINGS] if names else []
-    places = _places(query, len(named) + 1)
-    try:
-        weights = [float(weight) for weight in query.get("style_weights", "1").split(",")]
-    except ValueError:
-        raise SettingsError("style_weights must be numbers with commas between") from None
-    weights = [*weights, *[1.0] * len(named)][: len(named) + 1]
+    said = _said(query, len(named) + 1)
     found = [examples.find(name) for name in named]
     known = [number for number, example in enumerate(found, 1) if example][: MOST_PAINTINGS - 1]
-    uses = [PaintingUse(weight=weights[number], **places[number]) for number in (0, *known)]
+    uses = [PaintingUse(**said[number]) for number in (0, *known)]
     also = [example for number in known if (example := found[number - 1])]
     return tuple(also), tuple(uses)
 
 
-def _places(query: Mapping[str, str], count: int) -> list[dict[str, Any]]:
-    """Return what a query says of the size and direction of so many paintings.
+def _said(query: Mapping[str, str], count: int) -> list[dict[str, Any]]:
+    """Return what a query says of so many paintings: weight, size and direction.
 
     Raises `SettingsError`.
     """
-    places: list[dict[str, Any]] = [{} for _ in range(count)]
-    for name, (field, parse, _) in PLACES.items():
-        for place, text in zip(places, query.get(name, "").split(","), strict=False):
-            try:
-                place |= {field: parse(text)} if text else {}
-            except ValueError:
-                raise SettingsError(f"{name} cannot be {text[:40]!r}") from None
-    return places
+    said: list[dict[str, Any]] = [{} for _ in range(count)]
+    for name in ("style_weights", *PLACES):
+        for use, values in zip(said, read_values(name, query.get(name, "")), strict=False):
+            use |= values
+    return said
 
 
 def _place(use: PaintingUse, field: str) -> str:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 from PIL import Image
 
-from nst import ImageError
-from nst.images.faces import face_mask, faces
-from nst.images.segmentation import similar_region, subject_mask
+from nst.images.found_masks import FINDERS
+from nst.images.segmentation import similar_region
 from nst.images.writing import png_bytes
 from page.actions.session import Session
 from page.assets import handler
@@ -24,8 +22,6 @@ from page.panels.picture_inputs import load_named
 from page.previews import cached, file_url
 from page.rendering import shared_renderings
 
-NO_FACE = "No face was found in this photo; paint over it with the brush."
-NO_SUBJECT = "Nothing stands out in this photo; paint the region with the brush."
 SIMILAR = "similar"
 
 
@@ -74,7 +70,7 @@ class Wanted:
     def of(event: gr.EventData) -> Wanted:
         """Return what an event asks for. Raises `gr.Error` for anything else."""
         kind = event_value(event, "kind")
-        if kind in WHOLE:
+        if kind in FINDERS:
             return Wanted(kind)
         try:
             x, y = (float(event_value(event, axis)) for axis in "xy")
@@ -88,24 +84,4 @@ class Wanted:
         """Return the mask. Raises `ImageError` and `MissingPackageError`."""
         if self.kind == SIMILAR:
             return similar_region(photo, *self.point)
-        return WHOLE[self.kind](photo)
-
-
-def faces_of(photo: Image.Image) -> Image.Image:
-    """Return a mask of all faces. Raises `ImageError` where there is none."""
-    boxes = faces(photo)
-    if not boxes:
-        raise ImageError(NO_FACE)
-    return face_mask(photo, boxes)
-
-
-def subject_of(photo: Image.Image) -> Image.Image:
-    """Return a mask of what stands out. Raises `ImageError` where nothing does."""
-    mask = subject_mask(photo)
-    if mask.getextrema()[1] == 0:
-        raise ImageError(NO_SUBJECT)
-    return mask
-
-
-WHOLE: dict[str, Callable[[Image.Image], Image.Image]] = {"faces": faces_of, "subject": subject_of}
-"""What makes a mask of the photo alone, by its name."""
+        return FINDERS[self.kind](photo)

@@ -19,7 +19,7 @@ from nst.settings import DEFAULTS, TransferSettings
 from nst.studio.limits import Limits
 from nst.studio.task import State, Task
 from nst.studio.workshop import Workshop
-from page.api import API_SETTINGS, NUMBERS, OPENERS, PICTURES, add_endpoint, api_value
+from page.api import API_SETTINGS, EACH, OPENERS, PICTURES, add_endpoint, api_value
 from page.http.admission import Admission, source_of
 
 PATIENCE = 30.0  # seconds until a test that hangs fails
@@ -141,7 +141,7 @@ def test_programs_that_leave_while_pictures_are_opened_leave_no_job(
     (stylize,) = (event.fn for event in demo.fns.values())
 
     values = [64 if name == "size" else api_value(name) for name in API_SETTINGS]
-    values += [None] * len(PICTURES) + [""] * len(NUMBERS)
+    values += [None] * len(PICTURES) + [""] * len(EACH)
 
     async def leave() -> None:
         request = request_from("8.8.8.8")

@@ -22,10 +22,11 @@ from helpers.places import EXAMPLES
 from helpers.server import Server, running_server
 from nst import TransferSettings, load_image, stylize
 from nst.__main__ import main
+from nst.images.found_masks import FINDERS, NO_FACE
 from nst.images.masks import Masks
 from nst.settings import PaintingUse, options
 from nst.studio.queue import ENOUGH
-from page.api import NUMBERS, PICTURES
+from page.api import EACH, PICTURES
 
 pytestmark = pytest.mark.real
 
@@ -53,10 +54,10 @@ def client(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Client:
 
 def test_the_endpoint_documents_every_setting(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert list(endpoints) == ["/stylize"]
+    assert list(endpoints) == ["/stylize", "/find_mask"]
     names = [parameter["parameter_name"] for parameter in endpoints["/stylize"]["parameters"]]
     # Gradio passes arguments by position: the order must be that of the components.
-    assert names == ["content", "style", *options(), *PICTURES, *NUMBERS]
+    assert names == ["content", "style", *options(), *PICTURES, *EACH]
 
 
 def test_two_files_give_a_picture_and_its_costs(client: Client) -> None:
@@ -80,6 +81,10 @@ def test_several_paintings_rule_where_their_masks_say(client: Client, tmp_path: 
     mask.paste(255, (0, 0, 96, 32))
     mask.save(upper)
     ImageChops.offset(mask, 0, 16).save(middle)
+    within = Image.new("L", load_image(OTHER).size)
+    within.paste(255, (0, 0, within.width, within.height // 2))
+    within_file = tmp_path / "within.png"
+    within.save(within_file)
     request = {
         "content": handle_file(CONTENT),
         "style": handle_file(STYLE),
@@ -89,6 +94,12 @@ def test_several_paintings_rule_where_their_masks_say(client: Client, tmp_path: 
         "init": handle_file(OTHER),
         "style_weights": "1,0.5",
         "style_strengths": "1,2",
+        "style_layers": ",relu1_1+relu3_1",
+        "style_scales": "1,2",
+        "style_rotation": ",90",
+        "style_mirror": "no,yes",
+        "style_crop": ",0:0:0.5:1",
+        "within_2": handle_file(within_file),
     }
     path, _ = client.predict(**request, size=96, iterations=4, api_name="/stylize")
     photo, style, other = (load_image(each) for each in (CONTENT, STYLE, OTHER))
@@ -98,13 +109,39 @@ def test_several_paintings_rule_where_their_masks_say(client: Client, tmp_path: 
         TransferSettings(
             size=96,
             iterations=4,
-            paintings=(PaintingUse(), PaintingUse(weight=0.5, strength=2.0)),
+            paintings=(
+                PaintingUse(),
+                PaintingUse(
+                    weight=0.5,
+                    strength=2.0,
+                    layers=("relu1_1", "relu3_1"),
+                    scale=2.0,
+                    rotation=90.0,
+                    mirror=True,
+                    crop=(0.0, 0.0, 0.5, 1.0),
+                ),
+            ),
         ),
-        masks=Masks((None, mask), keep=ImageChops.offset(mask, 0, 16)),
+        masks=Masks((None, mask), ImageChops.offset(mask, 0, 16), (None, within)),
         init=other,
     )
     with Image.open(path) as served:
         assert served.tobytes() == painted.tobytes()
+
+
+def test_a_mask_of_faces_is_found_and_can_be_kept(client: Client) -> None:
+    photo = EXAMPLES / "content" / "astronaut.jpg"
+    path = client.predict(content=handle_file(photo), shows="faces", api_name="/find_mask")
+    expected = FINDERS["faces"](load_image(photo))
+    with Image.open(path) as found:
+        assert found.tobytes() == expected.tobytes()
+    files = {"content": photo, "style": STYLE, "keep": path}
+    request = {name: handle_file(file) for name, file in files.items()}
+    painted, _ = client.predict(**request, size=96, iterations=2, api_name="/stylize")
+    with Image.open(painted) as picture:
+        assert max(picture.size) == 96
+    with pytest.raises(AppError, match=re.escape(NO_FACE)):
+        client.predict(content=handle_file(CONTENT), shows="faces", api_name="/find_mask")
 
 
 @pytest.mark.parametrize(
@@ -112,8 +149,11 @@ def test_several_paintings_rule_where_their_masks_say(client: Client, tmp_path: 
     [
         ({"mask_1": handle_file(STYLE)}, "The mask of painting 1 is"),
         ({"style_weights": "0"}, "The weights of the paintings are all 0"),
-        ({"style_weights": "1,much"}, "style_weights must be numbers with commas between"),
+        ({"style_weights": "1,much"}, "style_weights cannot be 'much'"),
         ({"style_strengths": "9"}, "a painting's strength must be"),
+        ({"style_crop": "0:0:1"}, "style_crop cannot be '0:0:1'"),
+        ({"style_mirror": "maybe"}, "style_mirror cannot be 'maybe'"),
+        ({"style_scales": "1,1,1,1,1,1,1"}, "style_scales has 7 entries; 6 are the most"),
     ],
 )
 def test_regions_that_cannot_be_are_refused(
@@ -196,7 +236,7 @@ def test_it_is_an_mcp_tool(server: Server) -> None:
             return [tool.name for tool in tools], await session.call_tool("stylize", arguments)
 
     names, result = asyncio.run(call())
-    assert names == ["stylize"]
+    assert names == ["stylize", "find_mask"]
     assert not result.isError
     (text,) = [part.text for part in result.content if part.type == "text"]
     assert "'iteration': 2" in text

@@ -14,7 +14,8 @@ from PIL import Image
 from helpers.places import ROOT
 from nst.errors import MissingPackageError
 from nst.images import faces
-from page.actions.finding import NO_FACE, NO_SUBJECT, Finding, Wanted
+from nst.images.found_masks import NO_FACE, NO_SUBJECT
+from page.actions.finding import Finding, Wanted
 from page.panels.components import Choice
 from page.panels.paintings import REST
 

@@ -1,0 +1,43 @@
+"""Masks that are found in a photo as a whole: its faces, or its subject."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PIL import Image
+
+from nst.errors import ImageError
+from nst.images.faces import face_mask, faces
+from nst.images.segmentation import subject_mask
+
+NO_FACE = "No face was found in this photo; paint over it with the brush."
+NO_SUBJECT = "Nothing stands out in this photo; paint the region with the brush."
+
+
+def mask_of_faces(photo: Image.Image) -> Image.Image:
+    """Return a mask of all faces, mode "L".
+
+    Raises `ImageError` where there is none, and `MissingPackageError`.
+    """
+    boxes = faces(photo)
+    if not boxes:
+        raise ImageError(NO_FACE)
+    return face_mask(photo, boxes)
+
+
+def mask_of_subject(photo: Image.Image) -> Image.Image:
+    """Return a mask of what stands out, mode "L".
+
+    Raises `ImageError` where nothing does, and `MissingPackageError`.
+    """
+    mask = subject_mask(photo)
+    if mask.getextrema()[1] == 0:
+        raise ImageError(NO_SUBJECT)
+    return mask
+
+
+FINDERS: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "faces": mask_of_faces,
+    "subject": mask_of_subject,
+}
+"""What makes a mask of a photo, by the name of what it shows."""
