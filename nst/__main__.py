@@ -188,7 +188,8 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     check_space(output, _largest_file(content, recipe, options.depth, alpha is not None))
     network = load_network(recipe.settings, device)
     sizes = [style.size for style in recipe.last_of(styles)]
-    admit(backend, PlannedRun(content.size, sizes, recipe.settings), assume_yes=options.yes)
+    planned = PlannedRun(content.size, sizes, recipe.settings, regions=masks.count)
+    admit(backend, planned, assume_yes=options.yes)
     here = provenance_of(network.device, network.dtype)
     fresh = dataclasses.replace(fresh, provenance=(here,))
     for difference in recipe.differences(fresh) if options.recipe is not None else ():

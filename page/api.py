@@ -207,7 +207,7 @@ class Calls:
         visitor = f"a program {request.session_hash or secrets.token_hex(16)}"
         with self.admission.opened(settings):
             photo, mix, init = call.opened()
-            expected = self.admission.expected(photo, mix.paintings, settings)
+            expected = self.admission.expected(photo, mix.paintings, settings, masks=mix.masks)
             engine = self.admission.workshop.backend.engine()
             job = Job(
                 photo, mix.paintings, settings, visitor=visitor, engine=engine,

@@ -44,6 +44,11 @@ class Masks:
     def __bool__(self) -> bool:
         return any(mask is not None for mask in (*self.regions, self.keep, *self.within))
 
+    @property
+    def count(self) -> int:
+        """Return the number of regions that are ruled by a painting."""
+        return sum(mask is not None for mask in self.regions)
+
     def check(self, photo: Image.Image, paintings: Sequence[Image.Image]) -> None:
         """Raise `ImageError`, one sentence, for masks that do not go with these pictures."""
         for kind, masks in (("masks", self.regions), ("masks within", self.within)):

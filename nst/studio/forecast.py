@@ -27,6 +27,7 @@ from nst.vgg.network import VGG
 PROBE = 192  # pixels; the side of the picture that the machine is timed on
 OFFERED = (4096, 3072, 2048)  # pixels; larger ones are for the command line
 PHOTO = (4, 3)  # its shape
+REGION_TIME = 0.05  # of an evaluation's, for each region: see benchmarks/regions.py
 FORWARD = 0.5  # of an evaluation's time: a target, or the costs of the finished picture
 
 BYTES_HELD = 40  # by pixel of a painting as it is made ready
@@ -39,14 +40,15 @@ Size = tuple[int, int]
 class PlannedRun:
     """A run before it begins.
 
-    It has the sizes of its pictures (width, height) in pixels, its settings, and the moment that it
-    goes on from.
+    It has the sizes of its pictures (width, height) in pixels, its settings, the moment that it
+    goes on from, and the number of its regions.
     """
 
     photo: Size
     paintings: Sequence[Size]
     settings: TransferSettings
     begin: Moment | None = None
+    regions: int = 0
 
     def under(self, settings: TransferSettings) -> PlannedRun:
         """Return the same run under other settings."""
@@ -99,10 +101,11 @@ def work_of(
         picture, styles = max(picture, least), [max(style, least) for style in styles]
         base = max(_area(run.photo, scale.base), least) if scale.base else 0
         evaluations = scale.iterations + len(scale.phases)
-        evaluated += (picture * overhead(picture) + base) * evaluations * style_time(run.settings)
+        evaluated += (picture * overhead(picture) + base) * evaluations
         last = picture + sum(styles)
         seen += last
     seen += last + picture  # the finished picture in float32, and its targets
+    evaluated *= style_time(run.settings) + REGION_TIME * run.regions
     return Work(evaluated + FORWARD * seen, largest, at_once, held)
 
 

@@ -49,7 +49,8 @@ class ContactSheets:
                 grid = plan_sheet(settings.replace(paintings=mix.uses), rows, columns)
                 tiles = [tile for row in grid for tile in row]
                 here = session.workshop.backend.in_process
-                run = PlannedRun(photo.size, [each.size for each in mix.paintings], grid[0][0])
+                sizes = [each.size for each in mix.paintings]
+                run = PlannedRun(photo.size, sizes, grid[0][0], regions=mix.masks.count)
                 seconds = sum(here.admit(run.under(tile)).seconds for tile in tiles)
                 sheet = Sheet(
                     photo, mix.paintings, grid, visitor=visitor, engine=here.engine(),
@@ -89,7 +90,7 @@ class ContactSheets:
             settings = tile.replace(size=present.size, iterations=present.iterations)
             job = sheet.job_of(row, column, settings.replace(colors=present.colors), visitor)
             expected = session.admission.expected(
-                sheet.content, sheet.styles, job.settings, job.moment
+                sheet.content, sheet.styles, job.settings, job.moment, masks=job.wanted_masks
             )
             job.engine = session.workshop.backend.engine()
             session.admission.submit(job, expected.seconds, request)

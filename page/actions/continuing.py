@@ -101,7 +101,9 @@ class Continuing:
         session = self.session
         visitor = session.visitor_of(values[session.visitor], request)
         with session.admission.opened(settings):
-            expected = session.admission.expected(job.content, mix.paintings, settings, job.moment)
+            expected = session.admission.expected(
+                job.content, mix.paintings, settings, job.moment, masks=mix.masks
+            )
             size = job.bytes + picture_bytes(*job.new_pictures(mix.paintings))
             session.workshop.check_room(job.owner, source_of(request), size)
             job.engine = session.workshop.backend.engine()

@@ -53,7 +53,9 @@ class Painting:
                 mix, init = session.mix_of(values), session.init_of(values)
                 mix.check(photo)
                 settings = settings.replace(paintings=mix.uses)
-                expected = session.admission.expected(photo, mix.paintings, settings)
+                expected = session.admission.expected(
+                    photo, mix.paintings, settings, masks=mix.masks
+                )
                 engine = session.workshop.backend.engine()  # on the account of who asks
                 job = Job(
                     photo, mix.paintings, settings, visitor=visitor, engine=engine,
@@ -87,7 +89,7 @@ class Painting:
             photo = load_named(values[session.photo], "photo")
             mix = session.mix_of(values)
             settings = session.controls.settings(values).replace(paintings=mix.uses)
-            expected = session.admission.expected(photo, mix.paintings, settings)
+            expected = session.admission.expected(photo, mix.paintings, settings, masks=mix.masks)
         except ValueError as error:
             return charts.hint(str(error))
         return charts.hint(expectation(expected))

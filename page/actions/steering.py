@@ -136,7 +136,9 @@ class Steering:
     def _change(self, job: Job, settings: TransferSettings, mix: Mix | None = None) -> None:
         """Change a job that is painted, if there is room for that. Raises `TooLargeError`."""
         session = self.session
-        expected = session.admission.check_change(job, settings, mix.paintings if mix else ())
+        expected = session.admission.check_change(
+            job, settings, *((mix.paintings, mix.masks) if mix else ())
+        )
         job.engine = session.workshop.backend.engine()
         if mix:
             job.steer(settings, mix.paintings, mix.masks)

@@ -19,9 +19,11 @@ from PIL import Image
 from nst import TransferSettings
 from nst.engine.schedule import Moment
 from nst.errors import BusyError
+from nst.images.masks import Masks
 from nst.images.sandbox import BUSY, PATIENCE
 from nst.studio.forecast import Forecast, PlannedRun
 from nst.studio.job import Job
+from nst.studio.job_styles import NO_MASKS
 from nst.studio.task import State, Task
 from nst.studio.workshop import Workshop
 from page.http.rate_limit import network_of
@@ -55,30 +57,38 @@ class Admission:
         paintings: Sequence[Image.Image],
         settings: TransferSettings,
         begin: Moment | None = None,
+        *,
+        masks: Masks = NO_MASKS,
     ) -> Forecast:
         """Return what a run will need.
 
         Raises `TooLargeError` when that is more than there is.
         """
         sizes = [painting.size for painting in paintings]
-        run = PlannedRun(photo.size, sizes, settings, begin)
+        run = PlannedRun(photo.size, sizes, settings, begin, masks.count)
         return self.workshop.backend.admit(run, seconds=self.workshop.limits.seconds)
 
     def check_change(
-        self, job: Job, settings: TransferSettings, paintings: Sequence[Image.Image] = ()
+        self,
+        job: Job,
+        settings: TransferSettings,
+        paintings: Sequence[Image.Image] = (),
+        masks: Masks = NO_MASKS,
     ) -> Forecast:
         """Return what a job that is painted will need after a change.
 
-        Settings and paintings may change. It is asked as for a new job, but for the memory that it
-        holds already; what needs no more than was promised always passes. Raises `TooLargeError`.
+        Settings may change, and paintings with their masks. It is asked as for a new job, but for
+        the memory that it holds already; what needs no more than was promised always passes.
+        Raises `TooLargeError`.
         """
         moment, backend = job.moment, self.workshop.backend
         present_sizes = [each.size for each in job.wanted_paintings]
-        present = PlannedRun(job.content.size, present_sizes, job.settings, moment)
+        count = job.wanted_masks.count
+        present = PlannedRun(job.content.size, present_sizes, job.settings, moment, count)
         wanted = present.under(settings)
         if paintings:
             sizes = [painting.size for painting in paintings]
-            wanted = dataclasses.replace(wanted, paintings=sizes)
+            wanted = dataclasses.replace(wanted, paintings=sizes, regions=masks.count)
         promised, expected = backend.forecast(present), backend.forecast(wanted)
         if expected.bytes <= promised.bytes and expected.seconds <= promised.seconds:
             return expected

@@ -19,7 +19,14 @@ from nst.engine.style_terms import EXTRA_TIME
 from nst.errors import TooLargeError
 from nst.settings import TransferSettings
 from nst.studio.backends.local import LocalBackend
-from nst.studio.forecast import Forecast, PlannedRun, forecast, largest_size, work_of
+from nst.studio.forecast import (
+    REGION_TIME,
+    Forecast,
+    PlannedRun,
+    forecast,
+    largest_size,
+    work_of,
+)
 from nst.vgg.network import VGG
 
 PACE = 1e-6  # seconds per pixel and evaluation
@@ -175,3 +182,10 @@ def test_style_costs_take_the_time_that_was_measured() -> None:
     settings = TransferSettings(size=64, iterations=1000, style_costs=costs)
     slower = work_of(PlannedRun((64, 48), [(64, 48)], settings))
     assert slower.pixels / plain.pixels == pytest.approx(1 + EXTRA_TIME["histogram"], rel=0.01)
+
+
+def test_regions_take_their_time() -> None:
+    settings = TransferSettings(size=64, iterations=1000)
+    sizes = (64, 48), [(64, 48)] * 3
+    plain, slower = (work_of(PlannedRun(*sizes, settings, regions=count)) for count in (0, 2))
+    assert slower.pixels / plain.pixels == pytest.approx(1 + 2 * REGION_TIME, rel=0.01)

@@ -164,7 +164,8 @@ class ZeroGPUBackend(Backend):
         paintings = as_list(styles)
         load_weights(settings.weights)  # never within the seconds granted
         sizes = [painting.size for painting in paintings]
-        work = work_of(PlannedRun(content.size, sizes, settings, begin), least=SMALLEST)
+        count = masks.count if masks else 0
+        work = work_of(PlannedRun(content.size, sizes, settings, begin, count), least=SMALLEST)
         stretch = self._borrowed(
             _pixels(content),
             [_pixels(painting) for painting in paintings],
