@@ -383,6 +383,17 @@ class TransferSettings:
         },
         advanced=True,
     )
+    init_weight: float = setting(
+        1.0,
+        "Own start",
+        "How much of a picture of your own to start from counts beside what Start from says: 1 is"
+        " that picture alone, 0 none of it.",
+        low=0.0,
+        high=1.0,
+        step=0.05,
+        down="less of your own picture",
+        advanced=True,
+    )
     restructure: str = setting(
         "some",
         "Restructure",

@@ -39,11 +39,23 @@ def starting_picture(
     """Return the picture that the first iteration sees, float32 and shaped like `photo`.
 
     The photo and the paintings may be bytes. A picture of one's `own`, shaped like the photo, takes
-    the place of what `settings.start` says.
+    the place of what `settings.start` says, or is mixed with that by `settings.init_weight`.
     """
-    regions = regions or Regions(settings.uses(len(paintings)))
-    if own is not None:
+    weight = 0.0 if own is None else settings.init_weight
+    if own is not None and weight == 1:
         return to_unit(own)
+    start = _usual_start(photo, paintings, settings, regions)
+    return start if own is None or weight == 0 else start.lerp(to_unit(own), weight)
+
+
+def _usual_start(
+    photo: Tensor,
+    paintings: Sequence[Tensor],
+    settings: TransferSettings,
+    regions: Regions | None,
+) -> Tensor:
+    """Return the picture that `settings.start` names."""
+    regions = regions or Regions(settings.uses(len(paintings)))
     if settings.start == "content":
         return to_unit(photo)
     if settings.start == "recolored":
@@ -130,9 +142,11 @@ def without_color_noise(
 def keeps_detail(settings: TransferSettings, *, has_own: bool = False) -> bool:
     """Tell whether the photo's own detail comes from the larger photo when a run moves up a scale.
 
-    Otherwise it is enlarged with the rest. Noise has none to keep; a start of one's own has.
+    Otherwise it is enlarged with the rest. Noise has none to keep, not even mixed with a start of
+    one's own; that alone has.
     """
-    return settings.restructure != "much" and (settings.start != "noise" or has_own)
+    is_noise = settings.start == "noise" and not (has_own and settings.init_weight == 1)
+    return settings.restructure != "much" and not is_noise
 
 
 def enlarge(change: Tensor, *, onto: Tensor, is_seamless: bool = False) -> Tensor:

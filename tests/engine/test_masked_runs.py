@@ -23,7 +23,7 @@ from nst.engine.losses import normalized_gram_matrix
 from nst.engine.regions import Regions
 from nst.engine.schedule import Moment, Scale
 from nst.engine.seamless import keep_mask
-from nst.engine.starting_picture import starting_picture
+from nst.engine.starting_picture import keeps_detail, starting_picture
 from nst.engine.transfer import TransferStep
 from nst.errors import ImageError, SettingsError
 from nst.images.color import color_statistics
@@ -465,6 +465,31 @@ def test_grey_pictures_start_from_a_grey_one(
     grey = [each.convert("L").convert("RGB") for each in (photo, painting)]
     step = last_of(*grey, SMALL, init=photo, network=network)
     assert torch.equal(step.pixels[:, 0], step.pixels[:, 2])
+
+
+@pytest.mark.parametrize("start", ["content", "noise"])
+def test_two_starts_are_mixed(
+    network: VGG, photo: Image.Image, painting: Image.Image, make_picture: MakePicture, start: str
+) -> None:
+    own = make_picture(90, 90, seed=8)
+
+    def first(weight: float, init: Image.Image | None = own) -> Tensor:
+        settings = SMALL.replace(start=start, init_weight=weight)
+        steps = transfer_style(photo, painting, settings, init=init, network=network)
+        return next(iter(steps)).pixels
+
+    mine, usual = first(1.0), first(1.0, None)
+    assert not torch.equal(mine, usual)
+    assert torch.equal(first(0.0), usual)
+    mixed = first(0.25)
+    torch.testing.assert_close(mixed, 0.25 * mine + 0.75 * usual, atol=2e-3, rtol=0)
+
+
+def test_a_mixed_start_brings_no_noise_to_larger_scales() -> None:
+    noise = SMALL.replace(start="noise")
+    assert keeps_detail(noise, has_own=True)
+    assert not keeps_detail(noise.replace(init_weight=0.5), has_own=True)
+    assert keeps_detail(SMALL.replace(init_weight=0.5), has_own=True)
 
 
 # --- The real network --------------------------------------------------------------------------

@@ -56,6 +56,7 @@ UNUSUAL = TransferSettings(
     content_layer="relu3_1",
     optimizer="adam",
     start="noise",
+    init_weight=0.25,
     restructure="much",
     base_size=512,
     base_weight=0.5,
