@@ -38,7 +38,7 @@ from nst.engine.starting_picture import enlarge, without_color_noise
 from nst.images.color import dial_colors
 from nst.images.masks import Masks
 from nst.images.tensors import to_image
-from nst.images.transforms import transformed
+from nst.images.transforms import seen_parts, transformed
 from nst.provenance import Provenance, provenance_of
 from nst.settings import DEFAULTS, MOST_STYLES, TransferSettings
 from nst.vgg.network import VGG
@@ -327,7 +327,7 @@ def stylize(
     steps = transfer_style(content, styles, settings, masks=masks, init=init, device=device)
     for step in steps:
         last = step  # only one step's pixels are kept at a time
-    used, keep = settings.used(as_list(styles)), keep_mask(masks, content, settings)
+    used, keep = seen_parts(as_list(styles), settings), keep_mask(masks, content, settings)
     return dial_colors(last.image, content, used, settings.colors, keep=keep)
 
 

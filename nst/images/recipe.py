@@ -48,6 +48,7 @@ from nst.images.mask_records import MOST_TEXT, MaskRecord, MaskRecords
 from nst.images.masks import Masks
 from nst.images.png_text import MAX_TEXT, read_text
 from nst.images.tiff import Samples, tiff_bytes
+from nst.images.transforms import seen_parts
 from nst.images.writing import hash_of, jpeg_bytes, png_bytes, srgb_profile, webp_bytes
 from nst.images.xmp import JPEG, TIFF, WEBP, packet_of, read_packet
 from nst.provenance import Provenance
@@ -143,12 +144,12 @@ class Recipe:
         return replace(self, passages=self.passages[:passages], iterations=iterations)
 
     def last_of(self, styles: Sequence[Image.Image]) -> list[Image.Image]:
-        """Return the paintings in force at the end, of `styles` in the recipe's order.
+        """Return what is seen at the end of `styles`, paintings in the recipe's order.
 
-        Those of weight 0 are not.
+        Those of weight 0 are not among it.
         """
         passage = self.passages[-1]
-        return passage.settings.used([styles[index] for index in passage.styles])
+        return seen_parts([styles[index] for index in passage.styles], passage.settings)
 
     def differences(self, present: Recipe) -> list[str]:
         """Return why following it may lead to another picture: what is not the same at present."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from PIL import Image
+
+from nst.settings import TransferSettings
 
 _QUARTER_TURNS = {  # counter-clockwise, as Pillow's are; without resampling
     90: Image.Transpose.ROTATE_90,
@@ -70,6 +73,19 @@ def transformed(painting: Image.Image, use: Transform) -> Image.Image:
     return result.transform(
         size, Image.Transform.AFFINE, (a, c, e, b, d, f), Image.Resampling.BICUBIC
     )
+
+
+def seen_parts(paintings: Sequence[Image.Image], settings: TransferSettings) -> list[Image.Image]:
+    """Return what a run sees of the paintings that have a weight, each transformed as it is used.
+
+    The colours of these are the paintings' colours.
+    """
+    uses = settings.uses(len(paintings))
+    return [
+        transformed(painting, use)
+        for painting, use in zip(paintings, uses, strict=True)
+        if use.weight > 0
+    ]
 
 
 def placement(size: tuple[int, int], use: Transform) -> Placement:

@@ -24,6 +24,7 @@ from nst.errors import SettingsError, UserError
 from nst.images.color import dial_colors
 from nst.images.masks import Mask, Masks
 from nst.images.recipe import MOST_PASSAGES, Ingredient, Passage, Recipe
+from nst.images.transforms import seen_parts
 from nst.provenance import UNKNOWN, Provenance
 from nst.settings import MOST_STYLES, TransferSettings
 from nst.studio.job_styles import NO_MASKS, JobStyles, Style, are_equal, one_of
@@ -275,7 +276,7 @@ class Job(Task):
         """Return a function that brings a picture into other colours, for the present paintings."""
         with self.lock:
             settings, masks = self.passages[-1].settings, self.masks_of(-1)
-            used = settings.used(self.paintings)
+            used = seen_parts(self.paintings, settings)
 
         def dial(picture: Image.Image, colors: float) -> Image.Image:
             keep = keep_mask(masks, self.content, settings) if colors else None

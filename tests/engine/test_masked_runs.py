@@ -406,6 +406,20 @@ def test_a_run_goes_on_from_a_composed_picture(
     assert steps[-1].J <= steps[0].J
 
 
+def test_the_colours_of_a_cropped_painting_are_those_of_its_part(
+    photo: Image.Image, painting: Image.Image, network: VGG, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nst.engine.devices.load_network", lambda *_: network)
+    other_half = Image.new("RGB", painting.size, (255, 40, 0))
+    double = Image.new("RGB", (2 * painting.width, painting.height))
+    double.paste(painting, (0, 0))
+    double.paste(other_half, (painting.width, 0))
+    settings = SMALL.replace(colors=1.0)
+    half = PaintingUse(crop=(0.0, 0.0, 0.5, 1.0))
+    cropped = stylize(photo, double, settings.replace(paintings=(half,)))
+    assert cropped == stylize(photo, painting, settings)
+
+
 @pytest.mark.parametrize("colors", [-1.0, -0.3, 0.5, 1.0])
 def test_dialled_colours_leave_what_is_kept(
     photo: Image.Image,

@@ -37,6 +37,7 @@ from nst.images.recipe import (
     parse_recipe,
     read_recipe,
 )
+from nst.images.transforms import transformed
 from nst.images.writing import hash_of, save_png
 from nst.provenance import Provenance, software
 from nst.settings import DEFAULTS, LAYER_CHANNELS, MOST_STYLES, PaintingUse
@@ -213,7 +214,8 @@ def test_the_chunk_is_documented_and_versioned() -> None:
 
 def test_settings_and_paintings_in_force_at_the_end(paintings: Pictures) -> None:
     assert RECIPE.settings == UNUSUAL.replace(colors=0.25)
-    assert RECIPE.last_of(paintings) == [paintings[1]]
+    (use,) = UNUSUAL.paintings
+    assert RECIPE.last_of(paintings) == [transformed(paintings[1], use)]
 
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iTXt"])
