@@ -139,8 +139,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--device",
         default="auto",
-        choices=("auto", "cpu", "cuda", "mps"),
-        help="where to compute (default: auto, the best there is)",
+        choices=("auto", "cpu", "cuda", "mps", "xpu"),
+        help="where to compute (default: auto, the best there is; an Intel GPU, xpu, has to be"
+        " named)",
     )
     parser.add_argument(
         "--yes", action="store_true", help="begin without a question, even if it takes hours"

@@ -26,7 +26,7 @@ class Provenance:
     An empty word and 0 stand for what is not known, or does not matter on this device.
     """
 
-    device: str  # "cpu", "cuda" or "mps"
+    device: str  # "cpu", "cuda", "mps" or "xpu"
     processor: str = ""  # the instructions of a CPU ("AVX512"), or the name of a GPU
     precision: str = ""  # of the network: "float32" or "bfloat16"
     threads: int = 0  # of torch, on a CPU: sums are split among them
@@ -108,6 +108,8 @@ def _processor(device: torch.device) -> str:
         name = str(torch.backends.cpu.get_cpu_capability())
     elif device.type == "cuda":
         name = torch.cuda.get_device_name(device)
+    elif device.type == "xpu":
+        name = torch.xpu.get_device_name(device)
     return re.sub(r"[^\w.+-]+", "-", name, flags=re.ASCII)[:40]
 
 

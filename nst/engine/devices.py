@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
+from collections.abc import Callable
 
 import torch
 
@@ -13,20 +14,25 @@ from nst.settings import DEFAULTS, TransferSettings
 from nst.vgg.loading import load_weights
 from nst.vgg.network import VGG
 
+DEVICES = ("auto", "cuda", "mps", "cpu", "xpu")
+
 
 def pick_device(name: str = "auto") -> torch.device:
-    """Return the best device there is, or the one named. Raises `DeviceError` where it is not."""
-    available = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
+    """Return the best device there is, or the one named. Raises `DeviceError` where it is not.
+
+    An Intel GPU has to be named: no run was tried on one.
+    """
+    is_there: dict[str, Callable[[], bool]] = {
+        "cuda": torch.cuda.is_available,
+        "mps": torch.backends.mps.is_available,
+        "cpu": lambda: True,
+        "xpu": torch.xpu.is_available,
     }
     if name == "auto":
-        there = (device for device, is_there in available.items() if is_there)
-        return torch.device(next(there))
-    if name not in available:
-        raise ValueError(f"device must be one of auto, {', '.join(available)}, not {name!r}")
-    if not available[name]:
+        return torch.device(next(device for device in is_there if is_there[device]()))
+    if name not in is_there:
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {name!r}")
+    if not is_there[name]():
         raise DeviceError(f"This machine has no {name} device.")
     return torch.device(name)
 
@@ -79,7 +85,11 @@ def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
     """
     if precision != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
-    has_bfloat16 = {"cuda": _cuda_has_bfloat16, "cpu": _cpu_has_bfloat16}
+    has_bfloat16 = {
+        "cuda": _cuda_has_bfloat16,
+        "cpu": _cpu_has_bfloat16,
+        "xpu": torch.xpu.is_bf16_supported,
+    }
     fast = has_bfloat16.get(device.type, lambda: False)()
     return torch.bfloat16 if fast else torch.float32
 

@@ -63,12 +63,13 @@ def bytes_in_tiles(pixels: int, side: int, dtype: torch.dtype) -> int:
 
 def available_memory(device: torch.device) -> int | None:
     """Return the bytes that a run may take on a device, where that can be told."""
-    if device.type != "cuda":
+    if device.type not in ("cuda", "xpu"):
         return host_memory()
-    if not torch.cuda.is_available():  # a make-believe one
+    card = torch.cuda if device.type == "cuda" else torch.xpu
+    if not card.is_available():  # a make-believe one
         return None
-    free, _ = torch.cuda.mem_get_info(device)
-    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    free, _ = card.mem_get_info(device)
+    kept = card.memory_reserved(device) - card.memory_allocated(device)
     return int(free + kept)
 
 

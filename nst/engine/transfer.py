@@ -117,7 +117,7 @@ def transfer_style(
     With several styles their Gram matrices are averaged, by the weights in `settings.paintings`.
     `masks` say where each of them rules and what of the photo is left as it is. `init` is an RGB
     picture to start from instead of what `settings.start` says; it fills the photo's frame.
-    `device` is auto, cpu, cuda or mps; `network` replaces VGG-19 (the tests pass a tiny one).
+    `device` is one of `DEVICES`; `network` replaces VGG-19 (the tests pass a tiny one).
 
     With `begin` the run goes on from that picture: the first step is the picture itself under the
     present settings, which may be other ones than before, and the count of iterations goes on. So

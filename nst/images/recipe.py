@@ -11,7 +11,7 @@ object:
                 "painted_by": index}, …]
     iterations  done in all
     colors      the colour dial, −1 … 1
-    provenance  [{"device": "cpu", "cuda" or "mps", "processor": "AVX512" or a GPU's name,
+    provenance  [{"device": "cpu", "cuda", "mps" or "xpu", "processor": "AVX512" or a GPU's name,
                 "precision": "float32" or "bfloat16", "threads": on a CPU,
                 "software": {"nst": "0.2.0", "torch": "2.14.1"}}, …], one for each way in which
                 passages were painted

@@ -514,15 +514,16 @@ def test_noise_start_is_uniform() -> None:
 
 @pytest.mark.parametrize("name", ["gpu", "", "CPU", "cuda:99"])
 def test_an_unknown_device_is_refused_with_the_list(name: str) -> None:
-    with pytest.raises(ValueError, match="device must be one of auto, cuda, mps, cpu, not ") as e:
+    with pytest.raises(ValueError, match="one of auto, cuda, mps, cpu, xpu, not ") as e:
         pick_device(name)
     assert repr(name) in str(e.value)
 
 
-@pytest.mark.parametrize("name", ["cuda", "mps"])
+@pytest.mark.parametrize("name", ["cuda", "mps", "xpu"])
 def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    monkeypatch.setattr("torch.xpu.is_available", lambda: False)
     with pytest.raises(ValueError, match=f"This machine has no {name} device"):
         pick_device(name)
 
@@ -536,8 +537,10 @@ def test_auto_takes_the_best_device_there_is(
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: mps)
+    monkeypatch.setattr("torch.xpu.is_available", lambda: True)
     assert pick_device("auto") == torch.device(best)
     assert pick_device("cpu") == torch.device("cpu")
+    assert pick_device("xpu") == torch.device("xpu")
 
 
 @pytest.mark.parametrize("fast", [False, True])
