@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from PIL import Image
 
-from helpers.places import ROOT
+from benchmarks.coverage import FLAT, coverage, local_energy, photo_of, speckle
+from helpers.places import EXAMPLES, ROOT
+from nst import load_image, stylize
+from nst.images.tensors import fit
 from nst.looks import LOOKS, USUAL_LOOK, Look
 from nst.settings import DEFAULTS
 
@@ -28,3 +32,41 @@ def test_every_look_is_its_own_and_says_what_one_gets(look: Look) -> None:
 def test_no_look_chooses_size_or_time() -> None:
     for look in LOOKS.values():
         assert {"size", "iterations", "seed"}.isdisjoint(look.changes)
+
+
+COVERING = [look for look in LOOKS.values() if look.covers]
+SIZE = 192  # pixels
+
+
+@pytest.fixture(scope="module")
+def wall() -> Image.Image:
+    """A photo of which more than half is a flat wall."""
+    return fit(photo_of("wall"), SIZE)
+
+
+@pytest.fixture(scope="module")
+def painting() -> Image.Image:
+    return load_image(EXAMPLES / "style" / "starry_night.jpg")
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("look", COVERING, ids=lambda look: look.name)
+def test_a_look_that_covers_paints_walls_without_speckle(
+    look: Look, wall: Image.Image, painting: Image.Image
+) -> None:
+    painted = stylize(wall, painting, look.settings.replace(size=SIZE))
+    flat, covered = coverage(painted, wall)
+    assert flat > 0.5
+    assert covered >= 0.5
+    assert speckle(painted, fit(painting, SIZE)) <= 1.1
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("name", "most"), [("Light touch", 0.85), ("Tinted photo", 0.5)])
+def test_a_restrained_look_leaves_walls_calmer(
+    name: str, most: float, wall: Image.Image, painting: Image.Image
+) -> None:
+    looks = LOOKS[name], LOOKS[USUAL_LOOK]
+    calm, usual = (stylize(wall, painting, look.settings.replace(size=SIZE)) for look in looks)
+    is_flat = local_energy(wall) < FLAT * local_energy(wall).mean()
+    assert local_energy(calm)[is_flat].mean() < most * local_energy(usual)[is_flat].mean()
