@@ -27,9 +27,10 @@ from nst.studio.job_saver import JobSaver
 from nst.studio.job_store import ELSEWHERE, Card, JobStore, error_text, is_id
 from nst.studio.job_takeover import JobTakeover
 from nst.studio.limits import Limits
-from nst.studio.queue import TaskQueue
+from nst.studio.queue import Load, TaskQueue
 from nst.studio.server_presence import ServerPresence
 from nst.studio.sheet_job import Sheet
+from nst.studio.statistics import NoRoomError, Statistics
 from nst.studio.task import State, Task, owner_of, share_id
 from nst.studio.task_cache import TaskCache
 
@@ -60,12 +61,13 @@ class Workshop:
         self.limits = limits or Limits()
         self.backend = backend or LocalBackend()
         self.job_store = JobStore(folder) if folder else None
+        self.statistics = Statistics()
         self._queue = TaskQueue(self.limits)  # with `_news`
         self._background: OrderedDict[str, Iterator[object]] = OrderedDict()
         self._swept = float("-inf")  # when, on the monotonic clock
         self._tasks = TaskCache(self.limits, self._queue.is_painting)  # with `_news`
         # Its locks come before `_news`, which comes before a task's lock.
-        self._saver = JobSaver(self.job_store)
+        self._saver = JobSaver(self.job_store, self.statistics)
         self._news = threading.Condition()
         self._deleter = JobDeleter(self._tasks, self._saver, self._news, self.limits)
         self._painters: list[threading.Thread] = []
@@ -112,8 +114,9 @@ class Workshop:
             if task.state is not State.WAITING:
                 return
             try:
-                self._check_open()
-                self._queue.join(task, seconds, source)
+                with self.statistics.refusals():
+                    self._check_open()
+                    self._queue.join(task, seconds, source)
             except BusyError as error:
                 task.stop(str(error))
                 raise
@@ -128,13 +131,13 @@ class Workshop:
 
         The same where there is none for more from there, or it closes.
         """
-        with self._news:
+        with self._news, self.statistics.refusals():
             self._check_open()
             self._queue.check_room(owner, source, size)
 
     def check_pictures(self, size: int) -> None:
         """Raise `BusyError` when there is no room in memory for so many bytes of pictures more."""
-        with self._news:
+        with self._news, self.statistics.refusals():
             self._queue.check_pictures(size)
 
     def expect(self, task: Task, seconds: float) -> None:
@@ -166,26 +169,51 @@ class Workshop:
             task.stop(UNWATCHED)
         began = saved = time.monotonic()
         try:
-            with contextlib.closing(task.run()) as pieces:
-                for piece in pieces:
+            with self._counted(task), contextlib.closing(task.run()) as pieces:
+                for number, piece in enumerate(pieces):
                     now = time.monotonic()
+                    if number == 0:
+                        self.statistics.spend("first_picture", now - began)
                     if isinstance(task, Job):
                         self._saver.add_frame(task)
                         if now - saved >= self.limits.checkpoint_every:
                             self.save(task)
                             saved = time.monotonic()
-                    if now - began > self.limits.seconds:
-                        task.stop(TOO_LONG.format(self.limits.seconds / 60))
-                    elif self._is_abandoned(task):
-                        task.stop(UNWATCHED)
-                    elif self._is_closing.is_set():
-                        task.stop(CLOSED, State.INTERRUPTED)
+                    self._stop_where_due(task, now - began)
                     yield piece
         finally:
             if isinstance(task, Job):
                 self._saver.add_frame(task, is_last=True)
                 self.save(task)
                 self.sweep()
+
+    def _stop_where_due(self, task: Task, seconds: float) -> None:
+        """Stop a task that was painted for too long, that nobody watches, or that is in the way."""
+        if seconds > self.limits.seconds:
+            task.stop(TOO_LONG.format(self.limits.seconds / 60))
+        elif self._is_abandoned(task):
+            task.stop(UNWATCHED)
+        elif self._is_closing.is_set():
+            task.stop(CLOSED, State.INTERRUPTED)
+
+    @contextlib.contextmanager
+    def _counted(self, task: Task) -> Iterator[None]:
+        """Count how long a task has waited, how long the block paints it, and how that ends."""
+        if task.state is not State.WAITING:  # it only has to be put away
+            yield
+            return
+        self.statistics.spend("waiting", time.time() - task.changed)
+        try:
+            with self.statistics.timed("painting"):
+                yield
+        finally:
+            self.statistics.end(task.state.value)
+
+    @property
+    def load(self) -> Load:
+        """Return how much there is to paint now."""
+        with self._news:
+            return self._queue.load
 
     @property
     def in_memory(self) -> set[str]:
@@ -323,7 +351,7 @@ class Workshop:
 
     def _check_open(self) -> None:
         if self._is_closing.is_set():
-            raise BusyError(CLOSING)
+            raise NoRoomError(CLOSING, "closing")
 
     def greet(self, owner: str, due: float = 0.0) -> None:
         """Note that a visitor is there, and looks again in `due` seconds at the latest.
