@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 
 from nst.errors import UserError
+from nst.settings import TransferSettings
 from nst.studio.backends.base import Backend
 from nst.studio.forecast import PlannedRun
 from nst.studio.job import Job
@@ -81,6 +82,7 @@ class JobTakeover:
         if not is_id(id):
             return
         with self.saver.locks.held(id):
+            wanted = self.store.handover.wanted(id)
             if not self.store.handover.claim(id) or not self._give_way(id):
                 return
             job = self.store.load(id, is_claimed=True)
@@ -89,7 +91,7 @@ class JobTakeover:
             with self._news:
                 self.tasks.add(job)
             if job.state is State.INTERRUPTED:
-                self._go_on(job)
+                self._go_on(job, wanted or job.settings)
 
     def _give_way(self, id: str) -> bool:
         """Drop what is remembered of a job, unless it is painted on already."""
@@ -99,9 +101,9 @@ class JobTakeover:
             self.tasks.remove(id)
             return True
 
-    def _go_on(self, job: Job) -> None:
+    def _go_on(self, job: Job, settings: TransferSettings) -> None:
         """Queue a job as it was asked for, from the picture that it has reached."""
-        settings, sizes = job.settings, [painting.size for painting in job.paintings]
+        sizes = [painting.size for painting in job.paintings]
         self.backend.fetch_weights(settings)
         run = PlannedRun(job.content.size, sizes, settings, job.moment)
         expected = self.backend.admit(run, seconds=self.limits.seconds)

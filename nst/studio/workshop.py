@@ -343,7 +343,7 @@ class Workshop:
         for job in left:
             job.is_kept = False  # nothing of it is written here any more
         try:
-            self.job_store.handover.offer(job.id for job in left)
+            self.job_store.handover.offer({job.id: job.settings_to_resume for job in left})
         except OSError as error:
             log.warning("no pictures could be handed over: %s", error_text(error))
         else:

@@ -56,7 +56,7 @@ def offer(jobs: Path, photo: Image.Image, painting: Image.Image) -> str:
     job = Job(photo, [painting], settings, visitor="jane", engine=tone)
     store = JobStore(jobs)
     store.save(job)
-    store.handover.offer([job.id])
+    store.handover.offer({job.id: settings})
     return job.id
 
 

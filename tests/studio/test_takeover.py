@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from helpers.painting import iterations, picture_of, tone, tone_of
+from helpers.painting import SMALL, iterations, picture_of, tone, tone_of
+from helpers.pictures import MakePicture
 from helpers.waiting import until
 from helpers.working import ALWAYS, Gate, MakeJob, assert_ends, make_job, settle
 from nst.engine.transfer import Engine
@@ -254,6 +255,50 @@ def test_what_was_seen_before_gives_way_to_what_was_painted_since(
     assert taken.steps[-1].total == 9
 
 
+@pytest.mark.usefixtures("never")
+def test_what_was_wanted_of_a_job_that_waits_is_not_forgotten(
+    tmp_path: Path, make_job: MakeJob, gate: Gate
+) -> None:
+    (first, _), (second, takeover) = opened(tmp_path), opened(tmp_path)
+    finished, steered = make_job(), make_job(visitor="joe")
+    first.submit(finished)
+    settle(first)
+    first.submit(make_job(gate, visitor="ann"))
+    gate.wait()
+    finished.resume(finished.settings.replace(iterations=9))
+    first.submit(finished)
+    first.submit(steered)
+    steered.steer(steered.settings.replace(beta=3.0))
+    assert first.wait_until_saved()
+    hand_over(first, gate)
+    takeover.take_all()
+    settle(second)
+    longer, changed = second.find_job(finished.id), second.find_job(steered.id)
+    assert longer
+    assert changed
+    assert iterations(longer) == [*range(7), *range(6, 10)]
+    assert [passage.settings.beta for passage in changed.recipe().passages] == [3.0]
+
+
+@pytest.mark.usefixtures("never")
+def test_a_painting_that_was_not_begun_with_is_left_out(
+    tmp_path: Path, make_job: MakeJob, gate: Gate, make_picture: MakePicture
+) -> None:
+    (first, _), (second, takeover) = opened(tmp_path), opened(tmp_path)
+    first.submit(make_job(gate, visitor="ann"))
+    gate.wait()
+    job = make_job()
+    first.submit(job)
+    job.steer(job.settings.replace(beta=3.0), make_picture(30, 30, seed=9))
+    hand_over(first, gate)
+    takeover.take_all()
+    settle(second)
+    taken = second.find_job(job.id)
+    assert taken
+    assert taken.state is State.FINISHED
+    assert taken.recipe().settings == job.passages[0].settings
+
+
 def test_a_closing_workshop_takes_no_jobs(tmp_path: Path, make_job: MakeJob) -> None:
     workshop, job = Workshop(tmp_path), make_job()
     assert workshop.close(hands_over=True)
@@ -298,7 +343,13 @@ def test_servers_know_who_lives(tmp_path: Path) -> None:
 def test_marks_keep_their_order_and_go_to_one(tmp_path: Path) -> None:
     marks = HandoverMarks(tmp_path)
     assert marks.ids() == []
-    marks.offer(["c", "a", "b"])
+    marks.offer({"c": SMALL, "a": SMALL, "b": SMALL.replace(alpha=2.0)})
+    assert marks.wanted("b") == SMALL.replace(alpha=2.0)
+    assert marks.wanted("d") is None
+    for damaged in ("", "[1]", '{"alpha": "x"}', "[" * 10**5, '{"nothing": 1}'):
+        (tmp_path / "handed-over" / "a").write_text(damaged)
+        assert marks.wanted("a") is None
+    marks.offer({"c": SMALL, "a": SMALL, "b": SMALL})
     assert marks.ids() == ["c", "a", "b"]
     assert [marks.claim("a"), marks.claim("a"), marks.claim("d")] == [True, False, False]
     assert [marks.has("a"), marks.has("b")] == [False, True]
