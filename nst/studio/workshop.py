@@ -40,7 +40,8 @@ TOO_LONG = "Ended after {:.0f} minutes, the most for one picture here."
 CLOSED = "Interrupted by a restart of the server; it can be continued."
 CLOSING = "This server is about to restart; please try again in a minute."
 UNWATCHED = "Ended because nobody was watching any more."
-PAUSE = 0.5  # seconds after an error of our own
+PAUSE = 0.5  # seconds after an error of our own, and between two tries
+HANDOVER = 5.0  # seconds within which a job has usually come from another server
 SWEEP_EVERY = 3600.0  # seconds without work
 SWEEP_AT_MOST_EVERY = 60.0  # seconds
 
@@ -245,6 +246,20 @@ class Workshop:
         """Return the job of this id, from memory or from disk."""
         task = self.find(id)
         return task if isinstance(task, Job) else None
+
+    def wait_for_job(self, id: str, seconds: float = HANDOVER) -> Job | None:
+        """Return the job of this id, when it has come from another server.
+
+        Raises `BusyError` when it has not after so many seconds.
+        """
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                return self.find_job(id)
+            except BusyError:
+                if time.monotonic() >= end:
+                    raise
+            self._is_closing.wait(PAUSE)
 
     def find_shared(self, share: str) -> Job | None:
         """Return the job that a link speaks of."""

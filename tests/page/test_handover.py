@@ -8,8 +8,10 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import gradio as gr
 import httpx
 import pytest
 from PIL import Image
@@ -25,7 +27,9 @@ from nst.images.recipe import read_recipe
 from nst.settings import TransferSettings
 from nst.studio.job import Job
 from nst.studio.job_store import JobStore
-from nst.studio.workshop import CLOSING
+from nst.studio.server_presence import ServerPresence
+from nst.studio.workshop import CLOSING, Workshop
+from page.studio import Studio
 
 LEAVES_WITHIN = 10.0  # seconds
 LONG_ITERATION = (
@@ -165,6 +169,32 @@ def test_ctrl_c_leaves_nothing_to_others(
         assert first.trouble() == ""
     assert not list((tmp_path / "handed-over").iterdir())
     assert '"state": "interrupted"' in (tmp_path / id / "job.json").read_text()
+
+
+def test_a_page_that_is_opened_meanwhile_gets_a_sentence(
+    unserved_studio: Studio,
+    photo: Image.Image,
+    painting: Image.Image,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session = unserved_studio.session
+    workshop, token = session.workshop, "a-visitor"
+    job = Job(photo, [painting], TransferSettings(size=64), visitor=token, engine=tone)
+    workshop.save(job)
+    assert workshop.job_store
+    other = ServerPresence(workshop.job_store.folder)
+    workshop.job_store.presence = other
+    workshop.save(job)  # by the other server, which lives
+    workshop.job_store.presence = ServerPresence(workshop.job_store.folder)
+    monkeypatch.setattr(Workshop.wait_for_job, "__defaults__", (0.0,))
+    request = gr.Request(SimpleNamespace(query_params={}))
+    updates = unserved_studio.visits.arrive(token, request)
+    assert "handed over to another server" in str(updates[session.result_panel.status])
+    assert job.id in updates[session.gallery]
+    with pytest.raises(gr.Error, match="handed over to another server"):
+        session.job_of(job.id)
+    other.end()
+    assert session.job_of(job.id)
 
 
 @pytest.mark.browser

@@ -13,7 +13,7 @@ from typing_extensions import override
 from helpers.painting import SMALL, iterations, picture_of, tone, tone_of
 from helpers.pictures import MakePicture
 from helpers.waiting import until
-from helpers.working import ALWAYS, Gate, MakeJob, assert_ends, make_job, settle
+from helpers.working import ALWAYS, PATIENCE, Gate, MakeJob, assert_ends, make_job, settle
 from nst.engine.transfer import Engine
 from nst.errors import BusyError, TooLargeError
 from nst.settings import TransferSettings
@@ -132,9 +132,11 @@ def test_a_thread_takes_jobs_over(tmp_path: Path, make_job: MakeJob, gate: Gate)
     job = make_job(gate)
     first.submit(job)
     gate.wait()
+    assert first.wait_until_saved()
+    with pytest.raises(BusyError, match="handed over"):
+        second.wait_for_job(job.id, 0.0)
     hand_over(first, gate)
-    until(lambda: job.id in second.in_memory, "the second server takes the job")
-    taken = second.find_job(job.id)
+    taken = second.wait_for_job(job.id, PATIENCE)
     assert taken
     assert_ends(taken)
     second.close()
