@@ -89,7 +89,7 @@ def main() -> None:
         try:
             largest = largest_size(partial(backend.admit, seconds=workshop.limits.seconds))
             demo = build_demo(workshop, examples, gallery, largest=largest)
-            serve(demo, launch_options(demo, workshop, examples, gallery), style)
+            serve(demo, launch_options(demo, workshop, examples, gallery), style, stop)
         finally:
             is_still = close(workshop, stop)
             if demo:
@@ -100,7 +100,7 @@ def main() -> None:
         os._exit(0)  # without waiting for an iteration, or for the Hub in a library's own threads
 
 
-def serve(demo: BoundedBlocks, options: Mapping[str, Any], style: str) -> None:
+def serve(demo: BoundedBlocks, options: Mapping[str, Any], style: str, stop: StopRequest) -> None:
     """Serve the page until a signal raises `KeyboardInterrupt`, which ends here."""
     with contextlib.suppress(KeyboardInterrupt):
         if style == "json":
@@ -110,7 +110,7 @@ def serve(demo: BoundedBlocks, options: Mapping[str, Any], style: str) -> None:
             log.info("Running on local URL: %s", demo.local_url)
         else:
             demo.launch(**options, prevent_thread_lock=True)
-        while demo.is_running:
+        while demo.is_running and not stop.is_made:  # GRADIO_DEBUG blocks, and hides the signal
             time.sleep(PAUSE)
 
 

@@ -158,6 +158,14 @@ def test_a_long_iteration_does_not_hold_a_server(
 
 
 @pytest.mark.slow
+def test_gradio_s_debugging_hides_no_signal(tmp_path: Path) -> None:
+    with running_server(tmp_path, environment={"GRADIO_DEBUG": "1"}, plant=SERVED) as server:
+        assert told_to_leave(server)() < LEAVES_WITHIN
+        assert server.process.returncode == 0
+        assert "draining" in server.log()
+
+
+@pytest.mark.slow
 def test_ctrl_c_leaves_nothing_to_others(
     tmp_path: Path, photo: Image.Image, painting: Image.Image
 ) -> None:
