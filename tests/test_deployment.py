@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 import shlex
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from helpers.places import ROOT
+from nst.studio.statistics import PHASES, REASONS
+from nst.studio.task import State
 from page.http.body_limits import MAX_UPLOAD, MULTIPART
 from page.http.health import PATH as HEALTH
 from page.http.metrics import PATH as METRICS
+from page.http.refusals import REASONS as REFUSED
 from page.serving import LEAVES_WITHIN
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -22,6 +24,11 @@ README = (ROOT / "README.md").read_text()
 GUIDE = (ROOT / "docs" / "operating.md").read_text()
 VARIABLE = re.compile(r"\b(?:NST|GRADIO)_[A-Z_]+\b")
 OF_COMPOSE = {"NST_HOST", "NST_TARGET", "NST_MEMORY", "NST_PAGE"}  # the server never sees them
+
+
+def metric_names() -> set[str]:
+    source = (ROOT / "page" / "http" / "metrics.py").read_text()
+    return set(re.findall(r'"(nst_\w+)"', source))
 
 
 def composed(name: str = "compose.yaml") -> dict[str, Any]:
@@ -124,11 +131,24 @@ def test_every_variable_of_the_code_is_listed() -> None:
 
 
 def test_every_metric_is_explained() -> None:
-    source = Path(ROOT / "page" / "http" / "metrics.py").read_text()
-    names = set(re.findall(r'"(nst_\w+)"', source))
-    assert len(names) >= 12
-    for name in names:
+    assert len(metric_names()) >= 12
+    for name in metric_names():
         assert name in GUIDE, name
+
+
+def test_alerts_are_about_metrics_and_labels_that_there_are() -> None:
+    (group,) = yaml.safe_load((ROOT / "deploy" / "alerts.yaml").read_text())["groups"]
+    states = {state.value for state in State}
+    values = {"state": states, "reason": {*REASONS, *REFUSED.values()}, "phase": set(PHASES)}
+    asked = set()
+    for rule in group["rules"]:
+        assert rule["annotations"]["summary"].endswith(".")
+        names = re.findall(r"\bnst_\w+", rule["expr"])
+        asked |= {re.sub("_(total|sum|count)$", "", name) for name in names}
+        for label, wanted in re.findall(r'(\w+)=~?"([^"]+)"', rule["expr"]):
+            assert set(wanted.split("|")) <= values[label]
+    assert asked <= metric_names()
+    assert {"nst_ready", "nst_queue_wait_seconds", "nst_phase_seconds"} <= asked
 
 
 def test_the_gpu_file_only_adds() -> None:
