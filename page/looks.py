@@ -14,11 +14,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from nst.errors import BusyError
 from nst.studio.job import Job
 from nst.studio.job_store import Card
 from nst.studio.sheet_job import Sheet
 from nst.studio.task import State, Task
-from nst.studio.workshop import Workshop
+from nst.studio.workshop import CLOSING, Workshop
 from page.http.job_files import PRIVATE, bounded
 from page.panels import charts
 from page.panels.contact_sheet import sheet_markup
@@ -40,6 +41,8 @@ def look_route(workshop: Workshop, renderings: Renderings) -> Route:
             task = workshop.find(id)
             if task is None:
                 return None
+            if task.state is State.INTERRUPTED and workshop.is_closing:
+                raise BusyError(CLOSING)  # the browser asks again, and finds the next server
             workshop.greet(task.owner, due)
             return looked_at(task, workshop)
 

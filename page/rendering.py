@@ -16,7 +16,7 @@ import os
 import tempfile
 import threading
 import weakref
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -135,6 +135,7 @@ class Renderings:
         self._finished: OrderedDict[Hashable, Rendering] = OrderedDict()
         self._flights: dict[Hashable, Flight] = {}
         self._lock = threading.Lock()
+        self.made: Counter[str] = Counter()  # how many of each kind, which keys begin with
 
     async def fetch(
         self, key: Hashable, make: Callable[[], bytes], request: Request | None = None
@@ -227,6 +228,8 @@ class Renderings:
         finally:
             with self._lock:
                 del self._flights[key]
+                if rendering and isinstance(key, tuple):
+                    self.made[str(key[0])] += 1
                 if rendering and not rendering.in_memory:
                     self._keep(key, rendering)
                 is_idle = not self._flights

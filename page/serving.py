@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import signal
+import threading
+import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -16,8 +19,8 @@ from huggingface_hub.utils import disable_progress_bars
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from nst.console import prepare_streams
-from nst.errors import HubError
+from nst.console import StopRequest, prepare_streams
+from nst.errors import HubError, SettingsError
 from nst.files import cache_folder
 from nst.hub.gallery import Gallery, community
 from nst.studio.backends import pick_backend
@@ -35,53 +38,106 @@ from page.http.compression import CompressionMiddleware
 from page.http.corrected_scripts import corrected_routes
 from page.http.display_files import display_routes
 from page.http.document import DocumentMiddleware
+from page.http.health import health_routes
 from page.http.identity_routes import identity_routes
 from page.http.job_files import JobFiles, file_routes
+from page.http.metrics import ServerCollector, metrics_route
 from page.http.middleware import SecurityMiddleware
 from page.http.preloads import early_links, find_page_files
+from page.http.refusals import Refusals
 from page.http.request_limits import RequestLimits
 from page.http.static_files import asset_route
 from page.http.style_bundle import StyleBundle
 from page.http.upload_folder import upload_folder
 from page.http.upload_space import UploadSpace
 from page.layout import build_demo
+from page.logs import adopt_loggers, configure_logs, log_style
 from page.looks import look_route
 from page.panels.components import pictures
 from page.panels.publishing import SignInMiddleware
 from page.rendering import shared_renderings
 from page.theme import theme
 
+log = logging.getLogger(__name__)
+
 MAX_EVENTS = 500  # at once
+PAUSE = 1.0  # seconds between two looks at whether the page is still served
+DRAINS_WITHIN = 4.0  # seconds, for the iteration under way and the disk; then requests have five
+LEAVES_WITHIN = 9.5  # seconds; orchestrators kill after ten
+YES = ("1", "on", "true", "yes")
 
 
 def main() -> None:
-    """Serve the page until it is interrupted."""
+    """Serve the page until it is interrupted (SIGINT), or asked to leave (SIGTERM).
+
+    In the latter case it drains: what is painted or waits is left to the next server on the folder
+    of jobs, and the process ends within `LEAVES_WITHIN` seconds.
+    """
     prepare_streams()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for client in ("httpx", "httpx2"):  # their addresses may hold tokens and signatures
-        logging.getLogger(client).setLevel(logging.WARNING)
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # and those of each new try
-    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a line for each broken form
-    logging.getLogger("uvicorn.error").addFilter(is_our_business)
+    try:
+        style = log_style()
+    except SettingsError as error:
+        raise SystemExit(f"nst: {error}") from None
+    configure_logs(style)
     disable_progress_bars()  # of the Hub; the log is for lines
     backend = pick_backend()
     backend.prepare()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite end, like Ctrl+C
-    with uploads_folder() as folder:
+    with StopRequest() as stop, uploads_folder() as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(folder)
         workshop, examples, gallery = open_workshop(backend), open_examples(), open_gallery()
+        demo = None
         try:
             largest = largest_size(partial(backend.admit, seconds=workshop.limits.seconds))
             demo = build_demo(workshop, examples, gallery, largest=largest)
-            try:
-                demo.launch(**launch_options(demo, workshop, examples, gallery))
-            finally:
-                demo.close(verbose=False)  # streams too: nothing is written for them any more
+            serve(demo, launch_options(demo, workshop, examples, gallery), style, stop)
         finally:
-            workshop.close()
+            is_still = close(workshop, stop)
+            if demo:
+                demo.close(verbose=False)  # streams too: nothing is written for them any more
             shared_renderings().close()
-    if not examples.is_settled.is_set():
-        os._exit(0)  # the library's own threads would wait for the Hub
+    if stop.signal == signal.SIGTERM or not (is_still and examples.is_settled.is_set()):
+        logging.shutdown()
+        os._exit(0)  # without waiting for an iteration, or for the Hub in a library's own threads
+
+
+def serve(demo: BoundedBlocks, options: Mapping[str, Any], style: str, stop: StopRequest) -> None:
+    """Serve the page until a signal raises `KeyboardInterrupt`, which ends here."""
+    with contextlib.suppress(KeyboardInterrupt):
+        if style == "json":
+            with contextlib.redirect_stdout(io.StringIO()):  # Gradio's greetings
+                demo.launch(**options, prevent_thread_lock=True, quiet=True)
+            adopt_loggers()
+            log.info("Running on local URL: %s", demo.local_url)
+        else:
+            demo.launch(**options, prevent_thread_lock=True)
+        while demo.is_running and not stop.is_made:  # GRADIO_DEBUG blocks, and hides the signal
+            time.sleep(PAUSE)
+
+
+def close(workshop: Workshop, stop: StopRequest) -> bool:
+    """Keep what was painted, and hand it over where the server was asked to leave.
+
+    Requests are still answered meanwhile: not ready, and nothing new is taken. Return whether all
+    is still.
+    """
+    stop.ignore()
+    if stop.signal != signal.SIGTERM:
+        return workshop.close()
+    log.info("draining")
+    leave_at_last(LEAVES_WITHIN)
+    return workshop.close(DRAINS_WITHIN, hands_over=True)
+
+
+def leave_at_last(seconds: float) -> None:
+    """End the process in so many seconds, whatever it does then."""
+
+    def leave() -> None:
+        log.warning("left while something was still going on")
+        os._exit(1)
+
+    timer = threading.Timer(seconds, leave)
+    timer.daemon = True
+    timer.start()
 
 
 def open_workshop(backend: Backend) -> Workshop:
@@ -98,6 +154,7 @@ def open_workshop(backend: Backend) -> Workshop:
         painters=backend.painters,
     )
     workshop = Workshop(folder, limits, backend)
+    workshop.share_folder()
     workshop.sweep()
     return workshop
 
@@ -118,7 +175,7 @@ def open_gallery() -> Gallery | None:
     try:
         return community()
     except HubError as error:
-        logging.getLogger(__name__).warning("no public gallery: %s", error)
+        log.warning("no public gallery: %s", error)
         return None
 
 
@@ -134,6 +191,8 @@ def launch_options(
     upload_space = UploadSpace(Path(get_upload_folder()), built_in, deleted=demo.forget_files)
     files = find_page_files(demo.config)
     styles = StyleBundle.read(name for name in files if name.endswith(".css"))
+    refusals = Refusals()
+    watched = ServerCollector(workshop, shared_renderings(), demo.sessions, refusals)
     document = Middleware(
         DocumentMiddleware,
         preloads=early_links(files, styles),
@@ -145,6 +204,8 @@ def launch_options(
         "css_paths": [ASSETS / "style.css"],
         "app_kwargs": {
             "routes": [
+                *health_routes(workshop),
+                *([metrics_route([watched])] if asks_for_metrics() else []),
                 *identity_routes(),
                 *styles.routes(),
                 *corrected_routes(),
@@ -155,7 +216,7 @@ def launch_options(
             ],
             "middleware": [
                 Middleware(CompressionMiddleware),
-                Middleware(SecurityMiddleware, upload_space=upload_space),
+                Middleware(SecurityMiddleware, upload_space=upload_space, refusals=refusals),
                 document,
                 *allowed_hosts(),
                 Middleware(RequestLimits, blocks=demo, sessions=demo.sessions),
@@ -172,6 +233,11 @@ def launch_options(
         "run_history": False,
         "footer_links": ["api", "gradio"],
     }
+
+
+def asks_for_metrics() -> bool:
+    """Tell whether `NST_METRICS` asks for numbers about the server at `/metrics`."""
+    return os.environ.get("NST_METRICS", "").lower() in YES
 
 
 def allowed_hosts() -> list[Middleware]:
@@ -196,13 +262,3 @@ def uploads_folder() -> contextlib.AbstractContextManager[str | Path]:
     if chosen := os.environ.get("GRADIO_TEMP_DIR"):
         return contextlib.nullcontext(chosen)
     return upload_folder()
-
-
-def is_our_business(record: logging.LogRecord) -> bool:
-    """Tell whether a log record is ours to mend.
-
-    The tracebacks of tabs that were closed while something was sent to them are not: Gradio answers
-    404 in the middle of their streams, which nobody reads any more.
-    """
-    error = record.exc_info[1] if record.exc_info else None
-    return not (isinstance(error, RuntimeError) and "response already started" in str(error))

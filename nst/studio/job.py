@@ -128,6 +128,14 @@ class Job(Task):
             return latest.settings.replace(colors=self.colors)
 
     @property
+    def settings_to_resume(self) -> TransferSettings:
+        """Return the latest choice that fits the paintings in force."""
+        with self.lock:
+            change = self._change
+            latest = change if change and not change.styles else self.passages[-1]
+            return latest.settings.replace(colors=self.colors)
+
+    @property
     def painting(self) -> Image.Image:
         """Return the (first) painting in force."""
         return self.styles[self.passages[-1].styles[0]]

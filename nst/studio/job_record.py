@@ -59,6 +59,7 @@ class JobRecord:
     frames: list[int]
     steps: list[TransferStep]  # without pixels
     recipe: str
+    server: str = ""  # that wrote it, where several may share the folder
 
     @property
     def state_after_restart(self) -> State:
@@ -138,6 +139,7 @@ def parse_record(data: bytes, *, with_steps: bool = True) -> JobRecord:
         frames=sorted({_checked("frames", index, _whole) for index in frames}),
         steps=[_step(values, names) for values in steps] if with_steps else [],
         recipe=_field(fields, "recipe", _text(MOST_JSON)),
+        server=_field({"server": "", **fields}, "server", _text(40)),
     )
 
 

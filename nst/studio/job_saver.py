@@ -14,16 +14,21 @@ from collections.abc import Iterable, Iterator
 from nst.studio.job import Job
 from nst.studio.job_store import JobStore, error_text
 from nst.studio.keyed_locks import KeyedLocks
+from nst.studio.statistics import Statistics
 from nst.studio.task import Task
 
 log = logging.getLogger(__name__)
 
 
 class JobSaver:
-    """Save jobs to `store`, one writer for each job at a time; without a store do nothing."""
+    """Save jobs to `store`, one writer for each job at a time; without a store do nothing.
 
-    def __init__(self, store: JobStore | None) -> None:
+    `statistics` count the seconds that it takes.
+    """
+
+    def __init__(self, store: JobStore | None, statistics: Statistics | None = None) -> None:
         self.store = store
+        self.statistics = statistics or Statistics()
         self.locks = KeyedLocks()  # one for each job
         self._news = threading.Condition()
         self._unsaved: deque[Job] = deque()  # admitted, and nowhere on disk yet
@@ -34,7 +39,8 @@ class JobSaver:
         if self.store:
             with self.writing(job.id):
                 if job.is_kept:
-                    self.store.save(job)
+                    with self.statistics.timed("saving"):
+                        self.store.save(job)
 
     def save_soon(self, tasks: Iterable[Task]) -> None:
         """Save jobs in a thread of their own: whoever asks for one need not wait for the disk."""

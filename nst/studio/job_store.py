@@ -8,6 +8,7 @@
     thumbnail.jpg
     deleted        there while the job can still be restored: nobody finds it meanwhile
 
+Beside them are the marks of jobs handed over and of servers (`handover_marks`, `server_presence`).
 Every file is written whole or not at all; folders are private to the server's user. What is read is
 checked by `nst.studio.job_record`: a damaged job is a card that says so, and never an exception.
 Knows files; nothing of lines or pages.
@@ -29,7 +30,7 @@ from PIL import Image
 
 from nst.caches import LRUCache
 from nst.engine.schedule import Moment
-from nst.errors import RecipeError
+from nst.errors import BusyError, RecipeError
 from nst.files import whole_file
 from nst.images.recipe import KEYWORD, Ingredient, Recipe, parse_recipe, read_recipe
 from nst.images.tensors import shrink
@@ -37,6 +38,7 @@ from nst.images.writing import jpeg_bytes, save_png
 from nst.studio import job_folder
 from nst.studio.clock import now
 from nst.studio.deletion_marks import DELETED, DeletionMarks
+from nst.studio.handover_marks import HandoverMarks
 from nst.studio.job import Job
 from nst.studio.job_record import (
     MOST_JPEG,
@@ -53,6 +55,7 @@ from nst.studio.job_record import (
 )
 from nst.studio.limits import Limits
 from nst.studio.mask_files import read_masks, save_masks
+from nst.studio.server_presence import ServerPresence
 from nst.studio.task import State
 
 log = logging.getLogger(__name__)
@@ -63,6 +66,8 @@ THUMBNAIL_SIDE = 320  # pixels
 FRAME_SIDE = 720
 MOST_FRAMES = 120  # beyond, every other one is dropped and half as many are added
 MOST_CARDS = 5000  # remembered, so that a gallery need not read what has not changed
+
+ELSEWHERE = "This picture is being handed over to another server; please try again in a moment."
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,8 @@ class JobStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.deletions = DeletionMarks(folder)
+        self.handover = HandoverMarks(folder)
+        self.presence: ServerPresence | None = None  # where other servers may share the folder
         self._cards: LRUCache[str, tuple[object, Card]] = LRUCache(MOST_CARDS)  # by id, with a mark
 
     def save(self, job: Job) -> None:
@@ -102,6 +109,8 @@ class JobStore:
             inputs |= dict(zip(_style_names(written.styles), job.styles, strict=True))
             inputs |= {"init": job.init} if job.init else {}
             steps, masks = list(job.steps), job.masks
+        if self.presence:
+            record["server"] = self.presence.name
         recipe = written.to_text()
         record |= {"figures": STEP_FIGURES, "steps": list(map(figures_of, steps))}
         home = self._make_home(job.id)
@@ -117,24 +126,29 @@ class JobStore:
             _save_jpeg(shrink(moment.picture, THUMBNAIL_SIDE), home / "thumbnail.jpg")
         _write(text, home / "job.json")
 
-    def load(self, id: str) -> Job | None:
+    def load(self, id: str, *, is_claimed: bool = False) -> Job | None:
         """Return the job as it was saved last; one that was live then was interrupted since.
 
         None where there is none, it is deleted, or damaged, which its card says from then on.
+        Raises `BusyError` where another server paints it, or has just stopped doing so, unless it
+        `is_claimed` from that one.
         """
         if not self.has(id) or self.deletions.moment_of(id) is not None:
             return None
         mark = self._mark(id)
         try:
-            return self._load(id)
+            return self._load(id, is_claimed=is_claimed)
         except (DamagedError, RecipeError, OSError) as error:
             log.warning("a job on disk cannot be read: %s", error_text(error))
             self._cards.keep(id, (mark, self._damaged_card(id)))
             return None
 
-    def _load(self, id: str) -> Job:
+    def _load(self, id: str, *, is_claimed: bool) -> Job:
         home = self._home(id)
         record = parse_record(read_file(home / "job.json", MOST_JSON))
+        is_unfinished = record.state_after_restart is State.INTERRUPTED
+        if is_unfinished and not is_claimed and self._is_elsewhere(record.server):
+            raise BusyError(ELSEWHERE)
         recipe, moment = _latest(home, record)
         content, *styles = [
             _input(home / f"{name}.png", ingredient)
@@ -162,6 +176,9 @@ class JobStore:
             if index < len(job.steps) and is_file(self.frame_file(id, index))
         ]
         return job
+
+    def _is_elsewhere(self, server: str) -> bool:
+        return self.presence is not None and self.presence.is_alive(server)
 
     def cards(self, owner: str, but: Set[str] = frozenset()) -> list[Card]:
         """Return the cards of the jobs whose ids begin with `owner`, `but` for some.

@@ -13,8 +13,8 @@ import math
 import time
 from dataclasses import dataclass, field
 
-from nst.errors import BusyError
 from nst.studio.limits import Limits
+from nst.studio.statistics import NoRoomError
 from nst.studio.task import State, Task
 
 FULL = "Too many pictures are waiting already. Please try again in about {}."
@@ -39,6 +39,15 @@ class Place:
     def left(self) -> float:
         """Return the seconds that it will still be painted, as expected."""
         return max(0.0, self.seconds - max(0.0, time.monotonic() - self.began))
+
+
+@dataclass(frozen=True)
+class Load:
+    """How much there is to paint."""
+
+    painted: int  # tasks
+    waiting: int  # tasks
+    seconds: float  # until all of them are painted, as expected
 
 
 class TaskQueue:
@@ -70,22 +79,23 @@ class TaskQueue:
         """
         waiting = self.waiting
         if sum(place.task.owner == owner for place in waiting) >= self.limits.waiting_of_one:
-            raise BusyError(ENOUGH)
+            raise NoRoomError(ENOUGH, "visitor")
         from_there = sum(place.source == source for place in waiting) if source else 0
         if from_there >= self.limits.waiting_of_source:
-            raise BusyError(ENOUGH_FROM_THERE)
+            raise NoRoomError(ENOUGH_FROM_THERE, "network")
         self.check_pictures(size)
         if len(waiting) >= self.limits.waiting:
-            raise BusyError(FULL.format(in_minutes(self._until_next())))
+            raise NoRoomError(FULL.format(in_minutes(self._until_next())), "queue_full")
         too_long = self._wait(waiting) - self.limits.wait
         if too_long > 0:
-            raise BusyError(TOO_LONG.format(in_minutes(self.limits.wait), in_minutes(too_long)))
+            longest, wait = in_minutes(self.limits.wait), in_minutes(too_long)
+            raise NoRoomError(TOO_LONG.format(longest, wait), "long_wait")
 
     def check_pictures(self, size: int) -> None:
         """Raise `BusyError` where there is no room in memory for so many bytes more."""
         held = sum(place.task.bytes for place in self.painted + self.waiting)
         if held and held + size > self.limits.pictures:
-            raise BusyError(FULL.format(in_minutes(self._until_next())))
+            raise NoRoomError(FULL.format(in_minutes(self._until_next())), "memory")
 
     def expect(self, task: Task, seconds: float) -> None:
         """Expect so many seconds of painting of a task from now on."""
@@ -135,6 +145,12 @@ class TaskQueue:
         gone = [place.task for place in self._places if place.task.state is not State.WAITING]
         self._places = self.waiting
         return gone
+
+    @property
+    def load(self) -> Load:
+        """Return how many are painted and wait, and for how long."""
+        waiting = self.waiting
+        return Load(len(self.painted), len(waiting), self._wait(waiting))
 
     def ahead_of(self, task: Task) -> int:
         """Return how many are painted before this one."""

@@ -96,9 +96,12 @@ class Task:
         return State.FAILED
 
     def stop(self, note: str = "", end: State = State.STOPPED) -> None:
-        """End after the present iteration, with what there is. What has ended stays as it is."""
+        """End after the present iteration, with what there is.
+
+        What has ended stays as it is, and of several reasons the first counts.
+        """
         with self.lock:
-            if not self.state.is_live:
+            if not self.state.is_live or self._stopped.is_set():
                 return
             self.note, self._end = note, end
             self._stopped.set()

@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nst.engine.out_of_memory import give_back
@@ -24,10 +24,13 @@ from nst.studio.backends.local import LocalBackend
 from nst.studio.job import Job
 from nst.studio.job_deleter import JobDeleter
 from nst.studio.job_saver import JobSaver
-from nst.studio.job_store import Card, JobStore, is_id
+from nst.studio.job_store import ELSEWHERE, Card, JobStore, error_text, is_id
+from nst.studio.job_takeover import JobTakeover
 from nst.studio.limits import Limits
-from nst.studio.queue import TaskQueue
+from nst.studio.queue import Load, TaskQueue
+from nst.studio.server_presence import ServerPresence
 from nst.studio.sheet_job import Sheet
+from nst.studio.statistics import NoRoomError, Statistics
 from nst.studio.task import State, Task, owner_of, share_id
 from nst.studio.task_cache import TaskCache
 
@@ -35,8 +38,10 @@ log = logging.getLogger(__name__)
 
 TOO_LONG = "Ended after {:.0f} minutes, the most for one picture here."
 CLOSED = "Interrupted by a restart of the server; it can be continued."
+CLOSING = "This server is about to restart; please try again in a minute."
 UNWATCHED = "Ended because nobody was watching any more."
-PAUSE = 0.5  # seconds after an error of our own
+PAUSE = 0.5  # seconds after an error of our own, and between two tries
+HANDOVER = 5.0  # seconds within which a job has usually come from another server
 SWEEP_EVERY = 3600.0  # seconds without work
 SWEEP_AT_MOST_EVERY = 60.0  # seconds
 
@@ -57,16 +62,37 @@ class Workshop:
         self.limits = limits or Limits()
         self.backend = backend or LocalBackend()
         self.job_store = JobStore(folder) if folder else None
+        self.statistics = Statistics()
         self._queue = TaskQueue(self.limits)  # with `_news`
         self._background: OrderedDict[str, Iterator[object]] = OrderedDict()
         self._swept = float("-inf")  # when, on the monotonic clock
         self._tasks = TaskCache(self.limits, self._queue.is_painting)  # with `_news`
         # Its locks come before `_news`, which comes before a task's lock.
-        self._saver = JobSaver(self.job_store)
+        self._saver = JobSaver(self.job_store, self.statistics)
         self._news = threading.Condition()
         self._deleter = JobDeleter(self._tasks, self._saver, self._news, self.limits)
         self._painters: list[threading.Thread] = []
         self._is_closing = threading.Event()
+        self._takeover: JobTakeover | None = None
+
+    def share_folder(self) -> None:
+        """Take over what other servers on the folder leave, and let them know of this one.
+
+        A folder that cannot be written to is only logged, and so are GPUs that are lent to visitors
+        alone: nobody asks for the jobs that are taken over.
+        """
+        store = self.job_store
+        if store is None or self.backend.lends_gpus:
+            return
+        try:
+            store.presence = ServerPresence(store.folder)
+        except OSError as error:
+            log.warning("the folder of jobs cannot be shared: %s", error_text(error))
+            return
+        self._takeover = JobTakeover(
+            store, self._tasks, self._saver, self._news, self.limits, self.backend, self.submit
+        )
+        self._takeover.start()
 
     def submit(self, task: Task, seconds: float = 0.0, source: str = "") -> None:
         """Queue a waiting task, for so many expected seconds of painting.
@@ -89,7 +115,9 @@ class Workshop:
             if task.state is not State.WAITING:
                 return
             try:
-                self._queue.join(task, seconds, source)
+                with self.statistics.refusals():
+                    self._check_open()
+                    self._queue.join(task, seconds, source)
             except BusyError as error:
                 task.stop(str(error))
                 raise
@@ -102,14 +130,15 @@ class Workshop:
     def check_room(self, owner: str, source: str = "", size: int = 0) -> None:
         """Raise `BusyError` when the queue has no room for a task with so many bytes of pictures.
 
-        The same where there is none for more from there.
+        The same where there is none for more from there, or it closes.
         """
-        with self._news:
+        with self._news, self.statistics.refusals():
+            self._check_open()
             self._queue.check_room(owner, source, size)
 
     def check_pictures(self, size: int) -> None:
         """Raise `BusyError` when there is no room in memory for so many bytes of pictures more."""
-        with self._news:
+        with self._news, self.statistics.refusals():
             self._queue.check_pictures(size)
 
     def expect(self, task: Task, seconds: float) -> None:
@@ -141,26 +170,51 @@ class Workshop:
             task.stop(UNWATCHED)
         began = saved = time.monotonic()
         try:
-            with contextlib.closing(task.run()) as pieces:
-                for piece in pieces:
+            with self._counted(task), contextlib.closing(task.run()) as pieces:
+                for number, piece in enumerate(pieces):
                     now = time.monotonic()
+                    if number == 0:
+                        self.statistics.spend("first_picture", now - began)
                     if isinstance(task, Job):
                         self._saver.add_frame(task)
                         if now - saved >= self.limits.checkpoint_every:
                             self.save(task)
                             saved = time.monotonic()
-                    if now - began > self.limits.seconds:
-                        task.stop(TOO_LONG.format(self.limits.seconds / 60))
-                    elif self._is_abandoned(task):
-                        task.stop(UNWATCHED)
-                    elif self._is_closing.is_set():
-                        task.stop(CLOSED, State.INTERRUPTED)
+                    self._stop_where_due(task, now - began)
                     yield piece
         finally:
             if isinstance(task, Job):
                 self._saver.add_frame(task, is_last=True)
                 self.save(task)
                 self.sweep()
+
+    def _stop_where_due(self, task: Task, seconds: float) -> None:
+        """Stop a task that was painted for too long, that nobody watches, or that is in the way."""
+        if seconds > self.limits.seconds:
+            task.stop(TOO_LONG.format(self.limits.seconds / 60))
+        elif self._is_abandoned(task):
+            task.stop(UNWATCHED)
+        elif self._is_closing.is_set():
+            task.stop(CLOSED, State.INTERRUPTED)
+
+    @contextlib.contextmanager
+    def _counted(self, task: Task) -> Iterator[None]:
+        """Count how long a task has waited, how long the block paints it, and how that ends."""
+        if task.state is not State.WAITING:  # it only has to be put away
+            yield
+            return
+        self.statistics.spend("waiting", time.time() - task.changed)
+        try:
+            with self.statistics.timed("painting"):
+                yield
+        finally:
+            self.statistics.end(task.state.value)
+
+    @property
+    def load(self) -> Load:
+        """Return how much there is to paint now."""
+        with self._news:
+            return self._queue.load
 
     @property
     def in_memory(self) -> set[str]:
@@ -169,7 +223,10 @@ class Workshop:
             return self._tasks.ids
 
     def find(self, id: str) -> Task | None:
-        """Return the task of this id, from memory or from disk."""
+        """Return the task of this id, from memory or from disk.
+
+        Raises `BusyError` while it goes from one server to another.
+        """
         with self._news:
             task = self._tasks.look_at(id)
         if task or not self.job_store:
@@ -177,6 +234,8 @@ class Workshop:
         with self._saver.locks.held(id):
             with self._news:
                 task = self._tasks.get(id)
+            if not task and self._takeover and self._takeover.is_due(id):
+                raise BusyError(ELSEWHERE)
             job = None if task else self.job_store.load(id)
             if job:
                 with self._news:
@@ -187,6 +246,20 @@ class Workshop:
         """Return the job of this id, from memory or from disk."""
         task = self.find(id)
         return task if isinstance(task, Job) else None
+
+    def wait_for_job(self, id: str, seconds: float = HANDOVER) -> Job | None:
+        """Return the job of this id, when it has come from another server.
+
+        Raises `BusyError` when it has not after so many seconds.
+        """
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                return self.find_job(id)
+            except BusyError:
+                if time.monotonic() >= end:
+                    raise
+            self._is_closing.wait(PAUSE)
 
     def find_shared(self, share: str) -> Job | None:
         """Return the job that a link speaks of."""
@@ -248,15 +321,52 @@ class Workshop:
         """End a job and delete all of it, for good."""
         self._deleter.forget(id)
 
-    def close(self, seconds: float = 20.0) -> None:
-        """Keep what the present task has reached, and paint no more; for the end of the process."""
+    def close(self, seconds: float = 20.0, *, hands_over: bool = False) -> bool:
+        """Keep what the present task has reached, and paint no more; for the end of the process.
+
+        Return whether all is kept and still after so many seconds. Where it `hands_over`, the jobs
+        that wait or were interrupted are left to the next server on the folder; of an iteration
+        that lasts longer than that, what was reached before it.
+        """
         with self._news:
             self._is_closing.set()
             self._news.notify_all()
+            places = [*self._queue.painted, *self._queue.waiting]
+            unfinished = [place.task for place in places if isinstance(place.task, Job)]
         end = time.monotonic() + seconds
         for thread in self._painters:
             thread.join(max(0.0, end - time.monotonic()))
-        self._saver.wait(max(0.0, end - time.monotonic()))
+        is_kept = self._saver.wait(max(0.0, end - time.monotonic()))
+        if self._takeover:
+            self._takeover.end(max(0.0, end - time.monotonic()))
+        if hands_over:
+            self._hand_over(unfinished)
+        if self.job_store and self.job_store.presence:
+            self.job_store.presence.end()
+        return is_kept and not any(thread.is_alive() for thread in self._painters)
+
+    @property
+    def is_closing(self) -> bool:
+        """Tell whether no more is painted here."""
+        return self._is_closing.is_set()
+
+    def _hand_over(self, jobs: Iterable[Job]) -> None:
+        """Leave those of the jobs that are not finished to the next server on the folder."""
+        if not self.job_store or self.backend.lends_gpus:
+            return
+        left = [job for job in jobs if job.is_kept and is_left(job)]
+        for job in left:
+            job.is_kept = False  # nothing of it is written here any more
+        try:
+            self.job_store.handover.offer({job.id: job.settings_to_resume for job in left})
+        except OSError as error:
+            log.warning("no pictures could be handed over: %s", error_text(error))
+        else:
+            log.info("pictures left to the next server: %d", len(left))
+
+    def _check_open(self) -> None:
+        if self._is_closing.is_set():
+            raise NoRoomError(CLOSING, "closing")
 
     def greet(self, owner: str, due: float = 0.0) -> None:
         """Note that a visitor is there, and looks again in `due` seconds at the latest.
@@ -370,3 +480,8 @@ class Workshop:
     def _tidy(self) -> Iterator[None]:
         self.sweep()
         yield
+
+
+def is_left(job: Job) -> bool:
+    """Tell whether a job of a workshop that has closed is still to be painted."""
+    return job.state.is_live or job.state is State.INTERRUPTED

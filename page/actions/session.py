@@ -13,6 +13,7 @@ from PIL import Image
 
 from nst import TransferSettings
 from nst.engine.texture import TextureCache
+from nst.errors import BusyError
 from nst.images.recipe import Ingredient
 from nst.settings import options
 from nst.studio.job import Job
@@ -118,8 +119,14 @@ class Session:
         return str(values.setdefault("visitor", secrets.token_urlsafe(24)))
 
     def job_of(self, id: str) -> Job | None:
-        """Return the job of an id that a tab holds; "" stands for none."""
-        return self.workshop.find_job(id) if id else None
+        """Return the job of an id that a tab holds; "" stands for none.
+
+        Raises `gr.Error` while it goes from one server to another.
+        """
+        try:
+            return self.workshop.wait_for_job(id) if id else None
+        except BusyError as error:
+            raise gr.Error(str(error), print_exception=False) from error
 
     def live_job(self, id: str) -> Job | None:
         """Return a job that waits or is painted."""

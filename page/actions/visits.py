@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from nst import SettingsError
+from nst.errors import BusyError
 from nst.settings import options
 from page.actions.session import Session, Updates
 from page.assets import handler
@@ -62,7 +63,10 @@ class Visits:
             return updates | self._shared_result(shared.result)
         latest = next(iter(session.workshop.cards(token)), None)
         if latest and (latest.state.is_live or time.time() - latest.changed < REOPENED):
-            job = session.workshop.find_job(latest.id)
+            try:
+                job = session.workshop.wait_for_job(latest.id)
+            except BusyError as error:
+                return updates | session.result_panel.idle(str(error))
             if job:
                 return updates | session.on_panel(job)
         return updates

@@ -18,7 +18,7 @@ from PIL import Image
 
 from nst import TransferSettings
 from nst.engine.schedule import Moment
-from nst.errors import BusyError
+from nst.errors import BusyError, TooLargeError
 from nst.images.masks import Masks
 from nst.images.sandbox import BUSY, PATIENCE
 from nst.studio.forecast import Forecast, PlannedRun
@@ -48,6 +48,9 @@ class Admission:
             raise BusyError(BUSY)
         try:
             yield
+        except TooLargeError:
+            self.workshop.statistics.refuse("too_large")
+            raise
         finally:
             self._door.release()
 

@@ -12,11 +12,12 @@ from urllib.parse import quote, urlencode
 from PIL import Image, ImageOps
 from starlette.requests import Request
 
+from nst.errors import BusyError
 from nst.images.writing import jpeg_bytes
 from nst.studio.workshop import Workshop
 from page.http.document import CARD_SIZE, Card, FindCard
 from page.identity import INK, NAME
-from page.rendering import RenderingBusyError, Renderings
+from page.rendering import Renderings
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +46,8 @@ def card_finder(workshop: Workshop, renderings: Renderings) -> FindCard:
         try:
             look = renderings.look_up(lambda: is_shared(workshop, share))
             is_there = await asyncio.wait_for(look, PATIENCE)
-        except (RenderingBusyError, asyncio.TimeoutError):
-            log.info("a page was served without its result's picture: the disk is slow")
+        except (BusyError, asyncio.TimeoutError):
+            log.info("a page was served without its result's picture: it could not be looked up")
             return Card()
         return shared_card(share) if is_there else Card()
 

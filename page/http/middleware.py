@@ -23,6 +23,7 @@ from page.http.body_limits import TOO_LARGE, Body
 from page.http.content_policy import scripts_in
 from page.http.identifiers import RequestError
 from page.http.rate_limit import network_of_scope
+from page.http.refusals import Refusals
 from page.http.upload_space import UploadSpace
 from page.http.uploads import (
     NO_ROOM,
@@ -45,14 +46,20 @@ class SecurityMiddleware:
     """Add headers to every answer, and end requests that nobody should make.
 
     That is one that is too large, for a door that is shut, or with a file that `upload_space` has
-    no room for. `heads` are the files with scripts that Gradio adds to the page. (ASGI middleware.)
+    no room for. `heads` are the files with scripts that Gradio adds to the page. What is refused
+    here or further on is counted in `refusals`. (ASGI middleware.)
     """
 
     def __init__(
-        self, app: ASGIApp, heads: Iterable[Path] = (), upload_space: UploadSpace | None = None
+        self,
+        app: ASGIApp,
+        heads: Iterable[Path] = (),
+        upload_space: UploadSpace | None = None,
+        refusals: Refusals | None = None,
     ) -> None:
         self.app = app
         self.upload_space = upload_space
+        self.refusals = refusals or Refusals()
         self.uploads = UploadsUnderWay()
         self.scripts = [name for head in heads for name in scripts_in(head.read_bytes())]
 
@@ -76,6 +83,8 @@ class SecurityMiddleware:
                 await self._ask(scope, body, answer)
         except RequestError as error:
             await answer.say(str(error), error.http_status)
+        finally:
+            self.refusals.note(scope["path"], answer.status)
 
     async def _take(
         self, scope: Scope, body: Body, answer: Answer, upload_space: UploadSpace

@@ -13,15 +13,12 @@ import contextlib
 import logging
 import os
 import shutil
-import stat
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-if sys.platform != "win32":
-    import fcntl
+from nst.folder_locks import lock_folder, make_locked_folder
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +36,7 @@ def upload_folder(parent: Path | None = None) -> Iterator[Path]:
     """
     parent = parent or Path(tempfile.gettempdir())
     delete_abandoned(parent)
-    folder, lock = _make(parent)
+    folder, lock = make_locked_folder(parent, PREFIX)
     try:
         yield folder
     finally:
@@ -55,7 +52,7 @@ def delete_abandoned(parent: Path) -> None:
     """
     with contextlib.suppress(OSError):
         for folder in sorted(parent.glob(f"{PREFIX}*")):
-            lock = _lock(folder, wait=False)
+            lock = lock_folder(folder, wait=False)
             if lock is None:
                 continue
             try:
@@ -78,36 +75,3 @@ def delete(folder: Path, patience: float = PATIENCE) -> None:
             return
         if folder.exists():
             time.sleep(PAUSE)
-
-
-def _make(parent: Path) -> tuple[Path, int | None]:
-    """Make a new folder and return the lock on it; None where the system has no such locks."""
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-        lock = _lock(folder, wait=True)
-        # Another server, starting just now, may have taken it for abandoned before it was locked.
-        if lock is not None or folder.is_dir():
-            return folder, lock
-
-
-def _lock(folder: Path, *, wait: bool) -> int | None:
-    """Return the descriptor of an own folder that is locked from now on.
-
-    None where another process has locked it, or it is gone, somebody else's, or no folder.
-    """
-    if sys.platform == "win32":  # which has no such locks
-        return None
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        locked, there = os.fstat(descriptor), folder.lstat()
-        is_same = (locked.st_dev, locked.st_ino) == (there.st_dev, there.st_ino)
-        if is_same and stat.S_ISDIR(there.st_mode) and there.st_uid == os.getuid():
-            return descriptor
-    except OSError:
-        pass  # locked by a living server, or gone
-    os.close(descriptor)
-    return None

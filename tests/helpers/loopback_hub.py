@@ -62,7 +62,7 @@ from fnmatch import fnmatch
 from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 from huggingface_hub import constants
 
 RepoType: TypeAlias = Literal["model", "dataset", "space"]

@@ -286,6 +286,7 @@ def test_a_forged_address_counts_for_nothing(web: httpx.Client) -> None:
 )
 def test_the_name_of_the_server_is_pinned(web: httpx.Client, host: str, status: int) -> None:
     assert web.get("/gradio_api/startup-events", headers={"Host": host}).status_code == status
+    assert web.get("/healthz", headers={"Host": host}).status_code == status
 
 
 def test_what_makes_no_sense_is_told_so(web: httpx.Client, dependencies: dict[str, int]) -> None:

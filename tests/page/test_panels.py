@@ -27,11 +27,11 @@ from page.examples import Example, ExampleSet
 from page.http.job_files import JobFiles, file_routes
 from page.layout import build_demo
 from page.links import link_to, read_link
+from page.logs import is_our_business
 from page.panels import charts
 from page.panels.controls import OTHER_LAYERS, Controls
 from page.panels.own_gallery import gallery_markup
 from page.rendering import shared_renderings
-from page.serving import is_our_business
 
 
 @pytest.fixture
