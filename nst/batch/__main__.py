@@ -108,9 +108,14 @@ def build_parser() -> argparse.ArgumentParser:
         "--jobs",
         type=_jobs,
         metavar="N",
-        default=1,
         help="pictures that are painted at the same time, by processes that divide the processor's"
-        " threads (default: 1)",
+        " threads (default: 1; with --ray one on each GPU, or on each node)",
+    )
+    parser.add_argument(
+        "--ray",
+        metavar="auto|ADDRESS",
+        help="paint on a Ray cluster: that of the address, or one that runs or is started here;"
+        " needs `pip install nst[ray]`",
     )
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object per event on stdout"
@@ -167,10 +172,14 @@ def planned(options: argparse.Namespace, settings: TransferSettings) -> tuple[li
 
 
 def start_pool(options: argparse.Namespace, n_items: int) -> Pool:
-    """Return the workers that were asked for; no more than there are pictures."""
+    """Return the workers that were asked for, on this machine no more than there are pictures."""
+    if options.ray:
+        from nst.batch.ray_pool import RayPool
+
+        return RayPool(options.ray, options.jobs, options.device)
     from nst.batch.local_pool import LocalPool
 
-    return LocalPool(min(options.jobs, n_items), options.device)
+    return LocalPool(min(options.jobs or 1, n_items), options.device)
 
 
 def chosen_settings(options: argparse.Namespace) -> TransferSettings:

@@ -100,10 +100,11 @@ def records(folder: Path, status: str = "done") -> list[dict[str, Any]]:
 
 IN_WORKERS = f"""
 import sys
-if any("spawn_main" in word for word in sys.orig_argv):
+if any("spawn_main" in word or "default_worker" in word for word in sys.orig_argv):
     {SERVED}
 """
-"""The plant of a batch: its workers paint with the tiny network, and nobody else loads torch."""
+"""The plant of a batch: its workers, here or on a cluster, paint with the tiny network, and nobody
+else loads torch."""
 
 
 class Batch:
