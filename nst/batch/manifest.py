@@ -58,6 +58,9 @@ class Manifest:
         try:
             self._lock()
             self._read()
+        except OSError as error:
+            self.close()
+            raise self._error(error) from None
         except BaseException:
             self.close()
             raise

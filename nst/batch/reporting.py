@@ -89,7 +89,7 @@ class PlainReporter(Reporter):
     @override
     def progress(self, item: Item, event: Progress) -> None:
         super().progress(item, event)
-        self._eta.progress(item.number, event.share)
+        self._eta.progress(item.number, event.share, event.elapsed)
 
     @override
     def painted(self, item: Item, painted: Painted, tally: Tally) -> None:
@@ -220,24 +220,29 @@ class TableReporter(PlainReporter):
 
 
 class Estimate:
-    """Estimates how long the rest of a batch will take, from what was painted so far."""
+    """Estimates how long the rest of a batch will take, from what was painted so far.
+
+    The clock runs from where the first picture began: the start of the workers does not count.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._began = clock()
+        self._began: float | None = None
         self._total, self._done = 0, 0
         self._shares: dict[int, float] = {}  # of pictures that are being painted
 
     def begin(self, total: int) -> None:
-        """Say that so many pictures are to be painted from now on."""
-        self._began, self._total = self._clock(), total
+        """Say that so many pictures are to be painted."""
+        self._total = total
 
     def resize(self, left: int) -> None:
         """Say that so many pictures are left."""
         self._total = self._done + left
 
-    def progress(self, number: int, share: float) -> None:
-        """Say how much of a picture is done, from 0 to 1."""
+    def progress(self, number: int, share: float, elapsed: float) -> None:
+        """Say how much of a picture is done, from 0 to 1, in so many seconds."""
+        if self._began is None:
+            self._began = self._clock() - elapsed
         self._shares[number] = share
 
     def done(self, number: int) -> None:
@@ -249,7 +254,7 @@ class Estimate:
     def seconds(self) -> float | None:
         """Return the seconds that are left; None while nothing is known."""
         done = self._done + sum(self._shares.values())
-        if done <= 0:
+        if done <= 0 or self._began is None:
             return None
         left = max(0.0, self._total - done)
         return (self._clock() - self._began) / done * left

@@ -225,9 +225,9 @@ def test_an_estimate_follows_what_was_painted() -> None:
     estimate = Estimate(clock=lambda: time.now)
     estimate.begin(4)
     assert (estimate.seconds, estimate.text) == (None, "")
-    time.now += 10
-    estimate.progress(0, 0.25)
-    estimate.progress(1, 0.25)
+    time.now += 50  # until the workers are there
+    estimate.progress(0, 0.25, elapsed=10.0)
+    estimate.progress(1, 0.25, elapsed=9.0)
     assert estimate.seconds == 70  # half a picture in 10 s, three and a half are left
     estimate.done(0)
     assert estimate.seconds == 22
