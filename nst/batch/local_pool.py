@@ -11,10 +11,12 @@ from multiprocessing.process import BaseProcess
 
 from typing_extensions import override
 
-from nst.batch.messages import AT_ONCE, Event, Lost, PaintRequest, Progress
+from nst.batch.messages import AT_ONCE, READY, Event, Lost, PaintRequest, Progress
 from nst.batch.pool import Pool
+from nst.errors import UserError
 
 PATIENCE = 5.0  # seconds for a worker to end
+MOST_FAILED_STARTS = 3  # workers in a row that end before they are ready
 
 
 class LocalPool(Pool):
@@ -22,6 +24,7 @@ class LocalPool(Pool):
 
     def __init__(self, jobs: int, device: str) -> None:
         self._jobs, self._device = jobs, device
+        self._failed_starts = 0
         self._workers = [_Worker(index, jobs, device) for index in range(jobs)]
 
     @property
@@ -42,9 +45,14 @@ class LocalPool(Pool):
         events = list[Event]()
         for each in [each for each in self._workers if each.connection in ready]:
             try:
-                events.append(each.receive())
+                event = each.receive()
             except (EOFError, OSError):
                 events += self._replace(each)
+                continue
+            if event is None:
+                self._failed_starts = 0
+            else:
+                events.append(event)
         return events
 
     @override
@@ -53,11 +61,18 @@ class LocalPool(Pool):
             each.end()
 
     def _replace(self, lost: _Worker) -> Iterator[Lost]:
-        """Start another worker in the place of one that has ended."""
+        """Start another worker in the place of one that has ended.
+
+        Raises `UserError` where none can start.
+        """
         reason = lost.end()
+        self._failed_starts += not lost.is_ready
+        if self._failed_starts == MOST_FAILED_STARTS:
+            self._workers.remove(lost)
+            raise UserError(f"the processes that paint cannot start ({reason})")
         self._workers[lost.index] = _Worker(lost.index, self._jobs, self._device)
         for position, number in enumerate(lost.requests):
-            yield Lost(number, position == 0, reason)
+            yield Lost(number, lost.is_ready and position == 0, reason)
 
 
 class _Worker:
@@ -66,6 +81,7 @@ class _Worker:
     def __init__(self, index: int, jobs: int, device: str) -> None:
         self.index = index
         self.requests: list[int] = []
+        self.is_ready = False
         spawning = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
         self.connection: Connection
         self.connection, theirs = spawning.Pipe()
@@ -76,9 +92,15 @@ class _Worker:
             self.process.start()
         theirs.close()
 
-    def receive(self) -> Event:
-        """Return its next event. Raises `EOFError` or `OSError` where it has ended."""
-        event: Event = self.connection.recv()
+    def receive(self) -> Event | None:
+        """Return its next event; None when it says that it is ready.
+
+        Raises `EOFError` or `OSError` where it has ended.
+        """
+        event: Event | str = self.connection.recv()
+        if isinstance(event, str):
+            self.is_ready = event == READY
+            return None
         if not isinstance(event, Progress):
             self.requests.remove(event.number)
         elif event.number != self.requests[0]:  # the one that is painted comes first

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from nst.settings import TransferSettings
 
+READY = "ready"  # what a worker process says first
 AT_ONCE = 2  # requests of a worker: one is painted while others are opened and encoded
 
 

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 
 import torch
 
-from nst.batch.messages import AT_ONCE, PaintRequest
+from nst.batch.messages import AT_ONCE, READY, PaintRequest
 from nst.batch.painter import Painter
 
 
@@ -21,7 +21,7 @@ def serve(connection: Connection, device: str, index: int, jobs: int) -> None:
     """Paint requests until the pipe is closed: the worker's whole life.
 
     Args:
-        connection: sends `PaintRequest`s, and takes events.
+        connection: sends `PaintRequest`s; takes `READY`, and then events.
         device: as on the command line.
         index: of this worker, from 0.
         jobs: number of workers, who divide the threads of this machine.
@@ -29,6 +29,7 @@ def serve(connection: Connection, device: str, index: int, jobs: int) -> None:
     torch.set_num_threads(share_of(torch.get_num_threads(), index, jobs))
     requests: queue.SimpleQueue[PaintRequest] = queue.SimpleQueue()
     painter, sending = Painter(device), threading.Lock()
+    connection.send(READY)
 
     def work() -> None:
         while True:

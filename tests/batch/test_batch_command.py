@@ -146,6 +146,14 @@ def test_a_full_disk_ends_it_with_one_sentence(place: Path) -> None:
 
 
 @pytest.mark.slow
+def test_workers_that_cannot_start_are_one_sentence(place: Path) -> None:
+    plant = "\n    import os\n    os._exit(3)"
+    with Batch(place, *arguments(), plant=plant) as batch:
+        status, errors = batch.end()
+    assert (status, errors) == (1, "nst: the processes that paint cannot start (exit status 3)\n")
+
+
+@pytest.mark.slow
 def test_a_picture_goes_on_when_its_worker_is_killed(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
