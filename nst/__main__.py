@@ -18,22 +18,14 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 from nst.console import CommandParser, StopRequest, fail, run_command
 from nst.errors import SettingsError, UserError
 from nst.outputs import FORMATS, check_format, check_output, check_space
-from nst.painting_flags import (
-    add_painting_flags,
-    files_given,
-    painting_uses,
-    read_masks,
-    uses_given,
+from nst.painting_flags import files_given, painting_uses, read_masks, uses_given
+from nst.setting_flags import (
+    add_device_flag,
+    add_file_flags,
+    add_setting_flags,
+    settings_given,
 )
-from nst.settings import (
-    DEFAULTS,
-    LAYER_CHANNELS,
-    MOST_STYLES,
-    TransferSettings,
-    parse_weights,
-    weights_example,
-    weights_text,
-)
+from nst.settings import MOST_STYLES, TransferSettings
 from nst.settings import options as setting_options
 
 if TYPE_CHECKING:
@@ -46,8 +38,6 @@ REPORTED = (
     *("iteration", "total", "width", "height"),
     *("J", "content", "style", "smoothness", "layers", "elapsed"),
 )
-
-ALIASES = {"style_costs": ["--style-loss"]}
 
 Loaded = TypeVar("Loaded")
 
@@ -80,7 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m nst",
         description="Paint a photo in the manner of a painting, by optimising its pixels.",
         epilog="Ctrl-C once writes the picture so far and exits with 130; twice, nothing is"
-        " written.",
+        " written. `nst batch --help` is about many pictures at once.",
     )
     parser.add_argument("content", metavar="CONTENT", help="the photo")
     parser.add_argument(
@@ -103,46 +93,15 @@ def build_parser() -> argparse.ArgumentParser:
         help="paint again as a picture made here was painted; its recipe takes the place of all"
         " settings",
     )
-    for spec in dataclasses.fields(TransferSettings):
-        if "option" in spec.metadata:
-            names = [f"--{spec.name.replace('_', '-')}", *ALIASES.get(spec.name, ())]
-            parser.add_argument(*names, **_flag(spec))
-    add_painting_flags(parser)
+    add_setting_flags(parser)
     parser.add_argument(
         "--only-colors",
         action="store_true",
         help="give the photo the painting's colours and paint nothing; at the photo's own size, at"
         " once",
     )
-    parser.add_argument(
-        "--depth",
-        type=int,
-        choices=(8, 16),
-        default=8,
-        help="bits per channel; 16 for a PNG or TIFF, without the bands that 8 may show in skies"
-        " (default: 8)",
-    )
-    parser.add_argument(
-        "--keep-alpha",
-        action="store_true",
-        help="keep the photo's transparency, in a PNG, TIFF or WebP; the photo is painted as if it"
-        " went on underneath (default: it is laid on white)",
-    )
-    parser.add_argument(
-        "--seamless",
-        dest="edges",
-        action="store_const",
-        const="seamless",
-        default=argparse.SUPPRESS,
-        help="the same as --edges seamless",
-    )
-    parser.add_argument(
-        "--device",
-        default="auto",
-        choices=("auto", "cpu", "cuda", "mps", "xpu"),
-        help="where to compute (default: auto, the best there is; an Intel GPU, xpu, has to be"
-        " named)",
-    )
+    add_file_flags(parser)
+    add_device_flag(parser)
     parser.add_argument(
         "--yes", action="store_true", help="begin without a question, even if it takes hours"
     )
@@ -166,9 +125,8 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     from nst import load_image  # after --help: torch takes seconds
     from nst.admission import admit
     from nst.engine.devices import load_network, pick_device
+    from nst.engine.finished_file import finished_file
     from nst.engine.repaint import repaint
-    from nst.engine.seamless import keep_mask
-    from nst.images.delivery import encode, finished_samples
     from nst.images.recipe import new_recipe, read_recipe
     from nst.provenance import provenance_of
     from nst.studio.backends.local import LocalBackend
@@ -197,16 +155,17 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
         print(f"nst: {difference}; the result may differ", file=sys.stderr)
     passages, step = _paint(steps, options, stop)
     used = recipe.painted_until(passages, step.iteration).painted_again(fresh)
-    samples = finished_samples(
+    data = finished_file(
         step.pixels,
+        used,
         content,
-        used.last_of(styles),
-        used.colors,
+        styles,
+        masks,
+        suffix=output.suffix.lower(),
         depth=options.depth,
         alpha=alpha,
-        keep=keep_mask(masks, content, used.settings),
     )
-    _write(output, encode(samples, used, output.suffix.lower()), stop)
+    _write(output, data, stop)
     if stop.is_made:
         print(
             f"nst: stopped after {step.iteration} of {step.total} iterations;"
@@ -228,8 +187,7 @@ def _checked_settings(options: argparse.Namespace) -> TransferSettings:
         raise SettingsError(
             f"at most {MOST_STYLES} paintings can be used, not {len(options.styles)}"
         )
-    names = {spec.name for spec in dataclasses.fields(TransferSettings)}
-    given = {name: value for name, value in vars(options).items() if name in names}
+    given = settings_given(options)
     flags = [*given, *uses_given(options)]
     flag = "--" + min(flags).replace("_", "-") if flags else ""
     if options.recipe is not None and flag:
@@ -366,38 +324,20 @@ def _load(load: Callable[[str], Loaded], path: str) -> Loaded:
         raise type(error)(f"{path}: {error}") from None
 
 
-def _flag(spec: dataclasses.Field[Any]) -> dict[str, Any]:
-    option = spec.metadata["option"]
-    if option.keys:
-        usual = weights_text(getattr(DEFAULTS, spec.name)) or "none"
-        names = "" if option.keys == tuple(LAYER_CHANNELS) else f" ({', '.join(option.keys)})"
-        return {
-            "type": partial(_weights, example=weights_example(option)),
-            "default": argparse.SUPPRESS,
-            "metavar": "LAYER=λ,…" if spec.name == "layer_weights" else "NAME=N,…",
-            "help": f"{option.help} What is not named{names} is left out. (default: {usual})",
-        }
-    if option.choices:
-        hint = f"{option.help} (default: {spec.default})"
-        return {"choices": tuple(option.choices), "default": argparse.SUPPRESS, "help": hint} | (
-            {"metavar": "LAYER"} if tuple(option.choices) == tuple(LAYER_CHANNELS) else {}
-        )
-    hint = f"{option.help} ({option.low:g} to {option.high:g}, default: {spec.default:g})"
-    return {"type": type(spec.default), "default": argparse.SUPPRESS, "metavar": "N", "help": hint}
-
-
-def _weights(text: str, example: str) -> dict[str, float]:
-    try:
-        return parse_weights(text, example)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
 def command() -> int:
-    """Run `nst`: a transfer, or the page for `nst studio`; return the exit status."""
-    if sys.argv[1:] == ["studio"]:
+    """Run `nst`: a transfer, the page for `nst studio`, many transfers for `nst batch …`.
+
+    Return the exit status. A photo whose name is `batch` is written `./batch`: what a command means
+    must not depend on which files lie around.
+    """
+    words = sys.argv[1:]
+    if words == ["studio"]:
         import_module("page.serving").main()  # the library knows no page
         return 0
+    if words[:1] == ["batch"]:
+        from nst.batch.__main__ import main as batch
+
+        return run_command(partial(batch, words[1:]), "nst")
     return run_command(main, "nst")
 
 

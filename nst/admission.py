@@ -7,7 +7,7 @@ from typing import TextIO
 
 from nst.errors import UserError
 from nst.studio.backends.base import Backend
-from nst.studio.forecast import PlannedRun, work_of
+from nst.studio.forecast import Forecast, PlannedRun, work_of
 
 WORTH_A_FORECAST = 1e8  # pixels to evaluate; what has fewer is over before anybody would ask
 LONG = 3600.0  # seconds
@@ -20,9 +20,8 @@ def admit(backend: Backend, run: PlannedRun, *, assume_yes: bool) -> None:
     terminal, unless `assume_yes`. Raises `TooLargeError` where there is no room, and `UserError`
     where the answer is no.
     """
-    if work_of(run).pixels < WORTH_A_FORECAST:
-        return
-    seconds = backend.admit(run).seconds
+    expected = check_room(backend, run)
+    seconds = expected.seconds if expected else 0.0
     if seconds < LONG:
         return
     sentence = f"This will take about {duration(seconds)}."
@@ -30,6 +29,14 @@ def admit(backend: Backend, run: PlannedRun, *, assume_yes: bool) -> None:
         print(f"nst: {sentence}", file=sys.stderr)
     elif not _is_agreed(f"nst: {sentence} Begin? [y/N] ", sys.stdin, sys.stderr):
         raise UserError("nothing was begun")
+
+
+def check_room(backend: Backend, run: PlannedRun) -> Forecast | None:
+    """Return what a run needs, or None for a small one, which is not worth a forecast.
+
+    Raises `TooLargeError` where there is no room.
+    """
+    return backend.admit(run) if work_of(run).pixels >= WORTH_A_FORECAST else None
 
 
 def duration(seconds: float) -> str:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-
-import torch
+from typing import TYPE_CHECKING
 
 from nst import __version__
+
+if TYPE_CHECKING:
+    import torch
 
 ENGINE_CHANGES = {
     "0.2.0": "grey pictures, colour noise, smoothness and continued runs",
@@ -77,6 +79,8 @@ UNKNOWN = Provenance("unknown")
 
 def provenance_of(device: torch.device, dtype: torch.dtype) -> Provenance:
     """Return the provenance of what is painted now, in this thread, on `device` in `dtype`."""
+    import torch  # takes seconds, and those who only read recipes do without
+
     on_cpu = device.type == "cpu"
     return Provenance(
         device=device.type,
@@ -89,7 +93,14 @@ def provenance_of(device: torch.device, dtype: torch.dtype) -> Provenance:
 
 def software() -> dict[str, str]:
     """Return the versions that a picture depends on."""
+    import torch  # as above
+
     return {"nst": __version__, "torch": str(torch.__version__).partition("+")[0]}
+
+
+def engine_version() -> str:
+    """Return the latest version from which on the engine paints differently."""
+    return max(ENGINE_CHANGES, key=_numbers)
 
 
 def engine_changes(version: str) -> str:
@@ -103,6 +114,8 @@ def engine_changes(version: str) -> str:
 
 
 def _processor(device: torch.device) -> str:
+    import torch  # as above
+
     name = ""
     if device.type == "cpu":
         name = str(torch.backends.cpu.get_cpu_capability())

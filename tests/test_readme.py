@@ -62,7 +62,7 @@ def test_make_knows_the_targets() -> None:
 
 @pytest.mark.real
 def test_the_command_line_examples_run(tmp_path: Path) -> None:
-    lines = re.findall(r"^python -m nst .*$", README, flags=re.MULTILINE)
+    lines = re.findall(r"^python -m nst\b.*$", README, flags=re.MULTILINE)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for line in lines:

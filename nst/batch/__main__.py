@@ -1,0 +1,265 @@
+"""The command line of batches: `python -m nst.batch photos --styles paintings -o OUT`.
+
+Knows arguments and terminals only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nst.batch.plan import PAIRS
+from nst.console import CommandParser, StopRequest, fail, run_command
+from nst.errors import ImageError, RecipeError, SettingsError, UserError
+from nst.outputs import FORMATS, check_format
+from nst.painting_flags import painting_uses, uses_given
+from nst.setting_flags import add_device_flag, add_file_flags, add_setting_flags, settings_given
+from nst.settings import TransferSettings
+
+if TYPE_CHECKING:
+    from nst.batch.messages import Controls
+    from nst.batch.plan import Item, Manner
+    from nst.batch.pool import Pool
+    from nst.batch.tally import Tally
+
+MOST_JOBS = 64
+MOST_SETTINGS = 1_000_000  # bytes of a JSON file
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a batch and return the exit status.
+
+    0 when every picture is there; 1 where one is not, after a line on stderr for each reason; 130
+    after Ctrl-C (143 after SIGTERM). What is finished is kept then, and the same command goes on.
+    """
+    options = build_parser().parse_args(arguments)
+    with StopRequest() as stop:
+        try:
+            tally = run(options, stop)
+        except KeyboardInterrupt:
+            print("\nnst: stopped; what is finished is kept", file=sys.stderr)
+            return stop.status
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            return fail("nst", error)
+        if stop.is_made:
+            left = f"{tally.missing} of {tally.total} pictures are missing"
+            print(f"nst: stopped; {left}, the same command goes on", file=sys.stderr)
+            return stop.status
+        return 1 if tally.missing else 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser: inputs, output, workers, and the flags of the single command."""
+    parser = CommandParser(
+        prog="python -m nst.batch",
+        description="Paint photos in the manner of paintings: each after each, into a folder."
+        " Started again it paints only what is missing or has changed.",
+        epilog="Ctrl-C once ends it; what is finished is kept. A photo called batch is written"
+        " ./batch for `nst`.",
+    )
+    parser.add_argument(
+        "photos",
+        metavar="PHOTO|FOLDER",
+        nargs="+",
+        help="photos, or folders of them (their own folders are left out)",
+    )
+    parser.add_argument(
+        "--styles",
+        metavar="PAINTING|FOLDER",
+        nargs="+",
+        required=True,
+        help="the same of paintings",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        required=True,
+        help="the folder to write to; it is made if it is not there. Pictures are called"
+        " PHOTO--PAINTING.png, and manifest.jsonl tells of each",
+    )
+    parser.add_argument(
+        "--settings",
+        metavar="PICTURE|FILE.json",
+        help="a picture made here, whose settings are taken, or a JSON object of settings; flags"
+        " come on top",
+    )
+    parser.add_argument(
+        "--pairs",
+        choices=PAIRS,
+        default="all",
+        help="each photo after each painting, or the first after the first, … (default: all)",
+    )
+    parser.add_argument(
+        "--format",
+        choices=[suffix[1:] for suffix in FORMATS],
+        default="png",
+        help="of the pictures (default: png)",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=_jobs,
+        metavar="N",
+        help="pictures that are painted at the same time, by processes that divide the processor's"
+        " threads (default: 1; with --ray one on each GPU, or on each node)",
+    )
+    parser.add_argument(
+        "--ray",
+        metavar="auto|ADDRESS",
+        help="paint on a Ray cluster: that of the address, or one that runs or is started here;"
+        " needs `pip install nst[ray]`",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object per event on stdout"
+    )
+    add_setting_flags(parser)
+    add_file_flags(parser)
+    add_device_flag(parser)
+    return parser
+
+
+def run(options: argparse.Namespace, stop: StopRequest) -> Tally:
+    """Paint as the options ask, or until the stop request; return what became of the pictures.
+
+    Raises `UserError` for what ends the whole batch.
+    """
+    settings = chosen_settings(options)
+    check_format(f"picture.{options.format}", options.depth, keep_alpha=options.keep_alpha)
+
+    from nst.batch.output_folder import OutputFolder  # after --help
+    from nst.batch.reporting import pick_reporter
+    from nst.batch.runner import Runner
+
+    items, manner = planned(options, settings)
+    reporter = pick_reporter(as_json=options.json)
+    sources = [*options.photos, *options.styles]
+    with OutputFolder(Path(options.output), sources) as folder:
+        runner = Runner(folder, manner, reporter)
+        try:
+            tally = runner.find_missing(items)
+            if not runner.is_over:
+                stop.defer()
+                pool = start_pool(options, len(items))
+                try:
+                    runner.run(pool, stop)
+                finally:
+                    pool.close()
+            reporter.end(tally)
+        finally:
+            reporter.close()
+    return tally
+
+
+def planned(options: argparse.Namespace, settings: TransferSettings) -> tuple[list[Item], Manner]:
+    """Return the pictures of the batch, and how they are painted. Raises `UserError`."""
+    from nst.batch.inputs import find_pictures
+    from nst.batch.messages import FileFormat
+    from nst.batch.plan import Manner, pair_up, plan_items
+
+    photos, paintings = find_pictures(options.photos), find_pictures(options.styles)
+    pairs = pair_up(photos, paintings, options.pairs)
+    format = FileFormat(f".{options.format}", options.depth, options.keep_alpha)
+    manner = Manner(settings, format, controls_given(options))
+    return plan_items(pairs, manner), manner
+
+
+def start_pool(options: argparse.Namespace, n_items: int) -> Pool:
+    """Return the workers that were asked for, on this machine no more than there are pictures."""
+    if options.ray:
+        from nst.batch.ray_pool import RayPool
+
+        return RayPool(options.ray, options.jobs, options.device)
+    from nst.batch.local_pool import LocalPool
+
+    return LocalPool(min(options.jobs or 1, n_items), options.device)
+
+
+def chosen_settings(options: argparse.Namespace) -> TransferSettings:
+    """Return the settings of the file, if one is given, with those of the flags on top.
+
+    Raises `UserError` for values out of range and files that cannot be read.
+    """
+    base = read_settings(options.settings) if options.settings else TransferSettings()
+    if uses_given(options):
+        base = base.replace(paintings=painting_uses(options, 1))
+    return base.replace(**settings_given(options))
+
+
+def read_settings(path: str) -> TransferSettings:
+    """Return the settings in a JSON file, or in the recipe of a picture.
+
+    Where several paintings blend in the picture, what is said of each is left out: here each
+    picture has one. Raises `SettingsError` or `RecipeError`, with the file's name.
+    """
+    try:
+        with open(path, "rb") as file:
+            beginning = file.read(MOST_SETTINGS)
+        if beginning.lstrip()[:1] == b"{":
+            settings = TransferSettings.from_json(json.loads(beginning))
+        else:
+            from nst.images.recipe import read_recipe
+
+            settings = read_recipe(path).settings
+    except OSError as error:
+        raise SettingsError(f"{path}: it cannot be read: {error.strerror or error}") from None
+    except (SettingsError, RecipeError) as error:
+        raise type(error)(f"{path}: {error}") from None
+    except (ValueError, RecursionError):
+        raise SettingsError(f"{path}: it is no JSON object of settings") from None
+    uses = settings.paintings
+    return settings.replace(paintings=()) if len(uses) > 1 else settings
+
+
+def controls_given(options: argparse.Namespace) -> Controls:
+    """Return the masks and the start that were given, as bytes. Raises `UserError`."""
+    from nst.batch.messages import Controls
+
+    def read(name: str, paths: Sequence[str] | None) -> bytes | None:
+        given = list(filter(None, paths or ()))
+        if len(given) > 1:
+            raise SettingsError(f"--{name} has {len(given)} files for one painting")
+        return _bytes_of(given[0]) if given else None
+
+    names = {spec.name for spec in dataclasses.fields(Controls)} - {"mask"}
+    values = {"masks": options.masks} | {
+        name: [given] if isinstance(given := getattr(options, name), str) else given
+        for name in names
+    }
+    read_values = {name: read(name, paths) for name, paths in values.items()}
+    return Controls(mask=read_values.pop("masks"), **read_values)
+
+
+def _bytes_of(path: str) -> bytes:
+    """Return the bytes of a picture that can be opened. Raises `ImageError`, with its name."""
+    from nst.images.reading import load_image
+
+    try:
+        data = Path(path).read_bytes()
+        load_image(data)
+    except OSError as error:
+        raise ImageError(f"{path}: it cannot be read: {error.strerror or error}") from None
+    except UserError as error:
+        raise ImageError(f"{path}: {error}") from None
+    return data
+
+
+def _jobs(text: str) -> int:
+    try:
+        jobs = int(text)
+    except ValueError:
+        jobs = 0
+    if not 1 <= jobs <= MOST_JOBS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MOST_JOBS}")
+    return jobs
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(functools.partial(main, None), "nst"))
