@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -16,8 +17,8 @@ from huggingface_hub.utils import disable_progress_bars
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from nst.console import prepare_streams
-from nst.errors import HubError
+from nst.console import fail, prepare_streams
+from nst.errors import HubError, UserError
 from nst.files import cache_folder
 from nst.hub.gallery import Gallery, community
 from nst.studio.backends import pick_backend
@@ -55,7 +56,10 @@ MAX_EVENTS = 500  # at once
 
 
 def main() -> None:
-    """Serve the page until it is interrupted."""
+    """Serve the page until it is interrupted.
+
+    What the environment asks for and cannot be had ends it with a sentence.
+    """
     prepare_streams()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for client in ("httpx", "httpx2"):  # their addresses may hold tokens and signatures
@@ -64,8 +68,7 @@ def main() -> None:
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a line for each broken form
     logging.getLogger("uvicorn.error").addFilter(is_our_business)
     disable_progress_bars()  # of the Hub; the log is for lines
-    backend = pick_backend()
-    backend.prepare()
+    backend = prepared_backend()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite end, like Ctrl+C
     with uploads_folder() as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(folder)
@@ -79,9 +82,20 @@ def main() -> None:
                 demo.close(verbose=False)  # streams too: nothing is written for them any more
         finally:
             workshop.close()
+            backend.close()
             shared_renderings().close()
     if not examples.is_settled.is_set():
         os._exit(0)  # the library's own threads would wait for the Hub
+
+
+def prepared_backend() -> Backend:
+    """Return what paints, ready; ends the process with a sentence where it cannot be had."""
+    backend = pick_backend()
+    try:
+        backend.prepare()
+    except UserError as error:
+        sys.exit(fail("nst studio", error))
+    return backend
 
 
 def open_workshop(backend: Backend) -> Workshop:

@@ -1,0 +1,250 @@
+"""A Ray cluster as the page sees it: through a process that drives it, and is started again.
+
+Knows messages and pipes; nothing of Ray, pictures or jobs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import itertools
+import logging
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from nst.errors import MissingPackageError, SettingsError, UnreachableError, WorkerError
+from nst.studio.backends.ray_messages import (
+    Ended,
+    Ending,
+    Joined,
+    Leave,
+    Paint,
+    Piece,
+    Stop,
+    Warned,
+    WorkerFacts,
+    Workers,
+)
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 2.0  # seconds that a run waits for a worker before it says so
+AGAIN_AFTER = 2.0  # seconds until a lost cluster is asked again
+ENDS_WITHIN = 10.0  # seconds, for the process that drives the cluster
+
+MISSING = "A cluster needs Ray; run 'pip install nst[ray]'."
+NO_CLIENT = (
+    "NST_RAY_ADDRESS takes auto or HOST:PORT of a cluster that this machine is part of, not {}."
+)
+LOST = "The cluster cannot be reached; this goes on when it is back."
+NO_WORKER = "No worker of the cluster is free; this goes on when one is."
+DIED = "The worker has ended that painted this; please try again, perhaps with a smaller size."
+
+START = "from nst.studio.backends.ray_driver import main; main()"
+VARIABLES = {  # unless the environment has others
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "5",  # in which a lost head may come back unnoticed
+}
+
+TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+TOKEN_FILE = Path(".ray") / "auth_token"  # in the home folder
+
+Watcher = Callable[[tuple[WorkerFacts, ...]], None]
+
+
+class Fleet:
+    """The workers of a cluster, and the way to them.
+
+    `painter` names the class that workers paint with, `cpus_each` the cores of one without a GPU.
+    Any thread may call it.
+    """
+
+    def __init__(self, address: str, painter: str, cpus_each: int) -> None:
+        self.address = address
+        self.painter, self.cpus_each = painter, cpus_each
+        self.workers: tuple[WorkerFacts, ...] = ()
+        self._watchers: list[Watcher] = []
+        self._runs: dict[int, queue.SimpleQueue[object]] = {}
+        self._numbers = itertools.count()
+        self._lock = threading.Lock()  # of the runs, and of sending
+        self._connection: Connection | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_closing = threading.Event()
+        self._is_ready = threading.Event()  # there are workers
+        self._thread = threading.Thread(target=self._keep_up, name="fleet", daemon=True)
+
+    def start(self, seconds: float) -> bool:
+        """Join the cluster; tell whether there is a worker within so many seconds.
+
+        Without one, it is joined as soon as it can be. Raises `MissingPackageError` without Ray,
+        and `SettingsError` for an address of the kind that Ray cannot stream from.
+        """
+        if importlib.util.find_spec("ray") is None:
+            raise MissingPackageError(MISSING)
+        if "://" in self.address:
+            raise SettingsError(NO_CLIENT.format(self.address))
+        self._thread.start()
+        return self._is_ready.wait(seconds)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Call `watcher` with the workers, now and whenever they change."""
+        self._watchers.append(watcher)
+        watcher(self.workers)
+
+    def paint(self, inputs: bytes, *, is_spare: bool) -> FleetRun:
+        """Hand a run to a worker, and return what it will make of it.
+
+        Raises `UnreachableError` where the cluster is lost.
+        """
+        run = FleetRun(self, next(self._numbers), None if is_spare else PATIENCE)
+        with self._lock:
+            self._runs[run.number] = run.pieces
+        if not self.send(Paint(run.number, inputs, is_spare)):
+            raise UnreachableError(LOST)
+        return run
+
+    def let_go(self, number: int, *, is_over: bool) -> None:
+        """Expect no more of a run, and end it where it goes on."""
+        with self._lock:
+            is_known = self._runs.pop(number, None) is not None
+        if is_known and not is_over:
+            self.send(Stop(number))
+
+    def close(self) -> None:
+        """Leave the cluster; its workers end."""
+        self._is_closing.set()
+        self.send(Leave())
+        if self._thread.is_alive():
+            self._thread.join(ENDS_WITHIN)
+        if self._process and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def send(self, message: object) -> bool:
+        """Send a message; return False where there is nobody to send it to."""
+        with self._lock:
+            if self._connection is None:
+                return False
+            try:
+                self._connection.send(message)
+            except OSError:
+                return False
+            return True
+
+    def _keep_up(self) -> None:
+        """Drive the cluster, again and again, until the page leaves."""
+        was_lost = False
+        while not self._is_closing.is_set():
+            self._drive(was_lost)
+            if not self._is_closing.is_set() and not was_lost:
+                log.warning("the cluster is lost, and asked again until it is back")
+            was_lost = True
+            self._is_closing.wait(AGAIN_AFTER)
+
+    def _drive(self, was_lost: bool) -> None:
+        """Start a process that drives the cluster, and listen to it until it ends."""
+        ours, theirs = Pipe()
+        with ours:
+            with theirs:
+                self._process = self._start(theirs)
+            with self._lock:
+                self._connection = ours
+            with contextlib.suppress(EOFError, OSError):
+                while True:
+                    self._take(ours.recv(), was_lost)
+            with self._lock:
+                self._connection = None
+        self._process.wait()
+        self._set_workers(())
+        with self._lock:
+            runs = list(self._runs.values())
+        for pieces in runs:
+            pieces.put(LOST)
+
+    def _start(self, connection: Connection) -> subprocess.Popen[bytes]:
+        descriptor = connection.fileno()
+        arguments = [str(descriptor), self.address, self.painter, str(self.cpus_each)]
+        return subprocess.Popen(
+            [sys.executable, "-c", START, *arguments],
+            env=VARIABLES | _authentication() | os.environ,
+            stdin=subprocess.DEVNULL,
+            pass_fds=[descriptor],
+        )
+
+    def _take(self, message: object, was_lost: bool) -> None:
+        if isinstance(message, Joined):
+            self.address = message.address  # the very same, should it be lost
+        elif isinstance(message, Warned):
+            log.log(logging.DEBUG if was_lost else logging.WARNING, message.sentence)
+        elif isinstance(message, Workers):
+            self._set_workers(message.facts)
+        elif isinstance(message, (Piece, Ended)):
+            with self._lock:
+                pieces = self._runs.get(message.run)
+            if pieces:
+                pieces.put(message)
+
+    def _set_workers(self, workers: tuple[WorkerFacts, ...]) -> None:
+        if len(workers) != len(self.workers):
+            log.info("workers of the cluster: %d", len(workers))
+        self.workers = workers
+        if workers:
+            self._is_ready.set()
+        for watcher in self._watchers:
+            watcher(workers)
+
+
+def _authentication() -> dict[str, str]:
+    """Return the variable that makes Ray use this machine's token, where there is one.
+
+    Ray does so by itself only where it finds the cluster by itself.
+    """
+    has_token = any(map(os.environ.get, TOKENS)) or (Path.home() / TOKEN_FILE).is_file()
+    return {"RAY_AUTH_MODE": "token"} if has_token else {}
+
+
+class FleetRun:
+    """A run on a cluster: an iterator of what its worker sends, whose end is that of the run.
+
+    Raises `UnreachableError` where there is no worker, also after `patience` seconds for the first
+    piece, and `WorkerError` where the worker dies. Whoever closes or forgets it ends the run.
+    """
+
+    def __init__(self, fleet: Fleet, number: int, patience: float | None) -> None:
+        self.number = number
+        self.pieces = queue.SimpleQueue[object]()
+        self._fleet, self._patience = fleet, patience
+
+    def __iter__(self) -> FleetRun:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            piece = self.pieces.get(timeout=self._patience)
+        except queue.Empty:
+            raise UnreachableError(NO_WORKER) from None
+        if isinstance(piece, Piece):
+            self._patience = None
+            return piece.data
+        self._fleet.let_go(self.number, is_over=True)
+        if piece == LOST:
+            raise UnreachableError(LOST)
+        if piece == Ended(self.number, Ending.NONE):
+            raise UnreachableError(NO_WORKER)
+        if piece == Ended(self.number, Ending.DIED):
+            raise WorkerError(DIED)
+        raise StopIteration
+
+    def close(self) -> None:
+        """End the run."""
+        self._fleet.let_go(self.number, is_over=False)
+
+    def __del__(self) -> None:
+        self.close()
