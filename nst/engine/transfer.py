@@ -35,6 +35,7 @@ from nst.engine.regions import Regions
 from nst.engine.schedule import Moment, Scale, plan_scales
 from nst.engine.seamless import keep_mask, without_seam
 from nst.engine.starting_picture import enlarge, without_color_noise
+from nst.engine.tile_map import TileMap
 from nst.images.color import dial_colors
 from nst.images.masks import Masks
 from nst.images.tensors import to_image
@@ -109,6 +110,7 @@ def transfer_style(
     begin: Moment | None = None,
     device: str = "auto",
     network: VGG | None = None,
+    tile_map: TileMap | None = None,
 ) -> Iterator[TransferStep]:
     """Optimise the pixels of a picture with the scene of `content` in the manner of `styles`.
 
@@ -118,6 +120,9 @@ def transfer_style(
     `masks` say where each of them rules and what of the photo is left as it is. `init` is an RGB
     picture to start from instead of what `settings.start` says; it fills the photo's frame.
     `device` is auto, cpu, cuda or mps; `network` replaces VGG-19 (the tests pass a tiny one).
+    With a `tile_map` pictures above 1024 × 1024 pixels go in tiles, which it has evaluated wherever
+    it likes; those with masks or other style costs than that of Gram matrices are left to this
+    process.
 
     With `begin` the run goes on from that picture: the first step is the picture itself under the
     present settings, which may be other ones than before, and the count of iterations goes on. So
@@ -143,6 +148,7 @@ def transfer_style(
     if begin and begin.state and not begin.state.fits(originals, settings):
         begin = replace(begin, state=None)
     sources, begin, finish = _prepared(content, paintings, masks, settings, network, begin, init)
+    sources = replace(sources, tile_map=tile_map)
     scales = plan_scales(settings, begin)
     tiles = sources.tile_sides(scales)
     progress = Progress(

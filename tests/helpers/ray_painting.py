@@ -12,17 +12,18 @@ import torch
 
 import nst.studio.backends.ray_painter
 import nst.vgg.loading
-from helpers.tiny_network import LONG_RUN, tiny_weights
+from helpers.tiny_network import tiny_weights
 from nst.engine.transfer import TransferStep, transfer_style
 from nst.studio.backends.ray_painter import NetworkPainter
 
-PAUSE = 0.05  # seconds between two iterations of a long run
+UNHURRIED_FROM = 100  # iterations, of a run that pauses after each
+PAUSE = 0.05  # seconds
 TINY_PAINTER = "helpers.ray_painting:TinyPainter"
 
 
 def unhurried(*arguments: Any, **options: Any) -> Iterator[TransferStep]:
     for step in transfer_style(*arguments, **options):
-        if step.total >= LONG_RUN:
+        if step.total >= UNHURRIED_FROM:
             time.sleep(PAUSE)
         yield step
 

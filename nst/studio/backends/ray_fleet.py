@@ -93,6 +93,11 @@ class Fleet:
         self._thread.start()
         return self._is_ready.wait(seconds)
 
+    @property
+    def process_id(self) -> int | None:
+        """Return the id of the process that drives the cluster, once there is one."""
+        return self._process.pid if self._process else None
+
     def watch(self, watcher: Watcher) -> None:
         """Call `watcher` with the workers, now and whenever they change."""
         self._watchers.append(watcher)

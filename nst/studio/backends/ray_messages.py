@@ -19,6 +19,7 @@ class WorkerFacts:
     pace: float  # seconds per pixel of an evaluation
     memory: int | None  # bytes that a run may take, where that can be told
     version: str  # of nst
+    process: int  # its id on that machine
 
 
 @dataclass(frozen=True)

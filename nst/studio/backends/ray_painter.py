@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -47,7 +48,9 @@ class NetworkPainter:
         if memory is not None and device.type == "cpu":
             memory //= self._workers
         dtype = str(self._network.dtype).removeprefix("torch.")
-        return WorkerFacts(self._node, device.type, dtype, self._pace, memory, nst.__version__)
+        return WorkerFacts(
+            self._node, device.type, dtype, self._pace, memory, nst.__version__, os.getpid()
+        )
 
     def paint(self, inputs: bytes, is_stopped: Callable[[], bool]) -> Iterator[bytes]:
         """Yield pickled batches of steps, and in the end the error that there was."""
