@@ -11,9 +11,10 @@ from PIL import Image
 
 pytest.importorskip("ray")
 
+import nst.studio.backends.ray_fleet
 from helpers.painting import SMALL
 from helpers.ray_cluster import Cluster, running_cluster
-from helpers.ray_painting import TINY_PAINTER
+from helpers.ray_painting import SLOW_SEED, TINY_PAINTER
 from helpers.tiny_network import LONG_RUN
 from helpers.waiting import until
 from helpers.working import PATIENCE
@@ -145,6 +146,11 @@ def test_a_stopped_picture_leaves_its_worker_to_others(bench: Bench) -> None:
         bench.wait_for(job, 1)
         job.stop()
     finish(bench.begin(SHORT, "third"))
+
+
+def test_a_first_step_may_take_long(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nst.studio.backends.ray_fleet, "PATIENCE", 0.5)
+    finish(bench.begin(SHORT.replace(seed=SLOW_SEED)))
 
 
 def test_a_killed_worker_costs_no_iteration(bench: Bench, network: VGG) -> None:

@@ -24,6 +24,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import nst
 from nst.studio.backends.ray_messages import (
+    Begun,
     Ended,
     Ending,
     Joined,
@@ -214,6 +215,7 @@ class Driver:
         actor, how = slot.actor, Ending.DONE
         options = {"concurrency_group": SPARE} if paint.is_spare else {}
         method = actor.paint.options(num_returns="streaming", **options)
+        self._send(Begun(paint.run))
         try:
             async for reference in method.remote(paint.run, paint.inputs):
                 self._send(Piece(paint.run, await reference))

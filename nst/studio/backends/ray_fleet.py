@@ -21,6 +21,7 @@ from pathlib import Path
 
 from nst.errors import MissingPackageError, SettingsError, UnreachableError, WorkerError
 from nst.studio.backends.ray_messages import (
+    Begun,
     Ended,
     Ending,
     Joined,
@@ -190,7 +191,7 @@ class Fleet:
             log.log(logging.DEBUG if was_lost else logging.WARNING, message.sentence)
         elif isinstance(message, Workers):
             self._set_workers(message.facts)
-        elif isinstance(message, (Piece, Ended)):
+        elif isinstance(message, (Begun, Piece, Ended)):
             with self._lock:
                 pieces = self._runs.get(message.run)
             if pieces:
@@ -218,8 +219,8 @@ def _authentication() -> dict[str, str]:
 class FleetRun:
     """A run on a cluster: an iterator of what its worker sends, whose end is that of the run.
 
-    Raises `UnreachableError` where there is no worker, also after `patience` seconds for the first
-    piece, and `WorkerError` where the worker dies. Whoever closes or forgets it ends the run.
+    Raises `UnreachableError` where there is no worker, also where none is free for `patience`
+    seconds, and `WorkerError` where the worker dies. Whoever closes or forgets it ends the run.
     """
 
     def __init__(self, fleet: Fleet, number: int, patience: float | None) -> None:
@@ -233,10 +234,12 @@ class FleetRun:
     def __next__(self) -> bytes:
         try:
             piece = self.pieces.get(timeout=self._patience)
+            if isinstance(piece, Begun):
+                self._patience = None  # its first step may take long
+                piece = self.pieces.get()
         except queue.Empty:
             raise UnreachableError(NO_WORKER) from None
         if isinstance(piece, Piece):
-            self._patience = None
             return piece.data
         self._fleet.let_go(self.number, is_over=True)
         if piece == LOST:

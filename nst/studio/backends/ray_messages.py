@@ -68,6 +68,13 @@ class Workers:
 
 
 @dataclass(frozen=True)
+class Begun:
+    """From the cluster: a run has a worker."""
+
+    run: int
+
+
+@dataclass(frozen=True)
 class Piece:
     """From the cluster: a pickled batch of a run, or a pickled error that ends it."""
 
