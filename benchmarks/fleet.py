@@ -130,7 +130,7 @@ def running_cluster(cpus: int) -> Iterator[str]:
     )
     try:
         current = Path(folder) / "ray" / "ray_current_cluster"
-        while not current.exists():
+        while not (current.exists() and current.read_text().strip()):
             if head.poll() is not None:
                 raise RuntimeError("Ray did not start")
             time.sleep(0.1)

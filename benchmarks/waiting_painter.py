@@ -33,7 +33,7 @@ class WaitingPainter:
             self._node, "cpu", "float32", ITERATION / PIXELS, None, nst.__version__, os.getpid()
         )
 
-    def paint(self, inputs: bytes, is_stopped: Callable[[], bool]) -> Iterator[bytes]:
+    def paint(self, run: int, inputs: bytes, is_stopped: Callable[[], bool]) -> Iterator[bytes]:
         order: Order = pickle.loads(inputs)
         for batch in in_batches(waited(order), order.every):
             yield pickle.dumps(batch, pickle.HIGHEST_PROTOCOL)

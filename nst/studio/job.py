@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from nst.engine.minimization import LostStateError
 from nst.engine.objective import targets
 from nst.engine.out_of_memory import has_run_out
 from nst.engine.schedule import Moment
@@ -305,6 +306,9 @@ class Job(Task):
             except UnreachableError as error:
                 self._hold_up(error)
                 yield None
+            except LostStateError:
+                with self.lock:
+                    self._forget_state(-1)
             except (MemoryError, RuntimeError) as error:
                 if not (has_run_out(error) and self._make_room()):
                     raise

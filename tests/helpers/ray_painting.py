@@ -45,8 +45,8 @@ class TinyPainter(NetworkPainter):
         self._note = Path(os.environ["PAINTED_BY"]) / "painting" / str(os.getpid())
         self._note.parent.mkdir(exist_ok=True)
 
-    def paint(self, inputs: bytes, is_stopped: Callable[[], bool]) -> Iterator[bytes]:
-        for count, data in enumerate(super().paint(inputs, is_stopped)):
+    def paint(self, run: int, inputs: bytes, is_stopped: Callable[[], bool]) -> Iterator[bytes]:
+        for count, data in enumerate(super().paint(run, inputs, is_stopped)):
             if count == 2:
                 self._note.touch()
             yield data

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
@@ -61,6 +63,10 @@ class Bench:
     def wait_for(self, job: Job, iteration: int) -> None:
         until(lambda: job.moment and job.moment.iteration >= iteration, "no iterations")
 
+    def has_any(self, processes: list[int]) -> bool:
+        """Tell whether any of these workers is there."""
+        return any(worker.process in processes for worker in self.backend.fleet.workers)
+
     def close(self) -> None:
         self.workshop.close()
         self.backend.close()
@@ -75,6 +81,12 @@ def shorten(job: Job) -> None:
     """Let a job end some iterations after the present one."""
     assert job.moment is not None
     job.steer(job.settings.replace(iterations=job.moment.iteration + 8))
+
+
+def shorten_ended(job: Job) -> None:
+    """Let a stopped job go on for some iterations."""
+    assert job.moment is not None
+    job.resume(job.settings.replace(iterations=job.moment.iteration + 4))
 
 
 def assert_replays(job: Job, network: VGG) -> None:
@@ -131,11 +143,28 @@ def test_edited_stopped_and_continued(bench: Bench, network: VGG) -> None:
     job.stop()
     until(lambda: not job.state.is_live, "no stop")
     assert job.state is State.STOPPED
-    assert job.moment is not None
-    job.resume(job.settings.replace(iterations=job.moment.iteration + 4))
+    shorten_ended(job)
     bench.workshop.submit(job)
     finish(job)
     assert [passage.settings.beta for passage in job.passages] == [1.0, 4.0, 4.0]
+    assert [passage.continues for passage in job.passages] == [False, True, True]
+    assert_continues(job)
+    assert_replays(job, network)
+
+
+def test_continued_when_its_worker_is_gone(bench: Bench, network: VGG) -> None:
+    job = bench.begin(LONG)
+    bench.wait_for(job, 3)
+    job.stop()
+    until(lambda: not job.state.is_live, "no stop")
+    killed = [worker.process for worker in bench.backend.fleet.workers]
+    for process in killed:
+        os.kill(process, signal.SIGKILL)
+    until(lambda: bench.painters == 2 and not bench.has_any(killed), "no new workers")
+    shorten_ended(job)
+    bench.workshop.submit(job)
+    finish(job)
+    assert [passage.continues for passage in job.passages] == [False, False]
     assert_continues(job)
     assert_replays(job, network)
 
@@ -160,6 +189,7 @@ def test_a_killed_worker_costs_no_iteration(bench: Bench, network: VGG) -> None:
     until(lambda: len(job.passages) == 2, "nobody goes on")
     reached = job.passages[-1].iteration
     assert reached >= 5
+    assert not job.passages[-1].continues  # what was learned is lost
     bench.wait_for(job, reached + 2)
     shorten(job)
     finish(job)

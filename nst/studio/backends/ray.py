@@ -79,8 +79,8 @@ class RayBackend(RemoteBackend):
     def engine(self) -> Engine:
         """Return what paints a run; only some of its steps have pictures, but always the last.
 
-        It may end early, which is where the next call goes on, and raises `UnreachableError` and
-        `WorkerError`.
+        It may end early, which is where the next call goes on, and raises `UnreachableError`,
+        `WorkerError`, and `LostStateError` for a moment whose worker is lost.
         """
         return self._paint_through if self.is_spare else self._paint
 
@@ -173,8 +173,12 @@ class RayBackend(RemoteBackend):
 
     def _submit(self, inputs: RunInputs, every: float = EVERY) -> FleetRun:
         """Hand a run to the fleet, with a picture in so many seconds at most."""
-        order = pickle.dumps(Order(inputs, every), pickle.HIGHEST_PROTOCOL)
-        return self.fleet.paint(order, is_spare=self.is_spare)
+        order = Order(inputs, every, keeps_state=not self.is_spare)
+        return self.fleet.paint(
+            pickle.dumps(order, pickle.HIGHEST_PROTOCOL),
+            is_spare=self.is_spare,
+            follows=inputs.state[0] if inputs.state else None,
+        )
 
     def _steps(self, inputs: RunInputs, run: FleetRun) -> Iterator[TransferStep]:
         """Yield the steps of a run, and learn its pace."""

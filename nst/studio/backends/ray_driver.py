@@ -60,6 +60,7 @@ class Slot:
     actor: Any = None
     facts: WorkerFacts | None = None  # once it is ready
     run: int | None = None  # that it paints
+    latest: int | None = None  # run that it has painted
     spares: set[int] = field(default_factory=set)  # that it paints beside
     retry: float = 0.0  # on the loop's clock: not before
 
@@ -129,6 +130,8 @@ class Driver:
         else:
             self._waiting.append(paint)
             self._hand_out()
+            if paint in self._waiting and self._home_of(paint):
+                self._send(Begun(paint.run))  # as soon as the one before has ended
 
     def _stop(self, run: int) -> None:
         self._waiting = deque(paint for paint in self._waiting if paint.run != run)
@@ -188,7 +191,7 @@ class Driver:
             last = (reason.strip().splitlines() or [""])[-1]
             self._send(Warned(f"a worker on {slot.address} cannot be used: {last}"))
             slot.retry = asyncio.get_running_loop().time() + RETRY_AFTER
-        slot.actor = slot.facts = slot.run = None
+        slot.actor = slot.facts = slot.run = slot.latest = None
         slot.spares = set()
         self._tell()
         self._news.set()
@@ -204,11 +207,23 @@ class Driver:
 
     def _hand_out(self) -> None:
         """Hand waiting pictures to free workers, first to those that paint nothing beside."""
-        for slot in sorted(self._slots, key=lambda each: len(each.spares)):
-            if self._waiting and slot.is_free:
-                paint = self._waiting.popleft()
-                slot.run = paint.run
+        for paint in list(self._waiting):
+            free = [slot for slot in self._slots if slot.is_free]
+            home = self._home_of(paint)
+            if home and not home.is_free:
+                continue
+            slot = home or min(free, key=lambda each: len(each.spares), default=None)
+            if slot:
+                self._waiting.remove(paint)
+                slot.run = slot.latest = paint.run
                 self._spawn(self._paint(slot, paint))
+
+    def _home_of(self, paint: Paint) -> Slot | None:
+        """Return where a run was painted that this one follows, unless another is painted there."""
+        for slot in self._slots:
+            if slot.facts and slot.latest is not None and slot.latest == paint.follows:
+                return slot if slot.run in (None, paint.follows) else None
+        return None
 
     async def _paint(self, slot: Slot, paint: Paint) -> None:
         """Pass on what a worker makes of a run."""

@@ -104,15 +104,17 @@ class Fleet:
         self._watchers.append(watcher)
         watcher(self.workers)
 
-    def paint(self, inputs: bytes, *, is_spare: bool) -> FleetRun:
-        """Hand a run to a worker, and return what it will make of it.
+    def paint(
+        self, inputs: bytes, *, is_spare: bool = False, follows: int | None = None
+    ) -> FleetRun:
+        """Hand a run to a worker, of that which it follows, and return what it will make of it.
 
         Raises `UnreachableError` where the cluster is lost.
         """
         run = FleetRun(self, next(self._numbers), None if is_spare else PATIENCE)
         with self._lock:
             self._runs[run.number] = run.pieces
-        if not self.send(Paint(run.number, inputs, is_spare)):
+        if not self.send(Paint(run.number, inputs, is_spare, follows)):
             raise UnreachableError(LOST)
         return run
 
@@ -234,7 +236,7 @@ class FleetRun:
     def __next__(self) -> bytes:
         try:
             piece = self.pieces.get(timeout=self._patience)
-            if isinstance(piece, Begun):
+            while isinstance(piece, Begun):
                 self._patience = None  # its first step may take long
                 piece = self.pieces.get()
         except queue.Empty:

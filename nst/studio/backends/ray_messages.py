@@ -26,12 +26,14 @@ class WorkerFacts:
 class Paint:
     """To the cluster: paint a run.
 
-    One that `is_spare` is small, and painted beside others.
+    One that `is_spare` is small, and painted beside others. One that follows another goes to the
+    worker of that, where it can.
     """
 
     run: int
     inputs: bytes
     is_spare: bool
+    follows: int | None = None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ class Painter(Protocol):
     def facts(self) -> WorkerFacts:
         """Return what it can do; the memory as it is now."""
 
-    def paint(self, inputs: bytes, is_stopped: Callable[[], bool]) -> Iterator[bytes]:
+    def paint(self, run: int, inputs: bytes, is_stopped: Callable[[], bool]) -> Iterator[bytes]:
         """Yield pickled batches of steps, or an error in the end.
 
         It ends early, after an iteration, when it is told to.
@@ -41,7 +41,7 @@ class Worker:
     def paint(self, run: int, inputs: bytes) -> Iterator[bytes]:
         """Yield what the painter makes of a run."""
         try:
-            yield from self._painter.paint(inputs, lambda: run in self._stopped)
+            yield from self._painter.paint(run, inputs, lambda: run in self._stopped)
         finally:
             self._stopped.discard(run)
 

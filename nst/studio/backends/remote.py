@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from nst.engine.minimization import DistantState
 from nst.engine.schedule import Moment
 from nst.engine.transfer import Engine, TransferStep, as_list
 from nst.images.masks import Masks
@@ -30,7 +31,10 @@ Pixels = npt.NDArray[np.uint8]  # (H, W, 3) RGB
 
 @dataclass(frozen=True)
 class RunInputs:
-    """The arguments of a run, as they are pickled; what an optimiser has learned stays behind."""
+    """The arguments of a run, as they are pickled.
+
+    What an optimiser has learned stays where it is; `state` is the key of what a worker knows.
+    """
 
     content: Pixels
     styles: list[Pixels]
@@ -38,6 +42,7 @@ class RunInputs:
     masks: Masks | None
     init: Pixels | None
     begin: tuple[Pixels, int] | None  # a picture, and the iterations behind it
+    state: tuple[int, int] | None = None
 
     @staticmethod
     def of(
@@ -56,6 +61,7 @@ class RunInputs:
             masks,
             pixels_of(init) if init else None,
             (pixels_of(begin.picture), begin.iteration) if begin else None,
+            begin.state.key if begin and isinstance(begin.state, DistantState) else None,
         )
 
     @property
@@ -73,19 +79,21 @@ class RunInputs:
 
     def going_on(self, step: TransferStep) -> RunInputs:
         """Return the same run as it goes on from a step of it."""
-        return replace(self, begin=(pixels_of(step.image), step.iteration))
+        return replace(self, begin=(pixels_of(step.image), step.iteration), state=None)
 
     def steps(self, engine: Engine, **options: Any) -> Iterator[TransferStep]:
-        """Return the steps that an engine makes of it, with further options of that."""
-        return engine(
-            Image.fromarray(self.content),
-            [Image.fromarray(style) for style in self.styles],
-            self.settings,
-            masks=self.masks,
-            init=None if self.init is None else Image.fromarray(self.init),
-            begin=self.planned.begin,
-            **options,
-        )
+        """Return the steps that an engine makes of it, with further options of that.
+
+        These may have pictures and masks in place of its own.
+        """
+        given: dict[str, Any] = {
+            "content": Image.fromarray(self.content),
+            "styles": [Image.fromarray(style) for style in self.styles],
+            "masks": self.masks,
+            "init": None if self.init is None else Image.fromarray(self.init),
+            "begin": self.planned.begin,
+        } | options
+        return engine(given.pop("content"), given.pop("styles"), self.settings, **given)
 
 
 @dataclass(frozen=True)
@@ -94,14 +102,16 @@ class Batch:
 
     figures: list[dict[str, Any]]
     picture: Pixels
+    state: DistantState | None = None  # at the last of them, where the worker keeps it
 
     def steps(self) -> list[TransferStep]:
         """Return the same as steps; all but the last are without pixels."""
         nothing = torch.empty(0)
         pixels = [nothing] * (len(self.figures) - 1) + [to_tensor(Image.fromarray(self.picture))]
+        states = [None] * (len(self.figures) - 1) + [self.state]
         return [
-            TransferStep(**figures, pixels=each)
-            for figures, each in zip(self.figures, pixels, strict=True)
+            TransferStep(**figures, pixels=each, state=state)
+            for figures, each, state in zip(self.figures, pixels, states, strict=True)
         ]
 
 
