@@ -29,7 +29,8 @@ from nst.engine.spread_objective import TileJob, pull_tile, sum_tile
 from nst.engine.tile_map import OwnHandle
 from nst.engine.tiles import Tile, halo_of, tiles
 from nst.settings import DEFAULTS, LAYER_CHANNELS
-from nst.studio.backends.ray_tiles import RayTileMap, load_ray
+from nst.studio.backends.ray_package import load_ray
+from nst.studio.backends.ray_tiles import RayTileMap
 
 SIDE, TILES = 1024, 1024  # pixels of a tile, and tiles of a gigapixel
 HALO = halo_of(["relu5_1"])

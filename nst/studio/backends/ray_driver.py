@@ -18,10 +18,6 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
-import ray
-from ray.exceptions import RayError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
 import nst
 from nst.studio.backends.ray_messages import (
     Begun,
@@ -36,6 +32,7 @@ from nst.studio.backends.ray_messages import (
     WorkerFacts,
     Workers,
 )
+from nst.studio.backends.ray_package import load_ray
 from nst.studio.backends.ray_worker import Worker
 
 LOOK_EVERY = 2.0  # seconds between two looks at the cluster
@@ -44,8 +41,6 @@ RETRY_AFTER = 20.0  # seconds until a worker is placed again that did not come u
 OBJECT_STORE = 2**30  # bytes, of a cluster of our own; Ray would take 30 % of the memory
 CONTROL, SPARE = "control", "spare"  # concurrency groups, beside the one of pictures
 SPARES = 9  # spare runs that a worker paints at the same time: a contact sheet
-
-ACTOR = ray.remote(concurrency_groups={CONTROL: 1, SPARE: SPARES})(Worker)
 
 
 @dataclass(eq=False)
@@ -87,6 +82,8 @@ class Driver:
     """Keeps one worker in each slot of the cluster, and the runs that wait for one."""
 
     def __init__(self, connection: Connection, painter: str, cpus_each: int) -> None:
+        self._ray = load_ray()
+        self._actor = self._ray.remote(concurrency_groups={CONTROL: 1, SPARE: SPARES})(Worker)
         self._connection = connection
         self._painter, self._cpus_each = painter, cpus_each
         self._slots: list[Slot] = []
@@ -109,7 +106,7 @@ class Driver:
         with contextlib.suppress(EOFError, OSError):
             while not isinstance(message := self._connection.recv(), Leave):
                 loop.call_soon_threadsafe(self._take, message)
-        ray.shutdown()  # ends the workers, and a cluster of our own
+        self._ray.shutdown()  # ends the workers, and a cluster of our own
         os._exit(0)
 
     def _take(self, message: object) -> None:
@@ -142,7 +139,7 @@ class Driver:
     async def _look(self) -> None:
         """Follow the nodes that come and go, and place a worker wherever one is missing."""
         try:
-            nodes = await asyncio.wait_for(asyncio.to_thread(ray.nodes), HEAD_PATIENCE)
+            nodes = await asyncio.wait_for(asyncio.to_thread(self._ray.nodes), HEAD_PATIENCE)
         except Exception:  # whatever Ray says: there is no cluster to drive any more
             os._exit(1)
         alive = {node["NodeID"]: node for node in nodes if node["Alive"]}
@@ -160,10 +157,11 @@ class Driver:
 
     def _place(self, slot: Slot) -> None:
         """Start a worker in a slot."""
-        where = NodeAffinitySchedulingStrategy(slot.node, soft=False)
+        strategies = self._ray.util.scheduling_strategies
+        where = strategies.NodeAffinitySchedulingStrategy(slot.node, soft=False)
         resources = {"num_cpus": slot.cpus, "num_gpus": slot.gpus}
         threads = max(1, int(slot.cpus))
-        slot.actor = ACTOR.options(
+        slot.actor = self._actor.options(
             **resources, max_restarts=0, max_task_retries=0, scheduling_strategy=where
         ).remote(self._painter, slot.address, slot.workers, threads)
         self._spawn(self._refresh(slot, slot.actor))
@@ -172,7 +170,7 @@ class Driver:
         """Learn what a worker can do now; one that cannot tell is gone."""
         try:
             facts = await actor.facts.options(concurrency_group=CONTROL).remote()
-        except RayError as error:
+        except self._ray.exceptions.RayError as error:
             if slot.actor is actor:
                 self._lose(slot, str(error) if slot.facts is None else "")
             return
@@ -186,7 +184,7 @@ class Driver:
     def _lose(self, slot: Slot, reason: str = "") -> None:
         """Let go of a worker; one that never came up is not tried again at once."""
         if slot.actor is not None:
-            ray.kill(slot.actor)
+            self._ray.kill(slot.actor)
         if reason:
             last = (reason.strip().splitlines() or [""])[-1]
             self._send(Warned(f"a worker on {slot.address} cannot be used: {last}"))
@@ -234,7 +232,7 @@ class Driver:
         try:
             async for reference in method.remote(paint.run, paint.inputs):
                 self._send(Piece(paint.run, await reference))
-        except RayError:
+        except self._ray.exceptions.RayError:
             how = Ending.DIED
         self._send(Ended(paint.run, how))
         if slot.actor is not actor:
@@ -269,6 +267,7 @@ def join(address: str) -> str:
     `auto` is the one that this machine is part of, or else a new one of it alone, which ends with
     this process. Raises `ConnectionError`.
     """
+    ray = load_ray()
     quiet = {"logging_level": "ERROR", "log_to_driver": False}
     if address != "auto":
         ray.init(address=address, **quiet)

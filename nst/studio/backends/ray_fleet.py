@@ -6,7 +6,6 @@ Knows messages and pipes; nothing of Ray, pictures or jobs.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import itertools
 import logging
 import os
@@ -19,7 +18,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from nst.errors import MissingPackageError, SettingsError, UnreachableError, WorkerError
+from nst.errors import SettingsError, UnreachableError, WorkerError
 from nst.studio.backends.ray_messages import (
     Begun,
     Ended,
@@ -33,6 +32,7 @@ from nst.studio.backends.ray_messages import (
     WorkerFacts,
     Workers,
 )
+from nst.studio.backends.ray_package import check_ray
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,6 @@ PATIENCE = 2.0  # seconds that a run waits for a worker before it says so
 AGAIN_AFTER = 2.0  # seconds until a lost cluster is asked again
 ENDS_WITHIN = 10.0  # seconds, for the process that drives the cluster
 
-MISSING = "A cluster needs Ray; run 'pip install nst[ray]'."
 NO_CLIENT = (
     "NST_RAY_ADDRESS takes auto or HOST:PORT of a cluster that this machine is part of, not {}."
 )
@@ -87,8 +86,7 @@ class Fleet:
         Without one, it is joined as soon as it can be. Raises `MissingPackageError` without Ray,
         and `SettingsError` for an address of the kind that Ray cannot stream from.
         """
-        if importlib.util.find_spec("ray") is None:
-            raise MissingPackageError(MISSING)
+        check_ray()
         if "://" in self.address:
             raise SettingsError(NO_CLIENT.format(self.address))
         self._thread.start()

@@ -15,25 +15,16 @@ from typing import Any, Generic
 from typing_extensions import override
 
 from nst.engine.tile_map import Handle, Result, TileMap, Value
-from nst.errors import MissingPackageError, WorkerError
+from nst.errors import WorkerError
+from nst.studio.backends.ray_package import load_ray
 
 log = logging.getLogger(__name__)
 
 IN_FLIGHT = 2  # calls of a worker: one at work, and the next one's pixels on their way
 KEPT = 4  # lasting values that a worker keeps: a job of each size, and that of the last costs
-MISSING = "Many workers for one picture need Ray; run 'pip install nst[ray]'."
 NO_WORKERS = "All workers of the cluster are lost; start it again, and continue from the last file."
 
 _kept: OrderedDict[str, Any] = OrderedDict()  # in a worker, by the id of the object
-
-
-def load_ray() -> Any:
-    """Return the module `ray`. Raises `MissingPackageError` where it is not installed."""
-    try:
-        import ray
-    except ImportError:
-        raise MissingPackageError(MISSING) from None
-    return ray
 
 
 @dataclass(frozen=True)
