@@ -71,10 +71,10 @@ class Fleet:
         self.painter, self.cpus_each = painter, cpus_each
         self.workers: tuple[WorkerFacts, ...] = ()
         self._watchers: list[Watcher] = []
+        # No locks: a run that is forgotten is let go by the garbage collector, in any thread.
         self._runs: dict[int, queue.SimpleQueue[object]] = {}
         self._numbers = itertools.count()
-        self._lock = threading.Lock()  # of the runs, and of sending
-        self._connection: Connection | None = None
+        self._outbox: queue.SimpleQueue[object] | None = None  # while there is somebody to send to
         self._process: subprocess.Popen[bytes] | None = None
         self._is_closing = threading.Event()
         self._is_ready = threading.Event()  # there are workers
@@ -110,16 +110,14 @@ class Fleet:
         Raises `UnreachableError` where the cluster is lost.
         """
         run = FleetRun(self, next(self._numbers), None if is_spare else PATIENCE)
-        with self._lock:
-            self._runs[run.number] = run.pieces
+        self._runs[run.number] = run.pieces
         if not self.send(Paint(run.number, inputs, is_spare, follows)):
             raise UnreachableError(LOST)
         return run
 
     def let_go(self, number: int, *, is_over: bool) -> None:
         """Expect no more of a run, and end it where it goes on."""
-        with self._lock:
-            is_known = self._runs.pop(number, None) is not None
+        is_known = self._runs.pop(number, None) is not None
         if is_known and not is_over:
             self.send(Stop(number))
 
@@ -135,14 +133,10 @@ class Fleet:
 
     def send(self, message: object) -> bool:
         """Send a message; return False where there is nobody to send it to."""
-        with self._lock:
-            if self._connection is None:
-                return False
-            try:
-                self._connection.send(message)
-            except OSError:
-                return False
-            return True
+        outbox = self._outbox
+        if outbox is not None:
+            outbox.put(message)
+        return outbox is not None
 
     def _keep_up(self) -> None:
         """Drive the cluster, again and again, until the page leaves."""
@@ -157,21 +151,22 @@ class Fleet:
     def _drive(self, was_lost: bool) -> None:
         """Start a process that drives the cluster, and listen to it until it ends."""
         ours, theirs = Pipe()
+        outbox = queue.SimpleQueue[object]()
+        sender = threading.Thread(target=_send_all, args=(outbox, ours), daemon=True)
         with ours:
             with theirs:
                 self._process = self._start(theirs)
-            with self._lock:
-                self._connection = ours
+            sender.start()
+            self._outbox = outbox
             with contextlib.suppress(EOFError, OSError):
                 while True:
                     self._take(ours.recv(), was_lost)
-            with self._lock:
-                self._connection = None
+            self._outbox = None  # before the runs are told: whoever comes later is told at once
+            outbox.put(None)
+            sender.join()
         self._process.wait()
         self._set_workers(())
-        with self._lock:
-            runs = list(self._runs.values())
-        for pieces in runs:
+        for pieces in list(self._runs.values()):
             pieces.put(LOST)
 
     def _start(self, connection: Connection) -> subprocess.Popen[bytes]:
@@ -192,8 +187,7 @@ class Fleet:
         elif isinstance(message, Workers):
             self._set_workers(message.facts)
         elif isinstance(message, (Begun, Piece, Ended)):
-            with self._lock:
-                pieces = self._runs.get(message.run)
+            pieces = self._runs.get(message.run)
             if pieces:
                 pieces.put(message)
 
@@ -205,6 +199,13 @@ class Fleet:
             self._is_ready.set()
         for watcher in self._watchers:
             watcher(workers)
+
+
+def _send_all(outbox: queue.SimpleQueue[object], connection: Connection) -> None:
+    """Send messages until there is nobody to send them to."""
+    with contextlib.suppress(OSError):
+        while (message := outbox.get()) is not None:
+            connection.send(message)
 
 
 def _authentication() -> dict[str, str]:
