@@ -74,6 +74,20 @@ class GPUError(UserError, RuntimeError):
     may_pass = True
 
 
+class UnreachableError(UserError, RuntimeError):
+    """Workers that cannot be reached now; what waits for them goes on when they are back."""
+
+    http_status = 503
+    may_pass = True
+
+
+class WorkerError(UserError, RuntimeError):
+    """A worker has ended, and a run with it."""
+
+    http_status = 503
+    may_pass = True
+
+
 class NumericalError(UserError, ArithmeticError):
     """A cost or a target that is not a finite number."""
 

@@ -62,7 +62,7 @@ def looked_at(task: Task, workshop: Workshop) -> dict[str, Any]:
     if task.state is State.WAITING:
         return {**seen, "status": waiting(workshop.ahead_of(task), workshop.wait_of(task))}
     if not task.steps:
-        return seen
+        return {**seen, "status": charts.message(task.note)} if task.note else seen
     steps, course = list(task.steps), task.course
     last = steps[-1]
     return {

@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -19,8 +20,8 @@ from huggingface_hub.utils import disable_progress_bars
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from nst.console import StopRequest, prepare_streams
-from nst.errors import HubError, SettingsError
+from nst.console import StopRequest, fail, prepare_streams
+from nst.errors import HubError, SettingsError, UserError
 from nst.files import cache_folder
 from nst.hub.gallery import Gallery, community
 from nst.studio.backends import pick_backend
@@ -72,6 +73,7 @@ def main() -> None:
 
     In the latter case it drains: what is painted or waits is left to the next server on the folder
     of jobs, and the process ends within `LEAVES_WITHIN` seconds.
+    What the environment asks for and cannot be had ends it with a sentence.
     """
     prepare_streams()
     try:
@@ -80,8 +82,7 @@ def main() -> None:
         raise SystemExit(f"nst: {error}") from None
     configure_logs(style)
     disable_progress_bars()  # of the Hub; the log is for lines
-    backend = pick_backend()
-    backend.prepare()
+    backend = prepared_backend()
     with StopRequest() as stop, uploads_folder() as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(folder)
         workshop, examples, gallery = open_workshop(backend), open_examples(), open_gallery()
@@ -94,6 +95,7 @@ def main() -> None:
             is_still = close(workshop, stop)
             if demo:
                 demo.close(verbose=False)  # streams too: nothing is written for them any more
+            backend.close()
             shared_renderings().close()
     if stop.signal == signal.SIGTERM or not (is_still and examples.is_settled.is_set()):
         logging.shutdown()
@@ -138,6 +140,16 @@ def leave_at_last(seconds: float) -> None:
     timer = threading.Timer(seconds, leave)
     timer.daemon = True
     timer.start()
+
+
+def prepared_backend() -> Backend:
+    """Return what paints, ready; ends the process with a sentence where it cannot be had."""
+    backend = pick_backend()
+    try:
+        backend.prepare()
+    except UserError as error:
+        sys.exit(fail("nst studio", error))
+    return backend
 
 
 def open_workshop(backend: Backend) -> Workshop:

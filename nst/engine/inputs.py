@@ -16,13 +16,15 @@ from torch import Tensor
 
 from nst.engine.base_term import HeldObjective
 from nst.engine.kept_photo import KeptObjective, KeptPhoto
-from nst.engine.memory import SIDES, available_memory, bytes_needed, tile_side
+from nst.engine.memory import NEVER_TILED, SIDES, available_memory, bytes_needed, tile_side
 from nst.engine.minimization import CostFunction
 from nst.engine.objective import Objective
 from nst.engine.regions import Regions
 from nst.engine.schedule import Scale, style_side
 from nst.engine.seamless import fit_seamless, mask_without_seam
+from nst.engine.spread_objective import SpreadObjective, can_be_spread
 from nst.engine.starting_picture import keeps_detail, starting_picture
+from nst.engine.tile_map import TileMap
 from nst.engine.tiled_objective import TiledObjective
 from nst.images.masks import Masks
 from nst.images.tensors import (
@@ -47,12 +49,17 @@ class Inputs:
     regions: Regions
     own_start: Tensor | None = None
     kept: KeptPhoto | None = None
+    tile_map: TileMap | None = None  # what evaluates tiles, where that is not this process
 
     def objective(self, network: VGG, settings: TransferSettings) -> Objective:
         """Return J for these pictures."""
         photo, paintings, regions = self.photo, self.paintings, self.regions
         if self.tile is None and not settings.is_seamless:
             return Objective(network, photo, paintings, settings, regions)
+        if self.tile_map and self.tile and can_be_spread(settings, regions):
+            return SpreadObjective(
+                network, photo, paintings, settings, self.tile, regions, tile_map=self.tile_map
+            )
         return TiledObjective(network, photo, paintings, settings, self.tile, regions)
 
     def starting_picture(self, settings: TransferSettings) -> Tensor:
@@ -78,6 +85,7 @@ class Sources:
     masks: Masks = field(default_factory=Masks)
     own_start: Image.Image | None = None
     original: Image.Image | None = None
+    tile_map: TileMap | None = None
 
     def at(self, size: int, tile: int | None = None) -> Inputs:
         """Return the pictures brought to a longest side."""
@@ -120,7 +128,7 @@ class Sources:
                 original = original.resize(photo.size, Image.Resampling.LANCZOS)
             kept = KeptPhoto(self._on_device(convert(original)), regions.keep)
         photo_pixels = self._on_device(convert(photo))
-        return Inputs(photo_pixels, paintings, tile, regions, own_start, kept)
+        return Inputs(photo_pixels, paintings, tile, regions, own_start, kept, self.tile_map)
 
     def _fitted(self, photo: Image.Image, size: int) -> Image.Image:
         return fit_seamless(photo, size) if self.settings.is_seamless else fit(photo, size)
@@ -180,6 +188,8 @@ class Sources:
         A run whose full size goes in tiles takes no more memory for any other size.
         """
         areas = {each.size: math.prod(fitted_size(self.photo.size, each.size)) for each in scales}
+        if self.tile_map:
+            return {size: SIDES[0] if area > NEVER_TILED else None for size, area in areas.items()}
         free, full = available_memory(self.network.device), areas[scales[-1].size]
         if tile_side(full, self.network.dtype, free):
             free = bytes_needed(full, self.network.dtype, free)

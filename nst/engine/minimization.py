@@ -160,3 +160,20 @@ class RunState:
             tensor for at in (self.point, self.best) for tensor in (at.image, at.gradient)
         ] + self.optimizer.tensors()
         return bytes_of(*{id(tensor): tensor for tensor in tensors}.values())
+
+
+@dataclass(frozen=True)
+class DistantState:
+    """What a run has learned in another process, which alone can go on with it."""
+
+    key: tuple[int, int]  # of the run there, and the iteration
+    guidance: Guidance | None
+
+    @property
+    def bytes(self) -> int:
+        """Return the memory that it holds here."""
+        return 0
+
+
+class LostStateError(Exception):
+    """The process that a run has learned in has no longer what it had learned."""

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from PIL import Image
 
-from nst.engine.minimization import RunState
+from nst.engine.minimization import DistantState, RunState
 from nst.engine.style_target import EASED, ENLARGED, FULL, SLIGHT, Guidance
 from nst.settings import TransferSettings
 
@@ -36,7 +36,7 @@ class Moment:
 
     picture: Image.Image
     iteration: int
-    state: RunState | None = field(default=None, repr=False, compare=False)
+    state: RunState | DistantState | None = field(default=None, repr=False, compare=False)
 
     @property
     def bytes(self) -> int:

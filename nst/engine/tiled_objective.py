@@ -7,7 +7,7 @@ its neighbours; to cut that off instead, halos would have to be twice as wide.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -24,6 +24,8 @@ from nst.engine.tiles import GRID, Tile, WrappedTile, contiguous, sweep, tiles
 from nst.engine.windows import Windows
 from nst.settings import TransferSettings
 from nst.vgg.network import VGG, Trace
+
+Squares = dict[str, Tensor]  # sums of squared residuals, by content layer
 
 KEPT_TARGET = 768 * 2**20  # bytes of the photo's activations
 KEPT_WINDOWS = 256 * 2**20  # bytes of where the regions are in tiles
@@ -65,6 +67,7 @@ class TiledObjective(Objective):
             )
             for layer in layers
         }
+        self.numels = {layer: target.numel for layer, target in self.contents.items()}
 
     @override
     def _place_regions(self) -> Iterable[tuple[slice, slice]]:
@@ -77,18 +80,23 @@ class TiledObjective(Objective):
     @override
     def parts(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the same as `Objective.parts`."""
-        settings, image = self.settings, self._spanned(image)
-        squares = dict.fromkeys(settings.content_weights, image.new_zeros(()))
-        sums: Sums = {}
-        for tile, windows, layer, own in self._sweep(image, self._layers, self.tiles):
-            if layer in settings.content_weights:
-                squares[layer] = squares[layer] + self._residual(tile, layer, own).square().sum()
-            if layer in self.style_layers:
-                self._count(sums, layer, own, windows)
+        image = self._spanned(image)
+        squares, sums = self._measured(image)
         terms = self._terms_of(sums)
         self._visit(image, terms)
         content = self._content_cost(squares) + self._outlines_cost(image)
         return content, {layer: term.settled().cost for layer, term in terms.items()}
+
+    def _measured(self, image: Tensor) -> tuple[Squares, Sums]:
+        """Return what the costs of a spanned picture are made of, summed over its tiles."""
+        squares: Squares = dict.fromkeys(self.settings.content_weights, image.new_zeros(()))
+        sums: Sums = {}
+        for tile, windows, layer, own in self._sweep(image, self._layers, self.tiles):
+            if layer in squares:
+                squares[layer] = squares[layer] + self._residual(tile, layer, own).square().sum()
+            if layer in self.style_layers:
+                self._count(sums, layer, own, windows)
+        return squares, sums
 
     def _sweep(
         self, image: Tensor, layers: Iterable[str], parts: Iterable[Tile]
@@ -102,7 +110,8 @@ class TiledObjective(Objective):
     def _visit(self, image: Tensor, terms: Mapping[str, Term]) -> None:
         """Count the costs of histograms, which are known once all activations were seen again."""
         layers = [layer for layer, term in terms.items() if term.has_histogram]
-        for _, windows, layer, own in self._sweep(image, layers, self.tiles):
+        parts = self.tiles if layers else []
+        for _, windows, layer, own in self._sweep(image, layers, parts):
             for number, window in self._places(layer, windows):
                 terms[layer].pulls[number].visit(own, window)
 
@@ -110,28 +119,8 @@ class TiledObjective(Objective):
     @torch.no_grad()
     def evaluate(self, image: Tensor, measure: Measure | None = None) -> tuple[Costs, Tensor]:
         """Return the same as `Objective.evaluate`."""
-        settings, image = self.settings, self._spanned(image)
-        sums: Sums = {}
-        *others, last = self.tiles
-        for _, windows, layer, own in self._sweep(image, self.style_layers, others):
-            self._count(sums, layer, own, windows)
-        trace = self.network.observe(last.cut(image), self._layers)
-        for layer in self.style_layers:
-            own = contiguous(last.own(trace.activations[layer], layer))
-            self._count(sums, layer, own, self._windows_of(last))
-        terms, alpha = self._terms_of(sums), self._alpha
-        squares = dict.fromkeys(settings.content_weights, image.new_zeros(()))
-        gradient = torch.zeros_like(image)
-        for tile in [last, *others]:
-            if tile is not last:
-                trace = self.network.observe(tile.cut(image), self._layers)
-            pulls = {}
-            for layer, weight in settings.content_weights.items():
-                own = tile.own(trace.activations[layer], layer)
-                residual = self._residual(tile, layer, own)
-                squares[layer] = squares[layer] + residual.square().sum()
-                pulls[layer] = (2 * alpha * weight / self.contents[layer].numel) * residual
-            tile.add(gradient, self._pull_tile_back(tile, trace, pulls, terms))
+        image, alpha = self._spanned(image), self._alpha
+        terms, squares, gradient = self._pulled(image)
         smoothness, its_gradient = self._smoothness(image)
         if its_gradient is not None:
             gradient.add_(its_gradient)
@@ -145,6 +134,39 @@ class TiledObjective(Objective):
         goals = [term.goal for term in terms.values()]
         return self._read(alpha, content, layers, goals, smoothness, measured), gradient
 
+    def _pulled(self, image: Tensor) -> tuple[dict[str, Term], Squares, Tensor]:
+        """Return the terms of a spanned picture, squared residuals, and the gradient of both."""
+        sums: Sums = {}
+        *others, last = self.tiles
+        for _, windows, layer, own in self._sweep(image, self.style_layers, others):
+            self._count(sums, layer, own, windows)
+        trace = self.network.observe(last.cut(image), self._layers)
+        for layer in self.style_layers:
+            own = contiguous(last.own(trace.activations[layer], layer))
+            self._count(sums, layer, own, self._windows_of(last))
+        terms = self._terms_of(sums)
+        squares: Squares = dict.fromkeys(self.settings.content_weights, image.new_zeros(()))
+        gradient = torch.zeros_like(image)
+        for tile in [last, *others]:
+            if tile is not last:
+                trace = self.network.observe(tile.cut(image), self._layers)
+            pulls = {}
+            for layer, slope in self._slopes.items():
+                own = tile.own(trace.activations[layer], layer)
+                residual = self._residual(tile, layer, own)
+                squares[layer] = squares[layer] + residual.square().sum()
+                pulls[layer] = slope * residual
+            tile.add(gradient, self._pull_tile_back(tile, trace, pulls, terms))
+        return terms, squares, gradient
+
+    @property
+    def _slopes(self) -> dict[str, float]:
+        """Return the content term's derivatives by the residuals of each layer, over these."""
+        return {
+            layer: 2 * self._alpha * weight / self.numels[layer]
+            for layer, weight in self.settings.content_weights.items()
+        }
+
     def _residual(self, tile: Tile, layer: str, own: Tensor) -> Tensor:
         return self.contents[layer].residual(tile, own)
 
@@ -152,7 +174,7 @@ class TiledObjective(Objective):
         """Return the content term of activations from the sums of squared residuals by layer."""
         content = torch.zeros(())
         for layer, weight in self.settings.content_weights.items():
-            content = content + weight * (squares[layer] / self.contents[layer].numel)
+            content = content + weight * (squares[layer] / self.numels[layer])
         return content
 
     def _terms_of(self, sums: Sums) -> dict[str, Term]:
@@ -168,20 +190,39 @@ class TiledObjective(Objective):
         """Return what the tile's own positions say about its pixels and those of its halo."""
         windows = self._windows_of(tile)
 
-        def add_term(layer: str, gradient: Tensor | None) -> Tensor:
-            activation = trace.activations.get(layer)
-            if gradient is None:
-                assert activation is not None, "the deepest layer observed has a term"
-                gradient = torch.zeros_like(activation)
-            if layer in content_pulls:
-                tile.own(gradient, layer).add_(content_pulls[layer])
-            if layer in terms and activation is not None:
-                own, place = tile.own(activation, layer), tile.own(gradient, layer)
+        def add_style(layer: str, place: Tensor, own: Tensor) -> None:
+            if layer in terms:
                 for number, window in self._places(layer, windows):
                     terms[layer].pulls[number].add(place, own, window)
-            return gradient
 
-        return self.network.pull_back(trace, add_term)
+        return pull_tile_back(self.network, tile, trace, content_pulls, add_style)
+
+
+def pull_tile_back(
+    network: VGG,
+    tile: Tile,
+    trace: Trace,
+    content_pulls: Mapping[str, Tensor],
+    add_style: Callable[[str, Tensor, Tensor], None],
+) -> Tensor:
+    """Return the gradient (1, 3, h, w) of a tile and its halo from the tile's own positions.
+
+    `add_style` adds what the style terms say at a layer to a gradient, in place, from the
+    activations there; both are views of the tile's own positions.
+    """
+
+    def add_term(layer: str, gradient: Tensor | None) -> Tensor:
+        activation = trace.activations.get(layer)
+        if gradient is None:
+            assert activation is not None, "the deepest layer observed has a term"
+            gradient = torch.zeros_like(activation)
+        if layer in content_pulls:
+            tile.own(gradient, layer).add_(content_pulls[layer])
+        if activation is not None:
+            add_style(layer, tile.own(gradient, layer), tile.own(activation, layer))
+        return gradient
+
+    return network.pull_back(trace, add_term)
 
 
 def _bytes_of_windows(regions: Sequence[Windows | None]) -> int:

@@ -19,7 +19,7 @@ from nst.engine.color_transfer import Finish, transfer_colors
 from nst.engine.inputs import Inputs, Sources
 from nst.engine.kept_photo import KeptPhoto
 from nst.engine.memory import TILED_TIME
-from nst.engine.minimization import CostFunction, Point, RunState, minimize
+from nst.engine.minimization import CostFunction, DistantState, Point, RunState, minimize
 from nst.engine.objective import make_room
 from nst.engine.optimizers import (
     FIRST_STEP,
@@ -35,6 +35,7 @@ from nst.engine.regions import Regions
 from nst.engine.schedule import Moment, Scale, plan_scales
 from nst.engine.seamless import keep_mask, without_seam
 from nst.engine.starting_picture import enlarge, without_color_noise
+from nst.engine.tile_map import TileMap
 from nst.images.color import dial_colors
 from nst.images.masks import Masks
 from nst.images.tensors import to_image
@@ -74,7 +75,7 @@ class TransferStep:
     pixels: Tensor = field(repr=False, compare=False)  # (1, 3, H, W) RGB in [0, 1]
     smoothness: float = 0.0
     provenance: Provenance | None = field(default=None, repr=False, compare=False)  # what painted
-    state: RunState | None = field(default=None, repr=False, compare=False)
+    state: RunState | DistantState | None = field(default=None, repr=False, compare=False)
 
     @property
     def moment(self) -> Moment:
@@ -109,6 +110,7 @@ def transfer_style(
     begin: Moment | None = None,
     device: str = "auto",
     network: VGG | None = None,
+    tile_map: TileMap | None = None,
 ) -> Iterator[TransferStep]:
     """Optimise the pixels of a picture with the scene of `content` in the manner of `styles`.
 
@@ -118,6 +120,9 @@ def transfer_style(
     `masks` say where each of them rules and what of the photo is left as it is. `init` is an RGB
     picture to start from instead of what `settings.start` says; it fills the photo's frame.
     `device` is one of `DEVICES`; `network` replaces VGG-19 (the tests pass a tiny one).
+    With a `tile_map` pictures above 1024 × 1024 pixels go in tiles, which it has evaluated wherever
+    it likes; those with masks or other style costs than that of Gram matrices are left to this
+    process.
 
     With `begin` the run goes on from that picture: the first step is the picture itself under the
     present settings, which may be other ones than before, and the count of iterations goes on. So
@@ -140,9 +145,11 @@ def transfer_style(
     Regions(settings.uses(len(paintings)))  # raises for weights that are all 0
     network = network or devices.load_network(settings, device)
     originals = (content, *paintings, *masks.listed(len(paintings)))
-    if begin and begin.state and not begin.state.fits(originals, settings):
+    state = _state_of(begin)
+    if begin and not (state and state.fits(originals, settings)):
         begin = replace(begin, state=None)
     sources, begin, finish = _prepared(content, paintings, masks, settings, network, begin, init)
+    sources = replace(sources, tile_map=tile_map)
     scales = plan_scales(settings, begin)
     tiles = sources.tile_sides(scales)
     progress = Progress(
@@ -199,8 +206,9 @@ def _improved(
     for guidance, iterations in scale.phases:
         objective.guidance = guidance
         start, optimizer = _set_out(objective, image, begin, is_first=progress.is_fresh)
-        if begin and begin.state and start is begin.state.point:
-            shown = begin.state.best
+        known = _state_of(begin)
+        if known and start is known.point:
+            shown = known.best
         steps = minimize(objective, start, optimizer, iterations)
         del start, image  # as above
         for done, iterate in enumerate(steps):
@@ -213,6 +221,11 @@ def _improved(
                 learned = (guidance, optimizer.copy(), iterate.point, shown)
                 state = RunState(pictures, settings, *learned) if pictures else None
                 yield shown, state, image
+
+
+def _state_of(begin: Moment | None) -> RunState | None:
+    """Return the state to go on from, where it is in this process."""
+    return begin.state if begin and isinstance(begin.state, RunState) else None
 
 
 def _first_picture(
@@ -234,7 +247,7 @@ def _set_out(
     Only the first phase of a run goes on from `begin`.
     """
     goes_on = is_first and begin is not None
-    state = begin.state if begin and goes_on else None
+    state = _state_of(begin) if goes_on else None
     if state and state.point.image.shape == image.shape:
         optimizer = state.optimizer.copy(long_history(image))
         return state.resume(objective, optimizer), optimizer

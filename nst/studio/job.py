@@ -15,12 +15,13 @@ from typing import Any
 import torch
 from PIL import Image
 
+from nst.engine.minimization import LostStateError
 from nst.engine.objective import targets
 from nst.engine.out_of_memory import has_run_out
 from nst.engine.schedule import Moment
 from nst.engine.seamless import keep_mask
 from nst.engine.transfer import Engine, TransferStep, as_list, transfer_style
-from nst.errors import SettingsError, UserError
+from nst.errors import SettingsError, UnreachableError, UserError
 from nst.images.color import dial_colors
 from nst.images.masks import Mask, Masks
 from nst.images.recipe import MOST_PASSAGES, Ingredient, Passage, Recipe
@@ -306,11 +307,17 @@ class Job(Task):
                 init=self._init_ingredient,
             )
 
-    def _pieces(self) -> Iterator[TransferStep]:
+    def _pieces(self) -> Iterator[TransferStep | None]:
         """Paint: passage after passage, until the iterations are done."""
         while self._begin_passage():
             try:
                 yield from self._until_edited()
+            except UnreachableError as error:
+                self._hold_up(error)
+                yield None
+            except LostStateError:
+                with self.lock:
+                    self._forget_state(-1)
             except (MemoryError, RuntimeError) as error:
                 if not (has_run_out(error) and self._make_room()):
                     raise
@@ -404,6 +411,7 @@ class Job(Task):
             moment = step.moment
             due = time.monotonic() + PICTURE_EVERY
             with self.lock:
+                self._pass_obstacle()
                 self.moment, self._is_bare = moment, False
                 self._note_provenance(step.provenance or UNKNOWN)
                 self.seconds = elapsed

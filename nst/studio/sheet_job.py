@@ -12,6 +12,7 @@ from typing_extensions import override
 from nst.engine.contact_sheet import Grid, paint_sheet
 from nst.engine.schedule import Moment
 from nst.engine.transfer import Engine, TransferStep, transfer_style
+from nst.errors import UnreachableError
 from nst.images.masks import Masks
 from nst.provenance import UNKNOWN
 from nst.settings import TransferSettings, options
@@ -55,13 +56,25 @@ class Sheet(Task):
         """Return how many tiles there are."""
         return sum(map(len, self.grid))
 
-    def _pieces(self) -> Iterator[list[list[TransferStep]]]:
+    def _pieces(self) -> Iterator[list[list[TransferStep]] | None]:
+        """Paint all tiles; once more from the beginning where the workers were lost."""
+        while True:
+            try:
+                yield from self._paint_tiles()
+            except UnreachableError as error:
+                self._hold_up(error)
+                yield None
+            else:
+                self._become(State.FINISHED, "")
+                return
+
+    def _paint_tiles(self) -> Iterator[list[list[TransferStep]]]:
         for tiles in paint_sheet(self.content, self.styles, self.grid, engine=self.engine):
             with self.lock:
+                self._pass_obstacle()
                 self.tiles = tiles
                 self.version += 1
             yield tiles
-        self._become(State.FINISHED, "")
 
     def job_of(self, row: int, column: int, settings: TransferSettings, visitor: str) -> Job:
         """Return a job that goes on from one tile under `settings`.

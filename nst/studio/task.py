@@ -12,10 +12,11 @@ from collections.abc import Generator, Iterator
 from enum import Enum
 
 from nst.engine.out_of_memory import has_run_out
-from nst.errors import UserError
+from nst.errors import UnreachableError, UserError
 
 log = logging.getLogger(__name__)
 NO_MEMORY = "There is not enough memory for this picture; please choose a smaller size."
+TRY_AGAIN = 1.0  # seconds, until workers are asked again that could not be reached
 UNEXPECTED = "Something went wrong on our side. Please try again, perhaps with a smaller size."
 
 
@@ -49,6 +50,7 @@ class Task:
         self.is_kept = True  # or else nothing of it may be written (any more)
         self._stopped = threading.Event()
         self._end = State.STOPPED  # what it will be when it has stopped
+        self._obstacle = ""  # why it cannot be painted just now; its note meanwhile
         self._watchers = 0
         self._last_seen = time.monotonic()
 
@@ -68,7 +70,7 @@ class Task:
         return 0
 
     def run(self) -> Generator[object, None, None]:
-        """Do the work, one yield for each small piece.
+        """Do the work, one yield for each small piece, or None when it is held up.
 
         Nothing happens where somebody has done so or it was stopped.
         """
@@ -91,6 +93,21 @@ class Task:
     def _pieces(self) -> Iterator[object]:
         """Do the work itself; finished when it ends."""
         raise NotImplementedError
+
+    def _hold_up(self, error: UnreachableError) -> None:
+        """Say why nothing can be painted now, and wait a little until it is tried again."""
+        with self.lock:
+            if self._obstacle != str(error):
+                self._obstacle = self.note = str(error)
+                self.version += 1
+        self._stopped.wait(TRY_AGAIN)
+
+    def _pass_obstacle(self) -> None:
+        """Say no more what was in the way, once something is painted."""
+        with self.lock:
+            if self._obstacle and self.note == self._obstacle:
+                self.note = ""
+            self._obstacle = ""
 
     def _end_after(self, error: Exception) -> State:
         return State.FAILED

@@ -15,10 +15,11 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from nst.engine.out_of_memory import give_back
-from nst.errors import BusyError
+from nst.errors import BusyError, UserError
 from nst.studio.backends.base import Backend
 from nst.studio.backends.local import LocalBackend
 from nst.studio.job import Job
@@ -74,6 +75,7 @@ class Workshop:
         self._painters: list[threading.Thread] = []
         self._is_closing = threading.Event()
         self._takeover: JobTakeover | None = None
+        self.backend.watch_painters(self.set_painters)
 
     def share_folder(self) -> None:
         """Take over what other servers on the folder leave, and let them know of this one.
@@ -93,6 +95,12 @@ class Workshop:
             store, self._tasks, self._saver, self._news, self.limits, self.backend, self.submit
         )
         self._takeover.start()
+
+    def set_painters(self, count: int) -> None:
+        """Paint so many tasks at the same time from now on; what is painted already goes on."""
+        with self._news:
+            self.limits = self._queue.limits = replace(self.limits, painters=count)
+            self._wake()
 
     def submit(self, task: Task, seconds: float = 0.0, source: str = "") -> None:
         """Queue a waiting task, for so many expected seconds of painting.
@@ -169,13 +177,15 @@ class Workshop:
         if self._is_abandoned(task):
             task.stop(UNWATCHED)
         began = saved = time.monotonic()
+        is_begun = False
         try:
             with self._counted(task), contextlib.closing(task.run()) as pieces:
-                for number, piece in enumerate(pieces):
+                for piece in pieces:
                     now = time.monotonic()
-                    if number == 0:
+                    if piece is not None and not is_begun:
+                        is_begun = True
                         self.statistics.spend("first_picture", now - began)
-                    if isinstance(task, Job):
+                    if isinstance(task, Job) and piece is not None:
                         self._saver.add_frame(task)
                         if now - saved >= self.limits.checkpoint_every:
                             self.save(task)
@@ -402,24 +412,31 @@ class Workshop:
         wanted = min(max(1, len(self._queue)), self.limits.painters)
         for number in range(len(self._painters), wanted):
             painter = threading.Thread(
-                target=self._work, args=(number == 0,), name=f"painter {number}", daemon=True
+                target=self._work, args=(number,), name=f"painter {number}", daemon=True
             )
             painter.start()
             self._painters.append(painter)
 
-    def _work(self, does_background: bool) -> None:
+    def _work(self, number: int) -> None:
         while not self._is_closing.is_set():
             try:
-                self._do_next(does_background)
+                self._do_next(number)
             except BaseException:  # whatever it was, who is next must not wait for ever
                 with contextlib.suppress(Exception):  # there may be no memory to say it
                     log.exception("the workshop goes on after an error")
                 self._is_closing.wait(PAUSE)
 
-    def _do_next(self, does_background: bool) -> None:
-        """Paint the next task, or do a piece of a background task, as soon as there is one."""
+    def _do_next(self, number: int) -> None:
+        """Paint the next task, or do a piece of a background task, as soon as there is one.
+
+        The first painter does those pieces; the latest ones do nothing while there are too many.
+        """
+        does_background = number == 0
         with self._news:
-            while not self._queue.has_next and not (does_background and self._background):
+            while not (
+                (self._queue.has_next and number < max(1, self.limits.painters))
+                or (does_background and self._background)
+            ):
                 patience = self._until_sweep() if does_background else SWEEP_EVERY
                 if not self._news.wait(patience) and does_background:
                     self._background["sweep"] = self._tidy()
@@ -449,6 +466,8 @@ class Workshop:
             for _ in work:
                 is_over = False
                 break
+        except UserError as error:
+            log.warning("a background task has ended: %s", error)
         finally:
             if is_over:
                 with self._news:

@@ -68,7 +68,8 @@ def sheet_markup(sheet: Sheet, ahead: int) -> Markup:
     if sheet.state is State.FAILED or (sheet.state is State.STOPPED and sheet.note):
         return charts.message(sheet.note)
     if not sheet.tiles:
-        return charts.message(f"In the queue: {ahead} before." if ahead else "Getting ready…")
+        ready = sheet.note or "Getting ready…"
+        return charts.message(f"In the queue: {ahead} before." if ahead else ready)
     step, names = sheet.tiles[0][0], varied(sheet)
     tiles = [
         {"picture": data_url(tile.image), "label": label_of(settings, names)}

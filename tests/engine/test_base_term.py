@@ -15,6 +15,7 @@ from helpers.pictures import MakePicture
 from helpers.tiny_network import MakeNetwork
 from nst.engine.base_term import WEIGHT_OF_PIXELS, HeldObjective, lanczos
 from nst.engine.inputs import Sources
+from nst.engine.minimization import RunState
 from nst.engine.objective import Objective
 from nst.engine.schedule import Scale, plan_scales
 from nst.engine.style_target import FULL
@@ -179,7 +180,7 @@ def test_an_edit_of_a_weight_reaches_it(
         settings = TWICE.replace(iterations=12, **changes)
         first = next(transfer_style(photo, painting, settings, begin=begin, network=network))
         scale = plan_scales(settings, begin)[-1]
-        assert first.state
+        assert isinstance(first.state, RunState)
         sources = Sources(photo, [painting], settings, network)
         expected = sources.cost_function(scale, sources.at(scale.size))
         expected.guidance = first.state.guidance

@@ -20,6 +20,7 @@ from helpers.tiny_network import MakeNetwork
 from nst import Masks, PaintingUse, TransferSettings, load_image, stylize, transfer_style
 from nst.engine.inputs import Sources
 from nst.engine.losses import normalized_gram_matrix
+from nst.engine.minimization import RunState
 from nst.engine.regions import Regions
 from nst.engine.schedule import Moment, Scale
 from nst.engine.seamless import keep_mask
@@ -218,7 +219,7 @@ def test_a_state_is_bound_to_its_masks(
 ) -> None:
     masks = Masks((LEFT, RIGHT))
     step = last_of(photo, paintings, SMALL, masks=masks, network=network)
-    assert step.state is not None
+    assert isinstance(step.state, RunState)
     pictures = (photo, *paintings)
     assert step.state.fits((*pictures, *masks.listed(2)), SMALL)
     for others in (Masks((LEFT, None)), Masks((RIGHT, LEFT)), Masks(), Masks((LEFT, RIGHT), LEFT)):

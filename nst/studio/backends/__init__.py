@@ -1,6 +1,8 @@
-"""Where runs are painted: this process, or GPUs that a ZeroGPU Space lends."""
+"""Where runs are painted: this process, GPUs that a ZeroGPU Space lends, or a Ray cluster."""
 
 from __future__ import annotations
+
+import os
 
 from nst.studio.backends.base import Backend
 
@@ -15,6 +17,10 @@ def pick_backend() -> Backend:
     spaces = find_spaces()
     if spaces is not None:
         return ZeroGPUBackend(spaces)
+    if address := os.environ.get("NST_RAY_ADDRESS", "").strip():
+        from nst.studio.backends.ray import join_cluster
+
+        return join_cluster(address)
     from nst.studio.backends.local import LocalBackend
 
     return LocalBackend()

@@ -1,12 +1,13 @@
 """The interface of a backend: where runs are painted, and what one needs there.
 
-A fleet would be another file beside `local.py` and `zerogpu.py`, and a line in `pick_backend`.
+Another kind is a file beside `local.py`, `zerogpu.py` and `ray.py`, and a line in `pick_backend`.
 """
 
 from __future__ import annotations
 
 import abc
 import math
+from collections.abc import Callable
 
 from nst.engine.transfer import Engine
 from nst.settings import TransferSettings
@@ -33,6 +34,12 @@ class Backend(abc.ABC):
 
         Call it in the main thread, before the page is served.
         """
+
+    def watch_painters(self, changed: Callable[[int], None]) -> None:  # noqa: B027
+        """Call `changed` with the number of painters whenever it changes, from any thread."""
+
+    def close(self) -> None:  # noqa: B027
+        """Let go of what the backend holds elsewhere."""
 
     @abc.abstractmethod
     def fetch_weights(self, settings: TransferSettings) -> None:

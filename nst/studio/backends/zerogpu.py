@@ -19,33 +19,27 @@ import logging
 import math
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 from typing_extensions import override
 
 from nst.engine.devices import load_network, pick_dtype
 from nst.engine.schedule import Moment
-from nst.engine.transfer import Engine, TransferStep, as_list, transfer_style
+from nst.engine.transfer import Engine, TransferStep, transfer_style
 from nst.errors import GPUError, ImageError, NumericalError, SettingsError, WeightsError
 from nst.images.masks import Masks
-from nst.images.tensors import to_tensor
 from nst.settings import DEFAULTS, TransferSettings
 from nst.studio.backends.base import Backend
 from nst.studio.backends.local import LocalBackend
-from nst.studio.forecast import Forecast, PlannedRun, Work, bytes_for, work_of
+from nst.studio.backends.remote import Batch, RemoteBackend, RunInputs, in_batches
+from nst.studio.forecast import Forecast, PlannedRun, bytes_for, work_of
 from nst.vgg.loading import load_weights
 from nst.vgg.network import VGG
 
 log = logging.getLogger(__name__)
-
-Pixels = npt.NDArray[np.uint8]  # (H, W, 3) RGB
 
 MEMORY = int(os.environ.get("ZEROGPU_CUDA_TOTAL_MEMORY", 70 * 10**9))  # bytes, of a lent GPU
 GUESS = 3e-7  # seconds per pixel of an evaluation, until one is known: several times what we expect
@@ -75,24 +69,7 @@ REASONS = {  # by the title of the platform's error, and a part of its message
 }
 
 
-@dataclass(frozen=True)
-class Batch:
-    """What a stretch reports at once: the figures of some steps, and the picture of the last."""
-
-    figures: list[dict[str, Any]]
-    picture: Pixels
-
-    def steps(self) -> list[TransferStep]:
-        """Return the same as steps; all but the last are without pixels."""
-        nothing = torch.empty(0)
-        pixels = [nothing] * (len(self.figures) - 1) + [to_tensor(Image.fromarray(self.picture))]
-        return [
-            TransferStep(**figures, pixels=each)
-            for figures, each in zip(self.figures, pixels, strict=True)
-        ]
-
-
-class ZeroGPUBackend(Backend):
+class ZeroGPUBackend(RemoteBackend):
     """GPUs that the platform lends.
 
     `spaces` is its package; without one there is nothing to lend, but what a run would cost can be
@@ -101,9 +78,10 @@ class ZeroGPUBackend(Backend):
 
     painters = 4  # each on a GPU of its visitor's
     lends_gpus = True
+    guess = GUESS
 
     def __init__(self, spaces: Any = None) -> None:
-        self.paces: deque[float] = deque(maxlen=5)  # seconds per pixel, of the latest stretches
+        super().__init__()
         self._prepared: VGG | None = None  # in a cache that drops it, every worker would make it
         borrow = spaces.GPU(duration=_duration) if spaces else lambda stretch: stretch
         self._borrowed: Callable[..., Generator[Batch | Exception, None, None]]
@@ -136,7 +114,7 @@ class ZeroGPUBackend(Backend):
     def forecast(self, run: PlannedRun) -> Forecast:
         work = work_of(run, least=SMALLEST)
         dtype = torch.float32 if run.settings.precision == "float32" else torch.bfloat16
-        seconds = self._seconds_for(work)
+        seconds = self.seconds_for(work)
         full, rest = divmod(SAFETY * seconds, MOST - SETUP)
         borrowed = int(full) * MOST + ask_for(rest)
         return Forecast(SETUP + seconds, bytes_for(work, dtype, MEMORY), borrowed)
@@ -144,10 +122,6 @@ class ZeroGPUBackend(Backend):
     @override
     def free_memory(self, settings: TransferSettings, held: int) -> int | None:
         return MEMORY
-
-    def _seconds_for(self, work: Work) -> float:
-        """Return the seconds of painting, as the slowest of the latest stretches took."""
-        return work.pixels * max(self.paces, default=GUESS)
 
     def _paint(
         self,
@@ -161,21 +135,11 @@ class ZeroGPUBackend(Backend):
         begin: Moment | None = None,
     ) -> Iterator[TransferStep]:
         """Paint one stretch: all of a run, or what the granted seconds allow."""
-        paintings = as_list(styles)
         load_weights(settings.weights)  # never within the seconds granted
-        sizes = [painting.size for painting in paintings]
-        count = masks.count if masks else 0
-        work = work_of(PlannedRun(content.size, sizes, settings, begin, count), least=SMALLEST)
-        stretch = self._borrowed(
-            _pixels(content),
-            [_pixels(painting) for painting in paintings],
-            settings,
-            masks,
-            _pixels(init) if init else None,
-            (_pixels(begin.picture), begin.iteration) if begin else None,
-            ask_for(SAFETY * self._seconds_for(work)),
-        )
-        done = reached = begin.iteration if begin else 0
+        inputs = RunInputs.of(content, styles, settings, masks, init, begin)
+        work = work_of(inputs.planned, least=SMALLEST)
+        stretch = self._borrowed(inputs, ask_for(SAFETY * self.seconds_for(work)))
+        done = reached = inputs.done
         try:
             with contextlib.closing(_steps(context.copy(), stretch)) as steps:
                 for step in steps:
@@ -187,49 +151,28 @@ class ZeroGPUBackend(Backend):
                 raise GPUError(error.sentence) from None
         finally:
             if reached > done:
-                self.paces.append((step.elapsed + step.remaining) / work.pixels)
+                self.learn(work, step)
         if reached == done < settings.iterations:
             raise GPUError(TAKEN_BACK)
 
-    def _stretch(
-        self,
-        content: Pixels,
-        styles: list[Pixels],
-        settings: TransferSettings,
-        masks: Masks | None,
-        init: Pixels | None,
-        begin: tuple[Pixels, int] | None,
-        granted: int,
-    ) -> Generator[Batch | Exception, None, None]:
+    def _stretch(self, inputs: RunInputs, granted: int) -> Generator[Batch | Exception, None, None]:
         """Paint, in a process of its own, until `granted` seconds have nearly passed.
 
         It does one iteration at the least. Yields the first and the last picture, and others now
         and then.
         """
-        now = shown = time.monotonic()
+        now = time.monotonic()
         end = now + granted - SETUP
-        figures: list[dict[str, Any]] = []
-        done = begin[1] if begin else 0
+
+        def is_out(step: TransferStep) -> bool:
+            nonlocal now
+            before, now = now, time.monotonic()
+            # The next iteration may be at a larger size than this one.
+            return step.iteration > inputs.done and now + 2 * (now - before) > end
+
         try:
-            for step in transfer_style(
-                Image.fromarray(content),
-                [Image.fromarray(style) for style in styles],
-                settings,
-                masks=masks,
-                init=None if init is None else Image.fromarray(init),
-                begin=Moment(Image.fromarray(begin[0]), done) if begin else None,
-                **self.prepared_for(settings),
-            ):
-                before, now = now, time.monotonic()
-                # The next iteration may be at a larger size than this one.
-                is_out = step.iteration > done and now + 2 * (now - before) > end
-                is_last = is_out or step.iteration == step.total
-                figures.append(_figures(step))
-                if step.iteration == done or is_last or now - shown >= EVERY:
-                    yield Batch(figures, _pixels(step.image))
-                    figures, shown = [], time.monotonic()
-                if is_out:
-                    return
+            steps = inputs.steps(transfer_style, **self.prepared_for(inputs.settings))
+            yield from in_batches(steps, EVERY, is_out)
         except (ImageError, NumericalError, SettingsError, WeightsError) as error:
             yield error  # raised, no more than its name would arrive
         except torch.OutOfMemoryError:
@@ -292,14 +235,6 @@ def _batches(
 def _duration(*arguments: Any) -> int:
     """Return the seconds to ask the platform for, from `_stretch`'s arguments."""
     return int(arguments[-1])
-
-
-def _figures(step: TransferStep) -> dict[str, Any]:
-    return {name: value for name, value in vars(step).items() if name not in ("pixels", "state")}
-
-
-def _pixels(image: Image.Image) -> Pixels:
-    return np.asarray(image.convert("RGB"))
 
 
 def find_spaces() -> Any:

@@ -1,0 +1,127 @@
+"""Pictures whose tiles are evaluated elsewhere: the gradient of one process, in the same bits."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+import nst.engine.inputs
+import nst.engine.memory
+import nst.engine.objective
+from helpers.pictures import MakePicture
+from helpers.tiling import assert_tiles_agree
+from helpers.tiny_network import MakeNetwork
+from nst import Masks, TransferSettings, transfer_style
+from nst.engine.objective import Objective
+from nst.engine.spread_objective import SpreadObjective
+from nst.engine.style_target import FULL
+from nst.engine.tile_map import Handle, OwnHandle, OwnTileMap, Result, Value
+from nst.settings import DEFAULTS
+from nst.vgg.network import VGG
+
+
+class Elsewhere(OwnTileMap):
+    """Pickles all that a worker would be sent, and makes calls in the reverse order."""
+
+    def __init__(self) -> None:
+        self.sent = 0  # bytes of the calls and their results, without what was shared before
+
+    def share(self, value: Value, *, is_lasting: bool = False) -> Handle[Value]:
+        return OwnHandle(pickle.loads(pickle.dumps(value)))
+
+    def map(
+        self, work: Callable[..., Result], calls: Iterable[tuple[Any, ...]]
+    ) -> Iterator[Result]:
+        made = [(number, call) for number, call in enumerate(calls)]
+        results = {number: pickle.dumps(work(*call)) for number, call in reversed(made)}
+        self.sent += sum(map(len, results.values()))
+        return (pickle.loads(results[number]) for number, _ in made)
+
+
+def random_image(height: int, width: int, seed: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand((1, 3, height, width), generator=generator, dtype=dtype)
+
+
+@pytest.mark.parametrize("size", [(129, 320), (257, 161), (64, 64)])
+@pytest.mark.parametrize("side", [64, 144])
+def test_costs_and_gradient_are_those_of_the_whole(
+    make_network: MakeNetwork, size: tuple[int, int], side: int
+) -> None:
+    network = make_network(dtype=torch.float64)
+    photo, image, painting = random_image(*size, 1), random_image(*size, 2), random_image(90, 70, 3)
+    settings = DEFAULTS.replace(total_variation=0.5)
+    whole = Objective(network, photo, [painting], settings)
+    spread = SpreadObjective(network, photo, [painting], settings, side, tile_map=Elsewhere())
+    assert_tiles_agree(whole, spread, image, layers=1e-12)
+    whole.guidance = spread.guidance = FULL
+    assert_tiles_agree(whole, spread, image, layers=1e-12)
+
+
+@pytest.mark.real
+def test_in_float32_the_gradient_differs_by_rounding_alone(real_network: VGG) -> None:
+    photo, image, painting = (random_image(200, 260, seed, torch.float32) for seed in (1, 2, 3))
+    whole = Objective(real_network, photo, [painting], DEFAULTS)
+    spread = SpreadObjective(real_network, photo, [painting], DEFAULTS, 64, tile_map=Elsewhere())
+    costs, gradient = whole.evaluate(image)
+    ours, our_gradient = spread.evaluate(image)
+    assert pytest.approx(costs.J, rel=1e-5) == ours.J
+    assert float((our_gradient - gradient).norm() / gradient.norm()) < 1e-5
+
+
+def test_the_order_of_the_calls_changes_no_bit(network: VGG) -> None:
+    photo, image = (
+        random_image(130, 200, 1, torch.float32),
+        random_image(130, 200, 2, torch.float32),
+    )
+    one, other = (
+        SpreadObjective(network, photo, [photo], DEFAULTS, 64, tile_map=tile_map)
+        for tile_map in (OwnTileMap(), Elsewhere())
+    )
+    costs, gradient = one.evaluate(image)
+    its_costs, its_gradient = other.evaluate(image)
+    assert costs == its_costs
+    assert torch.equal(gradient, its_gradient)
+
+
+@pytest.fixture
+def tiny_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures of more than 4,000 pixels go in tiles of 48."""
+    for module in (nst.engine.memory, nst.engine.inputs):
+        monkeypatch.setattr(module, "NEVER_TILED", 4000)
+        monkeypatch.setattr(module, "SIDES", (48,))
+
+
+SMALL = TransferSettings(size=128, base_size=128, iterations=8)
+
+
+@pytest.mark.usefixtures("tiny_tiles")
+def test_a_run_ends_like_one_in_this_process(
+    network: VGG, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nst.engine.objective, "DEEP_SHARE", 0.0)  # what tiles do not save either
+    photo, painting = make_picture(128, 100), make_picture(90, 110)
+    elsewhere = Elsewhere()
+    *_, last = transfer_style(photo, painting, SMALL, network=network, tile_map=elsewhere)
+    *_, expected = transfer_style(photo, painting, SMALL, network=network)
+    assert elsewhere.sent
+    assert pytest.approx(expected.J, rel=1e-3) == last.J
+    assert (last.iteration, last.width) == (8, 128)
+
+
+@pytest.mark.usefixtures("tiny_tiles")
+def test_masks_are_left_to_this_process(network: VGG, make_picture: MakePicture) -> None:
+    photo, painting = make_picture(128, 100), make_picture(90, 110)
+    masks = Masks((Image.linear_gradient("L").resize(photo.size),))
+    elsewhere = Elsewhere()
+    *_, last = transfer_style(
+        photo, painting, SMALL, network=network, tile_map=elsewhere, masks=masks
+    )
+    assert last.iteration == 8
+    assert not elsewhere.sent

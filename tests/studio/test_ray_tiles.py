@@ -1,0 +1,102 @@
+"""One picture on several workers of a Ray cluster, also when one of them is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+pytest.importorskip("ray")
+
+import ray
+
+from helpers.ray_calls import die, refuse, square_unless
+from helpers.ray_cluster import STORE, ray_environment
+from nst.engine.spread_objective import SpreadObjective
+from nst.engine.tile_map import OwnTileMap, TileMap
+from nst.errors import NumericalError, WorkerError
+from nst.settings import DEFAULTS
+from nst.studio.backends.ray_tiles import RayTileMap
+from nst.vgg.network import VGG
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def joined() -> Iterator[None]:
+    """A cluster of this process."""
+    folder = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))  # Ray's sockets want a short path
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray's own
+        for name, value in ray_environment(folder).items():
+            patch.setenv(name, value)
+        patch.delenv("RAY_AUTH_MODE")  # which Ray has read when it was imported; it sets its own
+        quiet = {"logging_level": "ERROR", "log_to_driver": False, "include_dashboard": False}
+        ray.init(address="local", num_cpus=2, object_store_memory=STORE, **quiet)
+        yield
+        ray.shutdown()
+        os.environ.pop("RAY_AUTH_MODE", None)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def tile_map() -> Iterator[RayTileMap]:
+    tile_map = RayTileMap(2)
+    yield tile_map
+    tile_map.close()
+
+
+def random_image(height: int, width: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand((1, 3, height, width), generator=generator)
+
+
+def objective(network: VGG, tile_map: TileMap) -> SpreadObjective:
+    photo, painting = random_image(150, 250, 1), random_image(90, 70, 2)
+    return SpreadObjective(network, photo, [painting], DEFAULTS, 64, tile_map=tile_map)
+
+
+def test_the_bits_are_those_of_one_process(network: VGG, tile_map: RayTileMap) -> None:
+    image = random_image(150, 250, 3)
+    costs, gradient = objective(network, OwnTileMap()).evaluate(image)
+    its_costs, its_gradient = objective(network, tile_map).evaluate(image)
+    assert costs == its_costs
+    assert torch.equal(gradient, its_gradient)
+
+
+def test_a_lost_worker_s_calls_are_taken_over(tile_map: RayTileMap, tmp_path: Path) -> None:
+    calls = ((number, str(tmp_path / "died")) for number in range(12))
+    results = tile_map.map(square_unless, calls)
+    assert list(results) == [number * number for number in range(12)]
+    assert tile_map.workers == 1
+
+
+def test_a_run_goes_on_without_a_worker(network: VGG, tile_map: RayTileMap) -> None:
+    image = random_image(150, 250, 3)
+    spread = objective(network, tile_map)
+    costs, gradient = spread.evaluate(image)
+    killed, *_ = tile_map.map(os.getpid, [()] * tile_map.workers)
+    os.kill(killed, signal.SIGKILL)
+    its_costs, its_gradient = spread.evaluate(image)
+    assert tile_map.workers == 1
+    assert costs == its_costs
+    assert torch.equal(gradient, its_gradient)
+
+
+def test_the_last_worker_lost_is_a_sentence(tile_map: RayTileMap) -> None:
+    with pytest.raises(WorkerError, match="start it again"):
+        list(tile_map.map(die, [()] * 2))
+
+
+def test_what_the_work_raises_comes_home(tile_map: RayTileMap) -> None:
+    with pytest.raises(NumericalError, match=r"^Not a number\.$"):
+        list(tile_map.map(refuse, [()]))
+    assert list(tile_map.map(abs, [(-1,), (-2,)])) == [1, 2]  # goes on
