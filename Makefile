@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check fast browsers ray audit bench bench-gpu sheet looks gallery shots clean
+.PHONY: run test check fast browsers audit bench bench-gpu sheet looks gallery shots clean
 
 run: .venv/app          ## install, then serve the page on http://127.0.0.1:7860
 	$(BIN)/python app.py
@@ -36,10 +36,6 @@ browsers: .venv/dev     ## the page's main path in Firefox, and in WebKit, which
 	    apt-get install -yq --no-install-recommends firefox-esr webkit2gtk-driver xvfb) || \
 	  { echo "Install Firefox, WebKitWebDriver and Xvfb with your package manager."; exit 1; }
 	$(BIN)/python -m pytest tests/browsers -m browsers
-
-# Not part of `test`: Ray takes 240 MB, and clusters that lose actors and nodes take minutes.
-ray: .venv/ray          ## the tests of batches on a Ray cluster
-	$(BIN)/python -m pytest tests/batch/test_ray_pool.py
 
 # Not part of `test`, which needs no network. Where PyPI cannot be asked pip-audit has an error, or
 # passes over every package and is content.
@@ -75,12 +71,8 @@ clean:
 	$(BIN)/pip install --quiet -r requirements.txt -r requirements-masks.txt
 	touch $@
 
-.venv/dev: requirements-dev.txt .venv/app
+.venv/dev: requirements-dev.txt requirements-ray.txt .venv/app
 	$(BIN)/pip install --quiet -r requirements-dev.txt
-	touch $@
-
-.venv/ray: requirements-ray.txt .venv/dev
-	$(BIN)/pip install --quiet -r requirements-ray.txt
 	touch $@
 
 .venv/bench: requirements-benchmarks.txt .venv/dev

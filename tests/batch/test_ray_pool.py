@@ -37,12 +37,15 @@ HANGING = """
     paint = local.transfer_style
 
     def may_hang():
-        if os.environ.get("HANG_ON_NODE"):
-            return os.environ.get("HANGING_NODE") == "yes"
+        name = os.environ["HANG_FILE"]
+        while os.environ.get("HANG_ON_NODE") and not os.environ.get("HANGING_NODE"):
+            if os.path.exists(name):  # the other node has begun
+                return False
+            time.sleep(0.05)
         try:
-            open(os.environ["HANG_FILE"], "x").close()
+            open(name, "x").close()
         except FileExistsError:
-            return False
+            return bool(os.environ.get("HANGING_NODE"))
         return True
 
     def hanging(*arguments, **options):
