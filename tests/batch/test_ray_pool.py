@@ -175,7 +175,7 @@ def test_the_command_paints_on_a_cluster_of_its_own(place: Path) -> None:
 @pytest.mark.slow
 def test_the_loss_of_the_head_is_one_sentence(place: Path) -> None:
     pytest.importorskip("ray")
-    with Batch(place, *arguments(iterations=20), "--ray", "local") as batch:
+    with Batch(place, *arguments(iterations=20), "--ray", "local", plant=HANGING) as batch:
         hanging = batch.until("progress", HANGS_AT + 1)
         assert hanging["iteration"] == HANGS_AT
         kill_head(batch.process.pid)
