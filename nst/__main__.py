@@ -10,7 +10,6 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
@@ -25,15 +24,8 @@ from nst.painting_flags import (
     read_masks,
     uses_given,
 )
-from nst.settings import (
-    DEFAULTS,
-    LAYER_CHANNELS,
-    MOST_STYLES,
-    TransferSettings,
-    parse_weights,
-    weights_example,
-    weights_text,
-)
+from nst.setting_flags import add_setting_flags, settings_given
+from nst.settings import MOST_STYLES, TransferSettings
 from nst.settings import options as setting_options
 
 if TYPE_CHECKING:
@@ -46,8 +38,6 @@ REPORTED = (
     *("iteration", "total", "width", "height"),
     *("J", "content", "style", "smoothness", "layers", "elapsed"),
 )
-
-ALIASES = {"style_costs": ["--style-loss"]}
 
 Loaded = TypeVar("Loaded")
 
@@ -103,10 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="paint again as a picture made here was painted; its recipe takes the place of all"
         " settings",
     )
-    for spec in dataclasses.fields(TransferSettings):
-        if "option" in spec.metadata:
-            names = [f"--{spec.name.replace('_', '-')}", *ALIASES.get(spec.name, ())]
-            parser.add_argument(*names, **_flag(spec))
+    add_setting_flags(parser)
     add_painting_flags(parser)
     parser.add_argument(
         "--only-colors",
@@ -226,8 +213,7 @@ def _checked_settings(options: argparse.Namespace) -> TransferSettings:
         raise SettingsError(
             f"at most {MOST_STYLES} paintings can be used, not {len(options.styles)}"
         )
-    names = {spec.name for spec in dataclasses.fields(TransferSettings)}
-    given = {name: value for name, value in vars(options).items() if name in names}
+    given = settings_given(options)
     flags = [*given, *uses_given(options)]
     flag = "--" + min(flags).replace("_", "-") if flags else ""
     if options.recipe is not None and flag:
@@ -364,35 +350,14 @@ def _load(load: Callable[[str], Loaded], path: str) -> Loaded:
         raise type(error)(f"{path}: {error}") from None
 
 
-def _flag(spec: dataclasses.Field[Any]) -> dict[str, Any]:
-    option = spec.metadata["option"]
-    if option.keys:
-        usual = weights_text(getattr(DEFAULTS, spec.name)) or "none"
-        names = "" if option.keys == tuple(LAYER_CHANNELS) else f" ({', '.join(option.keys)})"
-        return {
-            "type": partial(_weights, example=weights_example(option)),
-            "default": argparse.SUPPRESS,
-            "metavar": "LAYER=λ,…" if spec.name == "layer_weights" else "NAME=N,…",
-            "help": f"{option.help} What is not named{names} is left out. (default: {usual})",
-        }
-    if option.choices:
-        hint = f"{option.help} (default: {spec.default})"
-        return {"choices": tuple(option.choices), "default": argparse.SUPPRESS, "help": hint} | (
-            {"metavar": "LAYER"} if tuple(option.choices) == tuple(LAYER_CHANNELS) else {}
-        )
-    hint = f"{option.help} ({option.low:g} to {option.high:g}, default: {spec.default:g})"
-    return {"type": type(spec.default), "default": argparse.SUPPRESS, "metavar": "N", "help": hint}
-
-
-def _weights(text: str, example: str) -> dict[str, float]:
-    try:
-        return parse_weights(text, example)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
 def command() -> int:
-    """Run `nst`: a transfer, or the page for `nst studio`; return the exit status."""
+    """Run `nst`: a transfer, the page for `nst studio`, a film for `nst video`.
+
+    Return the exit status.
+    """
+    if sys.argv[1:2] == ["video"]:
+        film: int = import_module("nst.video.__main__").command(sys.argv[2:])
+        return film
     if sys.argv[1:] == ["studio"]:
         import_module("page.serving").main()  # the library knows no page
         return 0

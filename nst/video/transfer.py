@@ -203,6 +203,7 @@ class FramePainter:
         """Yield a frame that was painted before."""
         self._optimizer = None
         total, seen = self.iterations(recalled), float(recalled.seen.mean()) if recalled else 0.0
+        picture = to_grey(picture) if self.is_luminance_only else picture
         pixels = to_tensor(picture).to(self.network.device)
         step = self._step(total, total, pixels, None)
         yield FilmStep(0, 0, step, is_finished=True, seen=seen)
