@@ -87,7 +87,7 @@ def static(
 
 
 def passing(size: tuple[int, int], count: int, step: float = 4.0) -> MadeClip:
-    """Return a cat that goes to and fro before a still bridge: what it hides is seen again."""
+    """Return a cat that goes back and forth before a still bridge: what it hides is seen again."""
     width, height = size
     ground = _source("bridge", size).crop((0, 0, width, height))
     cat = fit(load_image(CONTENT / "cat.jpg"), round(0.55 * min(size)))

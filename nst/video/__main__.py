@@ -160,7 +160,7 @@ def checked_settings(options: argparse.Namespace) -> tuple[TransferSettings, Fil
     uses = painting_uses(options, len(options.styles))
     settings = TransferSettings(**settings_given(options), paintings=uses)
     if settings.is_seamless:
-        raise SettingsError("films have no seamless edges; leave out --edges and --seamless")
+        raise SettingsError("films have no seamless edges; leave out --edges")
     return settings, FilmSettings(**settings_given(options, FilmSettings))
 
 

@@ -22,13 +22,14 @@ Field = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Grey = npt.NDArray[np.uint8]
 
-AROUND = 7  # pixels, the side of the square in which frames are compared
+AROUND = 15  # pixels, the side of the square in which frames are compared, for what is at rest,
+NEAR = 3  # and for what is another thing
 LARGEST_TREMBLE = 1.0  # pixels; what moves by more is not at rest
 NO_BETTER = 1.2  # times the error along the flow, and so many levels:
 NO_BETTER_LEVELS = 0.05
 REFINEMENTS = 10  # iterations of the variational refinement
 REFINED_SMOOTHNESS = 40.0  # its weight; twice OpenCV's, for flows that tremble less
-MOST_ERROR = 24.0  # levels; what differs by more is another thing
+MOST_ERROR = 20.0  # levels; what differs by more is another thing
 LEAST_SIDE = 64  # pixels that DIS needs of a frame; smaller ones are enlarged for it
 NEEDED = "Films need OpenCV for optical flow"
 
@@ -38,12 +39,13 @@ class Motion:
     """Where each pixel of a frame was in an earlier one, and what was seen there.
 
     `backward` is ŵ, from this frame to the earlier one, (H, W, 2) float32 in pixels. The others are
-    (H, W) bool: `hidden` where a pixel was not to be seen in the earlier frame, `steady` where the
-    flow is precise, `still` where nothing has moved.
+    (H, W) bool: `hidden` where a pixel was not to be seen in the earlier frame, `beyond` where that
+    is because it was outside, `steady` where the flow is precise, `still` where nothing has moved.
     """
 
     backward: Field
     hidden: Mask
+    beyond: Mask
     steady: Mask
     still: Mask
 
@@ -75,15 +77,18 @@ class FlowEstimator:
         """
         before, after = (np.asarray(frame.convert("L")) for frame in (earlier, later))
         forward, backward = self._flow(before, after), self._flow(after, before)
-        error = self._error(after, self._moved(before, backward))
-        error_at_rest = self._error(after, before)
-        no_better = error_at_rest <= NO_BETTER * error + NO_BETTER_LEVELS
-        still = (_length2(backward) < LARGEST_TREMBLE**2) & no_better
-        hidden = disoccluded(forward, backward) | (error > MOST_ERROR)
+        along, at_rest = (
+            np.abs(after.astype(np.float32) - other)
+            for other in (self._moved(before, backward), before)
+        )
+        no_better = box_mean(at_rest) <= NO_BETTER * box_mean(along) + NO_BETTER_LEVELS
+        farthest = np.maximum(_length2(forward), _length2(backward))
+        still = (farthest < LARGEST_TREMBLE**2) & no_better
+        error = box_mean(np.where(still, at_rest, along), NEAR)
+        hidden = (disoccluded(forward, backward) & ~still) | (error > MOST_ERROR)
         steady = ~motion_boundary(backward)
         backward[still] = 0
-        hidden = np.where(still, error_at_rest > MOST_ERROR, hidden)
-        return Motion(backward, hidden, steady | still, still)
+        return Motion(backward, hidden, _from_outside(backward), steady | still, still)
 
     def _flow(self, origin: Grey, end: Grey) -> Field:
         """Return the displacement of each pixel of `origin`, (H, W) grey, to `end`."""
@@ -104,14 +109,10 @@ class FlowEstimator:
         )
         return np.asarray(moved, np.uint8)
 
-    def _error(self, frame: Grey, other: Grey) -> npt.NDArray[np.float32]:
-        """Return the difference around each pixel, in levels; noise of single pixels fades."""
-        return box_mean(np.abs(frame.astype(np.float32) - other))
 
-
-def box_mean(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return the mean of the square of `AROUND` pixels around each pixel of (H, W) or (H, W, C)."""
-    blurred: Any = load_opencv(NEEDED).blur(values, (AROUND, AROUND))
+def box_mean(values: npt.NDArray[np.float32], side: int = AROUND) -> npt.NDArray[np.float32]:
+    """Return the mean of the square of so many pixels around each pixel, (H, W) or (H, W, C)."""
+    blurred: Any = load_opencv(NEEDED).blur(values, (side, side))
     return np.asarray(blurred, np.float32)
 
 
@@ -143,12 +144,12 @@ def warp(picture: Tensor, backward: Field) -> Tensor:
 
     Lanczos' kernel of eight pixels: paint is moved again and again, and any shorter one blurs it
     too much for its style to come back in a few iterations. A flow of zero leaves values as they
-    are. Beyond the edges the outermost pixels go on.
+    are. Beyond the edges the picture is mirrored: paint goes on as paint.
     """
     cv2 = load_opencv(NEEDED)
     values = picture[0].permute(1, 2, 0).cpu().contiguous().numpy()  # (H, W, C)
     places = _places(backward)
-    moved: Any = cv2.remap(values, *places, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
+    moved: Any = cv2.remap(values, *places, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT_101)
     moved = np.asarray(moved, np.float32).reshape(values.shape)
     return torch.from_numpy(moved).permute(2, 0, 1)[None].contiguous().to(picture.device)
 

@@ -16,6 +16,7 @@ from nst.video.flow import Field, FlowEstimator, Mask, Motion, box_mean, warp
 
 ANCHORS = (1, 10, 20, 40)  # frames back; the first is the short-term term, the others are long-term
 MATURE = 24  # iterations, after which paint on what stands still is left as it is
+NOISE_FADES = 7  # pixels, the side of a square whose mean has hardly any noise
 SAME_LIGHT = 3.0  # levels around a pixel, up to which what stands still has not changed
 CUT = 0.6  # of the pixels; where more are new a scene begins
 MOST_ITERATIONS = 1000  # of a pixel; more are not told apart
@@ -36,13 +37,15 @@ class Recalled:
 
     `warped` is earlier paint at its present places, (1, 3, H, W) in [0, 1]; `backward` is the flow
     to the frame before, (H, W, 2) in pixels. The others are (H, W) bool: `seen` where the temporal
-    cost counts, `new` where no earlier frame shows what is there, `kept` where paint stays.
+    cost counts, `new` where no earlier frame shows what is there, `bare` where there is no paint to
+    begin with either, `kept` where paint stays.
     """
 
     warped: Tensor
     backward: Field
     seen: Mask
     new: Mask
+    bare: Mask
     kept: Mask
 
     @property
@@ -82,7 +85,7 @@ class SceneHistory:
         self._take_age_along(motion)
         self._ask_older_frames(frame, warped, seen, new)
         kept = self._kept(frame, motion) & seen
-        return Recalled(warped, motion.backward, seen, new, kept)
+        return Recalled(warped, motion.backward, seen, new, new & ~motion.beyond, kept)
 
     def add(
         self, frame: Image.Image, picture: Image.Image, iterations: int, kept: Mask | None = None
@@ -126,7 +129,7 @@ class SceneHistory:
         """Return where paint stays as it is: it is mature, and nothing there moves or changes."""
         assert self._iterations is not None
         assert self._filmed is not None
-        change = np.abs(box_mean(np.asarray(frame, np.float32) - self._filmed)).max(-1)
+        change = np.abs(box_mean(np.asarray(frame, np.float32) - self._filmed, NOISE_FADES)).max(-1)
         is_mature = self._iterations >= MATURE
         result: Mask = motion.still & is_mature & (change < SAME_LIGHT)
         return result

@@ -247,11 +247,11 @@ class FramePainter:
         return self._optimizer
 
     def _start(self, inputs: Inputs, warped: Tensor, recalled: Recalled) -> Tensor:
-        """Return earlier paint, and what is new as a run begins it."""
-        new = torch.from_numpy(recalled.new).to(warped.device)
-        if not bool(new.any()):
+        """Return earlier paint; where there is none, the picture that a run begins with."""
+        bare = torch.from_numpy(recalled.bare).to(warped.device)
+        if not bool(bare.any()):
             return warped
-        return torch.where(new, inputs.starting_picture(self.settings), warped)
+        return torch.where(bare, inputs.starting_picture(self.settings), warped)
 
     def _objective(
         self, objective: CostFunction, warped: Tensor, recalled: Recalled
