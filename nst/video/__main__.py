@@ -7,6 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -16,17 +17,18 @@ from nst.errors import OutputError, SettingsError, TooLargeError, UserError
 from nst.outputs import check_output
 from nst.painting_flags import add_painting_flags, files_given, painting_uses
 from nst.setting_flags import add_setting_flags, settings_given
-from nst.settings import MOST_STYLES, FilmSettings, TransferSettings
+from nst.settings import MOST_STYLES, NO_WEIGHT, FilmSettings, TransferSettings
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from nst.video.clips import Clip, Frame
     from nst.video.frame_store import FrameStore
-    from nst.video.transfer import FilmStep
+    from nst.video.transfer import FilmStep, SettingsAt
 
 ENDINGS = (".mp4", ".webm")
 REPORTED = ("iteration", "total", "width", "height", "J", "content", "style", "layers", "elapsed")
+ENDS = ("alpha", "beta", "style_weights")  # what can change over a film
 FASTEST = 240.0  # frames per second
 
 
@@ -81,6 +83,14 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="take at most so many frames per second (default: all of the clip's)",
     )
+    for name in ENDS:
+        parser.add_argument(
+            f"--end-{name.replace('_', '-')}",
+            default=argparse.SUPPRESS,
+            metavar="N" if name != "style_weights" else "W,…",
+            help=f"what --{name.replace('_', '-')} has become at the end of the clip (default: it"
+            " stays)",
+        )
     parser.add_argument("--no-sound", action="store_true", help="leave the clip's sound out")
     add_setting_flags(parser, FilmSettings)
     add_setting_flags(parser)
@@ -112,13 +122,15 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     clip = Clip(Path(options.clip), settings.size, options.fps)
     _check_room(clip)
     network = load_network(settings, options.device)
-    key = film_key(clip, styles, [settings.to_json(), film.to_json()])
+    end = end_settings(options, settings)
+    key = film_key(clip, styles, [settings.to_json(), end.to_json(), film.to_json()])
     store = FrameStore(output, key)
     steps = transfer_video(
         (frame.picture for frame in clip),
         styles,
         settings,
         film,
+        settings_at=_course(clip, settings, end),
         painted=store.load,
         network=network,
     )
@@ -162,6 +174,36 @@ def checked_settings(options: argparse.Namespace) -> tuple[TransferSettings, Fil
     if settings.is_seamless:
         raise SettingsError("films have no seamless edges; leave out --edges")
     return settings, FilmSettings(**settings_given(options, FilmSettings))
+
+
+def end_settings(options: argparse.Namespace, begin: TransferSettings) -> TransferSettings:
+    """Return the settings that a film ends with; raises `SettingsError` for odd values."""
+    given = {name: getattr(options, f"end_{name}") for name in ENDS if f"end_{name}" in options}
+    weights = given.pop("style_weights", "")
+    try:
+        numbers = {name: float(text) for name, text in given.items()}
+        last = [float(part) for part in weights.split(",")] if weights else []
+    except ValueError:
+        raise SettingsError("the values of --end-… must be numbers") from None
+    if len(last) > len(options.styles):
+        raise SettingsError(f"--end-style-weights has {len(last)} values for fewer paintings")
+    uses = list(begin.uses(len(options.styles)))
+    uses[: len(last)] = [replace(use, weight=w) for use, w in zip(uses, last, strict=False)]
+    if not any(use.weight for use in uses):
+        raise SettingsError(NO_WEIGHT)
+    return begin.replace(**numbers, paintings=tuple(uses))
+
+
+def _course(clip: Clip, begin: TransferSettings, end: TransferSettings) -> SettingsAt | None:
+    """Return the settings of each frame, where they change."""
+    from nst.video.ramps import between
+
+    if begin == end:
+        return None
+    if not clip.facts.frames:
+        raise SettingsError("the clip does not say how long it is; leave out --end-…")
+    last = max(1, clip.facts.frames - 1)
+    return lambda number: between(begin, end, min(1.0, number / last))
 
 
 def _load_style(load: Any, path: str) -> Image.Image:
@@ -238,7 +280,7 @@ def _write(
     """Write the frames that are done."""
     from nst.video.writing import write_film, write_frames
 
-    recipe = film_recipe(clip, styles, settings, film, options.device)
+    recipe = film_recipe(clip, styles, settings, film, options)
     frames = _delivered(clip, store, settings.used(styles), settings.colors)
     if not output.suffix:
         write_frames(output, frames, recipe=recipe)
@@ -259,15 +301,18 @@ def film_recipe(
     styles: Sequence[Image.Image],
     settings: TransferSettings,
     film: FilmSettings,
-    device: str,
+    options: argparse.Namespace,
 ) -> str:
     """Return the recipe of a film: that of its first frame, and the settings of films."""
     from nst.engine.devices import pick_device
     from nst.images.recipe import new_recipe
 
     first = next(iter(clip)).picture
-    recipe = json.loads(new_recipe(first, styles, settings, str(pick_device(device))).to_text())
-    return json.dumps({**recipe, "film": {**film.to_json(), "fps": clip.rate}})
+    recipe = json.loads(
+        new_recipe(first, styles, settings, str(pick_device(options.device))).to_text()
+    )
+    ends = {name: getattr(options, name) for name in vars(options) if name.startswith("end_")}
+    return json.dumps({**recipe, "film": {**film.to_json(), "fps": clip.rate, **ends}})
 
 
 def _delivered(

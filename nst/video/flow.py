@@ -23,13 +23,13 @@ Mask = npt.NDArray[np.bool_]
 Grey = npt.NDArray[np.uint8]
 
 AROUND = 15  # pixels, the side of the square in which frames are compared, for what is at rest,
-NEAR = 3  # and for what is another thing
+NEAR = 7  # and for what is another thing
 LARGEST_TREMBLE = 1.0  # pixels; what moves by more is not at rest
 NO_BETTER = 1.2  # times the error along the flow, and so many levels:
 NO_BETTER_LEVELS = 0.05
 REFINEMENTS = 10  # iterations of the variational refinement
 REFINED_SMOOTHNESS = 40.0  # its weight; twice OpenCV's, for flows that tremble less
-MOST_ERROR = 20.0  # levels; what differs by more is another thing
+MOST_ERROR = 24.0  # levels; what differs by more is another thing
 LEAST_SIDE = 64  # pixels that DIS needs of a frame; smaller ones are enlarged for it
 NEEDED = "Films need OpenCV for optical flow"
 
@@ -39,13 +39,12 @@ class Motion:
     """Where each pixel of a frame was in an earlier one, and what was seen there.
 
     `backward` is ŵ, from this frame to the earlier one, (H, W, 2) float32 in pixels. The others are
-    (H, W) bool: `hidden` where a pixel was not to be seen in the earlier frame, `beyond` where that
-    is because it was outside, `steady` where the flow is precise, `still` where nothing has moved.
+    (H, W) bool: `hidden` where a pixel was not to be seen in the earlier frame, `steady` where the
+    flow is precise, `still` where nothing has moved.
     """
 
     backward: Field
     hidden: Mask
-    beyond: Mask
     steady: Mask
     still: Mask
 
@@ -88,7 +87,7 @@ class FlowEstimator:
         hidden = (disoccluded(forward, backward) & ~still) | (error > MOST_ERROR)
         steady = ~motion_boundary(backward)
         backward[still] = 0
-        return Motion(backward, hidden, _from_outside(backward), steady | still, still)
+        return Motion(backward, hidden, steady | still, still)
 
     def _flow(self, origin: Grey, end: Grey) -> Field:
         """Return the displacement of each pixel of `origin`, (H, W) grey, to `end`."""

@@ -37,15 +37,13 @@ class Recalled:
 
     `warped` is earlier paint at its present places, (1, 3, H, W) in [0, 1]; `backward` is the flow
     to the frame before, (H, W, 2) in pixels. The others are (H, W) bool: `seen` where the temporal
-    cost counts, `new` where no earlier frame shows what is there, `bare` where there is no paint to
-    begin with either, `kept` where paint stays.
+    cost counts, `new` where no earlier frame shows what is there, `kept` where paint stays.
     """
 
     warped: Tensor
     backward: Field
     seen: Mask
     new: Mask
-    bare: Mask
     kept: Mask
 
     @property
@@ -72,8 +70,11 @@ class SceneHistory:
         self._iterations: npt.NDArray[np.float32] | None = None  # spent on the paint of each pixel
         self._filmed: npt.NDArray[np.float32] | None = None  # what its paint was painted after
 
-    def recall(self, frame: Image.Image) -> Recalled | None:
-        """Return what earlier frames tell of a frame, or None where it begins a scene."""
+    def recall(self, frame: Image.Image, *, keeps: bool = True) -> Recalled | None:
+        """Return what earlier frames tell of a frame, or None where it begins a scene.
+
+        Without `keeps` all paint may change.
+        """
         if not self._painted:
             return None
         last = self._painted[-1]
@@ -84,8 +85,8 @@ class SceneHistory:
         seen, new = motion.seen.copy(), motion.hidden.copy()
         self._take_age_along(motion)
         self._ask_older_frames(frame, warped, seen, new)
-        kept = self._kept(frame, motion) & seen
-        return Recalled(warped, motion.backward, seen, new, new & ~motion.beyond, kept)
+        kept = self._kept(frame, motion) & seen & keeps
+        return Recalled(warped, motion.backward, seen, new, kept)
 
     def add(
         self, frame: Image.Image, picture: Image.Image, iterations: int, kept: Mask | None = None

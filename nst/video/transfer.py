@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -50,6 +51,11 @@ from nst.video.history import Recalled, SceneHistory
 
 TEMPORAL_UNIT = 3000.0  # what a temporal weight of 1 stands for; times β
 
+TEXTURE = 9  # pixels; what is finer than that is texture
+
+SettingsAt = Callable[[int], TransferSettings]
+"""Returns the settings of a frame, by its number from 0, where they change over the film."""
+
 Remembered = Callable[[int], Image.Image | None]
 """Returns the picture of a frame, by its number from 0, that was painted before, if it was."""
 
@@ -83,6 +89,7 @@ def transfer_video(
     settings: TransferSettings = DEFAULTS,
     film: FilmSettings = FILM_DEFAULTS,
     *,
+    settings_at: SettingsAt | None = None,
     painted: Remembered = lambda frame: None,
     device: str = "auto",
     network: VGG | None = None,
@@ -99,6 +106,9 @@ def transfer_video(
     stands still is left as it is once it has matured. The targets of the style are worked out once;
     paintings that are matched to the photo's colours are matched to the first frame's.
 
+    `settings_at` lets α, β, the layer weights and those of the paintings change from frame to
+    frame; all else stays as in `settings`. While they change no paint is left as it is.
+
     `painted` are frames that were painted before, with the same clip and settings: a film goes on
     from them as if it had never stopped.
 
@@ -113,7 +123,8 @@ def transfer_video(
     for number, filmed in enumerate(clip):
         painter = painter or FramePainter(filmed, paintings, settings, film, network)
         frame = painter.prepared(filmed)
-        recalled = history.recall(frame)
+        is_new = settings_at is not None and painter.change(settings_at(number))
+        recalled = history.recall(frame, keeps=not is_new)
         if recalled is None:
             scene, history = scene + 1, SceneHistory(estimator)
         done = painted(number)
@@ -169,6 +180,22 @@ class FramePainter:
             for painting, use in zip(self.paintings, uses, strict=True)
         ]
         self.provenance = provenance_of(network.device, network.dtype)
+
+    def change(self, settings: TransferSettings) -> bool:
+        """Take other weights from now on; tell whether they are others."""
+        uses = zip(
+            self.settings.uses(len(self.paintings)),
+            settings.uses(len(self.paintings)),
+            strict=True,
+        )
+        changed = self.settings.replace(
+            alpha=settings.alpha,
+            beta=settings.beta,
+            layer_weights=settings.layer_weights,
+            paintings=tuple(replace(mine, weight=theirs.weight) for mine, theirs in uses),
+        )
+        is_other, self.settings = changed != self.settings, changed
+        return is_other
 
     def prepared(self, filmed: Image.Image) -> Image.Image:
         """Return a frame at its size, as it is seen: grey where the film is, up to colour noise."""
@@ -247,11 +274,18 @@ class FramePainter:
         return self._optimizer
 
     def _start(self, inputs: Inputs, warped: Tensor, recalled: Recalled) -> Tensor:
-        """Return earlier paint; where there is none, the picture that a run begins with."""
-        bare = torch.from_numpy(recalled.bare).to(warped.device)
-        if not bool(bare.any()):
+        """Return earlier paint; where none shows what is there, the colours that a run begins with.
+
+        They get the texture of the paint that happens to be there: it has the style already.
+        """
+        new = torch.from_numpy(recalled.new).to(warped.device)
+        if not bool(new.any()):
             return warped
-        return torch.where(bare, inputs.starting_picture(self.settings), warped)
+        texture = warped - F.avg_pool2d(
+            warped, TEXTURE, stride=1, padding=TEXTURE // 2, count_include_pad=False
+        )
+        fresh = inputs.starting_picture(self.settings) + texture
+        return torch.where(new, fresh.clamp(0, 1), warped)
 
     def _objective(
         self, objective: CostFunction, warped: Tensor, recalled: Recalled

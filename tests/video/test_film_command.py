@@ -123,6 +123,7 @@ def test_after_kill_9_the_same_command_goes_on(films: Path) -> None:
         (("-o", "film.mp4", "--fps", "1000"), "--fps must be"),
         (("-o", "film.mp4", "--keep", "painting.png"), "no regions"),
         (("-o", "film.mp4", "--edges", "seamless"), "seamless edges"),
+        (("-o", "film.mp4", "--end-beta", "much"), "must be numbers"),
         (("-o", "film.mp4", "--temporal-weight", "1000"), "temporal_weight must be"),
     ],
 )
@@ -137,10 +138,12 @@ def test_what_cannot_be_is_told_in_one_line(
 
 
 def test_a_folder_of_pictures_is_an_output(films: Path) -> None:
-    process = start(films, "-o", "pictures", *QUICK, "--fps", "6")
+    words = ("-o", "pictures", *QUICK, "--fps", "6", "--end-beta", "4")
+    process = start(films, *words)
     _, err = process.communicate()
     assert process.returncode == 0, err
     pictures = sorted((films / "pictures").iterdir())
     assert len(pictures) == 3
     with Image.open(pictures[0]) as picture:
         assert picture.size == (64, 48)
+        assert json.loads(picture.info["nst-recipe"])["film"]["end_beta"] == "4"

@@ -13,7 +13,8 @@ from PIL import Image
 from benchmarks.clips import cut, pan, passing, static
 from helpers.tiny_network import MakeNetwork
 from nst import TransferSettings
-from nst.settings import FilmSettings
+from nst.settings import FilmSettings, PaintingUse
+from nst.video.ramps import between
 from nst.video.transfer import FilmStep, Remembered, transfer_video
 
 SIZE = (96, 72)
@@ -108,3 +109,31 @@ def test_a_weight_of_0_adds_no_term(make_network: MakeNetwork, painting: Image.I
     film = FilmSettings(frame_iterations=2, temporal_weight=0.0)
     steps = transfer_video(pan(SIZE, 2), painting, SETTINGS, film, network=make_network())
     assert all(step.temporal == 0 for step in steps)
+
+
+def test_halfway_settings_are_in_the_middle() -> None:
+    begin = TransferSettings(beta=0.01, paintings=(PaintingUse(weight=1), PaintingUse(weight=0)))
+    end = TransferSettings(beta=1.0, paintings=(PaintingUse(weight=0), PaintingUse(weight=1)))
+    middle = between(begin, end, 0.5)
+    assert middle.beta == pytest.approx(0.1)
+    assert [use.weight for use in middle.uses(2)] == [0.5, 0.5]
+    assert between(begin, end, 0.0) == begin
+    assert between(begin, end, 1.0).beta == pytest.approx(1.0)
+
+
+def test_settings_that_change_over_a_film_change_what_stands_still(
+    make_network: MakeNetwork, painting: Image.Image
+) -> None:
+    begin, end = SETTINGS.replace(beta=0.01), SETTINGS.replace(beta=1.0)
+    steps = transfer_video(
+        static(SIZE, 5),
+        painting,
+        begin,
+        FilmSettings(frame_iterations=3, temporal_weight=0.0),
+        settings_at=lambda number: between(begin, end, number / 4),
+        network=make_network(),
+    )
+    frames = finished(list(steps))
+    far = [np.abs(frame - frames[0]).mean() for frame in frames]
+    assert far[4] > far[1]
+    assert far[4] > 1
