@@ -14,7 +14,7 @@ from torch import Tensor
 from nst.images.tensors import to_tensor
 from nst.video.flow import Field, FlowEstimator, Mask, Motion, box_mean, warp
 
-ANCHORS = (1, 10, 20, 40)  # frames back; the first is the short-term term, the others are long-term
+ANCHORS = (1, 5, 10, 20, 40)  # frames back: the short-term term, and the long-term ones
 MATURE = 24  # iterations, after which paint on what stands still is left as it is
 NOISE_FADES = 7  # pixels, the side of a square whose mean has hardly any noise
 SAME_LIGHT = 3.0  # levels around a pixel, up to which what stands still has not changed
