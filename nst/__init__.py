@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from nst.images.masks import Masks
     from nst.images.reading import load_image
     from nst.images.writing import save_png
-    from nst.settings import PaintingUse, TransferSettings
+    from nst.settings import FilmSettings, PaintingUse, TransferSettings
+    from nst.video.transfer import FilmStep, transfer_video
 
 __all__ = [
+    "FilmSettings",
+    "FilmStep",
     "ImageError",
     "Masks",
     "Moment",
@@ -32,6 +35,7 @@ __all__ = [
     "save_png",
     "stylize",
     "transfer_style",
+    "transfer_video",
 ]
 
 __version__ = "0.2.0"
@@ -43,7 +47,8 @@ _HOMES = {
     "images.masks": ("Masks",),
     "images.reading": ("load_image",),
     "images.writing": ("save_png",),
-    "settings": ("PaintingUse", "TransferSettings"),
+    "settings": ("FilmSettings", "PaintingUse", "TransferSettings"),
+    "video.transfer": ("FilmStep", "transfer_video"),
 }
 
 

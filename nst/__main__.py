@@ -325,12 +325,15 @@ def _load(load: Callable[[str], Loaded], path: str) -> Loaded:
 
 
 def command() -> int:
-    """Run `nst`: a transfer, the page for `nst studio`, many transfers for `nst batch …`.
+    """Run `nst`: a transfer, or `nst studio` (the page), `nst batch …`, `nst video …`.
 
-    Return the exit status. A photo whose name is `batch` is written `./batch`: what a command means
-    must not depend on which files lie around.
+    Return the exit status. A photo whose name is `batch` or `video` is written `./batch`: what a
+    command means must not depend on which files lie around.
     """
     words = sys.argv[1:]
+    if words[:1] == ["video"]:
+        film: int = import_module("nst.video.__main__").command(words[1:])
+        return film
     if words == ["studio"]:
         import_module("page.serving").main()  # the library knows no page
         return 0

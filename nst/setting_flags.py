@@ -12,8 +12,8 @@ from typing import Any
 
 from nst.painting_flags import add_painting_flags
 from nst.settings import (
-    DEFAULTS,
     LAYER_CHANNELS,
+    FilmSettings,
     TransferSettings,
     parse_weights,
     weights_example,
@@ -22,13 +22,12 @@ from nst.settings import (
 
 ALIASES = {"style_costs": ["--style-loss"]}
 
+Kind = type[TransferSettings] | type[FilmSettings]
+
 
 def add_setting_flags(parser: argparse.ArgumentParser) -> None:
     """Add a flag for each setting of a run and of its paintings; none has a default."""
-    for spec in dataclasses.fields(TransferSettings):
-        if "option" in spec.metadata:
-            names = [f"--{spec.name.replace('_', '-')}", *ALIASES.get(spec.name, ())]
-            parser.add_argument(*names, **_flag(spec))
+    add_flags_of(parser, TransferSettings)
     parser.add_argument(
         "--seamless",
         dest="edges",
@@ -38,6 +37,14 @@ def add_setting_flags(parser: argparse.ArgumentParser) -> None:
         help="the same as --edges seamless",
     )
     add_painting_flags(parser)
+
+
+def add_flags_of(parser: argparse.ArgumentParser, kind: Kind) -> None:
+    """Add a flag for each setting of a kind; none has a default."""
+    for spec in dataclasses.fields(kind):
+        if "option" in spec.metadata:
+            names = [f"--{spec.name.replace('_', '-')}", *ALIASES.get(spec.name, ())]
+            parser.add_argument(*names, **setting_flag(spec))
 
 
 def add_file_flags(parser: argparse.ArgumentParser) -> None:
@@ -69,16 +76,22 @@ def add_device_flag(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def settings_given(options: argparse.Namespace) -> dict[str, Any]:
+def settings_given(options: argparse.Namespace, kind: Kind = TransferSettings) -> dict[str, Any]:
     """Return the values of the settings whose flags were given, by name; not those of paintings."""
-    names = {spec.name for spec in dataclasses.fields(TransferSettings)}
+    names = {spec.name for spec in dataclasses.fields(kind)}
     return {name: value for name, value in vars(options).items() if name in names}
 
 
-def _flag(spec: dataclasses.Field[Any]) -> dict[str, Any]:
+def _default(spec: dataclasses.Field[Any]) -> Any:
+    make = spec.default_factory
+    return spec.default if make is dataclasses.MISSING else make()
+
+
+def setting_flag(spec: dataclasses.Field[Any]) -> dict[str, Any]:
+    """Return the keyword arguments of a setting's flag, for argparse."""
     option = spec.metadata["option"]
     if option.keys:
-        usual = weights_text(getattr(DEFAULTS, spec.name)) or "none"
+        usual = weights_text(_default(spec)) or "none"
         names = "" if option.keys == tuple(LAYER_CHANNELS) else f" ({', '.join(option.keys)})"
         return {
             "type": partial(_weights, example=weights_example(option)),

@@ -616,12 +616,48 @@ class TransferSettings:
         return dataclasses.replace(self, **changes)
 
 
+@dataclass(frozen=True, kw_only=True)
+class FilmSettings:
+    """What a film has beside the settings of its pictures. Frozen, as `TransferSettings` are."""
+
+    frame_iterations: int = setting(
+        8,
+        "Iterations of a frame",
+        "How many times each frame is improved that goes on from the one before; the first frame of"
+        " a scene has the iterations of a picture.",
+        low=1,
+        high=1000,
+        step=1,
+        up="more finished",
+        down="quicker",
+    )
+    temporal_weight: float = setting(
+        1.0,
+        "Stability",
+        "Temporal weight: how firmly paint stays on what it was painted on. Up: calmer. 0 is off.",
+        low=0.0,
+        high=100.0,
+        step=0.1,
+        up="calmer",
+        down="livelier",
+    )
+
+    def __post_init__(self) -> None:
+        for spec in dataclasses.fields(self):
+            option, value = spec.metadata["option"], getattr(self, spec.name)
+            _check(spec.name, value, option, whole=isinstance(spec.default, int))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return every setting by name, as plain numbers."""
+        return dataclasses.asdict(self)
+
+
 def options(
-    kind: type[TransferSettings] | type[PaintingUse] = TransferSettings,
+    kind: type[TransferSettings] | type[PaintingUse] | type[FilmSettings] = TransferSettings,
 ) -> dict[str, Option]:
     """Return the `Option` of every setting, in the order in which they are shown.
 
-    They are those of a run, or of the use of a painting.
+    They are those of a run, of the use of a painting, or of a film.
     """
     specs = dataclasses.fields(kind)
     return {spec.name: spec.metadata["option"] for spec in specs if "option" in spec.metadata}
@@ -767,6 +803,7 @@ def _is_finite(value: float) -> bool:
 
 
 DEFAULTS = TransferSettings()
+FILM_DEFAULTS = FilmSettings()
 
 # What `paints_like` looks at in another way, or not at all.
 ALIKE: dict[str, Any] = {

@@ -52,6 +52,7 @@ class Costs:
     steepest: float = field(default=0.0, compare=False)  # of the gradient; NaN where one of it is
     measured: tuple[float, ...] = field(default=(), compare=False)  # what `evaluate` was asked for
     base: float = 0.0  # the base-size term, see `base_term`; not part of J
+    temporal: float = 0.0  # the term of earlier frames, see `temporal`; not part of J
 
 
 Measure = Callable[[Tensor], list[Tensor]]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 import torch
@@ -34,6 +34,7 @@ LONG_HISTORY = 20  # of a run that goes on, where they take no more than:
 HISTORY_BYTES = 64 * 2**20
 NARROW_FROM = 3 * 2**22  # values of a picture; the pairs of a larger one are kept in bfloat16
 MOST_HISTORY_BYTES = 420_000_000  # of the pairs of a very large picture; two at least are kept
+LEAST_CURVATURE = 1e-10  # along a step, of its squared length; with less a pair is not kept
 RELATED = 0.5  # cosine of two gradients, below which the curvature of one says nothing of the other
 ADAM_WARM_UP = 10  # steps of a gentle Adam until it has its rate
 
@@ -170,6 +171,20 @@ class BoxLBFGS(Optimizer):
         twin.pairs = deque(self.pairs, maxlen=history or self.pairs.maxlen)
         return twin
 
+    def moved(self, move: Callable[[Tensor], Tensor]) -> BoxLBFGS:
+        """Return an optimiser for a picture whose things have moved; its curvature moves along.
+
+        VGG-19 sees the same wherever it is, so that what was learned still holds nearly. `move`
+        takes and returns (1, 3, H, W).
+        """
+        twin = BoxLBFGS(history=LONG_HISTORY, first_step=SMALLEST_STEP)
+        for s, y, _ in self.pairs:
+            s, y = move(s.float()).to(s.dtype), move(y.float()).to(y.dtype)
+            curvature = float(dot(s, y))
+            if curvature > LEAST_CURVATURE * float(dot(s, s)):
+                twin.pairs.append((s, y, 1 / curvature))
+        return twin
+
     @override
     def tensors(self) -> list[Tensor]:
         return [tensor for s, y, _ in self.pairs for tensor in (s, y)] + [*(self.previous or ())]
@@ -181,7 +196,7 @@ class BoxLBFGS(Optimizer):
         if not measured:
             measured = torch.stack(self.measure(image, gradient)).tolist()
         curvature, length = measured
-        if curvature <= 1e-10 * length:
+        if curvature <= LEAST_CURVATURE * length:
             return False
         s, y = image - self.previous[0], gradient - self.previous[1]
         if is_narrow(image):

@@ -105,7 +105,7 @@ def plan_scales(settings: TransferSettings, begin: Moment | None = None) -> list
     stages = _what_is_left(planned, left, reached)
     if settings.optimizer == "adam" or not left:
         return [
-            Scale(size, ((None, iterations),), _held_at(size, settings))
+            Scale(size, ((None, iterations),), held_at(size, settings))
             for size, iterations in stages
         ]
     first = _guidance(left, begin, settings)
@@ -115,7 +115,7 @@ def plan_scales(settings: TransferSettings, begin: Moment | None = None) -> list
         Scale(
             size,
             _phases(first, iterations, exact.get(size, 0.0) * whole[size]),
-            _held_at(size, settings),
+            held_at(size, settings),
         )
         for size, iterations in stages
     ]
@@ -158,8 +158,8 @@ def _base(settings: TransferSettings) -> int:
     return base if settings.size >= LEAST_GROWTH * base else settings.size
 
 
-def _held_at(size: int, settings: TransferSettings) -> int:
-    """Return the base size, if a stage of `size` px has the term of it; otherwise 0."""
+def held_at(size: int, settings: TransferSettings) -> int:
+    """Return the base size in pixels, if a stage of `size` px has the term of it; otherwise 0."""
     least = HELD_FROM * _base(settings)
     is_held = settings.base_weight > 0 and settings.size > least and size >= least
     return _base(settings) if is_held else 0

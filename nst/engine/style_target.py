@@ -40,6 +40,9 @@ class Guidance:
 FULL = Guidance(1.0, 3.0)  # for a picture that has far to go
 EASED = Guidance(0.75, 1.0)  # for one that goes on: nearly as quick, and J hardly strays from it
 ENLARGED = Guidance(0.75, 3.0)  # for a small one that goes on larger: it has strayed from the photo
+MOVED = Guidance(
+    1.0, 1.0
+)  # for a frame of a film: its paint was finished, and was blurred by moving
 SLIGHT = Guidance(0.3, 1.0)  # the same for a few iterations: no detour would end before they do
 
 

@@ -139,7 +139,7 @@ def transfer_style(
         NumericalError: when a target or the cost of the starting picture is not a finite number.
         MemoryError, torch.OutOfMemoryError, RuntimeError: when memory runs out, as torch says it.
     """
-    paintings = _checked_list(styles)
+    paintings = checked_paintings(styles)
     masks = masks or Masks()
     masks.check(content, paintings)
     Regions(settings.uses(len(paintings)))  # raises for weights that are all 0
@@ -277,7 +277,7 @@ def _prepared(
     themselves, and colours are transferred, in this order.
     """
     original, start = content, begin.picture if begin else None
-    paintings, masks = _transformed(paintings, masks, settings)
+    paintings, masks = transformed_paintings(paintings, masks, settings)
     content, paintings, (start, init) = without_color_noise(
         content, paintings, settings, start, init
     )
@@ -293,7 +293,7 @@ def _prepared(
     return Sources(content, paintings, settings, network, masks, init, original), begin, finish
 
 
-def _transformed(
+def transformed_paintings(
     paintings: Sequence[Image.Image], masks: Masks, settings: TransferSettings
 ) -> tuple[list[Image.Image], Masks]:
     """Return the paintings cropped, mirrored and rotated as they are used; their masks alike."""
@@ -310,7 +310,11 @@ def as_list(styles: Image.Image | Sequence[Image.Image]) -> list[Image.Image]:
     return [styles] if isinstance(styles, Image.Image) else list(styles)
 
 
-def _checked_list(styles: Image.Image | Sequence[Image.Image]) -> list[Image.Image]:
+def checked_paintings(styles: Image.Image | Sequence[Image.Image]) -> list[Image.Image]:
+    """Return the paintings of a run as a list.
+
+    Raises `ValueError` for none, or more than `MOST_STYLES`.
+    """
     paintings = as_list(styles)
     if not paintings:
         raise ValueError("at least one style picture is needed")

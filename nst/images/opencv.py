@@ -1,4 +1,4 @@
-"""OpenCV, which only masks need: 150 MB that an installation may do without."""
+"""OpenCV, which only masks and films need: 150 MB that an installation may do without."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from typing import Any
 
 from nst.errors import MissingPackageError
 
+FOR_MASKS = "Masks that are found in a photo need OpenCV"
 
-def load_opencv() -> Any:
-    """Return the module `cv2`. Raises `MissingPackageError` where it is not installed."""
+
+def load_opencv(needed: str = FOR_MASKS) -> Any:
+    """Return the module `cv2`.
+
+    Raises `MissingPackageError` where it is not installed, with the words that say what needs it.
+    """
     try:
         import cv2
     except ImportError:
-        raise MissingPackageError(
-            "Masks that are found in a photo need OpenCV; run 'pip install nst[masks]'."
-        ) from None
+        raise MissingPackageError(f"{needed}; run 'pip install nst[masks]'.") from None
     return cv2

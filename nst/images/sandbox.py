@@ -53,6 +53,7 @@ REQUEST = struct.Struct(">Q?")
 LENGTH = struct.Struct(">Q")
 PICTURE = struct.Struct(">II??")
 READY = b"W"
+REFUSAL = b"R"
 
 DEFEATED = "This picture needs more time or memory than there is for one; it may be damaged."
 BUSY = "Too many pictures are being opened at this moment; please try again."
@@ -192,9 +193,9 @@ class Decoder:
             self.close()
         if self.worker is None:
             try:
-                self.worker = _start(self.code)
-                with _ended_after(START_SECONDS, self.worker):
-                    if _exactly(self.worker.stdout, 1) != READY:
+                self.worker = start_worker(self.code)
+                with ended_after(START_SECONDS, self.worker):
+                    if read_exactly(self.worker.stdout, 1) != READY:
                         raise OSError("a worker that does not begin as one")
             except (OSError, EOFError) as error:
                 self.close()
@@ -207,7 +208,7 @@ class Decoder:
 
     def _ask(self, worker: subprocess.Popen[bytes], data: bytes, keep_alpha: bool) -> Pixels:
         try:
-            with _ended_after(self.seconds, worker):
+            with ended_after(self.seconds, worker):
                 assert worker.stdin is not None
                 worker.stdin.write(REQUEST.pack(len(data), keep_alpha))
                 worker.stdin.write(data)
@@ -228,22 +229,18 @@ class Decoder:
 
         Raises `ValueError` for what no sound worker says.
         """
-        kind = _exactly(pipe, 1)
+        kind = read_exactly(pipe, 1)
         if kind == b"P":
-            width, height, several, has_alpha = PICTURE.unpack(_exactly(pipe, PICTURE.size))
+            width, height, several, has_alpha = PICTURE.unpack(read_exactly(pipe, PICTURE.size))
             if not 0 < width * height <= self.most_pixels:
                 raise ValueError(f"it claims {width}×{height} pixels")
             if has_alpha and not keep_alpha:
                 raise ValueError("it sends more than it was asked for")
             size = width * height * (4 if has_alpha else 3)
-            return Pixels(width, height, several, has_alpha, _exactly(pipe, size))
-        (length,) = LENGTH.unpack(_exactly(pipe, LENGTH.size))
-        if kind != b"R" or length > LONGEST_SENTENCE:
+            return Pixels(width, height, several, has_alpha, read_exactly(pipe, size))
+        if kind != REFUSAL:
             raise ValueError("it speaks in tongues")
-        sentence = _exactly(pipe, length).decode()
-        if not sentence.isprintable() or set(sentence) & set("<>/\\"):
-            raise ValueError("its sentence is not plain")
-        raise ImageError(sentence)
+        raise ImageError(read_sentence(pipe))
 
 
 def serve(decode: Decode) -> None:
@@ -254,20 +251,19 @@ def serve(decode: Decode) -> None:
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the parent's
-    _limit()
+    limit_process()
     answers.write(READY)
     answers.flush()
     while header := requests.read(REQUEST.size):
         length, keep_alpha = REQUEST.unpack(header)
         data = requests.read(length)
-        _allow(CPU_SECONDS)
+        allow_seconds(CPU_SECONDS)
         try:
             _send(answers, decode(data, keep_alpha=keep_alpha))
         except ImageError as error:
-            sentence = str(error).encode()[:LONGEST_SENTENCE]
-            answers.write(b"R" + LENGTH.pack(len(sentence)) + sentence)
+            answers.write(refusal(str(error)))
         answers.flush()
-        _allow(0)
+        allow_seconds(0)
 
 
 def _send(answers: IO[bytes], picture: Decoded) -> None:
@@ -276,14 +272,31 @@ def _send(answers: IO[bytes], picture: Decoded) -> None:
         answers.write(rows)
 
 
-def _limit() -> None:
-    """Limit this process, where the system can."""
+def refusal(sentence: str) -> bytes:
+    """Return the answer that refuses a file with a sentence."""
+    text = sentence.encode()[:LONGEST_SENTENCE]
+    return REFUSAL + LENGTH.pack(len(text)) + text
+
+
+def read_sentence(pipe: IO[bytes] | None) -> str:
+    """Return the sentence of a refusal, whose kind was read. Raises `ValueError` for odd ones."""
+    (length,) = LENGTH.unpack(read_exactly(pipe, LENGTH.size))
+    if length > LONGEST_SENTENCE:
+        raise ValueError("its sentence is too long")
+    sentence = read_exactly(pipe, length).decode()
+    if not sentence.isprintable() or set(sentence) & set("<>/\\"):
+        raise ValueError("its sentence is not plain")
+    return sentence
+
+
+def limit_process(memory: int = MEMORY) -> None:
+    """Limit this process, where the system can, to so many bytes of memory among others."""
     try:
         import resource
     except ImportError:  # Windows
         return
     limits = {
-        "RLIMIT_AS": MEMORY,
+        "RLIMIT_AS": memory,
         "RLIMIT_NOFILE": OPEN_FILES,
         "RLIMIT_FSIZE": 0,
         "RLIMIT_CORE": 0,
@@ -293,7 +306,7 @@ def _limit() -> None:
             resource.setrlimit(getattr(resource, name), (limit, limit))
 
 
-def _allow(seconds: float) -> None:
+def allow_seconds(seconds: float) -> None:
     """End this process when it has computed for so long from now, where the system can.
 
     0 takes that back.
@@ -302,13 +315,16 @@ def _allow(seconds: float) -> None:
         signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
-def _start(code: str) -> subprocess.Popen[bytes]:
-    """Start a fresh interpreter in this package's folder, that finds the same modules."""
+def start_worker(code: str, stdin: int | IO[bytes] = subprocess.PIPE) -> subprocess.Popen[bytes]:
+    """Start a fresh interpreter in this package's folder, that finds the same modules.
+
+    Its requests come through a pipe, or `stdin` is the file that it is to read.
+    """
     paths = os.pathsep.join(os.path.abspath(path) for path in sys.path if path)
     kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
     return subprocess.Popen(
         [sys.executable, "-c", code],
-        stdin=subprocess.PIPE,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         cwd=Path(__file__).parents[2],
@@ -325,7 +341,7 @@ def _start(code: str) -> subprocess.Popen[bytes]:
 
 
 @contextlib.contextmanager
-def _ended_after(seconds: float, worker: subprocess.Popen[bytes]) -> Iterator[None]:
+def ended_after(seconds: float, worker: subprocess.Popen[bytes]) -> Iterator[None]:
     """Kill the worker if the block takes longer, and raise `TimeoutError`."""
     is_late = threading.Event()
 
@@ -345,7 +361,7 @@ def _ended_after(seconds: float, worker: subprocess.Popen[bytes]) -> Iterator[No
             raise TimeoutError(f"it took more than {seconds:g} s")
 
 
-def _exactly(pipe: IO[bytes] | None, count: int) -> bytearray:
+def read_exactly(pipe: IO[bytes] | None, count: int) -> bytearray:
     """Return so many bytes.
 
     Raises `EOFError` where they end before.

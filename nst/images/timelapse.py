@@ -116,19 +116,20 @@ def _write_mp4(frames: Sequence[Image.Image], path: Path) -> None:
         last = len(frames) - 1
         options = {**X264, "x264-params": f"zones={last},{last},q={LAST_QP}"}
         stream = film.add_stream("libx264", rate=frame_rate(len(frames)), options=options)
-        _describe(stream, frames[0].size)
-        pictures: Iterator[av.VideoFrame | None] = map(_video_frame, frames, starts)
+        describe_stream(stream, frames[0].size)
+        pictures: Iterator[av.VideoFrame | None] = map(video_frame, frames, starts)
         for picture in chain(pictures, [None]):  # None asks for what the encoder still holds
             for packet in stream.encode(picture):
                 packet.duration = length_at[packet.pts or 0]  # x264 guesses the last one's
                 film.mux(packet)
 
 
-def _describe(stream: VideoStream, size: tuple[int, int]) -> None:
+def describe_stream(stream: VideoStream, size: tuple[int, int], ticks: int = MP4_TICKS) -> None:
+    """Make a stream BT.709 of limited range in yuv420p, with so many ticks a second."""
     context = stream.codec_context
     context.width, context.height = size
     context.pix_fmt = "yuv420p"  # the only one that phones and messengers play
-    context.time_base = Fraction(1, MP4_TICKS)
+    context.time_base = Fraction(1, ticks)
     context.max_b_frames = 0  # they save 1 % here; without them frames are coded as they are shown
     context.colorspace = Colorspace.ITU709
     context.color_range = ColorRange.MPEG
@@ -136,12 +137,12 @@ def _describe(stream: VideoStream, size: tuple[int, int]) -> None:
     context.color_trc = ColorTrc.BT709
 
 
-def _video_frame(picture: Image.Image, start: int) -> av.VideoFrame:
+def video_frame(picture: Image.Image, start: int, ticks: int = MP4_TICKS) -> av.VideoFrame:
     """Return the picture in BT.709's Y'CbCr, limited range, shown from tick `start` on."""
     planes = np.concatenate([plane.ravel() for plane in _yuv420(np.asarray(picture))])
     rows = picture.height * 3 // 2
     frame = av.VideoFrame.from_ndarray(planes.reshape(rows, picture.width), format="yuv420p")
-    frame.pts, frame.time_base = start, Fraction(1, MP4_TICKS)
+    frame.pts, frame.time_base = start, Fraction(1, ticks)
     return frame
 
 

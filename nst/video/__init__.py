@@ -1,0 +1,1 @@
+"""Films: clips painted frame by frame without flicker."""

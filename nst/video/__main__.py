@@ -1,0 +1,355 @@
+"""The command line for films: `python -m nst.video clip.mp4 painting.jpg -o out.mp4`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from nst.console import CommandParser, StopRequest, fail, run_command
+from nst.errors import OutputError, SettingsError, TooLargeError, UserError
+from nst.outputs import check_output
+from nst.painting_flags import files_given, painting_uses
+from nst.setting_flags import add_device_flag, add_flags_of, add_setting_flags, settings_given
+from nst.settings import MOST_STYLES, NO_WEIGHT, FilmSettings, TransferSettings
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from nst.video.clips import Clip, Frame
+    from nst.video.frame_store import FrameStore
+    from nst.video.transfer import FilmStep, SettingsAt
+
+ENDINGS = (".mp4", ".webm")
+REPORTED = ("iteration", "total", "width", "height", "J", "content", "style", "layers", "elapsed")
+ENDS = ("alpha", "beta", "style_weights")  # what can change over a film
+FASTEST = 240.0  # frames per second
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Paint one film and return the exit status.
+
+    0 when the film is written; 1 after a one-line reason on stderr; 130 after Ctrl-C (143 after
+    SIGTERM). The first of these signals writes the frames that are done as a film, if there are
+    any; a second one ends at once. In both cases the same command goes on where it was.
+    """
+    options = build_parser().parse_args(arguments)
+    with StopRequest() as stop:
+        try:
+            run(options, stop)
+        except KeyboardInterrupt:
+            print("\nnst video: stopped; the same command goes on", file=sys.stderr)
+            return stop.status
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            return fail("nst video", error)
+        return stop.status if stop.is_made else 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser: the flags of a picture, those of films, and where files come from."""
+    parser = CommandParser(
+        prog="python -m nst.video",
+        description="Paint a clip in the manner of a painting, frame by frame and without flicker.",
+        epilog="Ctrl-C once writes the frames that are done as a film and exits with 130. However a"
+        " film was ended, the same command goes on from the last finished frame.",
+    )
+    parser.add_argument("clip", metavar="CLIP", help="the clip: MP4, MOV, WebM, MKV, AVI, GIF, …")
+    parser.add_argument(
+        "styles",
+        metavar="STYLE",
+        nargs="+",
+        help=f"the painting, or several (at most {MOST_STYLES})",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT.mp4",
+        required=True,
+        help="H.264 in an MP4, VP9 in a WebM, or, without an ending, a folder for a PNG of each"
+        " frame",
+    )
+    parser.add_argument(
+        "--fps",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="take at most so many frames per second (default: all of the clip's)",
+    )
+    for name in ENDS:
+        parser.add_argument(
+            f"--end-{name.replace('_', '-')}",
+            default=argparse.SUPPRESS,
+            metavar="N" if name != "style_weights" else "W,…",
+            help=f"what --{name.replace('_', '-')} has become at the end of the clip (default: it"
+            " stays)",
+        )
+    parser.add_argument("--no-sound", action="store_true", help="leave the clip's sound out")
+    add_flags_of(parser, FilmSettings)
+    add_setting_flags(parser)
+    add_device_flag(parser)
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object per iteration on stdout"
+    )
+    return parser
+
+
+def run(options: argparse.Namespace, stop: StopRequest) -> None:
+    """Paint the film that the options ask for, or until the stop request."""
+    settings, film = checked_settings(options)
+    output = Path(options.output)
+
+    from nst import load_image  # after --help: torch takes seconds
+    from nst.engine.devices import load_network
+    from nst.video.clips import Clip
+    from nst.video.frame_store import FrameStore, film_key
+    from nst.video.transfer import transfer_video
+
+    styles = [_load_style(load_image, path) for path in options.styles]
+    clip = Clip(Path(options.clip), settings.size, options.fps)
+    _check_room(clip)
+    network = load_network(settings, options.device)
+    end = end_settings(options, settings)
+    key = film_key(clip, styles, [settings.to_json(), end.to_json(), film.to_json()])
+    store = FrameStore(output, key)
+    steps = transfer_video(
+        (frame.picture for frame in clip),
+        styles,
+        settings,
+        film,
+        settings_at=_course(clip, settings, end),
+        painted=store.load,
+        network=network,
+    )
+    _paint(steps, clip, store, options, stop)
+    if not store.count:
+        raise OutputError("stopped before the first frame was done; nothing was written")
+    _write(output, clip, store, styles, settings, film, options, stop)
+    if stop.is_made:
+        print(
+            f"nst video: stopped after {store.count} frames, which are in {output}; the same"
+            " command goes on",
+            file=sys.stderr,
+        )
+    else:
+        store.delete()
+
+
+def checked_settings(options: argparse.Namespace) -> tuple[TransferSettings, FilmSettings]:
+    """Return the settings that were given.
+
+    Raises what can be said of the arguments before anything is read.
+    """
+    output = Path(options.output)
+    sources = [options.clip, *options.styles]
+    if output.suffix:
+        check_output(output, ENDINGS, sources)
+    elif output.is_dir() and any(output.iterdir()):
+        raise OutputError(f"the folder {options.output!r} is not empty; choose another name")
+    elif not output.resolve().parent.is_dir() or output.is_file():
+        raise OutputError(f"there can be no folder {options.output!r}")
+    if files_given(options):
+        raise SettingsError("films have no regions; leave out --masks, --keep, --within and --init")
+    if not 0 <= options.fps <= FASTEST:
+        raise SettingsError(f"--fps must be from 0 to {FASTEST:g}, not {options.fps:g}")
+    if len(options.styles) > MOST_STYLES:
+        raise SettingsError(
+            f"at most {MOST_STYLES} paintings can be used, not {len(options.styles)}"
+        )
+    uses = painting_uses(options, len(options.styles))
+    settings = TransferSettings(**settings_given(options), paintings=uses)
+    if settings.is_seamless:
+        raise SettingsError("films have no seamless edges; leave out --edges")
+    return settings, FilmSettings(**settings_given(options, FilmSettings))
+
+
+def end_settings(options: argparse.Namespace, begin: TransferSettings) -> TransferSettings:
+    """Return the settings that a film ends with; raises `SettingsError` for odd values."""
+    given = {name: getattr(options, f"end_{name}") for name in ENDS if f"end_{name}" in options}
+    weights = given.pop("style_weights", "")
+    try:
+        numbers = {name: float(text) for name, text in given.items()}
+        last = [float(part) for part in weights.split(",")] if weights else []
+    except ValueError:
+        raise SettingsError("the values of --end-… must be numbers") from None
+    if len(last) > len(options.styles):
+        raise SettingsError(f"--end-style-weights has {len(last)} values for fewer paintings")
+    uses = list(begin.uses(len(options.styles)))
+    uses[: len(last)] = [replace(use, weight=w) for use, w in zip(uses, last, strict=False)]
+    if not any(use.weight for use in uses):
+        raise SettingsError(NO_WEIGHT)
+    return begin.replace(**numbers, paintings=tuple(uses))
+
+
+def _course(clip: Clip, begin: TransferSettings, end: TransferSettings) -> SettingsAt | None:
+    """Return the settings of each frame, where they change."""
+    from nst.video.ramps import between
+
+    if begin == end:
+        return None
+    if not clip.facts.frames:
+        raise SettingsError("the clip does not say how long it is; leave out --end-…")
+    last = max(1, clip.facts.frames - 1)
+    return lambda number: between(begin, end, min(1.0, number / last))
+
+
+def _load_style(load: Any, path: str) -> Image.Image:
+    try:
+        picture: Image.Image = load(path)
+    except UserError as error:
+        raise type(error)(f"{path}: {error}") from None
+    return picture
+
+
+def _check_room(clip: Clip) -> None:
+    """Raise `TooLargeError` where a frame has no room in memory."""
+    import torch
+
+    from nst.engine.memory import bytes_needed, host_memory
+
+    free = host_memory()
+    needed = bytes_needed(clip.facts.width * clip.facts.height, torch.float32, free)
+    if free is not None and needed > free:
+        raise TooLargeError(
+            f"At this size a frame needs {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB"
+            " are free here; choose a smaller --size."
+        )
+
+
+def _paint(
+    steps: Iterable[FilmStep],
+    clip: Clip,
+    store: FrameStore,
+    options: argparse.Namespace,
+    stop: StopRequest,
+) -> None:
+    """Report the steps and store the finished frames until they end or a stop is requested."""
+    show_bar = not options.json or sys.stderr.isatty()
+    bar = FrameBar(sys.stderr, clip.facts.frames)
+    for step in steps:
+        stop.defer()
+        if step.is_finished:
+            store.save(step.frame, step.image)
+        if options.json:
+            print(json.dumps(reported(step, clip)), flush=True)
+        if show_bar:
+            bar.show(step)
+        if stop.is_made:
+            break
+    bar.close()
+
+
+def reported(step: FilmStep, clip: Clip) -> dict[str, Any]:
+    """Return a step as JSON shows it; costs that were not worked out are null."""
+    figures = {name: getattr(step.step, name) for name in REPORTED}
+    costs = {n: None if isinstance(v, float) and math.isnan(v) else v for n, v in figures.items()}
+    return {
+        "frame": step.frame + 1,
+        "frames": clip.facts.frames,
+        "scene": step.scene + 1,
+        "finished": step.is_finished,
+        **costs,
+        "temporal": step.temporal,
+        "seen": round(step.seen, 4),
+    }
+
+
+def _write(
+    output: Path,
+    clip: Clip,
+    store: FrameStore,
+    styles: Sequence[Image.Image],
+    settings: TransferSettings,
+    film: FilmSettings,
+    options: argparse.Namespace,
+    stop: StopRequest,
+) -> None:
+    """Write the frames that are done."""
+    from nst.video.writing import write_film, write_frames
+
+    recipe = film_recipe(clip, styles, settings, film, options)
+    frames = _delivered(clip, store, settings.used(styles), settings.colors)
+    if not output.suffix:
+        write_frames(output, frames, recipe=recipe)
+        return
+    with clip.sound() as sound:
+        write_film(
+            output,
+            frames,
+            rate=clip.facts.rate,
+            sound=None if options.no_sound else sound,
+            is_whole=not stop.is_made,
+            recipe=recipe,
+        )
+
+
+def film_recipe(
+    clip: Clip,
+    styles: Sequence[Image.Image],
+    settings: TransferSettings,
+    film: FilmSettings,
+    options: argparse.Namespace,
+) -> str:
+    """Return the recipe of a film: that of its first frame, and the settings of films."""
+    from nst.engine.devices import pick_device
+    from nst.images.recipe import new_recipe
+
+    first = next(iter(clip)).picture
+    recipe = json.loads(
+        new_recipe(first, styles, settings, str(pick_device(options.device))).to_text()
+    )
+    ends = {name: getattr(options, name) for name in vars(options) if name.startswith("end_")}
+    return json.dumps({**recipe, "film": {**film.to_json(), "fps": clip.rate, **ends}})
+
+
+def _delivered(
+    clip: Clip, store: FrameStore, styles: Sequence[Image.Image], amount: float
+) -> Iterator[Frame]:
+    """Yield the frames that are done with their times, and their colours dialled."""
+    from nst.images.color import dial_colors
+    from nst.video.clips import Frame
+
+    for number, frame in enumerate(islice(clip, store.count)):
+        painted = store.load(number)
+        assert painted is not None, "it was counted"
+        yield Frame(dial_colors(painted, frame.picture, styles, amount), frame.time)
+
+
+class FrameBar:
+    """Show how far a film is, on one line as wide as the terminal."""
+
+    def __init__(self, stream: TextIO, frames: int) -> None:
+        self._stream, self._frames = stream, frames
+        self._bar: Any = None  # tqdm is untyped
+
+    def show(self, step: FilmStep) -> None:
+        """Redraw the line as it is after a step."""
+        if self._bar is None:
+            from tqdm import tqdm  # after --help
+
+            self._bar = tqdm(total=self._frames or None, unit="frame", file=self._stream)
+        iteration = f"iteration {step.step.iteration}/{step.step.total}"
+        self._bar.set_postfix_str(iteration, refresh=False)
+        self._bar.n = step.frame + step.is_finished
+        self._bar.refresh()
+
+    def close(self) -> None:
+        """End the line."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def command(arguments: Sequence[str] | None = None) -> int:
+    """Run `python -m nst.video`; return the exit status."""
+    return run_command(lambda: main(arguments), "nst video")
+
+
+if __name__ == "__main__":
+    sys.exit(command())

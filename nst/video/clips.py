@@ -1,0 +1,135 @@
+"""Read clips: their frames one at a time as RGB pictures, and their sound as it is.
+
+Files are opened in a process of their own, see `nst.video.decoding`. However long a clip is, no
+more than a few frames are in memory: the process waits until they are taken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from PIL import Image
+
+from nst.errors import ImageError
+from nst.images.sandbox import (
+    REFUSAL,
+    START_SECONDS,
+    ended_after,
+    read_exactly,
+    read_sentence,
+    start_worker,
+)
+from nst.video.decoding import CLIP, END, FRAME, HEADER, PTS, Facts
+
+SECONDS = 60.0  # for one frame, however busy the machine is
+DEFEATED = "This clip needs more time or memory than there is for one; it may be damaged."
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame of a clip, upright, and when it is shown in seconds from the first one."""
+
+    picture: Image.Image
+    time: Fraction
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip whose frames have a longest side of `size` pixels.
+
+    `rate` is the most frames per second that are taken; 0 takes all.
+    """
+
+    path: Path
+    size: int
+    rate: float = 0.0
+    facts: Facts = field(init=False)
+
+    def __post_init__(self) -> None:
+        with contextlib.closing(self._answers()) as answers:
+            first = next(answers)
+        assert isinstance(first, Facts)
+        object.__setattr__(self, "facts", first)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames from the first one on.
+
+        Raises `ImageError` where the clip cannot be read any further.
+        """
+        with contextlib.closing(self._answers()) as answers:
+            for answer in answers:
+                if isinstance(answer, Frame):
+                    yield answer
+
+    def _answers(self) -> Generator[Facts | Frame, None, None]:
+        """Yield what the process answers: the facts, and the frames."""
+        call = f"serve_frames({self.size!r}, {float(self.rate)!r})"
+        with _worker(self.path, call) as worker:
+            facts = None
+            while True:
+                try:
+                    with ended_after(START_SECONDS + SECONDS if facts is None else SECONDS, worker):
+                        kind = bytes(read_exactly(worker.stdout, 1))
+                        if kind == REFUSAL:
+                            raise ImageError(read_sentence(worker.stdout))
+                        answer = _answer(kind, worker.stdout, facts)
+                except ImageError:
+                    raise
+                except (OSError, EOFError, ValueError):
+                    raise ImageError(DEFEATED) from None
+                if answer is None:
+                    return
+                facts = answer if isinstance(answer, Facts) else facts
+                yield answer
+
+    @contextlib.contextmanager
+    def sound(self) -> Iterator[IO[bytes] | None]:
+        """Yield the sound as a stream of Matroska with the clip's own packets; None without any."""
+        if not self.facts.has_sound:
+            yield None
+            return
+        start = float(self.facts.start * self.facts.time_base)
+        with _worker(self.path, f"serve_sound({start!r})") as worker:
+            yield worker.stdout
+
+
+def _answer(kind: bytes, pipe: IO[bytes] | None, facts: Facts | None) -> Facts | Frame | None:
+    """Return an answer of a kind; None at the end. Raises `ValueError` for none that is known."""
+    if kind == HEADER and facts is None:
+        return Facts.unpack(bytes(read_exactly(pipe, CLIP.size)))
+    if kind == FRAME and facts is not None:
+        (pts,) = PTS.unpack(read_exactly(pipe, PTS.size))
+        samples = read_exactly(pipe, facts.width * facts.height * 3)
+        pixels = np.frombuffer(samples, np.uint8).reshape(facts.height, facts.width, 3)
+        return Frame(Image.fromarray(pixels), pts * facts.time_base)
+    if kind == END and facts is not None:
+        return None
+    raise ValueError("an answer of no known kind")
+
+
+@contextlib.contextmanager
+def _worker(path: Path, call: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a function of `nst.video.decoding` in a process that has the clip as its stdin."""
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise ImageError(f"The clip cannot be read: {error.strerror or error}.") from None
+    with file:
+        if os.path.isdir(path):
+            raise ImageError("The clip cannot be read: it is a folder.")
+        worker = start_worker(f"from nst.video import decoding; decoding.{call}", file)
+    try:
+        yield worker
+    finally:
+        worker.kill()
+        worker.wait()
+        if worker.stdout:
+            worker.stdout.close()

@@ -1,0 +1,118 @@
+"""Clips are read one frame at a time, upright and in time; bad ones end in one sentence."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers.clips import turn, write_frames, write_sound
+from nst.errors import ImageError
+from nst.video import decoding
+from nst.video.clips import Clip
+
+
+def test_frames_come_in_order_with_their_times(tmp_path: Path) -> None:
+    clip = Clip(write_frames(tmp_path / "clip.mp4", 5), 96)
+    frames = list(clip)
+    assert [frame.time for frame in frames] == [Fraction(n, 12) for n in range(5)]
+    assert clip.facts.frames == 5
+    assert not clip.facts.has_sound
+    reds = [np.asarray(frame.picture)[32, 20, 0] for frame in frames]
+    assert reds == sorted(reds)
+
+
+def test_frames_are_scaled_and_keep_their_colours(tmp_path: Path) -> None:
+    clip = Clip(write_frames(tmp_path / "clip.mp4", 1), 48)
+    (frame,) = clip
+    assert frame.picture.size == (48, 32)
+    left, right = (np.asarray(frame.picture, int)[16, x] for x in (10, 38))
+    assert np.abs(left - (150, 0, 0)).max() <= 4
+    assert np.abs(right - (0, 0, 150)).max() <= 4
+
+
+def test_uneven_times_are_kept(tmp_path: Path) -> None:
+    times = [0, 40, 300, 310, 1000]
+    clip = Clip(write_frames(tmp_path / "clip.mkv", 5, times=times), 96)
+    assert [round(1000 * frame.time) for frame in clip] == times
+
+
+def test_fewer_frames_are_taken_from_240_a_second(tmp_path: Path) -> None:
+    path = write_frames(tmp_path / "clip.mp4", 48, rate=240)
+    assert len(list(Clip(path, 96))) == 48
+    taken = [float(frame.time) for frame in Clip(path, 96, rate=20)]
+    assert taken == pytest.approx([0, 0.05, 0.1, 0.15], abs=0.005)
+
+
+def test_one_frame_a_second_is_a_clip(tmp_path: Path) -> None:
+    clip = Clip(write_frames(tmp_path / "clip.mp4", 3, rate=1), 96)
+    assert [frame.time for frame in clip] == [0, 1, 2]
+
+
+def test_a_telephone_held_upright_gives_upright_frames(tmp_path: Path) -> None:
+    (frame,) = Clip(turn(write_frames(tmp_path / "clip.mp4", 1)), 96)
+    assert frame.picture.size == (64, 96)
+    top, bottom = (np.asarray(frame.picture, int)[y, 32] for y in (20, 76))
+    assert top.argmax() == 0  # what was on the left is on top, after a turn clockwise
+    assert bottom.argmax() == 2
+
+
+def test_what_is_left_of_a_clip_that_was_cut_off_is_read(tmp_path: Path) -> None:
+    path = write_frames(tmp_path / "clip.mkv", 40)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 2 // 3])
+    assert 0 < len(list(Clip(path, 96))) < 40
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("empty.mp4", b"", decoding.NO_CLIP),
+        ("noise.mp4", bytes(range(256)) * 40, decoding.NO_CLIP),
+        ("list.m3u8", b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n", decoding.NO_CLIP),
+        ("list.ffconcat", b"ffconcat version 1.0\nfile /etc/hostname\n", decoding.NO_CLIP),
+    ],
+)
+def test_what_is_no_clip_gets_a_sentence(
+    tmp_path: Path, name: str, content: bytes, sentence: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(ImageError) as caught:
+        Clip(path, 96)
+    assert str(caught.value) == sentence
+
+
+def test_a_clip_without_its_index_gets_a_sentence(tmp_path: Path) -> None:
+    path = write_frames(tmp_path / "clip.mp4", 20)
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(b"moov") - 4])  # at the end of the file
+    with pytest.raises(ImageError, match="not a clip"):
+        Clip(path, 96)
+
+
+def test_sound_alone_gets_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="only sound"):
+        Clip(write_sound(tmp_path / "sound.mp4"), 96)
+
+
+def test_8k_is_read_at_the_size_that_is_painted(tmp_path: Path) -> None:
+    path = write_frames(tmp_path / "clip.avi", 1, (7680, 4320), codec="mpeg4")
+    (frame,) = Clip(path, 96)
+    assert frame.picture.size == (96, 54)
+
+
+def test_a_missing_clip_and_a_folder_get_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="No such file"):
+        Clip(tmp_path / "none.mp4", 96)
+    with pytest.raises(ImageError, match="cannot be read"):
+        Clip(tmp_path, 96)
+
+
+def test_a_worker_ends_when_no_more_frames_are_wanted(tmp_path: Path) -> None:
+    clip = Clip(write_frames(tmp_path / "clip.mp4", 100), 96)
+    assert len(list(islice(clip, 3))) == 3
+    assert len(list(clip)) == 100

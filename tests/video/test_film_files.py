@@ -1,0 +1,91 @@
+"""Films as files: frames and times, the very packets of the sound, and whole or not at all."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.clips import static, write_clip
+from nst.errors import OutputError
+from nst.video.clips import Clip, Frame
+from nst.video.frame_store import FrameStore
+from nst.video.writing import read_recipe_text, write_film, write_frames
+
+TIMES = [Fraction(0), Fraction(1, 25), Fraction(3, 10), Fraction(1)]
+
+
+def frames(size: tuple[int, int] = (97, 65)) -> list[Frame]:
+    return [Frame(Image.new("RGB", size, (40 * n, 90, 120)), t) for n, t in enumerate(TIMES)]
+
+
+def packets(path: Path) -> list[bytes]:
+    with av.open(str(path)) as film:
+        return [bytes(each) for each in film.demux(film.streams.audio[0]) if each.size]
+
+
+@pytest.mark.parametrize("ending", ["mp4", "webm"])
+def test_times_and_pixels_are_kept_and_sides_are_even(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"film.{ending}"
+    write_film(path, frames(), recipe='{"version": 4}')
+    read = list(Clip(path, 96))
+    assert [float(f.time) for f in read] == pytest.approx([float(t) for t in TIMES], abs=0.001)
+    assert read[0].picture.size == (96, 64)
+    for number, frame in enumerate(read):
+        error = np.asarray(frame.picture, int) - (40 * number, 90, 120)
+        assert np.abs(error).max() <= 6
+    assert read_recipe_text(path) == '{"version": 4}'
+    with av.open(str(path)) as film:
+        assert film.streams.video[0].codec_context.pix_fmt == "yuv420p"
+
+
+def test_an_mp4_plays_while_it_loads(tmp_path: Path) -> None:
+    write_film(tmp_path / "film.mp4", frames())
+    data = (tmp_path / "film.mp4").read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+
+
+def test_the_sound_is_the_clips_packet_by_packet(tmp_path: Path) -> None:
+    write_clip(static((96, 64), 12), tmp_path / "clip.mp4", sound=True)
+    clip = Clip(tmp_path / "clip.mp4", 96)
+    with clip.sound() as sound:
+        write_film(tmp_path / "film.mp4", clip, sound=sound)
+    assert packets(tmp_path / "film.mp4") == packets(tmp_path / "clip.mp4")
+    with clip.sound() as sound:
+        write_film(tmp_path / "part.mp4", list(clip)[:4], sound=sound, is_whole=False)
+    part = packets(tmp_path / "part.mp4")
+    assert part == packets(tmp_path / "clip.mp4")[: len(part)]
+    assert 10 <= len(part) <= 16  # a third of a second, at 43 packets a second
+
+
+def test_a_sound_that_does_not_fit_is_told_and_nothing_is_written(tmp_path: Path) -> None:
+    write_clip(static((96, 64), 3), tmp_path / "clip.mp4", sound=True)
+    clip = Clip(tmp_path / "clip.mp4", 96)
+    with clip.sound() as sound, pytest.raises(OutputError, match=r"write \.mp4"):
+        write_film(tmp_path / "film.webm", clip, sound=sound)
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def test_a_folder_has_a_picture_of_each_frame(tmp_path: Path) -> None:
+    write_frames(tmp_path / "folder", frames(), recipe="{}")
+    names = sorted(path.name for path in (tmp_path / "folder").iterdir())
+    assert names == [f"{number:06}.png" for number in (1, 2, 3, 4)]
+    with Image.open(tmp_path / "folder" / names[2]) as picture:
+        assert picture.getpixel((0, 0)) == (80, 90, 120)
+        assert picture.size == (97, 65)
+        assert picture.info["nst-recipe"] == "{}"
+
+
+def test_frames_are_stored_until_the_film_is_another(tmp_path: Path) -> None:
+    store = FrameStore(tmp_path / "film.mp4", "one")
+    picture = Image.effect_noise((30, 20), 90).convert("RGB")
+    store.save(0, picture)
+    again = FrameStore(tmp_path / "film.mp4", "one")
+    assert again.count == 1
+    assert np.array_equal(np.asarray(again.load(0)), np.asarray(picture))
+    assert again.load(1) is None
+    assert FrameStore(tmp_path / "film.mp4", "another").count == 0
