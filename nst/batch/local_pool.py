@@ -95,9 +95,12 @@ class _Worker:
     def receive(self) -> Event | None:
         """Return its next event; None when it says that it is ready.
 
-        Raises `EOFError` or `OSError` where it has ended.
+        Raises `EOFError` or `OSError` where it has ended, and the `UserError` for which it cannot
+        paint at all.
         """
-        event: Event | str = self.connection.recv()
+        event: Event | str | UserError = self.connection.recv()
+        if isinstance(event, UserError):
+            raise event
         if isinstance(event, str):
             self.is_ready = event == READY
             return None

@@ -28,7 +28,6 @@ from types import TracebackType
 from typing import Any
 
 from nst.errors import OutputError
-from nst.files import whole_file
 
 NAME = "manifest.jsonl"
 HEADER = {"nst_batch": 1}
@@ -49,10 +48,8 @@ class Manifest:
         self._written: defaultdict[str, dict[str, Record]] = defaultdict(dict)
         self._outputs: defaultdict[str, list[str]] = defaultdict(list)
         try:
-            if not self.path.exists():
-                with whole_file(self.path) as temporary:
-                    temporary.write_bytes(_line(HEADER))
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | _CLOEXEC)
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | _CLOEXEC
+            self._descriptor = os.open(self.path, flags, 0o666)
         except OSError as error:
             raise self._error(error) from None
         try:
@@ -121,6 +118,9 @@ class Manifest:
 
     def _read(self) -> None:
         data = self.path.read_bytes()
+        if _line(HEADER).startswith(data):  # new, or its header was cut off
+            _write(self._descriptor, _line(HEADER)[len(data) :])
+            return
         first, *lines = data.split(b"\n")
         header = _parsed(first)
         if header != HEADER:

@@ -79,6 +79,7 @@ class PlainReporter(Reporter):
         super().__init__(output)
         self._stream = stream
         self._eta = Estimate()
+        self._told = set[str]()  # of what failed: a damaged input is one line
 
     @override
     def planned(self, tally: Tally) -> None:
@@ -112,7 +113,10 @@ class PlainReporter(Reporter):
         self._eta.done(item.number)
         self._eta.resize(tally.missing - tally.failed)
         about = getattr(item, culprit).path if culprit else item.output
-        self.say(f"nst: {about}: {reason}")
+        line = f"nst: {about}: {reason}"
+        if line not in self._told:
+            self._told.add(line)
+            self.say(line)
 
     @override
     def lost(self, item: Item, lost: Lost) -> None:
@@ -233,7 +237,7 @@ class Estimate:
 
     def begin(self, total: int) -> None:
         """Say that so many pictures are to be painted."""
-        self._total = total
+        self._total, self._done = total, 0
 
     def resize(self, left: int) -> None:
         """Say that so many pictures are left."""

@@ -15,20 +15,27 @@ import torch
 
 from nst.batch.messages import AT_ONCE, READY, PaintRequest
 from nst.batch.painter import Painter
+from nst.errors import UserError
 
 
 def serve(connection: Connection, device: str, index: int, jobs: int) -> None:
     """Paint requests until the pipe is closed: the worker's whole life.
 
     Args:
-        connection: sends `PaintRequest`s; takes `READY`, and then events.
+        connection: sends `PaintRequest`s; takes `READY`, and then events, or the `UserError` for
+            which none can be painted.
         device: as on the command line.
         index: of this worker, from 0.
         jobs: number of workers, who divide the threads of this machine.
     """
     torch.set_num_threads(share_of(torch.get_num_threads(), index, jobs))
     requests: queue.SimpleQueue[PaintRequest] = queue.SimpleQueue()
-    painter, sending = Painter(device), threading.Lock()
+    try:
+        painter = Painter(device)
+    except UserError as error:  # every worker would say the same
+        connection.send(error)
+        return
+    sending = threading.Lock()
     connection.send(READY)
 
     def work() -> None:

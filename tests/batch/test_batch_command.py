@@ -154,6 +154,12 @@ def test_workers_that_cannot_start_are_one_sentence(place: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_device_that_is_not_there_is_one_sentence(place: Path) -> None:
+    with Batch(place, *arguments(), "--device", "xpu") as batch:
+        assert batch.end() == (1, "nst: This machine has no xpu device.\n")
+
+
+@pytest.mark.slow
 def test_a_picture_goes_on_when_its_worker_is_killed(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

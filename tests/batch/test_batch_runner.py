@@ -238,6 +238,15 @@ def test_an_estimate_follows_what_was_painted() -> None:
     assert (estimate.seconds, estimate.text) == (0, "")
 
 
+def test_what_failed_before_the_start_counts_in_no_estimate() -> None:
+    estimate = Estimate(clock=lambda: 0.0)
+    for number in range(10):
+        estimate.done(number)
+    estimate.begin(4)
+    estimate.progress(10, 0.5, elapsed=10.0)
+    assert estimate.seconds == 70
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
@@ -281,6 +290,17 @@ def test_people_read_of_each_picture(
     assert "[bold]a--x.png  " in text
     assert f"nst: {photos[1]}: This is not a picture that can be read" in text.replace("\n", "")
     assert text.rstrip().endswith("3 pictures, 2 painted, 1 failed")
+
+
+def test_people_read_once_of_a_damaged_input(
+    photos: list[Path], paintings: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (item, *_), _ = planned(photos, paintings)
+    reporter, tally = PlainReporter(sys.stderr), Tally(3)
+    for _ in range(3):
+        reporter.failed(item, "it is damaged", "photo", tally)
+    reporter.failed(item, "it is damaged", "painting", tally)
+    assert capsys.readouterr().err.count("damaged") == 2
 
 
 def test_an_answer_to_no_question_is_passed_over(

@@ -157,6 +157,17 @@ def test_lines_that_are_damaged_are_passed_over(out: Path, torn: bytes) -> None:
         assert folder.holds(item("k2", "b--x.png"))
 
 
+@pytest.mark.parametrize("header", [b"", b'{"nst_b', b'{"nst_batch": 1}'])
+def test_a_header_that_was_cut_off_is_completed(out: Path, header: bytes) -> None:
+    out.mkdir()
+    (out / "manifest.jsonl").write_bytes(header)
+    with OutputFolder(out, []) as folder:
+        folder.store(item(), painted(), MANNER)
+    with OutputFolder(out, []) as folder:
+        assert folder.holds(item())
+    assert (out / "manifest.jsonl").read_bytes().startswith(b'{"nst_batch": 1}\n{"output"')
+
+
 def test_names_that_are_no_utf_8_survive(out: Path) -> None:
     odd = InputFile(Path(os.fsdecode(b"\xff.png")), "1")
     with OutputFolder(out, []) as folder:
