@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check fast browsers audit bench bench-gpu sheet looks gallery shots clean
+.PHONY: run test check fast browsers ray audit bench bench-gpu sheet looks gallery shots clean
 
 run: .venv/app          ## install, then serve the page on http://127.0.0.1:7860
 	$(BIN)/python app.py
@@ -13,7 +13,7 @@ test: check             ## install, then lint, type-check and run all tests
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
 	  (apt-get update -q && apt-get install -yq chromium) || \
 	  { echo "Chromium is needed for the browser tests: install it with your package manager."; exit 1; }
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not browser and not browsers"
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not browser and not browsers and not ray"
 	$(BIN)/python -m pytest -n auto --dist loadfile -m browser
 
 check: .venv/dev        ## lint and type-check
@@ -26,7 +26,7 @@ check: .venv/dev        ## lint and type-check
 	DENO_NO_UPDATE_CHECK=1 NO_COLOR=1 $(BIN)/deno lint --quiet --config page/assets/deno.json page/assets
 
 fast: .venv/dev         ## the tests within this process, without the real network: a minute
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not real and not browser and not browsers and not slow"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not real and not browser and not browsers and not ray and not slow"
 
 # Not part of `test`, which a machine with Chromium alone passes.
 browsers: .venv/dev     ## the page's main path in Firefox, and in WebKit, which is Safari's engine
@@ -36,6 +36,12 @@ browsers: .venv/dev     ## the page's main path in Firefox, and in WebKit, which
 	    apt-get install -yq --no-install-recommends firefox-esr webkit2gtk-driver xvfb) || \
 	  { echo "Install Firefox, WebKitWebDriver and Xvfb with your package manager."; exit 1; }
 	$(BIN)/python -m pytest tests/browsers -m browsers
+
+# Not part of `test`, which does without the 240 MB of Ray. A process keeps the token of its first
+# cluster, so each file has one of its own.
+ray: .venv/ray          ## clusters whose actors, nodes and heads are killed: three minutes
+	@for file in $$(grep -rlE "mark\.ray\b" tests --include="test_*.py"); do \
+	  $(BIN)/python -m pytest $$file -m ray || exit 1; done
 
 # Not part of `test`, which needs no network. Where PyPI cannot be asked pip-audit has an error, or
 # passes over every package and is content.
@@ -73,6 +79,10 @@ clean:
 
 .venv/dev: requirements-dev.txt requirements-ray.txt .venv/app
 	$(BIN)/pip install --quiet -r requirements-dev.txt
+	touch $@
+
+.venv/ray: requirements-ray.txt .venv/dev
+	$(BIN)/pip install --quiet -r requirements-ray.txt
 	touch $@
 
 .venv/bench: requirements-benchmarks.txt .venv/dev

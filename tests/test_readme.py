@@ -15,6 +15,7 @@ from huggingface_hub import SpaceCard, SpaceHardware
 from packaging.requirements import Requirement
 from PIL import Image
 
+from helpers.clips import write_frames
 from helpers.places import ROOT
 from helpers.server import running_server
 from nst import load_image
@@ -62,8 +63,9 @@ def test_make_knows_the_targets() -> None:
 
 @pytest.mark.real
 def test_the_command_line_examples_run(tmp_path: Path) -> None:
-    lines = re.findall(r"^python -m nst\b.*$", README, flags=re.MULTILINE)
+    lines = re.findall(r"^python -m nst(?:\.batch|\.video)? .*$", README, flags=re.MULTILINE)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
+    write_frames(tmp_path / "clip.mp4", 3)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for line in lines:
         words = [sys.executable, *shlex.split(line)[1:]]
@@ -71,6 +73,7 @@ def test_the_command_line_examples_run(tmp_path: Path) -> None:
     first, again = (load_image(tmp_path / name) for name in ("castle.png", "again.png"))
     assert max(first.size) == 128
     assert again.tobytes() == first.tobytes()
+    assert (tmp_path / "film.mp4").stat().st_size > 1000
 
 
 @pytest.mark.real

@@ -6,6 +6,7 @@ Where a picture does not fit at once it goes in tiles, and what they save and co
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -63,9 +64,9 @@ def bytes_in_tiles(pixels: int, side: int, dtype: torch.dtype) -> int:
 
 def available_memory(device: torch.device) -> int | None:
     """Return the bytes that a run may take on a device, where that can be told."""
-    if device.type not in ("cuda", "xpu"):
+    card: Any = getattr(torch, device.type, None)
+    if not hasattr(card, "mem_get_info"):  # it has no memory of its own
         return host_memory()
-    card = torch.cuda if device.type == "cuda" else torch.xpu
     if not card.is_available():  # a make-believe one
         return None
     free, _ = card.mem_get_info(device)

@@ -114,6 +114,7 @@ def actor_of(pool: RayPool, item: Item) -> Any:
     return next(actor for actor in pool._actors if actor.painting == item.number)
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_a_picture_goes_on_when_its_actor_is_killed(place: Path) -> None:
@@ -132,6 +133,7 @@ def test_a_picture_goes_on_when_its_actor_is_killed(place: Path) -> None:
     assert_each_once(place, report, tally)
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_picture_goes_on_elsewhere_when_its_node_is_lost(
@@ -161,6 +163,7 @@ def test_a_picture_goes_on_elsewhere_when_its_node_is_lost(
     assert_each_once(place, report, tally)
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_the_command_paints_on_a_cluster_of_its_own(place: Path) -> None:
     pytest.importorskip("ray")
@@ -172,6 +175,7 @@ def test_the_command_paints_on_a_cluster_of_its_own(place: Path) -> None:
     assert batch.events[-1]["present"] == 4
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_the_loss_of_the_head_is_one_sentence(place: Path) -> None:
     pytest.importorskip("ray")

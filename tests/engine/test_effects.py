@@ -254,7 +254,8 @@ EFFECTS: dict[str, list[Effect]] = {
         effect("none", "luminance", hue_from_photo, 0.5),
     ],
 }
-ELSEWHERE = {"layer_weights", "seed", "precision", "weights"}  # tests of their own, below
+# Tests of their own, below and with the starts of one's own.
+ELSEWHERE = {"init_weight", "layer_weights", "seed", "precision", "weights"}
 
 
 def test_no_setting_is_left_out() -> None:

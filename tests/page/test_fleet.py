@@ -17,7 +17,7 @@ from helpers.ray_cluster import Cluster, running_cluster
 from helpers.ray_painting import TINY_PAINTER, UNHURRIED_FROM
 from helpers.server import Server, running_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
 
 PLANT = f"""
 import os, sys

@@ -33,6 +33,7 @@ def test_without_ray_a_sentence_names_the_extra(
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.ray
 def test_an_address_that_cannot_stream_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray")
     monkeypatch.setenv("NST_RAY_ADDRESS", "ray://head:10001")

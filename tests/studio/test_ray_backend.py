@@ -35,7 +35,7 @@ from nst.studio.task import State
 from nst.studio.workshop import Workshop
 from nst.vgg.network import VGG
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
 
 LONG = SMALL.replace(iterations=LONG_RUN, precision="float32")
 SHORT = SMALL.replace(precision="float32")

@@ -27,7 +27,7 @@ from nst.settings import DEFAULTS
 from nst.studio.backends.ray_tiles import RayTileMap
 from nst.vgg.network import VGG
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module", autouse=True)
