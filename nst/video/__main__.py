@@ -115,6 +115,7 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     styles = [_load_style(load_image, path) for path in options.styles]
     clip = Clip(Path(options.clip), settings.size, options.fps)
     _check_room(clip)
+    _check_sound(clip, output, options)
     network = load_network(settings, options.device)
     end = end_settings(options, settings)
     key = film_key(clip, styles, [settings.to_json(), end.to_json(), film.to_json()])
@@ -221,6 +222,17 @@ def _check_room(clip: Clip) -> None:
             f"At this size a frame needs {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB"
             " are free here; choose a smaller --size."
         )
+
+
+def _check_sound(clip: Clip, output: Path, options: argparse.Namespace) -> None:
+    """Raise `OutputError` where the film cannot have the clip's sound, if it is to have it."""
+    from nst.video.writing import check_sound
+
+    if not output.suffix or options.no_sound:
+        return
+    with clip.sound() as sound:
+        if sound:
+            check_sound(output, sound)
 
 
 def _paint(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import av
+from PIL import Image
 
 from nst.errors import OutputError
 from nst.files import whole_file
@@ -20,6 +22,7 @@ from nst.video.clips import Frame
 
 RECIPE = "nst-recipe"  # the tag that holds the recipe
 LAST = Fraction(1, 12)  # seconds that the last frame is shown, where nothing else is known
+NO_SOUND = "the clip's sound cannot be read; leave it out with --no-sound"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,21 @@ CONTAINERS = {
         ("opus", "vorbis"),
     ),
 }
+
+
+def check_sound(path: Path, sound: IO[bytes]) -> None:
+    """Raise `OutputError` where `write_film` could not write a film with that sound to `path`.
+
+    A film of one frame is written elsewhere, since the muxer has a say as well.
+    """
+    frame = Frame(Image.new("RGB", (64, 64)), Fraction(0))
+    with tempfile.TemporaryDirectory(prefix="nst-") as folder:
+        try:
+            write_film(Path(folder, f"film{path.suffix}"), [frame], sound=sound, is_whole=False)
+        except OutputError:
+            raise
+        except (av.FFmpegError, ValueError):
+            raise OutputError(NO_SOUND) from None
 
 
 def write_film(
@@ -137,10 +155,11 @@ class SoundTrack:
         (self._stream, *_) = source.streams.audio
         name = self._stream.codec_context.name
         if name not in container.sounds:
+            holding = [ending for ending, each in CONTAINERS.items() if name in each.sounds]
+            other = f"write {' or '.join(holding)}, or " if holding else ""
             raise OutputError(
                 f"a {path.suffix.lower()} file cannot hold the clip's sound ({name}) as it is;"
-                f" write {' or '.join(_holding(name)) or 'another kind of film'}, or leave it out"
-                " with --no-sound"
+                f" {other}leave it out with --no-sound"
             )
         self._packets = source.demux(self._stream)
         self._waiting: Any = None
@@ -164,10 +183,6 @@ class SoundTrack:
                 return
             packet.stream = self._track
             film.mux(packet)
-
-
-def _holding(sound: str) -> list[str]:
-    return [ending for ending, each in CONTAINERS.items() if sound in each.sounds]
 
 
 def read_recipe_text(path: Path) -> str:
