@@ -153,7 +153,7 @@ class SoundTrack:
 
     def __init__(self, source: Any, path: Path, container: Container) -> None:
         (self._stream, *_) = source.streams.audio
-        name = self._stream.codec_context.name
+        name = self._stream.codec_context.codec.canonical_name  # its decoder may be "mp3float"
         if name not in container.sounds:
             holding = [ending for ending, each in CONTAINERS.items() if name in each.sounds]
             other = f"write {' or '.join(holding)}, or " if holding else ""

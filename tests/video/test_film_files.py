@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.clips import static, write_clip
+from helpers.clips import write_sounding
 from nst.errors import OutputError
 from nst.video.clips import Clip, Frame
 from nst.video.frame_store import FrameStore
@@ -60,6 +61,13 @@ def test_the_sound_is_the_clips_packet_by_packet(tmp_path: Path) -> None:
     part = packets(tmp_path / "part.mp4")
     assert part == packets(tmp_path / "clip.mp4")[: len(part)]
     assert 10 <= len(part) <= 16  # a third of a second, at 43 packets a second
+
+
+def test_mp3_is_a_sound_of_an_mp4(tmp_path: Path) -> None:
+    clip = Clip(write_sounding(tmp_path / "clip.mp4", "libmp3lame"), 96)
+    with clip.sound() as sound:
+        write_film(tmp_path / "film.mp4", clip, sound=sound)
+    assert packets(tmp_path / "film.mp4") == packets(tmp_path / "clip.mp4")
 
 
 def test_a_sound_that_does_not_fit_is_told_and_nothing_is_written(tmp_path: Path) -> None:
