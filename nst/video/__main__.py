@@ -152,10 +152,8 @@ def checked_settings(options: argparse.Namespace) -> tuple[TransferSettings, Fil
     sources = [options.clip, *options.styles]
     if output.suffix:
         check_output(output, ENDINGS, sources)
-    elif output.is_dir() and any(output.iterdir()):
-        raise OutputError(f"the folder {options.output!r} is not empty; choose another name")
-    elif not output.resolve().parent.is_dir() or output.is_file():
-        raise OutputError(f"there can be no folder {options.output!r}")
+    else:
+        _check_folder(output)
     if files_given(options):
         raise SettingsError("films have no regions; leave out --masks, --keep, --within and --init")
     if not 0 <= options.fps <= FASTEST:
@@ -169,6 +167,19 @@ def checked_settings(options: argparse.Namespace) -> tuple[TransferSettings, Fil
     if settings.is_seamless:
         raise SettingsError("films have no seamless edges; leave out --edges")
     return settings, FilmSettings(**settings_given(options, FilmSettings))
+
+
+def _check_folder(output: Path) -> None:
+    """Raise `OutputError` where the pictures of a film cannot be in that folder.
+
+    It may hold those of a film that was stopped.
+    """
+    from nst.video.frame_store import store_folder  # after --help
+
+    if output.is_dir() and any(output.iterdir()) and not store_folder(output).is_dir():
+        raise OutputError(f"the folder {str(output)!r} is not empty; choose another name")
+    if not output.resolve().parent.is_dir() or output.is_file():
+        raise OutputError(f"there can be no folder {str(output)!r}")
 
 
 def end_settings(options: argparse.Namespace, begin: TransferSettings) -> TransferSettings:

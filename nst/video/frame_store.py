@@ -22,6 +22,11 @@ KEY = "film.json"
 DIGITS = 6
 
 
+def store_folder(output: Path) -> Path:
+    """Return where the frames of the film at `output` are until it is written."""
+    return output.parent / f".{output.name}.frames"
+
+
 class FrameStore:
     """A folder beside `output` with the finished frames of one film, by their numbers from 0.
 
@@ -29,7 +34,7 @@ class FrameStore:
     """
 
     def __init__(self, output: Path, key: str) -> None:
-        self.folder = output.parent / f".{output.name}.frames"
+        self.folder = store_folder(output)
         if not self._has(key):
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir()

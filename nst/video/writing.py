@@ -1,4 +1,4 @@
-"""Write films: H.264 in MP4, VP9 in WebM, or a folder of PNGs, whole or not at all."""
+"""Write films: H.264 in MP4, VP9 in WebM, or a folder of PNGs; each file whole or not at all."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from nst.images.timelapse import X264, describe_stream, video_frame
 from nst.images.writing import png_bytes
 from nst.video.clips import Frame
 
+DIGITS = 6  # of the number of a frame
 RECIPE = "nst-recipe"  # the tag that holds the recipe
 LAST = Fraction(1, 12)  # seconds that the last frame is shown, where nothing else is known
 NO_SOUND = "the clip's sound cannot be read; leave it out with --no-sound"
@@ -195,10 +196,17 @@ def read_recipe_text(path: Path) -> str:
 def write_frames(folder: Path, frames: Iterable[Frame], *, recipe: str = "") -> None:
     """Write each frame as a PNG, numbered from 1, into a folder that is made where it is missing.
 
-    The recipe is a text chunk of each of them.
+    The recipe is a text chunk of each of them. Pictures that are there with higher numbers, of a
+    longer film, are deleted.
     """
     folder.mkdir(exist_ok=True)
+    written = set[str]()
     for number, frame in enumerate(frames, start=1):
         data = png_bytes(frame.picture, {RECIPE: recipe} if recipe else None)
-        with whole_file(folder / f"{number:06}.png") as temporary:
+        path = folder / f"{number:0{DIGITS}}.png"
+        with whole_file(path) as temporary:
             temporary.write_bytes(data)
+        written.add(path.name)
+    for path in folder.glob(f"{'[0-9]' * DIGITS}.png"):
+        if path.name not in written:
+            path.unlink()
