@@ -119,28 +119,28 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     network = load_network(settings, options.device)
     end = end_settings(options, settings)
     key = film_key(clip, styles, [settings.to_json(), end.to_json(), film.to_json()])
-    store = FrameStore(output, key)
-    steps = transfer_video(
-        (frame.picture for frame in clip),
-        styles,
-        settings,
-        film,
-        settings_at=_course(clip, settings, end),
-        painted=store.load,
-        network=network,
-    )
-    _paint(steps, clip, store, options, stop)
-    if not store.count:
-        raise OutputError("stopped before the first frame was done; nothing was written")
-    _write(output, clip, store, styles, settings, film, options, stop)
-    if stop.is_made:
-        print(
-            f"nst video: stopped after {store.count} frames, which are in {output}; the same"
-            " command goes on",
-            file=sys.stderr,
+    with FrameStore(output, key) as store:
+        steps = transfer_video(
+            (frame.picture for frame in clip),
+            styles,
+            settings,
+            film,
+            settings_at=_course(clip, settings, end),
+            painted=store.load,
+            network=network,
         )
-    else:
-        store.delete()
+        _paint(steps, clip, store, options, stop)
+        if not store.count:
+            raise OutputError("stopped before the first frame was done; nothing was written")
+        _write(output, clip, store, styles, settings, film, options, stop)
+        if stop.is_made:
+            print(
+                f"nst video: stopped after {store.count} frames, which are in {output}; the same"
+                " command goes on",
+                file=sys.stderr,
+            )
+        else:
+            store.delete()
 
 
 def checked_settings(options: argparse.Namespace) -> tuple[TransferSettings, FilmSettings]:

@@ -5,16 +5,20 @@ A film that was stopped or killed goes on from them. They are PNGs, which lose n
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import shutil
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from PIL import Image
 
+from nst.errors import OutputError
 from nst.files import whole_file
+from nst.folder_locks import hold_folder
 from nst.images.writing import hash_of, png_bytes
 from nst.video.clips import Clip
 
@@ -30,18 +34,50 @@ def store_folder(output: Path) -> Path:
 class FrameStore:
     """A folder beside `output` with the finished frames of one film, by their numbers from 0.
 
-    `key` says what the film is made of; frames of another one are deleted.
+    `key` says what the film is made of; frames of another one are deleted. One process at a time
+    holds the folder, until `close` or the end of a `with` block.
+
+    Raises `OutputError` where another film is being painted to that output, and where the folder
+    cannot be made.
     """
 
     def __init__(self, output: Path, key: str) -> None:
         self.folder = store_folder(output)
+        try:
+            self._lock = hold_folder(self.folder)
+        except BlockingIOError:
+            raise OutputError(
+                f"another film is being painted to {str(output)!r}; wait for it, or choose another"
+                " name"
+            ) from None
+        except OSError as error:
+            raise OutputError(
+                f"the folder {str(self.folder)!r} cannot be made: {error.strerror or error}"
+            ) from None
         if not self._has(key):
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder.mkdir()
-            (self.folder / KEY).write_text(key)
+            self._empty()
+            with whole_file(self.folder / KEY) as temporary:
+                temporary.write_text(key)
         self.count = 0
         while self._path(self.count).exists():
             self.count += 1
+
+    def __enter__(self) -> FrameStore:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let another process have the folder."""
+        if self._lock is not None:
+            os.close(self._lock)
+        self._lock = None
 
     def load(self, number: int) -> Image.Image | None:
         """Return a frame, RGB, if it was painted."""
@@ -59,8 +95,16 @@ class FrameStore:
         self.count = number + 1
 
     def delete(self) -> None:
-        """Delete all frames."""
-        shutil.rmtree(self.folder)
+        """Delete all frames, and the folder unless it holds something else."""
+        self._empty()
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
+
+    def _empty(self) -> None:
+        """Delete what a store writes, and nothing else."""
+        for pattern in (f"{'[0-9]' * DIGITS}.png", ".nst-*", KEY):
+            for path in self.folder.glob(pattern):
+                path.unlink()
 
     def _has(self, key: str) -> bool:
         try:

@@ -89,11 +89,40 @@ def test_a_folder_has_a_picture_of_each_frame(tmp_path: Path) -> None:
 
 
 def test_frames_are_stored_until_the_film_is_another(tmp_path: Path) -> None:
-    store = FrameStore(tmp_path / "film.mp4", "one")
+    output = tmp_path / "film.mp4"
     picture = Image.effect_noise((30, 20), 90).convert("RGB")
-    store.save(0, picture)
-    again = FrameStore(tmp_path / "film.mp4", "one")
-    assert again.count == 1
-    assert np.array_equal(np.asarray(again.load(0)), np.asarray(picture))
-    assert again.load(1) is None
-    assert FrameStore(tmp_path / "film.mp4", "another").count == 0
+    with FrameStore(output, "one") as store:
+        store.save(0, picture)
+    with FrameStore(output, "one") as again:
+        assert again.count == 1
+        assert np.array_equal(np.asarray(again.load(0)), np.asarray(picture))
+        assert again.load(1) is None
+    with FrameStore(output, "another") as another:
+        assert another.count == 0
+        another.save(0, picture)
+        another.delete()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_film_to_the_same_file_is_refused_and_deletes_nothing(tmp_path: Path) -> None:
+    output = tmp_path / "film.mp4"
+    with FrameStore(output, "one") as store:
+        store.save(0, Image.new("RGB", (30, 20)))
+        with pytest.raises(OutputError, match="another film is being painted"):
+            FrameStore(output, "another")
+        assert store.load(0) is not None
+    FrameStore(output, "another").close()
+
+
+def test_a_frame_store_deletes_its_own_files_only(tmp_path: Path) -> None:
+    with FrameStore(tmp_path / "film.mp4", "one") as store:
+        store.save(0, Image.new("RGB", (30, 20)))
+        (store.folder / "notes.txt").write_text("mine")
+        store.delete()
+        assert [path.name for path in store.folder.iterdir()] == ["notes.txt"]
+
+
+def test_a_frame_store_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".film.mp4.frames").write_text("a file")
+    with pytest.raises(OutputError, match="cannot be made: File exists"):
+        FrameStore(tmp_path / "film.mp4", "one")
