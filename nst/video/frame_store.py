@@ -17,7 +17,7 @@ from typing import Any
 from PIL import Image
 
 from nst.errors import OutputError
-from nst.files import whole_file
+from nst.files import whole_file, write_through
 from nst.folder_locks import hold_folder
 from nst.images.writing import hash_of, png_bytes
 from nst.video.clips import Clip
@@ -57,10 +57,12 @@ class FrameStore:
         if not self._has(key):
             self._empty()
             with whole_file(self.folder / KEY) as temporary:
-                temporary.write_text(key)
+                write_through(temporary, key.encode())
         self.count = 0
         while self._path(self.count).exists():
             self.count += 1
+        while self.count and not self._is_readable(self.count - 1):  # the machine broke down
+            self.count -= 1
 
     def __enter__(self) -> FrameStore:
         return self
@@ -87,11 +89,11 @@ class FrameStore:
             return picture.convert("RGB")
 
     def save(self, number: int, picture: Image.Image) -> None:
-        """Store a frame, unless it is there already; the file is whole, or not there."""
+        """Store a frame, unless it is there already; it is whole and on the disk, or not there."""
         if number < self.count:
             return
         with whole_file(self._path(number)) as temporary:
-            temporary.write_bytes(png_bytes(picture))
+            write_through(temporary, png_bytes(picture))
         self.count = number + 1
 
     def delete(self) -> None:
@@ -111,6 +113,13 @@ class FrameStore:
             return (self.folder / KEY).read_text() == key
         except OSError:
             return False
+
+    def _is_readable(self, number: int) -> bool:
+        try:
+            self.load(number)
+        except (OSError, SyntaxError, ValueError):  # what Pillow has for damaged PNGs
+            return False
+        return True
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:0{DIGITS}}.png"

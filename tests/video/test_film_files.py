@@ -126,3 +126,28 @@ def test_a_frame_store_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / ".film.mp4.frames").write_text("a file")
     with pytest.raises(OutputError, match="cannot be made: File exists"):
         FrameStore(tmp_path / "film.mp4", "one")
+
+
+@pytest.mark.parametrize("left", [0, 100])
+def test_a_last_frame_that_a_power_cut_left_damaged_is_painted_again(
+    tmp_path: Path, left: int
+) -> None:
+    picture = Image.effect_noise((30, 20), 90).convert("RGB")
+    with FrameStore(tmp_path / "film.mp4", "one") as store:
+        for number in range(2):
+            store.save(number, picture)
+        last = store.folder / "000001.png"
+    last.write_bytes(last.read_bytes()[:left])
+    with FrameStore(tmp_path / "film.mp4", "one") as store:
+        assert store.count == 1
+        store.save(1, picture)
+        assert np.array_equal(np.asarray(store.load(1)), np.asarray(picture))
+
+
+def test_stored_frames_are_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = list[int]()
+    monkeypatch.setattr("os.fsync", synced.append)
+    with FrameStore(tmp_path / "film.mp4", "one") as store:
+        before = len(synced)
+        store.save(0, Image.new("RGB", (30, 20)))
+    assert len(synced) == before + 1
