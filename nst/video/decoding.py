@@ -162,6 +162,7 @@ def _send_frames(answers: IO[bytes], longest_side: int, rate: float) -> None:
             allow_seconds(FRAME_SECONDS)
             if facts is None:
                 facts = _facts(clip, stream, frame, longest_side, rate)
+                _check_count(stream, facts, rate)
                 answers.write(HEADER + facts.pack())
             if number >= MOST_FRAMES or pts * facts.time_base > LONGEST:
                 raise ImageError(TOO_LONG)
@@ -216,6 +217,15 @@ def _check_stream(stream: Any, clip: Any) -> None:
     ):
         raise ImageError(f"The clip has frames of {width}×{height} pixels, which cannot be used.")
     if clip.duration and clip.duration / av.time_base > LONGEST:
+        raise ImageError(TOO_LONG)
+
+
+def _check_count(stream: Any, facts: Facts, rate: float) -> None:
+    """Raise `ImageError` for what says that it has too many frames; a guessed rate says nothing."""
+    said = facts.frames if stream.average_rate else 0
+    if not rate and stream.frames:  # counted, not estimated
+        said = stream.frames
+    if said > MOST_FRAMES:
         raise ImageError(TOO_LONG)
 
 

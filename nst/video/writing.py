@@ -116,10 +116,10 @@ def _mux(
     describe_stream(stream, (width, height), container.ticks)
     if track:
         track.join(film)
-    last = time = Fraction(0)
+    last, time, start = Fraction(0), Fraction(0), -1
     lengths = dict[int, int]()  # by time stamp: encoders guess them
     for frame, following in _with_next(chain([first], frames)):
-        start = round(frame.time * container.ticks)
+        start = max(round(frame.time * container.ticks), start + 1)  # no muxer takes equal ones
         length = following - frame.time if following is not None else last or LAST
         lengths[start], last, time = max(1, round(length * container.ticks)), length, frame.time
         picture = frame.picture.crop((0, 0, width, height))

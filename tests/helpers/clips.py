@@ -58,6 +58,22 @@ def write_sound(path: Path) -> Path:
     return path
 
 
+def write_still(path: Path, count: int, *, rate: int = 240) -> Path:
+    """Write one black frame so many times, without encoding it anew."""
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream("mpeg4", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = 16, 16, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), "rgb24")
+        data = b"".join(bytes(packet) for packet in [*stream.encode(frame), *stream.encode(None)])
+        for number in range(count):
+            packet = av.Packet(data)
+            packet.stream, packet.time_base = stream, Fraction(1, rate)
+            packet.pts = packet.dts = number
+            packet.is_keyframe = True
+            film.mux(packet)
+    return path
+
+
 def write_sounding(path: Path, codec: str, *, seconds: float = 0.5) -> Path:
     """Write six black frames, and so many seconds of silence by an encoder of 16-bit samples."""
     with av.open(str(path), "w") as film:

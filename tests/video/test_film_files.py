@@ -44,6 +44,16 @@ def test_times_and_pixels_are_kept_and_sides_are_even(tmp_path: Path, ending: st
         assert film.streams.video[0].codec_context.pix_fmt == "yuv420p"
 
 
+@pytest.mark.parametrize("ending", ["mp4", "webm"])
+def test_frames_that_are_closer_than_a_tick_are_all_kept(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"film.{ending}"
+    times = [Fraction(n, 200_000) for n in range(6)]
+    write_film(path, [Frame(Image.new("RGB", (64, 48)), time) for time in times])
+    read = [frame.time for frame in Clip(path, 64)]
+    assert len(read) == 6
+    assert read == sorted(set(read))
+
+
 def test_an_mp4_plays_while_it_loads(tmp_path: Path) -> None:
     write_film(tmp_path / "film.mp4", frames())
     data = (tmp_path / "film.mp4").read_bytes()
