@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ENDINGS = (".mp4", ".webm")
 REPORTED = ("iteration", "total", "width", "height", "J", "content", "style", "layers", "elapsed")
 ENDS = ("alpha", "beta", "style_weights")  # what can change over a film
-FASTEST = 240.0  # frames per second
+SLOWEST, FASTEST = 0.01, 240.0  # frames per second
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -156,8 +156,11 @@ def checked_settings(options: argparse.Namespace) -> tuple[TransferSettings, Fil
         _check_folder(output)
     if files_given(options):
         raise SettingsError("films have no regions; leave out --masks, --keep, --within and --init")
-    if not 0 <= options.fps <= FASTEST:
-        raise SettingsError(f"--fps must be from 0 to {FASTEST:g}, not {options.fps:g}")
+    if options.fps and not SLOWEST <= options.fps <= FASTEST:
+        raise SettingsError(
+            f"--fps must be from {SLOWEST:g} to {FASTEST:g}, or 0 for all frames, not"
+            f" {options.fps:g}"
+        )
     if len(options.styles) > MOST_STYLES:
         raise SettingsError(
             f"at most {MOST_STYLES} paintings can be used, not {len(options.styles)}"

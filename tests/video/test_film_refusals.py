@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from helpers.clips import write_sounding
-from nst.video.__main__ import main
+from helpers.clips import write_frames, write_sounding
+from nst.video.__main__ import SLOWEST, main
+from nst.video.clips import Clip
 
 SIZE = ("--size", "64", "--device", "cpu")
 
@@ -57,3 +58,17 @@ def test_sound_that_cannot_be_copied_is_told_before_anything_is_painted(
     assert capsys.readouterr().err == f"nst video: {sentence}\n"
     assert main([clip, "painting.png", "-o", output, *SIZE, "--no-sound"]) == 1
     assert "about to paint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fps", ["0.0004", "-1", "1000", "nan"])
+def test_a_frame_rate_that_cannot_be_is_told(
+    films: Path, capsys: pytest.CaptureFixture[str], fps: str
+) -> None:
+    write_frames(films / "clip.mp4", 2)
+    assert main(["clip.mp4", "painting.png", "-o", "film.mp4", "--fps", fps]) == 1
+    assert "--fps must be from 0.01 to 240, or 0 for all frames, not" in capsys.readouterr().err
+
+
+def test_the_slowest_frame_rate_takes_a_frame(films: Path) -> None:
+    clip = Clip(write_frames(films / "clip.mp4", 2), 64, rate=SLOWEST)
+    assert len(list(clip)) == 1
