@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     with StopRequest() as stop:
         try:
-            run(options, stop)
+            is_whole = run(options, stop)
         except KeyboardInterrupt:
             print("\nnst video: stopped; the same command goes on", file=sys.stderr)
             return stop.status
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         except Exception as error:
             return fail("nst video", error)
-        return stop.status if stop.is_made else 0
+        return 0 if is_whole else stop.status
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -101,8 +101,11 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run(options: argparse.Namespace, stop: StopRequest) -> None:
-    """Paint the film that the options ask for, or until the stop request."""
+def run(options: argparse.Namespace, stop: StopRequest) -> bool:
+    """Paint the film that the options ask for, or until the stop request; tell whether it is whole.
+
+    A request that comes while a film with all its frames is written stops nothing.
+    """
     settings, film = checked_settings(options)
     output = Path(options.output)
 
@@ -132,15 +135,18 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
         _paint(steps, clip, store, options, stop)
         if not store.count:
             raise OutputError("stopped before the first frame was done; nothing was written")
-        _write(output, clip, store, styles, settings, film, options, stop)
-        if stop.is_made:
+        is_whole = not stop.is_made
+        _write(output, clip, store, styles, settings, film, options, is_whole=is_whole)
+        stop.ignore()  # it is written, and what is said must be true
+        if is_whole:
+            store.delete()
+        else:
             print(
                 f"nst video: stopped after {store.count} frames, which are in {output}; the same"
                 " command goes on",
                 file=sys.stderr,
             )
-        else:
-            store.delete()
+    return is_whole
 
 
 def checked_settings(options: argparse.Namespace) -> tuple[TransferSettings, FilmSettings]:
@@ -295,7 +301,8 @@ def _write(
     settings: TransferSettings,
     film: FilmSettings,
     options: argparse.Namespace,
-    stop: StopRequest,
+    *,
+    is_whole: bool,
 ) -> None:
     """Write the frames that are done."""
     from nst.video.writing import write_film, write_frames
@@ -311,7 +318,7 @@ def _write(
             frames,
             rate=clip.facts.rate,
             sound=None if options.no_sound else sound,
-            is_whole=not stop.is_made,
+            is_whole=is_whole,
             recipe=recipe,
         )
 

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 import nst.video.transfer
+import nst.video.writing
 from helpers.clips import write_frames
 from helpers.tiny_network import MakeNetwork
 from nst.video.__main__ import main
+from nst.video.clips import Clip
 from nst.video.transfer import FilmStep
 
 QUICK = ("--size", "64", "--iterations", "2", "--frame-iterations", "1", "--device", "cpu")
@@ -59,3 +61,22 @@ def test_a_stopped_film_goes_on_in_its_folder(
     assert names(folder / "pictures") == [f"{number:06}.png" for number in (1, 2, 3, 4)]
     assert paint("pictures") == 1  # it is whole: nothing goes on there
     assert "is not empty" in capsys.readouterr().err
+
+
+def test_a_whole_film_is_not_said_to_be_stopped_while_it_is_written(
+    folder: Path,
+    paint: Paint,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_film = nst.video.writing.write_film
+
+    def interrupted(*arguments: Any, **options: Any) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        write_film(*arguments, **options)
+
+    monkeypatch.setattr("nst.video.writing.write_film", interrupted)
+    assert paint("film.mp4") == 0
+    assert "stopped" not in capsys.readouterr().err
+    assert len(list(Clip(folder / "film.mp4", 64))) == 4
+    assert not list(folder.glob(".film*"))
