@@ -12,11 +12,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from nst.console import CommandParser, StopRequest, fail, run_command
-from nst.errors import OutputError, SettingsError, TooLargeError, UserError
+from nst.console import CommandParser, StopRequest, fail, load_named, run_command
+from nst.errors import OutputError, SettingsError, TooLargeError
 from nst.outputs import check_output
-from nst.painting_flags import files_given, painting_uses
-from nst.setting_flags import add_device_flag, add_flags_of, add_setting_flags, settings_given
+from nst.painting_flags import add_use_flags, check_count, painting_uses, read_values
+from nst.setting_flags import add_device_flag, add_flags_of, settings_given
 from nst.settings import MOST_STYLES, NO_WEIGHT, FilmSettings, TransferSettings
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 ENDINGS = (".mp4", ".webm")
 REPORTED = ("iteration", "total", "width", "height", "J", "content", "style", "layers", "elapsed")
 ENDS = ("alpha", "beta", "style_weights")  # what can change over a film
+NOT_OF_FILMS = ("edges", "init_weight")  # settings of patterns, and of a picture to start from
 SLOWEST, FASTEST = 0.01, 240.0  # frames per second
 
 
@@ -93,7 +94,8 @@ def build_parser() -> argparse.ArgumentParser:
         )
     parser.add_argument("--no-sound", action="store_true", help="leave the clip's sound out")
     add_flags_of(parser, FilmSettings)
-    add_setting_flags(parser)
+    add_flags_of(parser, TransferSettings, without=NOT_OF_FILMS)
+    add_use_flags(parser)
     add_device_flag(parser)
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object per iteration on stdout"
@@ -115,7 +117,7 @@ def run(options: argparse.Namespace, stop: StopRequest) -> bool:
     from nst.video.frame_store import FrameStore, film_key
     from nst.video.transfer import transfer_video
 
-    styles = [_load_style(load_image, path) for path in options.styles]
+    styles = [load_named(load_image, path) for path in options.styles]
     clip = Clip(Path(options.clip), settings.size, options.fps)
     _check_room(clip)
     _check_sound(clip, output, options)
@@ -157,11 +159,14 @@ def checked_settings(options: argparse.Namespace) -> tuple[TransferSettings, Fil
     output = Path(options.output)
     sources = [options.clip, *options.styles]
     if output.suffix:
+        if output.suffix.lower() not in ENDINGS:
+            raise OutputError(
+                f"the output must be a {' or '.join(ENDINGS)} file, not {output.name!r}; a folder"
+                " for PNGs has no ending"
+            )
         check_output(output, ENDINGS, sources)
     else:
         _check_folder(output)
-    if files_given(options):
-        raise SettingsError("films have no regions; leave out --masks, --keep, --within and --init")
     if options.fps and not SLOWEST <= options.fps <= FASTEST:
         raise SettingsError(
             f"--fps must be from {SLOWEST:g} to {FASTEST:g}, or 0 for all frames, not"
@@ -173,8 +178,6 @@ def checked_settings(options: argparse.Namespace) -> tuple[TransferSettings, Fil
         )
     uses = painting_uses(options, len(options.styles))
     settings = TransferSettings(**settings_given(options), paintings=uses)
-    if settings.is_seamless:
-        raise SettingsError("films have no seamless edges; leave out --edges")
     return settings, FilmSettings(**settings_given(options, FilmSettings))
 
 
@@ -187,8 +190,10 @@ def _check_folder(output: Path) -> None:
 
     if output.is_dir() and any(output.iterdir()) and not store_folder(output).is_dir():
         raise OutputError(f"the folder {str(output)!r} is not empty; choose another name")
-    if not output.resolve().parent.is_dir() or output.is_file():
-        raise OutputError(f"there can be no folder {str(output)!r}")
+    if output.exists() and not output.is_dir():
+        raise OutputError(f"{str(output)!r} is a file; choose another name")
+    if not output.resolve().parent.is_dir():
+        raise OutputError(f"there is no folder {str(output.parent)!r} to write to")
 
 
 def end_settings(options: argparse.Namespace, begin: TransferSettings) -> TransferSettings:
@@ -197,13 +202,12 @@ def end_settings(options: argparse.Namespace, begin: TransferSettings) -> Transf
     weights = given.pop("style_weights", "")
     try:
         numbers = {name: float(text) for name, text in given.items()}
-        last = [float(part) for part in weights.split(",")] if weights else []
+        last = read_values("style_weights", weights)
     except ValueError:
         raise SettingsError("the values of --end-… must be numbers") from None
-    if len(last) > len(options.styles):
-        raise SettingsError(f"--end-style-weights has {len(last)} values for fewer paintings")
+    check_count("--end-style-weights", len(last), len(options.styles))
     uses = list(begin.uses(len(options.styles)))
-    uses[: len(last)] = [replace(use, weight=w) for use, w in zip(uses, last, strict=False)]
+    uses[: len(last)] = [replace(use, **said) for use, said in zip(uses, last, strict=False)]
     if not any(use.weight for use in uses):
         raise SettingsError(NO_WEIGHT)
     return begin.replace(**numbers, paintings=tuple(uses))
@@ -219,14 +223,6 @@ def _course(clip: Clip, begin: TransferSettings, end: TransferSettings) -> Setti
         raise SettingsError("the clip does not say how long it is; leave out --end-…")
     last = max(1, clip.facts.frames - 1)
     return lambda number: between(begin, end, min(1.0, number / last))
-
-
-def _load_style(load: Any, path: str) -> Image.Image:
-    try:
-        picture: Image.Image = load(path)
-    except UserError as error:
-        raise type(error)(f"{path}: {error}") from None
-    return picture
 
 
 def _check_room(clip: Clip) -> None:

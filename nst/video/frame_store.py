@@ -20,6 +20,7 @@ from nst.errors import OutputError
 from nst.files import whole_file, write_through
 from nst.folder_locks import hold_folder
 from nst.images.writing import hash_of, png_bytes
+from nst.provenance import engine_version
 from nst.video.clips import Clip
 
 KEY = "film.json"
@@ -126,7 +127,7 @@ class FrameStore:
 
 
 def film_key(clip: Clip, styles: Sequence[Image.Image], settings: Sequence[Any]) -> str:
-    """Return what a film is made of as JSON: hashes of its clip and paintings, and its settings."""
+    """Return what a film is made of as JSON: hashes of clip and paintings, settings, the engine."""
     with open(clip.path, "rb") as file:
         digest = hashlib.sha256()
         while part := file.read(1 << 20):
@@ -137,5 +138,6 @@ def film_key(clip: Clip, styles: Sequence[Image.Image], settings: Sequence[Any])
         "rate": clip.rate,
         "styles": [hash_of(style) for style in styles],
         "settings": list(settings),
+        "engine": engine_version(),
     }
     return json.dumps(made_of, sort_keys=True)
