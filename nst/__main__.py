@@ -9,14 +9,14 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO
 
-from nst.console import CommandParser, StopRequest, fail, run_command
-from nst.errors import SettingsError, UserError
+from nst.console import CommandParser, StopRequest, fail, load_named, run_command
+from nst.errors import SettingsError
 from nst.outputs import FORMATS, check_format, check_output, check_space
 from nst.painting_flags import files_given, painting_uses, read_masks, uses_given
 from nst.setting_flags import (
@@ -38,8 +38,6 @@ REPORTED = (
     *("iteration", "total", "width", "height"),
     *("J", "content", "style", "smoothness", "layers", "elapsed"),
 )
-
-Loaded = TypeVar("Loaded")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -132,10 +130,10 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     from nst.studio.backends.local import LocalBackend
     from nst.studio.forecast import PlannedRun
 
-    init = _load(load_image, options.init) if options.init else None
-    masks = read_masks(options, lambda path: _load(load_image, path))
+    init = load_named(load_image, options.init) if options.init else None
+    masks = read_masks(options, lambda path: load_named(load_image, path))
     device = str(pick_device(options.device))
-    recipe = None if options.recipe is None else _load(read_recipe, options.recipe)
+    recipe = None if options.recipe is None else load_named(read_recipe, options.recipe)
     if recipe and not masks:
         masks = recipe.masks.copies()  # nearly what it was painted with, and said to be others
     masks.check(content, styles)
@@ -206,10 +204,10 @@ def _load_pictures(
     from nst import load_image
     from nst.images.alpha import split_alpha
 
-    content, alpha = _load(
+    content, alpha = load_named(
         lambda path: split_alpha(load_image(path, keep_alpha=options.keep_alpha)), options.content
     )
-    return content, alpha, [_load(load_image, path) for path in options.styles]
+    return content, alpha, [load_named(load_image, path) for path in options.styles]
 
 
 def _recolor(
@@ -314,14 +312,6 @@ class ProgressBar:
         """End the line."""
         if self._bar is not None:
             self._bar.close()
-
-
-def _load(load: Callable[[str], Loaded], path: str) -> Loaded:
-    """Return what `load` makes of a file; an error names the file."""
-    try:
-        return load(path)
-    except UserError as error:
-        raise type(error)(f"{path}: {error}") from None
 
 
 def command() -> int:

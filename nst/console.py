@@ -1,4 +1,4 @@
-"""Standard streams, pipes and signals of the commands.
+"""Standard streams, pipes, signals and errors of the commands.
 
 Text prints in any encoding, a closed pipe ends a command quietly, and Ctrl-C waits for the present
 iteration.
@@ -15,7 +15,7 @@ import threading
 import unicodedata
 from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from typing_extensions import override
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT, as shells count
 BROKEN_PIPE = 141  # exit status when the reader of stdout or stderr left: 128 + SIGPIPE
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+Loaded = TypeVar("Loaded")
 
 _SPELLED = {
     "α": "alpha",
@@ -65,6 +67,14 @@ def fail(name: str, error: Exception) -> int:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     print(f"{name}: {reason}", file=sys.stderr)
     return error.exit_status if isinstance(error, UserError) else UserError.exit_status
+
+
+def load_named(load: Callable[[str], Loaded], path: str) -> Loaded:
+    """Return what `load` makes of a file; a `UserError` names the file."""
+    try:
+        return load(path)
+    except UserError as error:
+        raise type(error)(f"{path}: {error}") from None
 
 
 def run_command(command: Callable[[], int | None], name: str) -> int:

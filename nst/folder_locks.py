@@ -29,6 +29,36 @@ def make_locked_folder(parent: Path, prefix: str) -> tuple[Path, int | None]:
             return folder, lock
 
 
+def hold_folder(folder: Path) -> int | None:
+    """Make a folder if it is missing, and return the descriptor of the lock on it.
+
+    None where the system, or the file system, has no such locks.
+
+    Raises `BlockingIOError` where somebody holds it, and `OSError` where it cannot be made or read.
+    """
+    while True:
+        folder.mkdir(exist_ok=True)
+        if sys.platform == "win32":
+            return None
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:  # whoever held it has just deleted it
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), folder.stat()):
+                return descriptor
+        except FileNotFoundError:  # as above
+            pass
+        except BlockingIOError:
+            os.close(descriptor)
+            raise
+        except OSError:  # a file system without locks
+            os.close(descriptor)
+            return None
+        os.close(descriptor)
+
+
 def lock_folder(folder: Path, *, wait: bool) -> int | None:
     """Return the descriptor of an own folder that is locked from now on.
 

@@ -57,8 +57,8 @@ USES: dict[str, tuple[str, Callable[[str], Any], str]] = {
 """Flags by name: the field of `PaintingUse`, how a value is read, and what stands for it."""
 
 
-def add_painting_flags(parser: argparse.ArgumentParser) -> None:
-    """Add a flag for each field of `PaintingUse` that is named in `USES`, and those of files."""
+def add_use_flags(parser: argparse.ArgumentParser) -> None:
+    """Add a flag for each field of `PaintingUse` that is named in `USES`."""
     for name, (field, parse, metavar) in USES.items():
         parser.add_argument(
             _flag(name),
@@ -67,6 +67,10 @@ def add_painting_flags(parser: argparse.ArgumentParser) -> None:
             metavar=metavar,
             help=_help(field),
         )
+
+
+def add_mask_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of files: the masks, and the picture to start from."""
     parser.add_argument(
         "--masks",
         type=_entries,
@@ -109,9 +113,7 @@ def painting_uses(given: argparse.Namespace, n_paintings: int) -> tuple[Painting
     for name in uses_given(given):
         field, parse, _ = USES[name]
         values = getattr(given, name)
-        if len(values) > n_paintings:
-            counted = "one painting" if n_paintings == 1 else f"{n_paintings} paintings"
-            raise SettingsError(f"{_flag(name)} has {len(values)} values for {counted}")
+        check_count(_flag(name), len(values), n_paintings)
         for change, value in zip(changes, values, strict=False):
             if value:
                 change[field] = parse(value)
@@ -119,6 +121,13 @@ def painting_uses(given: argparse.Namespace, n_paintings: int) -> tuple[Painting
     if not any(use.weight for use in uses):
         raise SettingsError(NO_WEIGHT)
     return uses
+
+
+def check_count(flag: str, n_values: int, n_paintings: int) -> None:
+    """Raise `SettingsError` where a flag has more values than there are paintings."""
+    if n_values > n_paintings:
+        counted = "one painting" if n_paintings == 1 else f"{n_paintings} paintings"
+        raise SettingsError(f"{flag} has {n_values} values for {counted}")
 
 
 def read_values(name: str, text: str) -> list[dict[str, Any]]:

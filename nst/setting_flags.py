@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Container
 from functools import partial
 from typing import Any
 
-from nst.painting_flags import add_painting_flags
+from nst.painting_flags import add_mask_flags, add_use_flags
 from nst.settings import (
     LAYER_CHANNELS,
     FilmSettings,
@@ -36,13 +37,16 @@ def add_setting_flags(parser: argparse.ArgumentParser) -> None:
         default=argparse.SUPPRESS,
         help="the same as --edges seamless",
     )
-    add_painting_flags(parser)
+    add_use_flags(parser)
+    add_mask_flags(parser)
 
 
-def add_flags_of(parser: argparse.ArgumentParser, kind: Kind) -> None:
-    """Add a flag for each setting of a kind; none has a default."""
+def add_flags_of(
+    parser: argparse.ArgumentParser, kind: Kind, *, without: Container[str] = ()
+) -> None:
+    """Add a flag for each setting of a kind, `without` some by name; none has a default."""
     for spec in dataclasses.fields(kind):
-        if "option" in spec.metadata:
+        if "option" in spec.metadata and spec.name not in without:
             names = [f"--{spec.name.replace('_', '-')}", *ALIASES.get(spec.name, ())]
             parser.add_argument(*names, **setting_flag(spec))
 

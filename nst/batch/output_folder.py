@@ -15,7 +15,7 @@ from nst.batch.manifest import NAME, Manifest
 from nst.batch.messages import Painted
 from nst.batch.plan import Item, Manner
 from nst.errors import OutputError
-from nst.files import whole_file
+from nst.files import whole_file, write_through
 from nst.outputs import check_output
 
 OCCUPIED = (
@@ -114,7 +114,7 @@ class OutputFolder:
         path = self.path / item.output
         try:
             with whole_file(path) as temporary:
-                _write_through(temporary, data)
+                write_through(temporary, data)
                 self.manifest.append({**record, "status": "writing"})
         except OSError as error:
             raise OutputError(
@@ -163,11 +163,3 @@ def _manner(manner: Manner) -> dict[str, Any]:
         "keep_alpha": manner.format.keep_alpha,
         **({"controls": controls} if controls else {}),
     }
-
-
-def _write_through(path: Path, data: bytes) -> None:
-    """Write a file that is on the disk when this returns."""
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())

@@ -12,11 +12,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from nst.console import CommandParser, StopRequest, fail, run_command
-from nst.errors import OutputError, SettingsError, TooLargeError, UserError
+from nst.console import CommandParser, StopRequest, fail, load_named, run_command
+from nst.errors import OutputError, SettingsError, TooLargeError
 from nst.outputs import check_output
-from nst.painting_flags import files_given, painting_uses
-from nst.setting_flags import add_device_flag, add_flags_of, add_setting_flags, settings_given
+from nst.painting_flags import add_use_flags, check_count, painting_uses, read_values
+from nst.setting_flags import add_device_flag, add_flags_of, settings_given
 from nst.settings import MOST_STYLES, NO_WEIGHT, FilmSettings, TransferSettings
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 ENDINGS = (".mp4", ".webm")
 REPORTED = ("iteration", "total", "width", "height", "J", "content", "style", "layers", "elapsed")
 ENDS = ("alpha", "beta", "style_weights")  # what can change over a film
-FASTEST = 240.0  # frames per second
+NOT_OF_FILMS = ("edges", "init_weight")  # settings of patterns, and of a picture to start from
+SLOWEST, FASTEST = 0.01, 240.0  # frames per second
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     with StopRequest() as stop:
         try:
-            run(options, stop)
+            is_whole = run(options, stop)
         except KeyboardInterrupt:
             print("\nnst video: stopped; the same command goes on", file=sys.stderr)
             return stop.status
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         except Exception as error:
             return fail("nst video", error)
-        return stop.status if stop.is_made else 0
+        return 0 if is_whole else stop.status
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -93,7 +94,8 @@ def build_parser() -> argparse.ArgumentParser:
         )
     parser.add_argument("--no-sound", action="store_true", help="leave the clip's sound out")
     add_flags_of(parser, FilmSettings)
-    add_setting_flags(parser)
+    add_flags_of(parser, TransferSettings, without=NOT_OF_FILMS)
+    add_use_flags(parser)
     add_device_flag(parser)
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object per iteration on stdout"
@@ -101,8 +103,11 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run(options: argparse.Namespace, stop: StopRequest) -> None:
-    """Paint the film that the options ask for, or until the stop request."""
+def run(options: argparse.Namespace, stop: StopRequest) -> bool:
+    """Paint the film that the options ask for, or until the stop request; tell whether it is whole.
+
+    A request that comes while a film with all its frames is written stops nothing.
+    """
     settings, film = checked_settings(options)
     output = Path(options.output)
 
@@ -112,34 +117,38 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     from nst.video.frame_store import FrameStore, film_key
     from nst.video.transfer import transfer_video
 
-    styles = [_load_style(load_image, path) for path in options.styles]
+    styles = [load_named(load_image, path) for path in options.styles]
     clip = Clip(Path(options.clip), settings.size, options.fps)
     _check_room(clip)
+    _check_sound(clip, output, options)
     network = load_network(settings, options.device)
     end = end_settings(options, settings)
     key = film_key(clip, styles, [settings.to_json(), end.to_json(), film.to_json()])
-    store = FrameStore(output, key)
-    steps = transfer_video(
-        (frame.picture for frame in clip),
-        styles,
-        settings,
-        film,
-        settings_at=_course(clip, settings, end),
-        painted=store.load,
-        network=network,
-    )
-    _paint(steps, clip, store, options, stop)
-    if not store.count:
-        raise OutputError("stopped before the first frame was done; nothing was written")
-    _write(output, clip, store, styles, settings, film, options, stop)
-    if stop.is_made:
-        print(
-            f"nst video: stopped after {store.count} frames, which are in {output}; the same"
-            " command goes on",
-            file=sys.stderr,
+    with FrameStore(output, key) as store:
+        steps = transfer_video(
+            (frame.picture for frame in clip),
+            styles,
+            settings,
+            film,
+            settings_at=_course(clip, settings, end),
+            painted=store.load,
+            network=network,
         )
-    else:
-        store.delete()
+        _paint(steps, clip, store, options, stop)
+        if not store.count:
+            raise OutputError("stopped before the first frame was done; nothing was written")
+        is_whole = not stop.is_made
+        _write(output, clip, store, styles, settings, film, options, is_whole=is_whole)
+        stop.ignore()  # it is written, and what is said must be true
+        if is_whole:
+            store.delete()
+        else:
+            print(
+                f"nst video: stopped after {store.count} frames, which are in {output}; the same"
+                " command goes on",
+                file=sys.stderr,
+            )
+    return is_whole
 
 
 def checked_settings(options: argparse.Namespace) -> tuple[TransferSettings, FilmSettings]:
@@ -150,24 +159,41 @@ def checked_settings(options: argparse.Namespace) -> tuple[TransferSettings, Fil
     output = Path(options.output)
     sources = [options.clip, *options.styles]
     if output.suffix:
+        if output.suffix.lower() not in ENDINGS:
+            raise OutputError(
+                f"the output must be a {' or '.join(ENDINGS)} file, not {output.name!r}; a folder"
+                " for PNGs has no ending"
+            )
         check_output(output, ENDINGS, sources)
-    elif output.is_dir() and any(output.iterdir()):
-        raise OutputError(f"the folder {options.output!r} is not empty; choose another name")
-    elif not output.resolve().parent.is_dir() or output.is_file():
-        raise OutputError(f"there can be no folder {options.output!r}")
-    if files_given(options):
-        raise SettingsError("films have no regions; leave out --masks, --keep, --within and --init")
-    if not 0 <= options.fps <= FASTEST:
-        raise SettingsError(f"--fps must be from 0 to {FASTEST:g}, not {options.fps:g}")
+    else:
+        _check_folder(output)
+    if options.fps and not SLOWEST <= options.fps <= FASTEST:
+        raise SettingsError(
+            f"--fps must be from {SLOWEST:g} to {FASTEST:g}, or 0 for all frames, not"
+            f" {options.fps:g}"
+        )
     if len(options.styles) > MOST_STYLES:
         raise SettingsError(
             f"at most {MOST_STYLES} paintings can be used, not {len(options.styles)}"
         )
     uses = painting_uses(options, len(options.styles))
     settings = TransferSettings(**settings_given(options), paintings=uses)
-    if settings.is_seamless:
-        raise SettingsError("films have no seamless edges; leave out --edges")
     return settings, FilmSettings(**settings_given(options, FilmSettings))
+
+
+def _check_folder(output: Path) -> None:
+    """Raise `OutputError` where the pictures of a film cannot be in that folder.
+
+    It may hold those of a film that was stopped.
+    """
+    from nst.video.frame_store import store_folder  # after --help
+
+    if output.is_dir() and any(output.iterdir()) and not store_folder(output).is_dir():
+        raise OutputError(f"the folder {str(output)!r} is not empty; choose another name")
+    if output.exists() and not output.is_dir():
+        raise OutputError(f"{str(output)!r} is a file; choose another name")
+    if not output.resolve().parent.is_dir():
+        raise OutputError(f"there is no folder {str(output.parent)!r} to write to")
 
 
 def end_settings(options: argparse.Namespace, begin: TransferSettings) -> TransferSettings:
@@ -176,13 +202,12 @@ def end_settings(options: argparse.Namespace, begin: TransferSettings) -> Transf
     weights = given.pop("style_weights", "")
     try:
         numbers = {name: float(text) for name, text in given.items()}
-        last = [float(part) for part in weights.split(",")] if weights else []
+        last = read_values("style_weights", weights)
     except ValueError:
         raise SettingsError("the values of --end-… must be numbers") from None
-    if len(last) > len(options.styles):
-        raise SettingsError(f"--end-style-weights has {len(last)} values for fewer paintings")
+    check_count("--end-style-weights", len(last), len(options.styles))
     uses = list(begin.uses(len(options.styles)))
-    uses[: len(last)] = [replace(use, weight=w) for use, w in zip(uses, last, strict=False)]
+    uses[: len(last)] = [replace(use, **said) for use, said in zip(uses, last, strict=False)]
     if not any(use.weight for use in uses):
         raise SettingsError(NO_WEIGHT)
     return begin.replace(**numbers, paintings=tuple(uses))
@@ -200,14 +225,6 @@ def _course(clip: Clip, begin: TransferSettings, end: TransferSettings) -> Setti
     return lambda number: between(begin, end, min(1.0, number / last))
 
 
-def _load_style(load: Any, path: str) -> Image.Image:
-    try:
-        picture: Image.Image = load(path)
-    except UserError as error:
-        raise type(error)(f"{path}: {error}") from None
-    return picture
-
-
 def _check_room(clip: Clip) -> None:
     """Raise `TooLargeError` where a frame has no room in memory."""
     import torch
@@ -221,6 +238,17 @@ def _check_room(clip: Clip) -> None:
             f"At this size a frame needs {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB"
             " are free here; choose a smaller --size."
         )
+
+
+def _check_sound(clip: Clip, output: Path, options: argparse.Namespace) -> None:
+    """Raise `OutputError` where the film cannot have the clip's sound, if it is to have it."""
+    from nst.video.writing import check_sound
+
+    if not output.suffix or options.no_sound:
+        return
+    with clip.sound() as sound:
+        if sound:
+            check_sound(output, sound)
 
 
 def _paint(
@@ -269,7 +297,8 @@ def _write(
     settings: TransferSettings,
     film: FilmSettings,
     options: argparse.Namespace,
-    stop: StopRequest,
+    *,
+    is_whole: bool,
 ) -> None:
     """Write the frames that are done."""
     from nst.video.writing import write_film, write_frames
@@ -285,7 +314,7 @@ def _write(
             frames,
             rate=clip.facts.rate,
             sound=None if options.no_sound else sound,
-            is_whole=not stop.is_made,
+            is_whole=is_whole,
             recipe=recipe,
         )
 

@@ -40,6 +40,7 @@ MIN_SIDE = 16  # pixels
 MOST_RATIO = 20  # of the longer side to the shorter
 MOST_FRAMES = 20_000
 LONGEST = 3600  # seconds
+TOLERANCE = Fraction(1, 1000)  # seconds; time stamps are often rounded to milliseconds
 MEMORY = 3_000_000_000  # bytes of address space: a decoder of 8K holds 16 frames
 FRAME_SECONDS = 10.0  # of computing for one frame
 UNSPECIFIED = 2  # of a colour matrix, as FFmpeg counts them
@@ -158,10 +159,10 @@ def _send_frames(answers: IO[bytes], longest_side: int, rate: float) -> None:
         stream.codec_context.thread_count = 1
         _check_stream(stream, clip)
         facts = None
-        for number, (frame, pts) in enumerate(_timed(clip, stream, rate)):
-            allow_seconds(FRAME_SECONDS)
+        for number, (frame, pts) in enumerate(timed_frames(clip, stream, rate)):
             if facts is None:
                 facts = _facts(clip, stream, frame, longest_side, rate)
+                _check_count(stream, facts, rate)
                 answers.write(HEADER + facts.pack())
             if number >= MOST_FRAMES or pts * facts.time_base > LONGEST:
                 raise ImageError(TOO_LONG)
@@ -173,26 +174,28 @@ def _send_frames(answers: IO[bytes], longest_side: int, rate: float) -> None:
         answers.write(END)
 
 
-def _timed(clip: Any, stream: Any, rate: float) -> Iterator[tuple[Any, int]]:
+def timed_frames(clip: Any, stream: Any, rate: float) -> Iterator[tuple[Any, int]]:
     """Yield the frames with time stamps from 0 that rise; damaged ones are passed over.
 
-    What is left of a clip that is cut off is all the same a clip.
+    What is left of a clip that is cut off is all the same a clip. Each frame that is decoded,
+    whether it is taken or not, allows the process `FRAME_SECONDS` more.
     """
     base = stream.time_base or Fraction(1, 90_000)
     step = max(1, round(1 / (base * _rate_of(stream))))
     first = last = due = None
     for frame in _decoded(clip, stream):
+        allow_seconds(FRAME_SECONDS)
         pts = frame.pts if frame.pts is not None else (last or 0) + step
         first = pts if first is None else first
         pts -= first
         if last is not None and pts <= last - first:
             pts = last - first + 1
         last = pts + first
-        if rate and due is not None and pts * base < due - Fraction(1, 1000):
+        if rate and due is not None and pts * base < due - TOLERANCE:
             continue
         if rate:
             tick = 1 / Fraction(rate).limit_denominator(1000)
-            due = (pts * base // tick + 1) * tick
+            due = ((pts * base + TOLERANCE) // tick + 1) * tick
         yield frame, pts
 
 
@@ -216,6 +219,15 @@ def _check_stream(stream: Any, clip: Any) -> None:
     ):
         raise ImageError(f"The clip has frames of {width}×{height} pixels, which cannot be used.")
     if clip.duration and clip.duration / av.time_base > LONGEST:
+        raise ImageError(TOO_LONG)
+
+
+def _check_count(stream: Any, facts: Facts, rate: float) -> None:
+    """Raise `ImageError` for what says that it has too many frames; a guessed rate says nothing."""
+    said = facts.frames if stream.average_rate else 0
+    if not rate and stream.frames:  # counted, not estimated
+        said = stream.frames
+    if said > MOST_FRAMES:
         raise ImageError(TOO_LONG)
 
 

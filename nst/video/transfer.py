@@ -110,7 +110,7 @@ def transfer_video(
     frame; all else stays as in `settings`. While they change no paint is left as it is.
 
     `painted` are frames that were painted before, with the same clip and settings: a film goes on
-    from them as if it had never stopped.
+    from them; what L-BFGS had learned is lost.
 
     Raises what `transfer_style` does, and `MissingPackageError` where OpenCV is not installed.
     """

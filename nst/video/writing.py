@@ -1,8 +1,9 @@
-"""Write films: H.264 in MP4, VP9 in WebM, or a folder of PNGs, whole or not at all."""
+"""Write films: H.264 in MP4, VP9 in WebM, or a folder of PNGs; each file whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import av
+from PIL import Image
 
 from nst.errors import OutputError
 from nst.files import whole_file
@@ -18,8 +20,10 @@ from nst.images.timelapse import X264, describe_stream, video_frame
 from nst.images.writing import png_bytes
 from nst.video.clips import Frame
 
+DIGITS = 6  # of the number of a frame
 RECIPE = "nst-recipe"  # the tag that holds the recipe
 LAST = Fraction(1, 12)  # seconds that the last frame is shown, where nothing else is known
+NO_SOUND = "the clip's sound cannot be read; leave it out with --no-sound"
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,21 @@ CONTAINERS = {
         ("opus", "vorbis"),
     ),
 }
+
+
+def check_sound(path: Path, sound: IO[bytes]) -> None:
+    """Raise `OutputError` where `write_film` could not write a film with that sound to `path`.
+
+    A film of one frame is written elsewhere, since the muxer has a say as well.
+    """
+    frame = Frame(Image.new("RGB", (64, 64)), Fraction(0))
+    with tempfile.TemporaryDirectory(prefix="nst-") as folder:
+        try:
+            write_film(Path(folder, f"film{path.suffix}"), [frame], sound=sound, is_whole=False)
+        except OutputError:
+            raise
+        except (av.FFmpegError, ValueError):
+            raise OutputError(NO_SOUND) from None
 
 
 def write_film(
@@ -97,10 +116,10 @@ def _mux(
     describe_stream(stream, (width, height), container.ticks)
     if track:
         track.join(film)
-    last = time = Fraction(0)
+    last, time, start = Fraction(0), Fraction(0), -1
     lengths = dict[int, int]()  # by time stamp: encoders guess them
     for frame, following in _with_next(chain([first], frames)):
-        start = round(frame.time * container.ticks)
+        start = max(round(frame.time * container.ticks), start + 1)  # no muxer takes equal ones
         length = following - frame.time if following is not None else last or LAST
         lengths[start], last, time = max(1, round(length * container.ticks)), length, frame.time
         picture = frame.picture.crop((0, 0, width, height))
@@ -135,12 +154,13 @@ class SoundTrack:
 
     def __init__(self, source: Any, path: Path, container: Container) -> None:
         (self._stream, *_) = source.streams.audio
-        name = self._stream.codec_context.name
+        name = self._stream.codec_context.codec.canonical_name  # its decoder may be "mp3float"
         if name not in container.sounds:
+            holding = [ending for ending, each in CONTAINERS.items() if name in each.sounds]
+            other = f"write {' or '.join(holding)}, or " if holding else ""
             raise OutputError(
                 f"a {path.suffix.lower()} file cannot hold the clip's sound ({name}) as it is;"
-                f" write {' or '.join(_holding(name)) or 'another kind of film'}, or leave it out"
-                " with --no-sound"
+                f" {other}leave it out with --no-sound"
             )
         self._packets = source.demux(self._stream)
         self._waiting: Any = None
@@ -166,10 +186,6 @@ class SoundTrack:
             film.mux(packet)
 
 
-def _holding(sound: str) -> list[str]:
-    return [ending for ending, each in CONTAINERS.items() if sound in each.sounds]
-
-
 def read_recipe_text(path: Path) -> str:
     """Return the recipe in a film that was made here; empty where it has none."""
     with av.open(f"file:{path}") as film:
@@ -180,10 +196,17 @@ def read_recipe_text(path: Path) -> str:
 def write_frames(folder: Path, frames: Iterable[Frame], *, recipe: str = "") -> None:
     """Write each frame as a PNG, numbered from 1, into a folder that is made where it is missing.
 
-    The recipe is a text chunk of each of them.
+    The recipe is a text chunk of each of them. Pictures that are there with higher numbers, of a
+    longer film, are deleted.
     """
     folder.mkdir(exist_ok=True)
+    written = set[str]()
     for number, frame in enumerate(frames, start=1):
         data = png_bytes(frame.picture, {RECIPE: recipe} if recipe else None)
-        with whole_file(folder / f"{number:06}.png") as temporary:
+        path = folder / f"{number:0{DIGITS}}.png"
+        with whole_file(path) as temporary:
             temporary.write_bytes(data)
+        written.add(path.name)
+    for path in folder.glob(f"{'[0-9]' * DIGITS}.png"):
+        if path.name not in written:
+            path.unlink()

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -55,6 +55,41 @@ def write_sound(path: Path) -> Path:
             frame.sample_rate, frame.pts, frame.time_base = 44100, begin, Fraction(1, 44100)
             film.mux(track.encode(frame))
         film.mux(track.encode(None))
+    return path
+
+
+def write_still(path: Path, count: int, *, rate: int = 240) -> Path:
+    """Write one black frame so many times, without encoding it anew."""
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream("mpeg4", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = 16, 16, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), "rgb24")
+        data = b"".join(bytes(packet) for packet in [*stream.encode(frame), *stream.encode(None)])
+        for number in range(count):
+            packet = av.Packet(data)
+            packet.stream, packet.time_base = stream, Fraction(1, rate)
+            packet.pts = packet.dts = number
+            packet.is_keyframe = True
+            film.mux(packet)
+    return path
+
+
+def write_sounding(path: Path, codec: str, *, seconds: float = 0.5) -> Path:
+    """Write six black frames, and so many seconds of silence by an encoder of 16-bit samples."""
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream("libx264", rate=12)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        track: Any = film.add_stream(codec, rate=48000, layout="mono")
+        for _ in range(6):
+            picture = np.zeros((64, 96, 3), np.uint8)
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        film.mux(stream.encode(None))
+        for begin in range(0, round(48000 * seconds), 1152):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1152), np.int16), "s16", "mono")
+            frame.sample_rate, frame.pts, frame.time_base = 48000, begin, Fraction(1, 48000)
+            film.mux(track.encode(frame))
+        if seconds:
+            film.mux(track.encode(None))
     return path
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers.clips import turn, write_frames, write_sound
+from helpers.clips import turn, write_frames, write_sound, write_still
 from nst.errors import ImageError
 from nst.video import decoding
 from nst.video.clips import Clip
@@ -45,6 +45,34 @@ def test_fewer_frames_are_taken_from_240_a_second(tmp_path: Path) -> None:
     assert len(list(Clip(path, 96))) == 48
     taken = [float(frame.time) for frame in Clip(path, 96, rate=20)]
     assert taken == pytest.approx([0, 0.05, 0.1, 0.15], abs=0.005)
+
+
+def test_every_other_frame_is_taken_where_times_are_rounded_to_milliseconds(tmp_path: Path) -> None:
+    times = [round(1000 * n / 24) for n in range(48)]
+    clip = Clip(write_frames(tmp_path / "clip.mkv", 48, times=times), 96, rate=12)
+    assert [round(1000 * frame.time) for frame in clip] == times[::2]
+
+
+def test_frames_that_are_not_taken_have_their_seconds_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed = list[float]()
+    monkeypatch.setattr(decoding, "allow_seconds", allowed.append)
+    path = write_frames(tmp_path / "clip.mp4", 24, rate=24)
+    with path.open("rb") as file, decoding.open_container(file) as clip:
+        taken = list(decoding.timed_frames(clip, clip.streams.video[0], rate=1))
+    assert len(taken) == 1
+    assert allowed == [decoding.FRAME_SECONDS] * 24
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
+def test_too_many_frames_are_told_before_the_first_one(tmp_path: Path, name: str) -> None:
+    path = write_still(tmp_path / name, decoding.MOST_FRAMES + 240)
+    with pytest.raises(ImageError) as caught:
+        Clip(path, 64)
+    assert str(caught.value) == decoding.TOO_LONG
+    assert Clip(path, 64, rate=12).facts.frames == pytest.approx(1012, abs=2)
+    assert Clip(write_still(tmp_path / name, decoding.MOST_FRAMES), 64).facts.frames > 0
 
 
 def test_one_frame_a_second_is_a_clip(tmp_path: Path) -> None:

@@ -121,8 +121,6 @@ def test_after_kill_9_the_same_command_goes_on(films: Path) -> None:
         (("-o", "clip.mp4"), "same file as the input"),
         (("-o", "none/film.mp4"), "no folder"),
         (("-o", "film.mp4", "--fps", "1000"), "--fps must be"),
-        (("-o", "film.mp4", "--keep", "painting.png"), "no regions"),
-        (("-o", "film.mp4", "--edges", "seamless"), "seamless edges"),
         (("-o", "film.mp4", "--end-beta", "much"), "must be numbers"),
         (("-o", "film.mp4", "--temporal-weight", "1000"), "temporal_weight must be"),
     ],

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.clips import static, write_clip
+from helpers.clips import write_sounding
 from nst.errors import OutputError
 from nst.video.clips import Clip, Frame
 from nst.video.frame_store import FrameStore
@@ -43,6 +44,16 @@ def test_times_and_pixels_are_kept_and_sides_are_even(tmp_path: Path, ending: st
         assert film.streams.video[0].codec_context.pix_fmt == "yuv420p"
 
 
+@pytest.mark.parametrize("ending", ["mp4", "webm"])
+def test_frames_that_are_closer_than_a_tick_are_all_kept(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"film.{ending}"
+    times = [Fraction(n, 200_000) for n in range(6)]
+    write_film(path, [Frame(Image.new("RGB", (64, 48)), time) for time in times])
+    read = [frame.time for frame in Clip(path, 64)]
+    assert len(read) == 6
+    assert read == sorted(set(read))
+
+
 def test_an_mp4_plays_while_it_loads(tmp_path: Path) -> None:
     write_film(tmp_path / "film.mp4", frames())
     data = (tmp_path / "film.mp4").read_bytes()
@@ -60,6 +71,13 @@ def test_the_sound_is_the_clips_packet_by_packet(tmp_path: Path) -> None:
     part = packets(tmp_path / "part.mp4")
     assert part == packets(tmp_path / "clip.mp4")[: len(part)]
     assert 10 <= len(part) <= 16  # a third of a second, at 43 packets a second
+
+
+def test_mp3_is_a_sound_of_an_mp4(tmp_path: Path) -> None:
+    clip = Clip(write_sounding(tmp_path / "clip.mp4", "libmp3lame"), 96)
+    with clip.sound() as sound:
+        write_film(tmp_path / "film.mp4", clip, sound=sound)
+    assert packets(tmp_path / "film.mp4") == packets(tmp_path / "clip.mp4")
 
 
 def test_a_sound_that_does_not_fit_is_told_and_nothing_is_written(tmp_path: Path) -> None:
@@ -81,11 +99,65 @@ def test_a_folder_has_a_picture_of_each_frame(tmp_path: Path) -> None:
 
 
 def test_frames_are_stored_until_the_film_is_another(tmp_path: Path) -> None:
-    store = FrameStore(tmp_path / "film.mp4", "one")
+    output = tmp_path / "film.mp4"
     picture = Image.effect_noise((30, 20), 90).convert("RGB")
-    store.save(0, picture)
-    again = FrameStore(tmp_path / "film.mp4", "one")
-    assert again.count == 1
-    assert np.array_equal(np.asarray(again.load(0)), np.asarray(picture))
-    assert again.load(1) is None
-    assert FrameStore(tmp_path / "film.mp4", "another").count == 0
+    with FrameStore(output, "one") as store:
+        store.save(0, picture)
+    with FrameStore(output, "one") as again:
+        assert again.count == 1
+        assert np.array_equal(np.asarray(again.load(0)), np.asarray(picture))
+        assert again.load(1) is None
+    with FrameStore(output, "another") as another:
+        assert another.count == 0
+        another.save(0, picture)
+        another.delete()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_film_to_the_same_file_is_refused_and_deletes_nothing(tmp_path: Path) -> None:
+    output = tmp_path / "film.mp4"
+    with FrameStore(output, "one") as store:
+        store.save(0, Image.new("RGB", (30, 20)))
+        with pytest.raises(OutputError, match="another film is being painted"):
+            FrameStore(output, "another")
+        assert store.load(0) is not None
+    FrameStore(output, "another").close()
+
+
+def test_a_frame_store_deletes_its_own_files_only(tmp_path: Path) -> None:
+    with FrameStore(tmp_path / "film.mp4", "one") as store:
+        store.save(0, Image.new("RGB", (30, 20)))
+        (store.folder / "notes.txt").write_text("mine")
+        store.delete()
+        assert [path.name for path in store.folder.iterdir()] == ["notes.txt"]
+
+
+def test_a_frame_store_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".film.mp4.frames").write_text("a file")
+    with pytest.raises(OutputError, match="cannot be made: File exists"):
+        FrameStore(tmp_path / "film.mp4", "one")
+
+
+@pytest.mark.parametrize("left", [0, 100])
+def test_a_last_frame_that_a_power_cut_left_damaged_is_painted_again(
+    tmp_path: Path, left: int
+) -> None:
+    picture = Image.effect_noise((30, 20), 90).convert("RGB")
+    with FrameStore(tmp_path / "film.mp4", "one") as store:
+        for number in range(2):
+            store.save(number, picture)
+        last = store.folder / "000001.png"
+    last.write_bytes(last.read_bytes()[:left])
+    with FrameStore(tmp_path / "film.mp4", "one") as store:
+        assert store.count == 1
+        store.save(1, picture)
+        assert np.array_equal(np.asarray(store.load(1)), np.asarray(picture))
+
+
+def test_stored_frames_are_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = list[int]()
+    monkeypatch.setattr("os.fsync", synced.append)
+    with FrameStore(tmp_path / "film.mp4", "one") as store:
+        before = len(synced)
+        store.save(0, Image.new("RGB", (30, 20)))
+    assert len(synced) == before + 1

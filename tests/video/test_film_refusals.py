@@ -1,0 +1,130 @@
+"""What a film cannot have is told before anything is painted, in one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from helpers.clips import write_frames, write_sounding
+from helpers.tiny_network import MakeNetwork
+from nst.settings import NO_WEIGHT, PaintingUse, TransferSettings
+from nst.video.__main__ import SLOWEST, build_parser, end_settings, main
+from nst.video.clips import Clip
+from nst.video.frame_store import film_key
+
+SIZE = ("--size", "64", "--device", "cpu")
+
+
+@pytest.fixture
+def films(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with `painting.png` to run the command in, which must not paint."""
+
+    def load_network(*_: object) -> None:
+        raise AssertionError("it was about to paint")
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("nst.engine.devices.load_network", load_network)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("clip", "codec", "seconds", "output", "sentence"),
+    [
+        (
+            *("clip.mp4", "aac", 0.5, "film.webm"),
+            "a .webm file cannot hold the clip's sound (aac) as it is; write .mp4, or leave it out"
+            " with --no-sound",
+        ),
+        (
+            *("clip.mkv", "pcm_s16le", 0.5, "film.mp4"),
+            "a .mp4 file cannot hold the clip's sound (pcm_s16le) as it is; leave it out with"
+            " --no-sound",
+        ),
+        (
+            *("clip.mkv", "aac", 0.0, "film.mp4"),
+            "the clip's sound cannot be read; leave it out with --no-sound",
+        ),
+    ],
+)
+def test_sound_that_cannot_be_copied_is_told_before_anything_is_painted(
+    films: Path,
+    capsys: pytest.CaptureFixture[str],
+    clip: str,
+    codec: str,
+    seconds: float,
+    output: str,
+    sentence: str,
+) -> None:
+    write_sounding(films / clip, codec, seconds=seconds)
+    assert main([clip, "painting.png", "-o", output, *SIZE]) == 1
+    assert capsys.readouterr().err == f"nst video: {sentence}\n"
+    assert main([clip, "painting.png", "-o", output, *SIZE, "--no-sound"]) == 1
+    assert "about to paint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fps", ["0.0004", "-1", "1000", "nan"])
+def test_a_frame_rate_that_cannot_be_is_told(
+    films: Path, capsys: pytest.CaptureFixture[str], fps: str
+) -> None:
+    write_frames(films / "clip.mp4", 2)
+    assert main(["clip.mp4", "painting.png", "-o", "film.mp4", "--fps", fps]) == 1
+    assert "--fps must be from 0.01 to 240, or 0 for all frames, not" in capsys.readouterr().err
+
+
+def test_the_slowest_frame_rate_takes_a_frame(films: Path) -> None:
+    clip = Clip(write_frames(films / "clip.mp4", 2), 64, rate=SLOWEST)
+    assert len(list(clip)) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("-o", "painting"), "'painting' is a file; choose another name"),
+        (("-o", "nowhere/pictures"), "there is no folder 'nowhere' to write to"),
+        (("-o", "new.v2"), "file, not 'new.v2'; a folder for PNGs has no ending"),
+        (("-o", "film.mp4", "--end-style-weights", "1,2"), "has 2 values for one painting"),
+        (("-o", "film.mp4", "--end-style-weights", "much"), "--end-… must be numbers"),
+        (("-o", "film.mp4", "--end-style-weights", "0"), NO_WEIGHT),
+    ],
+)
+def test_what_cannot_be_has_a_reason(
+    films: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    make_network: MakeNetwork,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    sentence: str,
+) -> None:
+    monkeypatch.setattr("nst.engine.devices.load_network", lambda *_: make_network())
+    write_frames(films / "clip.mp4", 2)
+    (films / "painting").write_bytes(b"")
+    assert main(["clip.mp4", "painting.png", *words, *SIZE]) == 1
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--masks", "--keep", "--within", "--init", "--edges"])
+def test_flags_of_pictures_alone_are_no_flags_of_films(
+    flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert flag not in build_parser().format_help()
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["clip.mp4", "painting.png", "-o", "film.mp4", flag, "seamless"])
+    assert f"unrecognized arguments: {flag}" in capsys.readouterr().err
+
+
+def test_an_empty_weight_at_the_end_is_that_of_the_beginning() -> None:
+    words = ["clip.mp4", "a.png", "b.png", "-o", "film.mp4", "--end-style-weights", ",0.25"]
+    begin = TransferSettings(paintings=(PaintingUse(weight=0.5), PaintingUse(weight=0.75)))
+    end = end_settings(build_parser().parse_args(words), begin)
+    assert [use.weight for use in end.uses(2)] == [0.5, 0.25]
+
+
+def test_frames_of_another_engine_are_those_of_another_film(
+    films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = Clip(write_frames(films / "clip.mp4", 2), 64)
+    key = film_key(clip, [], [])
+    assert key == film_key(clip, [], [])
+    monkeypatch.setattr("nst.video.frame_store.engine_version", lambda: "9.9.9")
+    assert key != film_key(clip, [], [])
