@@ -66,9 +66,17 @@ class TaskQueue:
         """Return the places of those who wait, the next one first."""
         return [place for place in self._places if place.task.state is State.WAITING]
 
-    def join(self, task: Task, seconds: float = 0.0, source: str = "") -> None:
-        """Wait, for so many expected seconds of painting. Raises `BusyError`."""
-        self.check_room(task.owner, source, task.bytes)
+    def join(
+        self, task: Task, seconds: float = 0.0, source: str = "", *, is_admitted: bool = False
+    ) -> None:
+        """Wait, for so many expected seconds of painting. Raises `BusyError`.
+
+        A task that `is_admitted`, by another server, only needs memory.
+        """
+        if is_admitted:
+            self.check_pictures(task.bytes)
+        else:
+            self.check_room(task.owner, source, task.bytes)
         self._places.append(Place(task, seconds, source, self._due(task.owner)))
         self._places.sort(key=lambda place: place.due)  # stable
 

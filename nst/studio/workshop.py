@@ -16,6 +16,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from nst.engine.out_of_memory import give_back
@@ -91,8 +92,9 @@ class Workshop:
         except OSError as error:
             log.warning("the folder of jobs cannot be shared: %s", error_text(error))
             return
+        submit = partial(self.submit, is_admitted=True)
         self._takeover = JobTakeover(
-            store, self._tasks, self._saver, self._news, self.limits, self.backend, self.submit
+            store, self._tasks, self._saver, self._news, self.limits, self.backend, submit
         )
         self._takeover.start()
 
@@ -102,12 +104,14 @@ class Workshop:
             self.limits = self._queue.limits = replace(self.limits, painters=count)
             self._wake()
 
-    def submit(self, task: Task, seconds: float = 0.0, source: str = "") -> None:
+    def submit(
+        self, task: Task, seconds: float = 0.0, source: str = "", *, is_admitted: bool = False
+    ) -> None:
         """Queue a waiting task, for so many expected seconds of painting.
 
         One that is queued already keeps its place, and a deleted one finds none. Raises `BusyError`
         where there is no room, and the task is stopped then. `source` is the network that it came
-        from, where that can be told.
+        from, where that can be told. One that `is_admitted`, by another server, only needs memory.
         """
         with self._news:
             if self._deleter.marks.is_noted(task.id):
@@ -125,7 +129,7 @@ class Workshop:
             try:
                 with self.statistics.refusals():
                     self._check_open()
-                    self._queue.join(task, seconds, source)
+                    self._queue.join(task, seconds, source, is_admitted=is_admitted)
             except BusyError as error:
                 task.stop(str(error))
                 raise
