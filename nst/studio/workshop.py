@@ -339,20 +339,20 @@ class Workshop:
         """Keep what the present task has reached, and paint no more; for the end of the process.
 
         Return whether all is kept and still after so many seconds. Where it `hands_over`, the jobs
-        that wait or were interrupted are left to the next server on the folder; of an iteration
-        that lasts longer than that, what was reached before it.
+        that wait or were interrupted are left to the next server on the folder. A job whose
+        iteration lasts longer than that is left as it was last saved.
         """
+        end = time.monotonic() + seconds
+        if self._takeover:  # first: a job that it claims later would find the workshop closed
+            self._takeover.end(seconds / 4)
         with self._news:
             self._is_closing.set()
             self._news.notify_all()
             places = [*self._queue.painted, *self._queue.waiting]
             unfinished = [place.task for place in places if isinstance(place.task, Job)]
-        end = time.monotonic() + seconds
         for thread in self._painters:
             thread.join(max(0.0, end - time.monotonic()))
         is_kept = self._saver.wait(max(0.0, end - time.monotonic()))
-        if self._takeover:
-            self._takeover.end(max(0.0, end - time.monotonic()))
         if hands_over:
             self._hand_over(unfinished)
         if self.job_store and self.job_store.presence:

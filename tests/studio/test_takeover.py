@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typing_extensions import override
@@ -20,6 +21,7 @@ from nst.settings import TransferSettings
 from nst.studio.backends.base import Backend
 from nst.studio.forecast import Forecast, PlannedRun
 from nst.studio.handover_marks import HandoverMarks
+from nst.studio.job import Job
 from nst.studio.job_takeover import JobTakeover
 from nst.studio.limits import Limits
 from nst.studio.server_presence import ServerPresence
@@ -232,6 +234,68 @@ def test_without_room_a_job_can_be_continued_by_hand(
     assert found.state is State.INTERRUPTED
     with pytest.raises(TooLargeError):
         second.backend.admit(PlannedRun((8, 8), [(8, 8)], found.settings))
+
+
+@pytest.mark.usefixtures("never")
+@pytest.mark.parametrize("limits", [{"waiting_of_one": 1}, {"waiting": 1}, {"wait": 0.5}])
+def test_what_another_server_has_admitted_waits_here_too(
+    tmp_path: Path, make_job: MakeJob, gate: Gate, limits: dict[str, Any]
+) -> None:
+    (first, _), (second, takeover) = (
+        opened(tmp_path),
+        opened(tmp_path, Limits(painters=0, **limits)),
+    )
+    jobs = [make_job(gate) for _ in range(3)]
+    for job in jobs:
+        first.submit(job)
+    gate.wait()
+    hand_over(first, gate)
+    takeover.take_all()
+    assert second.load.waiting == 3
+
+
+@pytest.mark.usefixtures("never")
+def test_what_another_server_has_admitted_needs_memory(
+    tmp_path: Path, make_job: MakeJob, gate: Gate
+) -> None:
+    (first, _), (second, takeover) = opened(tmp_path), opened(tmp_path, Limits(0, pictures=1))
+    jobs = [make_job(gate) for _ in range(2)]
+    for job in jobs:
+        first.submit(job)
+    gate.wait()
+    hand_over(first, gate)
+    takeover.take_all()
+    assert second.load.waiting == 1
+    assert second.statistics.refused["memory"] == 1
+
+
+def test_what_is_taken_while_the_server_is_asked_to_leave_is_left_to_the_next(
+    tmp_path: Path, make_job: MakeJob, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = opened(tmp_path)
+    job = make_job(gate)
+    first.submit(job)
+    gate.wait()
+    hand_over(first, gate)
+    is_claiming, is_asked_to_end = threading.Event(), threading.Event()
+    go_on, end = JobTakeover._go_on, JobTakeover.end
+
+    def go_on_late(takeover: JobTakeover, job: Job, settings: TransferSettings) -> None:
+        is_claiming.set()
+        assert is_asked_to_end.wait(PATIENCE)
+        go_on(takeover, job, settings)
+
+    def end_now(takeover: JobTakeover, seconds: float) -> None:
+        is_asked_to_end.set()
+        end(takeover, seconds)
+
+    monkeypatch.setattr(JobTakeover, "_go_on", go_on_late)
+    monkeypatch.setattr(JobTakeover, "end", end_now)
+    second, _ = opened(tmp_path, Limits(painters=0))
+    assert is_claiming.wait(PATIENCE)
+    assert second.close(hands_over=True)
+    assert second.job_store
+    assert second.job_store.handover.ids() == [job.id]
 
 
 @pytest.mark.usefixtures("never")
