@@ -53,7 +53,8 @@ class JobTakeover:
     def end(self, seconds: float) -> None:
         """Take no more, and wait for what is being taken, so many seconds at most."""
         self._is_over.set()
-        self._thread.join(seconds)
+        if self._thread.is_alive():
+            self._thread.join(seconds)
 
     def is_due(self, id: str) -> bool:
         """Tell whether a job is about to be taken over here, or by another server."""

@@ -79,10 +79,10 @@ class Workshop:
         self.backend.watch_painters(self.set_painters)
 
     def share_folder(self) -> None:
-        """Take over what other servers on the folder leave, and let them know of this one.
+        """Let other servers on the folder know of this one, and see which jobs are theirs.
 
-        A folder that cannot be written to is only logged, and so are GPUs that are lent to visitors
-        alone: nobody asks for the jobs that are taken over.
+        A folder that cannot be written to is only logged. Nothing is shared where GPUs are lent in
+        a visitor's name, as no visitor asks for a job that is taken over.
         """
         store = self.job_store
         if store is None or self.backend.lends_gpus:
@@ -96,7 +96,11 @@ class Workshop:
         self._takeover = JobTakeover(
             store, self._tasks, self._saver, self._news, self.limits, self.backend, submit
         )
-        self._takeover.start()
+
+    def take_over_jobs(self) -> None:
+        """Take over what other servers on a shared folder leave, from now on."""
+        if self._takeover:
+            self._takeover.start()
 
     def set_painters(self, count: int) -> None:
         """Paint so many tasks at the same time from now on; what is painted already goes on."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import signal
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -132,6 +133,25 @@ def test_the_next_server_goes_on_whenever_it_comes(
     before = reached(tmp_path, id)
     with served(tmp_path):
         until(lambda: reached(tmp_path, id) > before, "the second server paints on")
+
+
+@pytest.mark.slow
+def test_a_server_without_a_port_takes_nothing(
+    tmp_path: Path, photo: Image.Image, painting: Image.Image
+) -> None:
+    id = offer(tmp_path, photo, painting)
+    mark = tmp_path / "handed-over" / id
+    offered = mark.stat()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port, only = taken.getsockname()[1], {"GRADIO_NUM_PORTS": "1"}
+        with (
+            pytest.raises(RuntimeError, match="Cannot find empty port"),
+            running_server(tmp_path, port=port, environment=only, plant=SERVED),
+        ):
+            raise AssertionError("it was served")
+    assert mark.stat() == offered
 
 
 @pytest.mark.slow

@@ -131,6 +131,7 @@ def test_what_is_painted_and_what_waits_goes_on_elsewhere(
 
 def test_a_thread_takes_jobs_over(tmp_path: Path, make_job: MakeJob, gate: Gate) -> None:
     (first, _), (second, _) = opened(tmp_path), opened(tmp_path)
+    second.take_over_jobs()
     job = make_job(gate)
     first.submit(job)
     gate.wait()
@@ -292,6 +293,7 @@ def test_what_is_taken_while_the_server_is_asked_to_leave_is_left_to_the_next(
     monkeypatch.setattr(JobTakeover, "_go_on", go_on_late)
     monkeypatch.setattr(JobTakeover, "end", end_now)
     second, _ = opened(tmp_path, Limits(painters=0))
+    second.take_over_jobs()
     assert is_claiming.wait(PATIENCE)
     assert second.close(hands_over=True)
     assert second.job_store
