@@ -184,12 +184,15 @@ class Workshop:
         """Run a task here and now, with its checkpoints and limits, in the caller's thread."""
         if self._is_abandoned(task):
             task.stop(UNWATCHED)
-        began = saved = time.monotonic()
+        began = saved = last = time.monotonic()
         is_begun = False
         try:
             with self._counted(task), contextlib.closing(task.run()) as pieces:
                 for piece in pieces:
                     now = time.monotonic()
+                    if piece is None:  # it was held up since the last one: that is no painting
+                        began += now - last
+                    last = now
                     if piece is not None and not is_begun:
                         is_begun = True
                         self.statistics.spend("first_picture", now - began)
