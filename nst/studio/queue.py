@@ -45,9 +45,10 @@ class Place:
 class Load:
     """How much there is to paint."""
 
-    painted: int  # tasks
+    painted: int  # tasks, those included that are held up
     waiting: int  # tasks
     seconds: float  # until all of them are painted, as expected
+    held_up: int = 0  # tasks, whose workers cannot be reached
 
 
 class TaskQueue:
@@ -158,7 +159,8 @@ class TaskQueue:
     def load(self) -> Load:
         """Return how many are painted and wait, and for how long."""
         waiting = self.waiting
-        return Load(len(self.painted), len(waiting), self._wait(waiting))
+        held_up = sum(place.task.is_held_up for place in self.painted)
+        return Load(len(self.painted), len(waiting), self._wait(waiting), held_up)
 
     def ahead_of(self, task: Task) -> int:
         """Return how many are painted before this one."""

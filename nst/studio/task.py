@@ -109,6 +109,11 @@ class Task:
                 self.note = ""
             self._obstacle = ""
 
+    @property
+    def is_held_up(self) -> bool:
+        """Tell whether nothing can be painted of it just now."""
+        return bool(self._obstacle)
+
     def _end_after(self, error: Exception) -> State:
         return State.FAILED
 
