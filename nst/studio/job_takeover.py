@@ -106,7 +106,7 @@ class JobTakeover:
         """Queue a job as it was asked for, from the picture that it has reached."""
         sizes = [painting.size for painting in job.paintings]
         self.backend.fetch_weights(settings)
-        run = PlannedRun(job.content.size, sizes, settings, job.moment)
+        run = PlannedRun(job.content.size, sizes, settings, job.moment, job.wanted_masks.count)
         expected = self.backend.admit(run, seconds=self.limits.seconds)
         job.engine = self.backend.engine()
         job.resume(settings)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image, ImageChops
 from typing_extensions import override
 
 from helpers.painting import SMALL, iterations, picture_of, tone, tone_of
@@ -17,7 +18,8 @@ from helpers.waiting import until
 from helpers.working import ALWAYS, PATIENCE, Gate, MakeJob, assert_ends, make_job, settle
 from nst.engine.transfer import Engine
 from nst.errors import BusyError, TooLargeError
-from nst.settings import TransferSettings
+from nst.images.masks import Masks
+from nst.settings import PaintingUse, TransferSettings
 from nst.studio.backends.base import Backend
 from nst.studio.forecast import Forecast, PlannedRun
 from nst.studio.handover_marks import HandoverMarks
@@ -36,6 +38,7 @@ class ToneBackend(Backend):
 
     def __init__(self, engine: Engine = tone, room: int = 10**9) -> None:
         self.paints_with, self.room = engine, room
+        self.forecasts: list[PlannedRun] = []
 
     @override
     def prepare(self) -> None:
@@ -51,6 +54,7 @@ class ToneBackend(Backend):
 
     @override
     def forecast(self, run: PlannedRun) -> Forecast:
+        self.forecasts.append(run)
         return Forecast(1.0, run.settings.size, 0)
 
     @override
@@ -298,6 +302,25 @@ def test_what_is_taken_while_the_server_is_asked_to_leave_is_left_to_the_next(
     assert second.close(hands_over=True)
     assert second.job_store
     assert second.job_store.handover.ids() == [job.id]
+
+
+@pytest.mark.usefixtures("never")
+def test_regions_count_in_the_forecast(
+    tmp_path: Path, make_job: MakeJob, gate: Gate, photo: Image.Image, painting: Image.Image
+) -> None:
+    backend = ToneBackend()
+    (first, _), (_, takeover) = opened(tmp_path), opened(tmp_path, backend=backend)
+    mask = Image.new("L", photo.size, 255)
+    masks = Masks((mask, ImageChops.invert(mask)))
+    settings = SMALL.replace(paintings=(PaintingUse(), PaintingUse()))
+    paintings = [painting, painting.rotate(90)]
+    job = Job(photo, paintings, settings, visitor="joe", engine=tone, masks=masks)
+    first.submit(make_job(gate))
+    gate.wait()
+    first.submit(job)
+    hand_over(first, gate)
+    takeover.take_all()
+    assert [run.regions for run in backend.forecasts] == [0, masks.count]
 
 
 @pytest.mark.usefixtures("never")
