@@ -29,6 +29,7 @@ from nst.settings import TransferSettings
 from nst.studio.job import Job
 from nst.studio.job_store import JobStore
 from nst.studio.server_presence import ServerPresence
+from nst.studio.task import share_id
 from nst.studio.workshop import CLOSING, Workshop
 from page.studio import Studio
 
@@ -221,6 +222,12 @@ def test_a_page_that_is_opened_meanwhile_gets_a_sentence(
     assert job.id in updates[session.gallery]
     with pytest.raises(gr.Error, match="handed over to another server"):
         session.job_of(job.id)
+    share = share_id(job.id)
+    linked = gr.Request(SimpleNamespace(query_params={"result": share}))
+    updates = unserved_studio.visits.arrive(token, linked)
+    assert "handed over to another server" in str(updates[session.result_panel.status])
+    with pytest.warns(UserWarning, match="handed over to another server"):
+        unserved_studio.steering.dial(0.5, "", {"share": share})
     other.end()
     assert session.job_of(job.id)
 
