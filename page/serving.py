@@ -95,9 +95,9 @@ def main() -> None:
             serve(demo, options, style, stop, served=workshop.take_over_jobs)
         finally:
             is_still = close(workshop, stop)
+            backend.close()  # before there is no time left for it
             if demo:
                 demo.close(verbose=False)  # streams too: nothing is written for them any more
-            backend.close()
             shared_renderings().close()
     if stop.signal == signal.SIGTERM or not (is_still and examples.is_settled.is_set()):
         logging.shutdown()
