@@ -190,6 +190,7 @@ def test_a_killed_worker_costs_no_iteration(bench: Bench, network: VGG) -> None:
     until(lambda: len(job.passages) == 2, "nobody goes on")
     reached = job.passages[-1].iteration
     assert reached >= 5
+    bench.wait_for(job, reached + 1)
     assert not job.passages[-1].continues  # what was learned is lost
     bench.wait_for(job, reached + 2)
     shorten(job)
