@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -85,25 +85,37 @@ def main() -> None:
     backend = prepared_backend()
     with StopRequest() as stop, uploads_folder() as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(folder)
-        workshop, examples, gallery = open_workshop(backend), open_examples(), open_gallery()
+        workshop = open_workshop(backend)
         demo = None
         try:
+            examples, gallery = open_examples(), open_gallery()
             largest = largest_size(partial(backend.admit, seconds=workshop.limits.seconds))
             demo = build_demo(workshop, examples, gallery, largest=largest)
-            serve(demo, launch_options(demo, workshop, examples, gallery), style, stop)
+            options = launch_options(demo, workshop, examples, gallery)
+            serve(demo, options, style, stop, served=workshop.take_over_jobs)
         finally:
             is_still = close(workshop, stop)
+            backend.close()  # before there is no time left for it
             if demo:
                 demo.close(verbose=False)  # streams too: nothing is written for them any more
-            backend.close()
             shared_renderings().close()
     if stop.signal == signal.SIGTERM or not (is_still and examples.is_settled.is_set()):
         logging.shutdown()
         os._exit(0)  # without waiting for an iteration, or for the Hub in a library's own threads
 
 
-def serve(demo: BoundedBlocks, options: Mapping[str, Any], style: str, stop: StopRequest) -> None:
-    """Serve the page until a signal raises `KeyboardInterrupt`, which ends here."""
+def serve(
+    demo: BoundedBlocks,
+    options: Mapping[str, Any],
+    style: str,
+    stop: StopRequest,
+    *,
+    served: Callable[[], None],
+) -> None:
+    """Serve the page until a signal raises `KeyboardInterrupt`, which ends here.
+
+    `served` is called once it is served: there may be no port for it.
+    """
     with contextlib.suppress(KeyboardInterrupt):
         if style == "json":
             with contextlib.redirect_stdout(io.StringIO()):  # Gradio's greetings
@@ -112,19 +124,20 @@ def serve(demo: BoundedBlocks, options: Mapping[str, Any], style: str, stop: Sto
             log.info("Running on local URL: %s", demo.local_url)
         else:
             demo.launch(**options, prevent_thread_lock=True)
+        served()
         while demo.is_running and not stop.is_made:  # GRADIO_DEBUG blocks, and hides the signal
             time.sleep(PAUSE)
 
 
 def close(workshop: Workshop, stop: StopRequest) -> bool:
-    """Keep what was painted, and hand it over where the server was asked to leave.
+    """Keep what was painted, and hand it over unless the server was interrupted (SIGINT).
 
     Requests are still answered meanwhile: not ready, and nothing new is taken. Return whether all
     is still.
     """
     stop.ignore()
     if stop.signal != signal.SIGTERM:
-        return workshop.close()
+        return workshop.close(hands_over=stop.signal != signal.SIGINT)
     log.info("draining")
     leave_at_last(LEAVES_WITHIN)
     return workshop.close(DRAINS_WITHIN, hands_over=True)
@@ -166,8 +179,8 @@ def open_workshop(backend: Backend) -> Workshop:
         painters=backend.painters,
     )
     workshop = Workshop(folder, limits, backend)
-    workshop.share_folder()
     workshop.sweep()
+    workshop.share_folder()
     return workshop
 
 

@@ -14,6 +14,7 @@ from nst.studio.statistics import PHASES, REASONS
 from nst.studio.task import State
 from page.http.body_limits import MAX_UPLOAD, MULTIPART
 from page.http.health import PATH as HEALTH
+from page.http.metrics import HELD_UP
 from page.http.metrics import PATH as METRICS
 from page.http.refusals import REASONS as REFUSED
 from page.serving import LEAVES_WITHIN
@@ -138,7 +139,7 @@ def test_every_metric_is_explained() -> None:
 
 def test_alerts_are_about_metrics_and_labels_that_there_are() -> None:
     (group,) = yaml.safe_load((ROOT / "deploy" / "alerts.yaml").read_text())["groups"]
-    states = {state.value for state in State}
+    states = {state.value for state in State} | {HELD_UP}
     values = {"state": states, "reason": {*REASONS, *REFUSED.values()}, "phase": set(PHASES)}
     asked = set()
     for rule in group["rules"]:

@@ -53,7 +53,8 @@ class JobTakeover:
     def end(self, seconds: float) -> None:
         """Take no more, and wait for what is being taken, so many seconds at most."""
         self._is_over.set()
-        self._thread.join(seconds)
+        if self._thread.is_alive():
+            self._thread.join(seconds)
 
     def is_due(self, id: str) -> bool:
         """Tell whether a job is about to be taken over here, or by another server."""
@@ -105,7 +106,7 @@ class JobTakeover:
         """Queue a job as it was asked for, from the picture that it has reached."""
         sizes = [painting.size for painting in job.paintings]
         self.backend.fetch_weights(settings)
-        run = PlannedRun(job.content.size, sizes, settings, job.moment)
+        run = PlannedRun(job.content.size, sizes, settings, job.moment, job.wanted_masks.count)
         expected = self.backend.admit(run, seconds=self.limits.seconds)
         job.engine = self.backend.engine()
         job.resume(settings)

@@ -45,9 +45,10 @@ class Place:
 class Load:
     """How much there is to paint."""
 
-    painted: int  # tasks
+    painted: int  # tasks, those included that are held up
     waiting: int  # tasks
     seconds: float  # until all of them are painted, as expected
+    held_up: int = 0  # tasks, whose workers cannot be reached
 
 
 class TaskQueue:
@@ -66,9 +67,17 @@ class TaskQueue:
         """Return the places of those who wait, the next one first."""
         return [place for place in self._places if place.task.state is State.WAITING]
 
-    def join(self, task: Task, seconds: float = 0.0, source: str = "") -> None:
-        """Wait, for so many expected seconds of painting. Raises `BusyError`."""
-        self.check_room(task.owner, source, task.bytes)
+    def join(
+        self, task: Task, seconds: float = 0.0, source: str = "", *, is_admitted: bool = False
+    ) -> None:
+        """Wait, for so many expected seconds of painting. Raises `BusyError`.
+
+        A task that `is_admitted`, by another server, only needs memory.
+        """
+        if is_admitted:
+            self.check_pictures(task.bytes)
+        else:
+            self.check_room(task.owner, source, task.bytes)
         self._places.append(Place(task, seconds, source, self._due(task.owner)))
         self._places.sort(key=lambda place: place.due)  # stable
 
@@ -150,7 +159,8 @@ class TaskQueue:
     def load(self) -> Load:
         """Return how many are painted and wait, and for how long."""
         waiting = self.waiting
-        return Load(len(self.painted), len(waiting), self._wait(waiting))
+        held_up = sum(place.task.is_held_up for place in self.painted)
+        return Load(len(self.painted), len(waiting), self._wait(waiting), held_up)
 
     def ahead_of(self, task: Task) -> int:
         """Return how many are painted before this one."""

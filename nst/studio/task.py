@@ -97,7 +97,7 @@ class Task:
     def _hold_up(self, error: UnreachableError) -> None:
         """Say why nothing can be painted now, and wait a little until it is tried again."""
         with self.lock:
-            if self._obstacle != str(error):
+            if not self._stopped.is_set() and self.note != str(error):
                 self._obstacle = self.note = str(error)
                 self.version += 1
         self._stopped.wait(TRY_AGAIN)
@@ -108,6 +108,11 @@ class Task:
             if self._obstacle and self.note == self._obstacle:
                 self.note = ""
             self._obstacle = ""
+
+    @property
+    def is_held_up(self) -> bool:
+        """Tell whether nothing can be painted of it just now."""
+        return bool(self._obstacle)
 
     def _end_after(self, error: Exception) -> State:
         return State.FAILED
@@ -151,6 +156,8 @@ class Task:
 
     def _become(self, state: State, note: str | None = None) -> None:
         with self.lock:
+            if not state.is_live:
+                self._pass_obstacle()
             self.state = state
             self.changed = time.time()
             self.note = self.note if note is None else note

@@ -16,6 +16,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from nst.engine.out_of_memory import give_back
@@ -78,10 +79,10 @@ class Workshop:
         self.backend.watch_painters(self.set_painters)
 
     def share_folder(self) -> None:
-        """Take over what other servers on the folder leave, and let them know of this one.
+        """Let other servers on the folder know of this one, and see which jobs are theirs.
 
-        A folder that cannot be written to is only logged, and so are GPUs that are lent to visitors
-        alone: nobody asks for the jobs that are taken over.
+        A folder that cannot be written to is only logged. Nothing is shared where GPUs are lent in
+        a visitor's name, as no visitor asks for a job that is taken over.
         """
         store = self.job_store
         if store is None or self.backend.lends_gpus:
@@ -91,10 +92,15 @@ class Workshop:
         except OSError as error:
             log.warning("the folder of jobs cannot be shared: %s", error_text(error))
             return
+        submit = partial(self.submit, is_admitted=True)
         self._takeover = JobTakeover(
-            store, self._tasks, self._saver, self._news, self.limits, self.backend, self.submit
+            store, self._tasks, self._saver, self._news, self.limits, self.backend, submit
         )
-        self._takeover.start()
+
+    def take_over_jobs(self) -> None:
+        """Take over what other servers on a shared folder leave, from now on."""
+        if self._takeover:
+            self._takeover.start()
 
     def set_painters(self, count: int) -> None:
         """Paint so many tasks at the same time from now on; what is painted already goes on."""
@@ -102,12 +108,14 @@ class Workshop:
             self.limits = self._queue.limits = replace(self.limits, painters=count)
             self._wake()
 
-    def submit(self, task: Task, seconds: float = 0.0, source: str = "") -> None:
+    def submit(
+        self, task: Task, seconds: float = 0.0, source: str = "", *, is_admitted: bool = False
+    ) -> None:
         """Queue a waiting task, for so many expected seconds of painting.
 
         One that is queued already keeps its place, and a deleted one finds none. Raises `BusyError`
         where there is no room, and the task is stopped then. `source` is the network that it came
-        from, where that can be told.
+        from, where that can be told. One that `is_admitted`, by another server, only needs memory.
         """
         with self._news:
             if self._deleter.marks.is_noted(task.id):
@@ -125,7 +133,7 @@ class Workshop:
             try:
                 with self.statistics.refusals():
                     self._check_open()
-                    self._queue.join(task, seconds, source)
+                    self._queue.join(task, seconds, source, is_admitted=is_admitted)
             except BusyError as error:
                 task.stop(str(error))
                 raise
@@ -176,12 +184,15 @@ class Workshop:
         """Run a task here and now, with its checkpoints and limits, in the caller's thread."""
         if self._is_abandoned(task):
             task.stop(UNWATCHED)
-        began = saved = time.monotonic()
+        began = saved = last = time.monotonic()
         is_begun = False
         try:
             with self._counted(task), contextlib.closing(task.run()) as pieces:
                 for piece in pieces:
                     now = time.monotonic()
+                    if piece is None:  # it was held up since the last one: that is no painting
+                        began += now - last
+                    last = now
                     if piece is not None and not is_begun:
                         is_begun = True
                         self.statistics.spend("first_picture", now - began)
@@ -335,20 +346,20 @@ class Workshop:
         """Keep what the present task has reached, and paint no more; for the end of the process.
 
         Return whether all is kept and still after so many seconds. Where it `hands_over`, the jobs
-        that wait or were interrupted are left to the next server on the folder; of an iteration
-        that lasts longer than that, what was reached before it.
+        that wait or were interrupted are left to the next server on the folder. A job whose
+        iteration lasts longer than that is left as it was last saved.
         """
+        end = time.monotonic() + seconds
+        if self._takeover:  # first: a job that it claims later would find the workshop closed
+            self._takeover.end(seconds / 4)
         with self._news:
             self._is_closing.set()
             self._news.notify_all()
             places = [*self._queue.painted, *self._queue.waiting]
             unfinished = [place.task for place in places if isinstance(place.task, Job)]
-        end = time.monotonic() + seconds
         for thread in self._painters:
             thread.join(max(0.0, end - time.monotonic()))
         is_kept = self._saver.wait(max(0.0, end - time.monotonic()))
-        if self._takeover:
-            self._takeover.end(max(0.0, end - time.monotonic()))
         if hands_over:
             self._hand_over(unfinished)
         if self.job_store and self.job_store.presence:

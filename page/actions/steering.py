@@ -9,6 +9,7 @@ import gradio as gr
 from gradio.components import Component
 
 from nst import ImageError, TransferSettings
+from nst.errors import BusyError
 from nst.images.recipe import Ingredient
 from nst.settings import options
 from nst.studio.job import Job, picture_bytes
@@ -201,7 +202,11 @@ class Steering:
             value = of_example(example, session.examples, colors=colors)
             return {**value, "compares": False}
         share = str(shown.get("share", ""))
-        job = session.workshop.find_shared(share) if share else None
+        try:
+            job = session.workshop.find_shared(share) if share else None
+        except BusyError as error:
+            gr.Warning(str(error))
+            return gr.update()
         if job and job.moment and not job.state.is_live:
             return of_shared(job, share, colors=colors)
         if shown.get("kind") == "exhibit":

@@ -86,7 +86,10 @@ class Visits:
         session = self.session
         if not share:
             return {}
-        job = session.workshop.find_shared(share)
+        try:
+            job = session.workshop.find_shared(share)
+        except BusyError as error:
+            return session.result_panel.idle(str(error))
         if job is None or job.moment is None:
             return session.result_panel.idle(
                 "The picture of this link is no longer kept; its settings are."

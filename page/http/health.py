@@ -19,6 +19,7 @@ def health_routes(workshop: Workshop) -> list[Route]:
     """Return the routes of `/healthz` (and `/healthz/ready`, the same) and `/healthz/live`.
 
     The page is served once the network is prepared, so it is ready from then on until it drains.
+    On a cluster it is ready after a minute even without a worker; pictures wait then.
     """
 
     async def ready(_: Request) -> Response:

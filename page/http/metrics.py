@@ -32,6 +32,7 @@ from page.http.sessions import Sessions
 from page.rendering import Renderings
 
 PATH = "/metrics"
+HELD_UP = "held_up"  # the state of a running job whose workers cannot be reached
 PREVIEW = "display"  # the kind of a rendering of what the stage shows of a job
 
 
@@ -53,7 +54,11 @@ class ServerCollector(Collector):
 
     def _of_queue(self) -> Iterator[Metric]:
         load = self.workshop.load
-        live = {State.WAITING.value: load.waiting, State.RUNNING.value: load.painted}
+        live = {
+            State.WAITING.value: load.waiting,
+            State.RUNNING.value: load.painted - load.held_up,
+            HELD_UP: load.held_up,
+        }
         yield labelled(GaugeMetricFamily, "nst_jobs", "Live jobs and contact sheets.", live)
         text = "Jobs and contact sheets in the queue."
         yield GaugeMetricFamily("nst_queue_length", text, load.waiting)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import signal
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,7 @@ from nst.settings import TransferSettings
 from nst.studio.job import Job
 from nst.studio.job_store import JobStore
 from nst.studio.server_presence import ServerPresence
+from nst.studio.task import share_id
 from nst.studio.workshop import CLOSING, Workshop
 from page.studio import Studio
 
@@ -135,6 +137,25 @@ def test_the_next_server_goes_on_whenever_it_comes(
 
 
 @pytest.mark.slow
+def test_a_server_without_a_port_takes_nothing(
+    tmp_path: Path, photo: Image.Image, painting: Image.Image
+) -> None:
+    id = offer(tmp_path, photo, painting)
+    mark = tmp_path / "handed-over" / id
+    offered = mark.stat()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port, only = taken.getsockname()[1], {"GRADIO_NUM_PORTS": "1"}
+        with (
+            pytest.raises(RuntimeError, match="Cannot find empty port"),
+            running_server(tmp_path, port=port, environment=only, plant=SERVED),
+        ):
+            raise AssertionError("it was served")
+    assert mark.stat() == offered
+
+
+@pytest.mark.slow
 def test_a_long_iteration_does_not_hold_a_server(
     tmp_path: Path, photo: Image.Image, painting: Image.Image
 ) -> None:
@@ -201,6 +222,12 @@ def test_a_page_that_is_opened_meanwhile_gets_a_sentence(
     assert job.id in updates[session.gallery]
     with pytest.raises(gr.Error, match="handed over to another server"):
         session.job_of(job.id)
+    share = share_id(job.id)
+    linked = gr.Request(SimpleNamespace(query_params={"result": share}))
+    updates = unserved_studio.visits.arrive(token, linked)
+    assert "handed over to another server" in str(updates[session.result_panel.status])
+    with pytest.warns(UserWarning, match="handed over to another server"):
+        unserved_studio.steering.dial(0.5, "", {"share": share})
     other.end()
     assert session.job_of(job.id)
 

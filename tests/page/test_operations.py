@@ -31,7 +31,7 @@ from nst.studio.task import State
 from nst.studio.workshop import Workshop
 from page.http.admission import Admission
 from page.http.health import health_routes
-from page.http.metrics import ServerCollector, metrics_route
+from page.http.metrics import HELD_UP, ServerCollector, metrics_route
 from page.http.middleware import SecurityMiddleware
 from page.http.refusals import REASONS as REFUSED
 from page.http.refusals import Refusals
@@ -125,7 +125,7 @@ def test_metrics_tell_what_was_painted(
     assert found["nst_phase_seconds_count saving"] >= SMALL.iterations
     assert found["nst_phase_seconds_sum first_picture"] <= found["nst_phase_seconds_sum painting"]
     assert found["nst_phase_seconds_sum painting"] > 0
-    assert found["nst_queue_length"] == found["nst_jobs running"] == 0
+    assert found["nst_queue_length"] == found["nst_jobs running"] == found["nst_jobs held_up"] == 0
     assert found["process_resident_memory_bytes"] > 10**7
     assert found["nst_disk_free_bytes"] > 0
 
@@ -280,7 +280,7 @@ def test_metrics_of_a_server_tell_nothing_of_its_visitors(
     families = text_string_to_metric_families(text)
     labels = {label for each in families for s in each.samples for label in s.labels.values()}
     states = {state.value for state in State}
-    assert labels <= states | {*PHASES, *REASONS, *REFUSED.values()}
+    assert labels <= states | {HELD_UP} | {*PHASES, *REASONS, *REFUSED.values()}
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
+from multiprocessing import Pipe
 
 import pytest
 from PIL import Image
@@ -189,6 +190,7 @@ def test_a_killed_worker_costs_no_iteration(bench: Bench, network: VGG) -> None:
     until(lambda: len(job.passages) == 2, "nobody goes on")
     reached = job.passages[-1].iteration
     assert reached >= 5
+    bench.wait_for(job, reached + 1)
     assert not job.passages[-1].continues  # what was learned is lost
     bench.wait_for(job, reached + 2)
     shorten(job)
@@ -242,6 +244,27 @@ def test_draining_keeps_what_was_reached(cluster: Cluster, bench: Bench) -> None
     assert job.state is State.INTERRUPTED
     assert job.moment is not None
     finish(bench.begin(SHORT))  # the worker is free
+
+
+def test_what_drives_the_cluster_ends_by_itself(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nst.studio.backends.ray_fleet, "ENDS_WITHIN", 0.0)
+    fleet = Fleet(cluster.address, TINY_PAINTER, cpus_each=1)
+    fleet.start(0.0)
+    until(lambda: fleet.process_id, "nothing drives it")
+    fleet.close()
+    until(lambda: not fleet._thread.is_alive(), "it goes on")
+    assert fleet._process
+    assert fleet._process.returncode == 0
+
+
+def test_what_drives_the_cluster_ends_with_the_page(cluster: Cluster) -> None:
+    ours, theirs = Pipe()
+    with theirs:
+        process = Fleet(cluster.address, TINY_PAINTER, cpus_each=1)._start(theirs)
+    ours.close()
+    assert process.wait(PATIENCE) == 0
 
 
 def test_a_lost_head_is_waited_for(photo: Image.Image, painting: Image.Image, network: VGG) -> None:

@@ -6,8 +6,10 @@ import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image, ImageChops
 from typing_extensions import override
 
 from helpers.painting import SMALL, iterations, picture_of, tone, tone_of
@@ -16,10 +18,12 @@ from helpers.waiting import until
 from helpers.working import ALWAYS, PATIENCE, Gate, MakeJob, assert_ends, make_job, settle
 from nst.engine.transfer import Engine
 from nst.errors import BusyError, TooLargeError
-from nst.settings import TransferSettings
+from nst.images.masks import Masks
+from nst.settings import PaintingUse, TransferSettings
 from nst.studio.backends.base import Backend
 from nst.studio.forecast import Forecast, PlannedRun
 from nst.studio.handover_marks import HandoverMarks
+from nst.studio.job import Job
 from nst.studio.job_takeover import JobTakeover
 from nst.studio.limits import Limits
 from nst.studio.server_presence import ServerPresence
@@ -34,6 +38,7 @@ class ToneBackend(Backend):
 
     def __init__(self, engine: Engine = tone, room: int = 10**9) -> None:
         self.paints_with, self.room = engine, room
+        self.forecasts: list[PlannedRun] = []
 
     @override
     def prepare(self) -> None:
@@ -49,6 +54,7 @@ class ToneBackend(Backend):
 
     @override
     def forecast(self, run: PlannedRun) -> Forecast:
+        self.forecasts.append(run)
         return Forecast(1.0, run.settings.size, 0)
 
     @override
@@ -129,6 +135,7 @@ def test_what_is_painted_and_what_waits_goes_on_elsewhere(
 
 def test_a_thread_takes_jobs_over(tmp_path: Path, make_job: MakeJob, gate: Gate) -> None:
     (first, _), (second, _) = opened(tmp_path), opened(tmp_path)
+    second.take_over_jobs()
     job = make_job(gate)
     first.submit(job)
     gate.wait()
@@ -232,6 +239,88 @@ def test_without_room_a_job_can_be_continued_by_hand(
     assert found.state is State.INTERRUPTED
     with pytest.raises(TooLargeError):
         second.backend.admit(PlannedRun((8, 8), [(8, 8)], found.settings))
+
+
+@pytest.mark.usefixtures("never")
+@pytest.mark.parametrize("limits", [{"waiting_of_one": 1}, {"waiting": 1}, {"wait": 0.5}])
+def test_what_another_server_has_admitted_waits_here_too(
+    tmp_path: Path, make_job: MakeJob, gate: Gate, limits: dict[str, Any]
+) -> None:
+    (first, _), (second, takeover) = (
+        opened(tmp_path),
+        opened(tmp_path, Limits(painters=0, **limits)),
+    )
+    jobs = [make_job(gate) for _ in range(3)]
+    for job in jobs:
+        first.submit(job)
+    gate.wait()
+    hand_over(first, gate)
+    takeover.take_all()
+    assert second.load.waiting == 3
+
+
+@pytest.mark.usefixtures("never")
+def test_what_another_server_has_admitted_needs_memory(
+    tmp_path: Path, make_job: MakeJob, gate: Gate
+) -> None:
+    (first, _), (second, takeover) = opened(tmp_path), opened(tmp_path, Limits(0, pictures=1))
+    jobs = [make_job(gate) for _ in range(2)]
+    for job in jobs:
+        first.submit(job)
+    gate.wait()
+    hand_over(first, gate)
+    takeover.take_all()
+    assert second.load.waiting == 1
+    assert second.statistics.refused["memory"] == 1
+
+
+def test_what_is_taken_while_the_server_is_asked_to_leave_is_left_to_the_next(
+    tmp_path: Path, make_job: MakeJob, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = opened(tmp_path)
+    job = make_job(gate)
+    first.submit(job)
+    gate.wait()
+    hand_over(first, gate)
+    is_claiming, is_asked_to_end = threading.Event(), threading.Event()
+    go_on, end = JobTakeover._go_on, JobTakeover.end
+
+    def go_on_late(takeover: JobTakeover, job: Job, settings: TransferSettings) -> None:
+        is_claiming.set()
+        assert is_asked_to_end.wait(PATIENCE)
+        go_on(takeover, job, settings)
+
+    def end_now(takeover: JobTakeover, seconds: float) -> None:
+        is_asked_to_end.set()
+        end(takeover, seconds)
+
+    monkeypatch.setattr(JobTakeover, "_go_on", go_on_late)
+    monkeypatch.setattr(JobTakeover, "end", end_now)
+    second, _ = opened(tmp_path, Limits(painters=0))
+    second.take_over_jobs()
+    assert is_claiming.wait(PATIENCE)
+    assert second.close(hands_over=True)
+    assert second.job_store
+    assert second.job_store.handover.ids() == [job.id]
+
+
+@pytest.mark.usefixtures("never")
+def test_regions_count_in_the_forecast(
+    tmp_path: Path, make_job: MakeJob, gate: Gate, photo: Image.Image, painting: Image.Image
+) -> None:
+    backend = ToneBackend()
+    (first, _), (_, takeover) = opened(tmp_path), opened(tmp_path, backend=backend)
+    mask = Image.new("L", photo.size, 255)
+    masks = Masks((mask, ImageChops.invert(mask)))
+    settings = SMALL.replace(paintings=(PaintingUse(), PaintingUse()))
+    paintings = [painting, painting.rotate(90)]
+    job = Job(photo, paintings, settings, visitor="joe", engine=tone, masks=masks)
+    first.submit(make_job(gate))
+    gate.wait()
+    first.submit(job)
+    hand_over(first, gate)
+    takeover.take_all()
+    assert [run.regions for run in backend.forecasts] == [0, masks.count]
 
 
 @pytest.mark.usefixtures("never")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from nst.engine.transfer import TransferStep
 from nst.errors import UnreachableError
 from nst.studio.job import Job
 from nst.studio.limits import Limits
+from nst.studio.queue import TaskQueue
 from nst.studio.sheet_job import Sheet
 from nst.studio.task import State
 from nst.studio.workshop import Workshop
@@ -94,3 +96,65 @@ def test_a_lost_state_leaves_the_picture(photo: Image.Image, painting: Image.Ima
     assert job.state is State.FINISHED
     assert not job.passages[-1].continues
     assert [step.iteration for step in job.steps] == [3, 4, 5, 6]
+
+
+def test_an_outage_is_no_painting(
+    photo: Image.Image, painting: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each try takes a minute, and a picture may be painted for half of one."""
+    seconds = [0.0]
+    monkeypatch.setattr("nst.studio.workshop.time.monotonic", lambda: seconds[0])
+
+    def hold_up(job: Job, error: UnreachableError) -> None:
+        seconds[0] += 60.0
+
+    monkeypatch.setattr(Job, "_hold_up", hold_up)
+    job = Job(photo, [painting], SMALL, visitor="v", engine=Flaky(1, 2, 4, 5))
+    workshop = Workshop(limits=Limits(painters=0, seconds=30.0))
+    deque(workshop.paint(job), maxlen=0)
+    assert (job.state, job.note) == (State.FINISHED, "")
+    assert seconds == [300.0]
+    assert workshop.statistics.durations["first_picture"].seconds == 0.0
+
+
+def test_what_is_held_up_is_counted(photo: Image.Image, painting: Image.Image) -> None:
+    queue = TaskQueue(Limits())
+    job = Job(photo, [painting], SMALL, visitor="v", engine=Flaky(1))
+    queue.join(job)
+    assert queue.take() is job
+    assert (queue.load.painted, queue.load.held_up) == (1, 0)
+    pieces = job.run()
+    next(pieces)
+    assert (queue.load.painted, queue.load.held_up) == (1, 1)
+    next(pieces)
+    assert (queue.load.painted, queue.load.held_up) == (1, 0)
+
+
+def test_a_continued_job_says_again_why_it_waits(photo: Image.Image, painting: Image.Image) -> None:
+    job = Job(photo, [painting], SMALL, visitor="v", engine=Flaky(*range(1, 100)))
+    for _ in job.run():
+        job.stop()
+    assert (job.state, job.note, job.is_held_up) == (State.STOPPED, "", False)
+    job.resume(SMALL)
+    pieces = job.run()
+    next(pieces)
+    assert job.note == AWAY
+
+
+def test_the_reason_of_a_stop_outlasts_an_outage(photo: Image.Image, painting: Image.Image) -> None:
+    def engine(*pictures: Any, **options: Any) -> Iterator[TransferStep]:
+        job.stop("Enough.")
+        raise UnreachableError(AWAY)
+
+    job = Job(photo, [painting], SMALL, visitor="v", engine=engine)
+    list(job.run())
+    assert (job.state, job.note) == (State.STOPPED, "Enough.")
+
+
+def test_an_ended_job_does_not_say_that_it_waits(photo: Image.Image, painting: Image.Image) -> None:
+    job = Job(photo, [painting], SMALL, visitor="v", engine=Flaky(1))
+    pieces = job.run()
+    next(pieces)
+    assert job.note == AWAY
+    job._become(State.INTERRUPTED)
+    assert (job.note, job.is_held_up) == ("", False)

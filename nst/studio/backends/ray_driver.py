@@ -255,10 +255,15 @@ class Driver:
             raise error
 
     def _send(self, message: object) -> None:
-        try:
-            self._connection.send(message)
-        except OSError:
-            os._exit(0)  # the page is gone
+        tell(self._connection, message)
+
+
+def tell(connection: Connection, message: object) -> None:
+    """Send the page a message; ends the process, and its part in the cluster, without a page."""
+    try:
+        connection.send(message)
+    except OSError:
+        os._exit(0)
 
 
 def join(address: str) -> str:
@@ -291,7 +296,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         joined = join(address)
     except (ConnectionError, RuntimeError, ValueError) as error:
         first = (str(error).splitlines() or [""])[0]
-        connection.send(Warned(f"the cluster at {address} cannot be joined: {first}"))
+        tell(connection, Warned(f"the cluster at {address} cannot be joined: {first}"))
         sys.exit(1)
-    connection.send(Joined(joined))
+    tell(connection, Joined(joined))
     asyncio.run(Driver(connection, painter, int(cpus)).serve())

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 KEPT_OF_RUN = 256 * 2**20  # bytes of what a run has learned, at its latest pictures; two at least
-KEPT = 512 * 2**20  # bytes, of all runs
+KEPT = 512 * 2**20  # bytes, of all runs with their photos and paintings; the latest at least
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,9 @@ class KeptRun:
     """A run's pictures, and what it had learned at the latest pictures that were sent."""
 
     def __init__(self, inputs: RunInputs, like: KeptRun | None = None) -> None:
-        self.inputs = inputs
         known = like.own_pictures if like else []
-        own = [inputs.content, *inputs.styles]
-        self.pictures = [_same_or_new(each, known) for each in own]
+        self._pixels = [inputs.content, *inputs.styles]
+        self.pictures = [_same_or_new(each, known) for each in self._pixels]
         self.masks: Masks | None = inputs.masks
         if like and pickle.dumps(like.masks) == pickle.dumps(inputs.masks):
             self.masks = like.masks
@@ -60,13 +59,17 @@ class KeptRun:
     @property
     def own_pictures(self) -> list[tuple[Pixels, Image.Image]]:
         """Return the pixels of photo and paintings, each with its picture."""
-        own = [self.inputs.content, *self.inputs.styles]
-        return list(zip(own, self.pictures, strict=True))
+        return list(zip(self._pixels, self.pictures, strict=True))
 
     @property
     def bytes(self) -> int:
         """Return the memory that its states hold, where they had nothing in common."""
         return sum(state.bytes for state in self.states.values())
+
+    @property
+    def bytes_in_all(self) -> int:
+        """Return the same with its pictures, which are held as arrays and as pictures of Pillow."""
+        return self.bytes + 2 * sum(pixels.nbytes for pixels in self._pixels)
 
     def options(self, begin: Moment | None) -> dict[str, Any]:
         """Return the arguments of an engine that are known by their identity."""
@@ -156,7 +159,7 @@ class NetworkPainter:
                 raise LostStateError
             begin = replace(begin, state=state)
         kept = self._kept[run] = KeptRun(inputs, before)
-        while len(self._kept) > 1 and sum(each.bytes for each in self._kept.values()) > KEPT:
+        while len(self._kept) > 1 and sum(each.bytes_in_all for each in self._kept.values()) > KEPT:
             self._kept.popitem(last=False)
         return kept, begin
 
