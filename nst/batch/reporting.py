@@ -126,7 +126,8 @@ class PlainReporter(Reporter):
     @override
     def end(self, tally: Tally) -> None:
         super().end(tally)
-        self.say(counted(tally))
+        if tally.present < tally.total:  # it was said at the start that all are there
+            self.say(counted(tally))
 
     def say(self, line: str) -> None:
         """Print a line for people."""

@@ -292,6 +292,13 @@ def test_people_read_of_each_picture(
     assert text.rstrip().endswith("3 pictures, 2 painted, 1 failed")
 
 
+def test_people_read_once_that_all_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter, tally = PlainReporter(sys.stderr), Tally(2, present=2)
+    reporter.planned(tally)
+    reporter.end(tally)
+    assert capsys.readouterr().err == "2 pictures, 2 there already\n"
+
+
 def test_people_read_once_of_a_damaged_input(
     photos: list[Path], paintings: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
