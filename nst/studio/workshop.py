@@ -271,16 +271,15 @@ class Workshop:
     def wait_for_job(self, id: str, seconds: float = HANDOVER) -> Job | None:
         """Return the job of this id, when it has come from another server.
 
-        Raises `BusyError` when it has not after so many seconds.
+        Raises `BusyError` when it has not after so many seconds, or this server closes.
         """
         end = time.monotonic() + seconds
         while True:
             try:
                 return self.find_job(id)
             except BusyError:
-                if time.monotonic() >= end:
+                if time.monotonic() >= end or self._is_closing.wait(PAUSE):
                     raise
-            self._is_closing.wait(PAUSE)
 
     def find_shared(self, share: str) -> Job | None:
         """Return the job that a link speaks of."""
