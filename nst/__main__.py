@@ -15,17 +15,24 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from nst.console import CommandParser, StopRequest, fail, load_named, run_command
+from nst.console import CommandParser, StopRequest, load_named, run_command, until_stopped
 from nst.errors import SettingsError
 from nst.outputs import FORMATS, check_format, check_output, check_space
-from nst.painting_flags import files_given, painting_uses, read_masks, uses_given
+from nst.painting_flags import (
+    add_styles,
+    check_styles,
+    files_given,
+    painting_uses,
+    read_masks,
+    uses_given,
+)
 from nst.setting_flags import (
     add_device_flag,
     add_file_flags,
     add_setting_flags,
     settings_given,
 )
-from nst.settings import MOST_STYLES, TransferSettings
+from nst.settings import TransferSettings
 from nst.settings import options as setting_options
 
 if TYPE_CHECKING:
@@ -49,17 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     one, or one before there is a picture, ends at once, and nothing is written.
     """
     options = build_parser().parse_args(arguments)
-    with StopRequest() as stop:
-        try:
-            run(options, stop)
-        except KeyboardInterrupt:
-            print("\nnst: stopped, nothing was written", file=sys.stderr)
-            return stop.status
-        except BrokenPipeError:
-            raise
-        except Exception as error:
-            return fail("nst", error)
+
+    def paint(stop: StopRequest) -> int:
+        run(options, stop)
         return stop.status if stop.is_made else 0
+
+    return until_stopped(paint, "nst", "stopped, nothing was written")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -71,12 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
         " written. `nst batch --help` is about many pictures at once.",
     )
     parser.add_argument("content", metavar="CONTENT", help="the photo")
-    parser.add_argument(
-        "styles",
-        metavar="STYLE",
-        nargs="+",
-        help=f"the painting, or several (at most {MOST_STYLES})",
-    )
+    add_styles(parser)
     parser.add_argument(
         "-o",
         "--output",
@@ -181,10 +178,7 @@ def _checked_settings(options: argparse.Namespace) -> TransferSettings:
     sources = [options.content, *options.styles, *recipes, *files_given(options)]
     check_output(options.output, FORMATS, sources)
     check_format(options.output, options.depth, keep_alpha=options.keep_alpha)
-    if len(options.styles) > MOST_STYLES:
-        raise SettingsError(
-            f"at most {MOST_STYLES} paintings can be used, not {len(options.styles)}"
-        )
+    check_styles(options.styles)
     given = settings_given(options)
     flags = [*given, *uses_given(options)]
     flag = "--" + min(flags).replace("_", "-") if flags else ""

@@ -210,3 +210,21 @@ class StopRequest:
         is_first, self.signal = not self.is_made, self.signal or number
         if not (is_first and self._is_deferring):
             raise KeyboardInterrupt
+
+
+def until_stopped(run: Callable[[StopRequest], int], name: str, when_stopped: str) -> int:
+    """Run a command that signals may stop, and return its exit status.
+
+    An error is one line on stderr, and so is `when_stopped` where a signal ends it at once; a
+    broken pipe is left to `run_command`.
+    """
+    with StopRequest() as stop:
+        try:
+            return run(stop)
+        except KeyboardInterrupt:
+            print(f"\n{name}: {when_stopped}", file=sys.stderr)
+            return stop.status
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            return fail(name, error)

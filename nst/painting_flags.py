@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nst.errors import SettingsError
-from nst.settings import NO_WEIGHT, PaintingUse, options
+from nst.settings import MOST_STYLES, NO_WEIGHT, PaintingUse, options
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -55,6 +55,22 @@ USES: dict[str, tuple[str, Callable[[str], Any], str]] = {
     "style_crop": ("crop", _sides, "LEFT:TOP:RIGHT:BOTTOM,…"),
 }
 """Flags by name: the field of `PaintingUse`, how a value is read, and what stands for it."""
+
+
+def add_styles(parser: argparse.ArgumentParser) -> None:
+    """Add the paintings, one or several."""
+    parser.add_argument(
+        "styles",
+        metavar="STYLE",
+        nargs="+",
+        help=f"the painting, or several (at most {MOST_STYLES})",
+    )
+
+
+def check_styles(styles: Sequence[str]) -> None:
+    """Raise `SettingsError` for more paintings than can be used."""
+    if len(styles) > MOST_STYLES:
+        raise SettingsError(f"at most {MOST_STYLES} paintings can be used, not {len(styles)}")
 
 
 def add_use_flags(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nst.batch.plan import PAIRS
-from nst.console import CommandParser, StopRequest, fail, run_command
+from nst.console import CommandParser, StopRequest, run_command, until_stopped
 from nst.errors import ImageError, RecipeError, SettingsError, UserError
 from nst.outputs import FORMATS, check_format
 from nst.painting_flags import painting_uses, uses_given
@@ -39,21 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     after Ctrl-C (143 after SIGTERM). What is finished is kept then, and the same command goes on.
     """
     options = build_parser().parse_args(arguments)
-    with StopRequest() as stop:
-        try:
-            tally = run(options, stop)
-        except KeyboardInterrupt:
-            print("\nnst: stopped; what is finished is kept", file=sys.stderr)
-            return stop.status
-        except BrokenPipeError:
-            raise
-        except Exception as error:
-            return fail("nst", error)
-        if stop.is_made:
-            left = f"{tally.missing} of {tally.total} pictures are missing"
-            print(f"nst: stopped; {left}, the same command goes on", file=sys.stderr)
-            return stop.status
-        return 1 if tally.missing else 0
+
+    def paint(stop: StopRequest) -> int:
+        tally = run(options, stop)
+        if not stop.is_made:
+            return 1 if tally.missing else 0
+        left = f"{tally.missing} of {tally.total} pictures are missing"
+        print(f"nst: stopped; {left}, the same command goes on", file=sys.stderr)
+        return stop.status
+
+    return until_stopped(paint, "nst", "stopped; what is finished is kept")
 
 
 def build_parser() -> argparse.ArgumentParser:

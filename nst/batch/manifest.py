@@ -24,7 +24,6 @@ import json
 import os
 from collections import defaultdict
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from nst.errors import OutputError
@@ -65,12 +64,7 @@ class Manifest:
     def __enter__(self) -> Manifest:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

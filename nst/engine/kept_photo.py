@@ -8,11 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nst.engine.minimization import CostFunction
+from nst.engine.minimization import CostAround, CostFunction
 from nst.engine.objective import Costs, Measure
-from nst.engine.style_target import Guidance
 from nst.images.tensors import to_unit
-from nst.settings import TransferSettings
 
 LEAST_SHARE = 1 / 510  # of what is painted; with less it has no part in 8 bits
 
@@ -49,26 +47,12 @@ class KeptPhoto:
         return self.keep.to(like.dtype) / 255
 
 
-class KeptObjective:
+class KeptObjective(CostAround):
     """The cost of the composed picture G, as a function of what is painted, X."""
 
     def __init__(self, objective: CostFunction, kept: KeptPhoto) -> None:
-        self.objective = objective
+        super().__init__(objective)
         self.kept = kept
-        self.settings: TransferSettings = objective.settings
-
-    @property
-    def guidance(self) -> Guidance | None:
-        """Return what guides the gradient."""
-        return self.objective.guidance
-
-    @guidance.setter
-    def guidance(self, guidance: Guidance | None) -> None:
-        self.objective.guidance = guidance
-
-    def forget(self) -> None:
-        """Let nothing of an earlier picture count in the next evaluation."""
-        self.objective.forget()
 
     def costs(self, image: Tensor) -> Costs:
         """Return the costs of J at what X composes, by the specification."""

@@ -46,6 +46,27 @@ class CostFunction(Protocol):
         """Return the costs at `image` and the gradient to follow there."""
 
 
+class CostAround:
+    """A cost function around another, which it guides and lets forget."""
+
+    def __init__(self, objective: CostFunction) -> None:
+        self.objective = objective
+        self.settings: TransferSettings = objective.settings
+
+    @property
+    def guidance(self) -> Guidance | None:
+        """Return what guides the gradient of J."""
+        return self.objective.guidance
+
+    @guidance.setter
+    def guidance(self, guidance: Guidance | None) -> None:
+        self.objective.guidance = guidance
+
+    def forget(self) -> None:
+        """Let nothing of an earlier picture count in the next evaluation."""
+        self.objective.forget()
+
+
 @dataclass(frozen=True)
 class Point:
     """A picture that was evaluated, with its costs and gradient; tensors are (1, 3, H, W)."""

@@ -11,9 +11,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from nst.engine.minimization import CostFunction
+from nst.engine.minimization import CostAround, CostFunction
 from nst.engine.objective import Costs, Measure
-from nst.engine.style_target import Guidance
 
 LEVELS = 255.0
 
@@ -28,7 +27,7 @@ def temporal_cost(image: Tensor, warped: Tensor, mask: Tensor) -> Tensor:
     return (mask * difference.square()).mean()
 
 
-class TemporalObjective:
+class TemporalObjective(CostAround):
     """J(G) + w · `temporal_cost`(G, W, m) of a frame G.
 
     The costs that are reported stay those of J; the term is `Costs.temporal`, and part of the goal.
@@ -37,22 +36,8 @@ class TemporalObjective:
     def __init__(
         self, objective: CostFunction, warped: Tensor, mask: Tensor, weight: float
     ) -> None:
-        self.objective = objective
-        self.settings = objective.settings
+        super().__init__(objective)
         self.warped, self.mask, self.weight = warped, mask, weight
-
-    @property
-    def guidance(self) -> Guidance | None:
-        """Return what guides the gradient of J."""
-        return self.objective.guidance
-
-    @guidance.setter
-    def guidance(self, guidance: Guidance | None) -> None:
-        self.objective.guidance = guidance
-
-    def forget(self) -> None:
-        """Let nothing of an earlier picture count in the next evaluation."""
-        self.objective.forget()
 
     def costs(self, image: Tensor) -> Costs:
         """Return the costs of J alone, by the specification."""

@@ -12,12 +12,19 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from nst.console import CommandParser, StopRequest, fail, load_named, run_command
+from nst.console import CommandParser, StopRequest, load_named, run_command, until_stopped
 from nst.errors import OutputError, SettingsError, TooLargeError
 from nst.outputs import check_output
-from nst.painting_flags import add_use_flags, check_count, painting_uses, read_values
+from nst.painting_flags import (
+    add_styles,
+    add_use_flags,
+    check_count,
+    check_styles,
+    painting_uses,
+    read_values,
+)
 from nst.setting_flags import add_device_flag, add_flags_of, settings_given
-from nst.settings import MOST_STYLES, NO_WEIGHT, FilmSettings, TransferSettings
+from nst.settings import NO_WEIGHT, FilmSettings, TransferSettings
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -41,17 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     any; a second one ends at once. In both cases the same command goes on where it was.
     """
     options = build_parser().parse_args(arguments)
-    with StopRequest() as stop:
-        try:
-            is_whole = run(options, stop)
-        except KeyboardInterrupt:
-            print("\nnst video: stopped; the same command goes on", file=sys.stderr)
-            return stop.status
-        except BrokenPipeError:
-            raise
-        except Exception as error:
-            return fail("nst video", error)
-        return 0 if is_whole else stop.status
+
+    def paint(stop: StopRequest) -> int:
+        return 0 if run(options, stop) else stop.status
+
+    return until_stopped(paint, "nst video", "stopped; the same command goes on")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -63,12 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
         " film was ended, the same command goes on from the last finished frame.",
     )
     parser.add_argument("clip", metavar="CLIP", help="the clip: MP4, MOV, WebM, MKV, AVI, GIF, …")
-    parser.add_argument(
-        "styles",
-        metavar="STYLE",
-        nargs="+",
-        help=f"the painting, or several (at most {MOST_STYLES})",
-    )
+    add_styles(parser)
     parser.add_argument(
         "-o",
         "--output",
@@ -172,10 +168,7 @@ def checked_settings(options: argparse.Namespace) -> tuple[TransferSettings, Fil
             f"--fps must be from {SLOWEST:g} to {FASTEST:g}, or 0 for all frames, not"
             f" {options.fps:g}"
         )
-    if len(options.styles) > MOST_STYLES:
-        raise SettingsError(
-            f"at most {MOST_STYLES} paintings can be used, not {len(options.styles)}"
-        )
+    check_styles(options.styles)
     uses = painting_uses(options, len(options.styles))
     settings = TransferSettings(**settings_given(options), paintings=uses)
     return settings, FilmSettings(**settings_given(options, FilmSettings))
