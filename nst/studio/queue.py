@@ -146,8 +146,18 @@ class TaskQueue:
         return len(self.painted) + len(self._places)
 
     def leave(self, task: Task) -> None:
-        """Let go of a task that is painted no more."""
+        """Let go of a task that is painted no more; one that has given way waits again."""
+        left = [place for place in self.painted if place.task is task]
         self.painted = [place for place in self.painted if place.task is not task]
+        for place in left:
+            if task.has_given_way and task not in self:
+                self._wait_again(place)
+
+    def _wait_again(self, place: Place) -> None:
+        place.seconds, place.began = place.left, math.inf
+        place.due = self._due(place.task.owner)
+        self._places.append(place)
+        self._places.sort(key=lambda place: place.due)  # stable
 
     def forget_ended(self) -> list[Task]:
         """Return those who wait no more, and are out of the queue from now on."""

@@ -13,6 +13,7 @@ from enum import Enum
 
 from nst.engine.out_of_memory import has_run_out
 from nst.errors import UnreachableError, UserError
+from nst.studio.limits import Limits
 
 log = logging.getLogger(__name__)
 NO_MEMORY = "There is not enough memory for this picture; please choose a smaller size."
@@ -51,6 +52,9 @@ class Task:
         self._stopped = threading.Event()
         self._end = State.STOPPED  # what it will be when it has stopped
         self._obstacle = ""  # why it cannot be painted just now; its note meanwhile
+        self._work: Iterator[object] | None = None  # its pieces, once begun
+        self._gives_way = False
+        self.painted = 0.0  # seconds since it was begun, those not counted when it gave way
         self._watchers = 0
         self._last_seen = time.monotonic()
 
@@ -69,26 +73,61 @@ class Task:
         """Return the in-memory size of the pictures that it is made from."""
         return 0
 
+    @property
+    def is_between(self) -> bool:
+        """Tell whether it could wait now for others to be painted, and go on at no loss."""
+        return False
+
+    def most_seconds(self, limits: Limits) -> float:
+        """Return the seconds that it may be painted for."""
+        return limits.seconds
+
     def run(self) -> Generator[object, None, None]:
         """Do the work, one yield for each small piece, or None when it is held up.
 
-        Nothing happens where somebody has done so or it was stopped.
+        Nothing happens where somebody has done so or it was stopped. One that has given way goes
+        on.
         """
         with self.lock:
             if self.state is not State.WAITING:
                 return
             self._become(State.RUNNING)
+            if self._work is None:
+                self._work, self.painted = self._pieces(), 0.0
+            work = self._work
         try:
-            for piece in self._pieces():
+            for piece in work:
                 yield piece
-                if self._stopped.is_set():
-                    self._become(self._end)
+                if self._pauses():
                     return
         except Exception as error:
             self._become(self._end_after(error), error_message(error))
         except BaseException:
             self._become(State.STOPPED)
             raise
+        finally:
+            if self._work is not work:
+                close(work)
+
+    def _pauses(self) -> bool:
+        """Stop or give way where that was asked for; tell whether it was."""
+        with self.lock:
+            is_over, gives_way = self._stopped.is_set(), self._gives_way
+            self._gives_way = False
+            if is_over or gives_way:
+                self._become(self._end if is_over else State.WAITING)
+            return is_over or gives_way
+
+    @property
+    def has_given_way(self) -> bool:
+        """Tell whether it waits to go on with what it has begun."""
+        with self.lock:
+            return self.state is State.WAITING and self._work is not None
+
+    def give_way(self) -> None:
+        """Wait again after the present piece, so that others are painted before the next."""
+        with self.lock:
+            self._gives_way = self.state is State.RUNNING
 
     def _pieces(self) -> Iterator[object]:
         """Do the work itself; finished when it ends."""
@@ -127,8 +166,12 @@ class Task:
                 return
             self.note, self._end = note, end
             self._stopped.set()
-            if self.state is State.WAITING:
-                self._become(end)
+            if self.state is not State.WAITING:
+                return
+            work = self._work
+            self._become(end)
+        if work is not None:
+            close(work)
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
@@ -158,10 +201,17 @@ class Task:
         with self.lock:
             if not state.is_live:
                 self._pass_obstacle()
+                self._work = None
             self.state = state
             self.changed = time.time()
             self.note = self.note if note is None else note
             self.version += 1
+
+
+def close(work: Iterator[object]) -> None:
+    """End a generator that will not be asked for more."""
+    if isinstance(work, Generator):
+        work.close()
 
 
 def new_id(visitor: str) -> str:

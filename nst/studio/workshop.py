@@ -184,24 +184,25 @@ class Workshop:
         """Run a task here and now, with its checkpoints and limits, in the caller's thread."""
         if self._is_abandoned(task):
             task.stop(UNWATCHED)
-        began = saved = last = time.monotonic()
-        is_begun = False
+        saved = last = time.monotonic()
+        is_begun = task.has_given_way
         try:
             with self._counted(task), contextlib.closing(task.run()) as pieces:
                 for piece in pieces:
                     now = time.monotonic()
-                    if piece is None:  # it was held up since the last one: that is no painting
-                        began += now - last
+                    if piece is not None:  # or else it was held up since the last one
+                        task.painted += now - last
                     last = now
                     if piece is not None and not is_begun:
                         is_begun = True
-                        self.statistics.spend("first_picture", now - began)
+                        self.statistics.spend("first_picture", task.painted)
                     if isinstance(task, Job) and piece is not None:
                         self._saver.add_frame(task)
                         if now - saved >= self.limits.checkpoint_every:
                             self.save(task)
                             saved = time.monotonic()
-                    self._stop_where_due(task, now - began)
+                    self._stop_where_due(task)
+                    self._let_others_by(task)
                     yield piece
         finally:
             if isinstance(task, Job):
@@ -209,14 +210,22 @@ class Workshop:
                 self.save(task)
                 self.sweep()
 
-    def _stop_where_due(self, task: Task, seconds: float) -> None:
+    def _stop_where_due(self, task: Task) -> None:
         """Stop a task that was painted for too long, that nobody watches, or that is in the way."""
-        if seconds > self.limits.seconds:
-            task.stop(TOO_LONG.format(self.limits.seconds / 60))
+        most = task.most_seconds(self.limits)
+        if task.painted > most:
+            task.stop(TOO_LONG.format(most / 60))
         elif self._is_abandoned(task):
             task.stop(UNWATCHED)
         elif self._is_closing.is_set():
             task.stop(CLOSED, State.INTERRUPTED)
+
+    def _let_others_by(self, task: Task) -> None:
+        """Ask a task of many pictures to give way between two of them, where others wait."""
+        if task.is_between:
+            with self._news:
+                if self._queue.waiting:
+                    task.give_way()
 
     @contextlib.contextmanager
     def _counted(self, task: Task) -> Iterator[None]:
@@ -229,7 +238,8 @@ class Workshop:
             with self.statistics.timed("painting"):
                 yield
         finally:
-            self.statistics.end(task.state.value)
+            if not task.state.is_live:
+                self.statistics.end(task.state.value)
 
     @property
     def load(self) -> Load:

@@ -738,6 +738,69 @@ def test_a_sheet_takes_its_turn_and_is_remembered(
     assert_replays(again, engine)
 
 
+class Album(Task):
+    """A task of several pictures, which notes in `log` when each is painted."""
+
+    def __init__(self, visitor: str, name: str, count: int, log: list[str]) -> None:
+        super().__init__(visitor)
+        self.name, self.count, self.log = name, count, log
+        self.gate = threading.Event()
+        self.is_closed = False
+
+    @property
+    def is_between(self) -> bool:
+        return True
+
+    def _pieces(self) -> Iterator[object]:
+        try:
+            for number in range(self.count):
+                assert self.gate.wait(PATIENCE)
+                self.log.append(f"{self.name}{number}")
+                yield number
+            self._become(State.FINISHED)
+        finally:
+            self.is_closed = True
+
+
+def test_a_task_of_many_pictures_gives_way_between_them() -> None:
+    workshop, log = Workshop(), list[str]()
+    albums = [Album(who, who, 3, log) for who in ("a", "b")]
+    single = Album("c", "c", 1, log)
+    for task in (*albums, single):
+        workshop.submit(task, 9.0)
+    for task in (*albums, single):
+        task.gate.set()
+    settle(workshop)
+    assert log[:3] == ["a0", "b0", "c0"]  # everybody has one before anybody has two
+    assert sorted(log) == ["a0", "a1", "a2", "b0", "b1", "b2", "c0"]
+    assert {task.state for task in (*albums, single)} == {State.FINISHED}
+    assert workshop.statistics.ended == {"finished": 3}
+
+
+def test_alone_it_does_not_give_way() -> None:
+    workshop, log = Workshop(), list[str]()
+    album = Album("a", "a", 3, log)
+    album.gate.set()
+    workshop.submit(album)
+    settle(workshop)
+    assert log == ["a0", "a1", "a2"]
+    assert workshop.statistics.durations["waiting"].count == 1
+
+
+def test_stopped_where_it_has_given_way_it_ends_there() -> None:
+    album = Album("a", "a", 3, [])
+    album.gate.set()
+    pieces = album.run()
+    next(pieces)
+    album.give_way()
+    assert list(pieces) == []
+    assert album.has_given_way
+    assert not album.is_closed
+    album.stop()
+    assert (album.state, album.is_closed, album.has_given_way) == (State.STOPPED, True, False)
+    assert list(album.run()) == []
+
+
 def test_closing_keeps_what_there_is(make_job: MakeJob, gate: Gate, tmp_path: Path) -> None:
     workshop = Workshop(tmp_path)
     painted, waiting = make_job(gate), make_job()
