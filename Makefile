@@ -63,7 +63,7 @@ sheet: .venv/app        ## draw the README's contact sheet again
 looks: .venv/app        ## paint the small pictures of the looks on the page again
 	$(BIN)/python -m examples.paint_looks
 
-gallery: .venv/dev      ## paint docs/gallery.md again: ten minutes
+gallery: .venv/dev      ## paint docs/gallery.md again: a quarter of an hour
 	$(BIN)/python examples/gallery.py
 
 shots: .venv/dev        ## take pictures of the page in each state, into artifacts/shots

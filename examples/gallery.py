@@ -1,6 +1,6 @@
 """Paint docs/gallery.md: what each way of creative control does, on the bundled pictures.
 
-`make gallery` runs it; on two cores it takes about ten minutes.
+`make gallery` runs it; on two cores it takes about a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ INTRODUCTION = (
     " ([examples/CREDITS.md](../examples/CREDITS.md)), with the usual settings but for what is"
     " named. [Style costs](style-costs.md) have a sheet of their own."
 )
+
+LOW, HIGH = ("relu1_1", "relu2_1", "relu3_1"), ("relu4_1", "relu5_1")
 
 Paint = Callable[[], Image.Image]
 
@@ -81,6 +83,20 @@ def painted(
     return paint
 
 
+def four(paint: Paint) -> Paint:
+    """Return what paints two by two copies of a picture, side by side."""
+
+    def paint_four() -> Image.Image:
+        picture = paint()
+        sheet = Image.new("RGB", (2 * picture.width, 2 * picture.height))
+        for left in (0, picture.width):
+            for top in (0, picture.height):
+                sheet.paste(picture, (left, top))
+        return sheet
+
+    return paint_four
+
+
 def use(**values: object) -> tuple[PaintingUse, ...]:
     """Return how one painting is used."""
     return (PaintingUse(**values),)  # type: ignore[arg-type]
@@ -91,6 +107,8 @@ def sections() -> list[Section]:
     sky = similar_region(photo("castle"), 0.5, 0.08)
     face = face_mask(photo("astronaut"), faces(photo("astronaut")))
     protected = (PaintingUse(), PaintingUse(strength=0.05))
+    seamless = painted("honey-bee", "marbled_paper", edges="seamless")
+    tied = (PaintingUse(layers=LOW), PaintingUse(layers=HIGH))
     blend = ("starry_night", "great_wave")
     return [
         Section(
@@ -101,6 +119,25 @@ def sections() -> list[Section]:
                 (f"{first:g} : {1 - first:g}", painted("castle", *blend, paintings=weights))
                 for first in (1.0, 0.75, 0.5, 0.0)
                 for weights in [(PaintingUse(weight=first), PaintingUse(weight=1 - first))]
+            ],
+        ),
+        Section(
+            "layers",
+            "A painting for the strokes, another for the composition",
+            "Each painting can be tied to layers of its own: the low ones have the grain and the"
+            " strokes, the high ones the large shapes."
+            " `--style-layers relu1_1+relu2_1+relu3_1,relu4_1+relu5_1`",
+            [
+                ("Olive Trees", painted("bridge", "olive_trees")),
+                ("Composition VII", painted("bridge", "composition_vii")),
+                (
+                    "strokes of the first, shapes of the second",
+                    painted("bridge", "olive_trees", "composition_vii", paintings=tied),
+                ),
+                (
+                    "the other way round",
+                    painted("bridge", "composition_vii", "olive_trees", paintings=tied),
+                ),
             ],
         ),
         Section(
@@ -151,6 +188,25 @@ def sections() -> list[Section]:
             ],
         ),
         Section(
+            "detail",
+            "What is held of the photo",
+            "A Laplacian cost holds outlines whatever their colour; the scene can be compared at"
+            " other layers than relu4_2, the lower the closer. `--laplacian 3`,"
+            " `--content-layers relu4_2=0.5,relu2_2=0.5`",
+            [
+                ("the photo", lambda: photo("cat")),
+                ("as usual", painted("cat", "stained_glass")),
+                ("outlines", painted("cat", "stained_glass", laplacian=3.0)),
+                (
+                    "relu2_2 and relu4_2",
+                    painted(
+                        "cat", "stained_glass",
+                        content_layers={"relu4_2": 0.5, "relu2_2": 0.5},
+                    ),
+                ),
+            ],
+        ),
+        Section(
             "direction",
             "Size and direction of the strokes",
             "The painting can be scaled, turned, mirrored and cropped. `--style-scales`,"
@@ -169,7 +225,8 @@ def sections() -> list[Section]:
             "start",
             "A start of one's own",
             "The run starts from a picture that you choose: what it has stays, as far as photo and"
-            " painting allow. `--init picture.png`",
+            " painting allow. `--init picture.png`; `--init-weight 0.5` fades it with the usual"
+            " start.",
             [
                 ("from the photo, recoloured", painted("coffee", "composition_vii")),
                 (
@@ -177,9 +234,28 @@ def sections() -> list[Section]:
                     painted("coffee", "composition_vii", init=painting("composition_vii")),
                 ),
                 (
+                    "half of it, half of the usual",
+                    painted(
+                        "coffee", "composition_vii",
+                        init=painting("composition_vii"), init_weight=0.5,
+                    ),
+                ),
+                (
                     "from another painting",
                     painted("coffee", "composition_vii", init=painting("great_wave")),
                 ),
+            ],
+        ),
+        Section(
+            "seamless",
+            "A pattern without seams",
+            "Copies of the picture join, for cloth, paper or a game's ground; the last two show"
+            " two by two of them. `--seamless`",
+            [
+                ("the photo", lambda: photo("honey-bee")),
+                ("one", seamless),
+                ("four as usual", four(painted("honey-bee", "marbled_paper"))),
+                ("four without seams", four(seamless)),
             ],
         ),
         Section(
