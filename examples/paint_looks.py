@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from PIL import Image, ImageOps
@@ -18,10 +19,13 @@ QUALITY = 80
 
 
 def main() -> None:
-    """Paint each look with the same photo and painting, and keep the middle of it."""
+    """Paint each look, or those named, with one photo and painting, and keep the middle of it."""
+    parser = argparse.ArgumentParser(prog="python -m examples.paint_looks", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[[], *LOOKS], metavar="LOOK")
+    names = parser.parse_args().names
     FOLDER.mkdir(exist_ok=True)
     photo, painting = load_image(PHOTO), load_image(PAINTING)
-    for look in LOOKS.values():
+    for look in (LOOKS[name] for name in names or LOOKS):
         settings = look.settings.replace(size=320, iterations=80)
         picture = stylize(photo, painting, settings)
         small = ImageOps.fit(picture, SHOWN, Image.Resampling.LANCZOS)
