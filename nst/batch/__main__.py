@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from nst.batch.messages import Controls
     from nst.batch.plan import Item, Manner
     from nst.batch.pool import Pool
+    from nst.batch.runner import Runner
     from nst.batch.tally import Tally
 
 MOST_JOBS = 64
+MOST_HOURS = 72
 MOST_SETTINGS = 1_000_000  # bytes of a JSON file
 
 
@@ -104,14 +106,23 @@ def build_parser() -> argparse.ArgumentParser:
         type=_jobs,
         metavar="N",
         help="pictures that are painted at the same time, by processes that divide the processor's"
-        " threads (default: 1; with --ray one on each GPU, or on each node)",
+        " threads (default: 1; with --ray one on each GPU, or on each node). With --hf-jobs the"
+        " number of machines",
     )
-    parser.add_argument(
+    elsewhere = parser.add_mutually_exclusive_group()
+    elsewhere.add_argument(
         "--ray",
         metavar="auto|ADDRESS",
         help="paint on a Ray cluster: that of the address, or one that runs or is started here;"
         " needs `pip install nst[ray]`",
     )
+    elsewhere.add_argument(
+        "--hf-jobs",
+        metavar="FLAVOR",
+        help="paint on machines rented from the Hugging Face Hub, such as l4x1; prices are told,"
+        " and a yes is needed",
+    )
+    _add_rental_flags(parser)
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object per event on stdout"
     )
@@ -119,6 +130,31 @@ def build_parser() -> argparse.ArgumentParser:
     add_file_flags(parser)
     add_device_flag(parser)
     return parser
+
+
+def _add_rental_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--hf-bucket",
+        metavar="OWNER/NAME",
+        default="",
+        help="with --hf-jobs: the private bucket that holds photos and results (default: your"
+        " nst-batches)",
+    )
+    parser.add_argument(
+        "--hf-hours",
+        type=_hours,
+        metavar="N",
+        default=2.0,
+        help="with --hf-jobs: how long each job may run (default: 2); the same command goes on",
+    )
+    parser.add_argument(
+        "--hf-image",
+        metavar="IMAGE",
+        default="",
+        help="with --hf-jobs: a Docker image with Python; one that has torch starts sooner"
+        " (default: python:3.X-slim, in the version that runs here)",
+    )
+    parser.add_argument("--yes", action="store_true", help="agree to the price without being asked")
 
 
 def run(options: argparse.Namespace, stop: StopRequest) -> Tally:
@@ -141,16 +177,48 @@ def run(options: argparse.Namespace, stop: StopRequest) -> Tally:
         try:
             tally = runner.find_missing(items)
             if not runner.is_over:
-                stop.defer()
-                pool = start_pool(options, len(items))
-                try:
-                    runner.run(pool, stop)
-                finally:
-                    pool.close()
+                paint(options, runner, len(items), stop)
             reporter.end(tally)
         finally:
             reporter.close()
     return tally
+
+
+def paint(options: argparse.Namespace, runner: Runner, n_items: int, stop: StopRequest) -> None:
+    """Paint what is missing, here or elsewhere. Raises `UserError`."""
+    if options.hf_jobs:
+        paint_on_rented_machines(options, runner, stop)
+        return
+    stop.defer()
+    pool = start_pool(options, n_items)
+    try:
+        runner.run(pool, stop)
+    finally:
+        pool.close()
+
+
+def paint_on_rented_machines(
+    options: argparse.Namespace, runner: Runner, stop: StopRequest
+) -> None:
+    """Paint what is missing by jobs on the Hub. Raises `UserError`."""
+    from nst.batch.hf_jobs import UNASKED, Rental, RentedBatch, open_hub
+
+    def agree() -> bool:
+        if options.yes:
+            return True
+        if not sys.stdin.isatty():
+            raise UserError(UNASKED)
+        return runner.report.confirm("Rent them?")
+
+    rental = Rental(
+        options.hf_jobs,
+        options.jobs or 1,
+        options.hf_hours,
+        options.hf_bucket,
+        options.hf_image,
+        options.device,
+    )
+    RentedBatch(runner, open_hub(), rental, agree).run(stop)
 
 
 def planned(options: argparse.Namespace, settings: TransferSettings) -> tuple[list[Item], Manner]:
@@ -254,6 +322,16 @@ def _jobs(text: str) -> int:
     if not 1 <= jobs <= MOST_JOBS:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MOST_JOBS}")
     return jobs
+
+
+def _hours(text: str) -> float:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = 0.0
+    if not 0 < hours <= MOST_HOURS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of hours up to {MOST_HOURS}")
+    return hours
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ The first line is `{"nst_batch": 1}`. Each further one is about one output file:
     settings   every setting by name; `depth`, `keep_alpha`, `controls` (hashes) beside them
     width, height, iterations, costs {"J", "content", "style", "smoothness"}, seconds
     error      of what failed: one sentence
+    culprit    "photo" or "painting" where that file is to blame
     time       when the line was written, UTC
 
 The last line about a file holds. A line that was cut off by the end of its process is passed over.

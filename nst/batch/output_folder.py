@@ -93,10 +93,10 @@ class OutputFolder:
         }
         self._write(item, painted.data, record)
 
-    def note_failure(self, item: Item, manner: Manner, reason: str) -> None:
+    def note_failure(self, item: Item, manner: Manner, reason: str, culprit: str = "") -> None:
         """Add a line about a picture that could not be painted. Raises `OutputError`."""
         record = {"status": "failed", **_identity(item), **_manner(manner), "error": reason}
-        self.manifest.append(record)
+        self.manifest.append({**record, **({"culprit": culprit} if culprit else {})})
 
     def _write(self, item: Item, data: bytes, record: dict[str, Any]) -> None:
         """Write a file between two lines of the manifest.
