@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from nst.video.clips import Clip
     from nst.video.film_plan import FilmPlan
+    from nst.video.forecast import FilmForecast
     from nst.video.frame_store import FrameStore
     from nst.video.transfer import FilmStep
 
@@ -124,8 +125,10 @@ def run(options: argparse.Namespace, stop: StopRequest) -> bool:
     _check_room(plan.clip)
     _check_sound(plan.clip, output, options)
     network = load_network(settings, options.device)
+    expected = plan.forecast(network)
     with FrameStore(output, plan.key) as store:
-        _paint(plan.paint(network, store.load), plan.clip, store, options, stop)
+        _announce(plan.clip, expected, store.count)
+        _paint(plan.paint(network, store.load), plan.clip, expected, store, options, stop)
         if not store.count:
             raise OutputError("stopped before the first frame was done; nothing was written")
         is_whole = not stop.is_made
@@ -268,31 +271,61 @@ def _check_sound(clip: Clip, output: Path, options: argparse.Namespace) -> None:
             check_sound(output, sound)
 
 
+def _announce(clip: Clip, expected: FilmForecast, done: int) -> None:
+    """Tell on stderr how long the film will take, as far as that is known."""
+    frames, size = clip.facts.frames, f"{clip.facts.width}×{clip.facts.height}"
+    if not frames:
+        print(f"nst video: about {expected.following:.1f} s a frame of {size}", file=sys.stderr)
+        return
+    painted = f", {done} of them are painted" if done else ""
+    seconds = expected.seconds(frames - done, scenes=0 if done else 1)
+    print(
+        f"nst video: {frames} frames of {size}{painted}; about {duration_text(seconds)}",
+        file=sys.stderr,
+    )
+
+
+def duration_text(seconds: float) -> str:
+    """Return seconds as a person says them: "40 seconds", "12 minutes", "3.5 hours"."""
+    if seconds < 90:
+        return "1 second" if seconds < 1.5 else f"{round(seconds)} seconds"
+    if seconds < 90 * 60:
+        return f"{round(seconds / 60)} minutes"
+    return f"{seconds / 3600:.1f} hours"
+
+
 def _paint(
     steps: Iterable[FilmStep],
     clip: Clip,
+    expected: FilmForecast,
     store: FrameStore,
     options: argparse.Namespace,
     stop: StopRequest,
 ) -> None:
     """Report the steps and store the finished frames until they end or a stop is requested."""
     show_bar = not options.json or sys.stderr.isatty()
-    bar = FrameBar(sys.stderr, clip.facts.frames)
+    from nst.video.forecast import FilmProgress
+
+    bar, progress = (
+        FrameBar(sys.stderr, clip.facts.frames),
+        FilmProgress(clip.facts.frames, expected),
+    )
     for step in steps:
         stop.defer()
+        remaining = progress.remaining(step)
         if step.is_finished:
             store.save(step.frame, step.image)
         if options.json:
-            print(json.dumps(reported(step, clip)), flush=True)
+            print(json.dumps(reported(step, clip, remaining)), flush=True)
         if show_bar:
-            bar.show(step)
+            bar.show(step, remaining)
         if stop.is_made:
             break
     bar.close()
 
 
-def reported(step: FilmStep, clip: Clip) -> dict[str, Any]:
-    """Return a step as JSON shows it; costs that were not worked out are null."""
+def reported(step: FilmStep, clip: Clip, remaining: float | None) -> dict[str, Any]:
+    """Return a step as JSON shows it; what is not known is null."""
     figures = {name: getattr(step.step, name) for name in REPORTED}
     costs = {n: None if isinstance(v, float) and math.isnan(v) else v for n, v in figures.items()}
     return {
@@ -303,6 +336,7 @@ def reported(step: FilmStep, clip: Clip) -> dict[str, Any]:
         **costs,
         "temporal": step.temporal,
         "seen": round(step.seen, 4),
+        "remaining": remaining and round(remaining, 1),
     }
 
 
@@ -342,14 +376,20 @@ class FrameBar:
         self._stream, self._frames = stream, frames
         self._bar: Any = None  # tqdm is untyped
 
-    def show(self, step: FilmStep) -> None:
-        """Redraw the line as it is after a step."""
+    def show(self, step: FilmStep, remaining: float | None) -> None:
+        """Redraw the line as it is after a step, with so many seconds left."""
         if self._bar is None:
             from tqdm import tqdm  # after --help
 
-            self._bar = tqdm(total=self._frames or None, unit="frame", file=self._stream)
+            self._bar = tqdm(
+                total=self._frames or None,
+                file=self._stream,
+                bar_format="{bar} {n_fmt}/{total_fmt} frames{postfix}",
+                dynamic_ncols=True,
+            )
+        left = f", {duration_text(remaining)} left" if remaining else ""
         iteration = f"iteration {step.step.iteration}/{step.step.total}"
-        self._bar.set_postfix_str(iteration, refresh=False)
+        self._bar.set_postfix_str(f"{iteration}{left}", refresh=False)
         self._bar.n = step.frame + step.is_finished
         self._bar.refresh()
 

@@ -21,6 +21,7 @@ from nst.vgg.network import VGG
 from nst.video import transfer
 from nst.video.clips import Clip, Frame
 from nst.video.film_recipe import film_recipe
+from nst.video.forecast import FilmForecast, film_forecast
 from nst.video.frame_store import FrameStore, film_key
 from nst.video.mask_tracks import KeyMasks, followed_masks
 from nst.video.ramps import between
@@ -80,6 +81,17 @@ class FilmPlan:
             settings_at=self._settings_at if self._changes else None,
             painted=painted,
             network=network,
+        )
+
+    def forecast(self, network: VGG) -> FilmForecast:
+        """Return what its frames will take."""
+        regions = max((masks.count for masks in self.masks.values()), default=0)
+        used = seen_parts(list(self.styles), self.settings)
+        facts = self.clip.facts
+        return film_forecast(
+            *(network, (facts.width, facts.height), [style.size for style in used]),
+            *(self.settings, self.film),
+            regions=regions,
         )
 
     def delivered(self, store: FrameStore) -> Iterator[Frame]:
