@@ -10,7 +10,7 @@ import contextlib
 import os
 import subprocess
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import IO
@@ -20,6 +20,7 @@ from PIL import Image
 
 from nst.errors import ImageError
 from nst.images.sandbox import (
+    LENGTH,
     REFUSAL,
     START_SECONDS,
     ended_after,
@@ -27,7 +28,7 @@ from nst.images.sandbox import (
     read_sentence,
     start_worker,
 )
-from nst.video.decoding import CLIP, END, FRAME, HEADER, PTS, Facts
+from nst.video.decoding import CLIP, END, FRAME, HEADER, MOST_TAG, PTS, TAG, Facts
 
 SECONDS = 60.0  # for one frame, however busy the machine is
 DEFEATED = "This clip needs more time or memory than there is for one; it may be damaged."
@@ -39,6 +40,20 @@ class Frame:
 
     picture: Image.Image
     time: Fraction
+
+    def repainted(self, picture: Image.Image) -> Frame:
+        """Return the frame with another picture."""
+        return replace(self, picture=picture)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The pictures of a clip's frames; they can be iterated again and again."""
+
+    clip: Clip
+
+    def __iter__(self) -> Iterator[Image.Image]:
+        return (frame.picture for frame in self.clip)
 
 
 @dataclass(frozen=True)
@@ -68,6 +83,11 @@ class Clip:
             for answer in answers:
                 if isinstance(answer, Frame):
                     yield answer
+
+    @property
+    def pictures(self) -> Pictures:
+        """Return its frames without their times, for `transfer_video`."""
+        return Pictures(self)
 
     def _answers(self) -> Generator[Facts | Frame, None, None]:
         """Yield what the process answers: the facts, and the frames."""
@@ -99,6 +119,25 @@ class Clip:
         start = float(self.facts.start * self.facts.time_base)
         with _worker(self.path, f"serve_sound({start!r})") as worker:
             yield worker.stdout
+
+
+def read_tag(path: Path, name: str) -> str:
+    """Return a tag of a clip's metadata; empty where it has none.
+
+    Raises `ImageError` where the clip cannot be read.
+    """
+    with _worker(path, f"serve_tag({name!r})") as worker:
+        try:
+            with ended_after(START_SECONDS + SECONDS, worker):
+                kind = bytes(read_exactly(worker.stdout, 1))
+                if kind == REFUSAL:
+                    raise ImageError(read_sentence(worker.stdout))
+                (length,) = LENGTH.unpack(read_exactly(worker.stdout, LENGTH.size))
+                if kind != TAG or length > MOST_TAG:
+                    raise ImageError(DEFEATED)
+                return bytes(read_exactly(worker.stdout, length)).decode("utf-8", "replace")
+        except (OSError, EOFError, ValueError):
+            raise ImageError(DEFEATED) from None
 
 
 def _answer(kind: bytes, pipe: IO[bytes] | None, facts: Facts | None) -> Facts | Frame | None:

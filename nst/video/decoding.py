@@ -7,7 +7,8 @@ Runs as `nst.images.sandbox` starts it, with the clip as stdin, and without torc
     b"E"                             at the end
     b"R" a sentence                  where the clip cannot be used, see `nst.images.sandbox`
 
-or, for the sound, with a Matroska file that has the very packets of the clip.
+or, for a tag of its metadata, with b"T", a length and so much UTF-8; or, for the sound, with a
+Matroska file that has the very packets of the clip.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ import numpy as np
 from av.video.reformatter import Colorspace, Interpolation
 
 from nst.errors import ImageError
-from nst.images.sandbox import allow_seconds, limit_process, refusal
+from nst.images.sandbox import LENGTH, allow_seconds, limit_process, refusal
 
 CLIP = struct.Struct(">IIqqqqqq?")  # width, height, time base, rate, frames, start, has sound
 PTS = struct.Struct(">q")
-FRAME, HEADER, END = b"F", b"C", b"E"
+FRAME, HEADER, END, TAG = b"F", b"C", b"E", b"T"
 
 FORMATS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,asf,gif,ogg,apng,webp_anim"
 """What may be opened. Playlists are not among them: they would name other files."""
@@ -41,6 +42,7 @@ MOST_RATIO = 20  # of the longer side to the shorter
 MOST_FRAMES = 20_000
 LONGEST = 3600  # seconds
 TOLERANCE = Fraction(1, 1000)  # seconds; time stamps are often rounded to milliseconds
+MOST_TAG = 2_000_000  # bytes of a text in the metadata
 MEMORY = 3_000_000_000  # bytes of address space: a decoder of 8K holds 16 frames
 FRAME_SECONDS = 10.0  # of computing for one frame
 UNSPECIFIED = 2  # of a colour matrix, as FFmpeg counts them
@@ -116,6 +118,19 @@ def serve_sound(start: float) -> None:
                     packet.dts, packet.pts = packet.dts - shift, (packet.pts or 0) - shift
                     packet.stream = track
                     copy.mux(packet)
+    answers.flush()
+
+
+def serve_tag(name: str) -> None:
+    """Answer with a tag of the metadata of the clip on stdin, by its name in small letters."""
+    answers = _begin()
+    try:
+        with open_container(sys.stdin.buffer) as clip:
+            tags = {key.lower(): str(text) for key, text in clip.metadata.items()}
+        text = tags.get(name, "").encode()[:MOST_TAG]
+        answers.write(TAG + LENGTH.pack(len(text)) + text)
+    except ImageError as error:
+        answers.write(refusal(str(error)))
     answers.flush()
 
 
