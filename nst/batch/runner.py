@@ -6,7 +6,7 @@ Knows neither how workers run nor how progress is shown.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -102,18 +102,20 @@ class Runner:
                 self._handle(event)
             self.report.tick()
 
-    def claim(self) -> list[Item]:
-        """Return all that is missing, each picture once, to be painted by somebody else.
+    def claim(self, is_wanted: Callable[[Item], bool] = lambda item: True) -> list[Item]:
+        """Return what is missing and wanted, each picture once, to be painted by somebody else.
 
         `settle` and `abandon` take what becomes of them.
         """
-        claimed = dict[str, Item]()
+        claimed, others = dict[str, Item](), deque[Item]()
         for item in self._waiting:
-            if item.key in claimed:
+            if not is_wanted(item):
+                others.append(item)
+            elif item.key in claimed:
                 self._duplicates[item.key].append(item)
             else:
                 claimed[item.key], self._duplicates[item.key] = item, []
-        self._waiting.clear()
+        self._waiting = others
         return list(claimed.values())
 
     def settle(self, item: Item, event: Painted | Failed) -> None:

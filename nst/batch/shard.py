@@ -21,6 +21,7 @@ from nst.console import CommandParser, StopRequest, run_command, until_stopped
 from nst.errors import OutputError
 
 NAME = "nst batch"
+CONTENT = ("data", "file")  # of a finished picture, which a record does not hold
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,7 +74,7 @@ class SharedFolder:
 
     def store(self, item: Item, painted: Painted, manner: Manner) -> None:
         """Write a finished picture, and then its record. Raises `OutputError`."""
-        record = {name: value for name, value in vars(painted).items() if name != "data"}
+        record = {name: value for name, value in vars(painted).items() if name not in CONTENT}
         record["sha256"] = hashlib.sha256(painted.data).hexdigest()
         self._write(output_path(item.key, manner.format.suffix), painted.data)
         self._write_json(record_path(item.key), record)

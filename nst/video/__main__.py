@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from nst.console import CommandParser, StopRequest, load_named, run_command, until_stopped
-from nst.errors import OutputError, SettingsError, TooLargeError
+from nst.errors import OutputError, SettingsError
 from nst.outputs import check_output
 from nst.painting_flags import (
     add_styles,
@@ -25,6 +25,7 @@ from nst.painting_flags import (
 )
 from nst.setting_flags import add_device_flag, add_flags_of, add_look_flag, settings_given
 from nst.settings import NO_WEIGHT, FilmSettings, TransferSettings
+from nst.video.film_flags import add_film_flags, checked_rate
 from nst.video.mask_flags import add_film_mask_flags, mask_files, read_key_masks
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ ENDINGS = (".mp4", ".webm")
 REPORTED = ("iteration", "total", "width", "height", "J", "content", "style", "layers", "elapsed")
 ENDS = ("alpha", "beta", "style_weights")  # what can change over a film
 NOT_OF_FILMS = ("edges", "init_weight")  # settings of patterns, and of a picture to start from
-SLOWEST, FASTEST = 0.01, 240.0  # frames per second
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,13 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="H.264 in an MP4, VP9 in a WebM, or, without an ending, a folder for a PNG of each"
         " frame",
     )
-    parser.add_argument(
-        "--fps",
-        type=float,
-        default=0.0,
-        metavar="N",
-        help="take at most so many frames per second (default: all of the clip's)",
-    )
+    add_film_flags(parser)
     for name in ENDS:
         parser.add_argument(
             f"--end-{name.replace('_', '-')}",
@@ -91,7 +85,6 @@ def build_parser() -> argparse.ArgumentParser:
             help=f"what --{name.replace('_', '-')} has become at the end of the clip (default: it"
             " stays)",
         )
-    parser.add_argument("--no-sound", action="store_true", help="leave the clip's sound out")
     parser.add_argument(
         "--settings",
         metavar="FILM|PICTURE|FILE.json",
@@ -119,11 +112,14 @@ def run(options: argparse.Namespace, stop: StopRequest) -> bool:
     output = Path(options.output)
 
     from nst.engine.devices import load_network  # after --help: torch takes seconds
+    from nst.video.film_files import check_room, check_sound, write_film
     from nst.video.frame_store import FrameStore
 
     plan = _plan(options, settings, film)
-    _check_room(plan.clip)
-    _check_sound(plan.clip, output, options)
+    check_room(plan.clip)
+    has_sound = bool(output.suffix) and not options.no_sound
+    if has_sound:
+        check_sound(plan.clip, output)
     network = load_network(settings, options.device)
     expected = plan.forecast(network)
     with FrameStore(output, plan.key) as store:
@@ -132,7 +128,8 @@ def run(options: argparse.Namespace, stop: StopRequest) -> bool:
         if not store.count:
             raise OutputError("stopped before the first frame was done; nothing was written")
         is_whole = not stop.is_made
-        _write(output, plan, store, options, is_whole=is_whole)
+        recipe = _recipe(plan, options)
+        write_film(output, plan, store, recipe=recipe, has_sound=has_sound, is_whole=is_whole)
         stop.ignore()  # it is written, and what is said must be true
         if is_whole:
             store.delete()
@@ -161,11 +158,7 @@ def checked_settings(options: argparse.Namespace) -> tuple[TransferSettings, Fil
         check_output(output, ENDINGS, sources)
     else:
         _check_folder(output)
-    if options.fps and not SLOWEST <= options.fps <= FASTEST:
-        raise SettingsError(
-            f"--fps must be from {SLOWEST:g} to {FASTEST:g}, or 0 for all frames, not"
-            f" {options.fps:g}"
-        )
+    checked_rate(options.fps)
     check_styles(options.styles)
     return chosen_settings(options)
 
@@ -245,32 +238,6 @@ def _plan(options: argparse.Namespace, settings: TransferSettings, film: FilmSet
     )
 
 
-def _check_room(clip: Clip) -> None:
-    """Raise `TooLargeError` where a frame has no room in memory."""
-    import torch
-
-    from nst.engine.memory import bytes_needed, host_memory
-
-    free = host_memory()
-    needed = bytes_needed(clip.facts.width * clip.facts.height, torch.float32, free)
-    if free is not None and needed > free:
-        raise TooLargeError(
-            f"At this size a frame needs {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB"
-            " are free here; choose a smaller --size."
-        )
-
-
-def _check_sound(clip: Clip, output: Path, options: argparse.Namespace) -> None:
-    """Raise `OutputError` where the film cannot have the clip's sound, if it is to have it."""
-    from nst.video.writing import check_sound
-
-    if not output.suffix or options.no_sound:
-        return
-    with clip.sound() as sound:
-        if sound:
-            check_sound(output, sound)
-
-
 def _announce(clip: Clip, expected: FilmForecast, done: int) -> None:
     """Tell on stderr how long the film will take, as far as that is known."""
     frames, size = clip.facts.frames, f"{clip.facts.width}×{clip.facts.height}"
@@ -340,33 +307,11 @@ def reported(step: FilmStep, clip: Clip, remaining: float | None) -> dict[str, A
     }
 
 
-def _write(
-    output: Path,
-    plan: FilmPlan,
-    store: FrameStore,
-    options: argparse.Namespace,
-    *,
-    is_whole: bool,
-) -> None:
-    """Write the frames that are done."""
+def _recipe(plan: FilmPlan, options: argparse.Namespace) -> str:
     from nst.engine.devices import pick_device
-    from nst.video.writing import write_film, write_frames
 
     ends = {name: getattr(options, name) for name in vars(options) if name.startswith("end_")}
-    recipe = plan.recipe(str(pick_device(options.device)), ends)
-    frames = plan.delivered(store)
-    if not output.suffix:
-        write_frames(output, frames, recipe=recipe)
-        return
-    with plan.clip.sound() as sound:
-        write_film(
-            output,
-            frames,
-            rate=plan.clip.facts.rate,
-            sound=None if options.no_sound else sound,
-            is_whole=is_whole,
-            recipe=recipe,
-        )
+    return plan.recipe(str(pick_device(options.device)), ends)
 
 
 class FrameBar:

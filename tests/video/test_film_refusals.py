@@ -12,8 +12,9 @@ from helpers.tiny_network import MakeNetwork
 from nst.errors import UserError
 from nst.looks import LOOKS
 from nst.settings import NO_WEIGHT, FilmSettings, PaintingUse, TransferSettings
-from nst.video.__main__ import SLOWEST, build_parser, chosen_settings, end_settings, main
+from nst.video.__main__ import build_parser, chosen_settings, end_settings, main
 from nst.video.clips import Clip
+from nst.video.film_flags import SLOWEST
 from nst.video.frame_store import film_key
 from nst.video.mask_flags import read_key_masks
 
