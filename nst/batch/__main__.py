@@ -29,6 +29,7 @@ from nst.settings import FilmSettings, TransferSettings
 from nst.video.film_flags import add_film_flags, checked_rate
 
 if TYPE_CHECKING:
+    from nst.batch.films import FilmPainter
     from nst.batch.messages import Controls
     from nst.batch.output_folder import OutputFolder
     from nst.batch.plan import Item, Manner
@@ -207,16 +208,12 @@ def paint(
     films = runner.claim(lambda item: item.is_film)
     stop.defer()
     if not runner.is_over:
-        pool = start_pool(options, n_items)
-        try:
+        with start_pool(options, n_items) as pool:
             runner.run(pool, stop)
-        finally:
-            pool.close()
     if films and not stop.is_made:
-        from nst.batch.films import FilmPainter, paint_films
+        from nst.batch.films import paint_films
 
-        painter = FilmPainter(folder, runner.manner, options.device)
-        paint_films(films, painter, runner, stop)
+        paint_films(films, film_painter(options, folder, runner.manner), runner, stop)
 
 
 def paint_on_rented_machines(
@@ -274,6 +271,15 @@ def start_pool(options: argparse.Namespace, n_items: int) -> Pool:
     from nst.batch.local_pool import LocalPool
 
     return LocalPool(min(options.jobs or 1, n_items), options.device)
+
+
+def film_painter(options: argparse.Namespace, folder: OutputFolder, manner: Manner) -> FilmPainter:
+    """Return what paints the films: this process, or the cluster that was asked for."""
+    from nst.batch.films import ClusterFilmPainter, FilmPainter
+
+    if options.ray:
+        return ClusterFilmPainter(folder, manner, options.device, options.ray, options.jobs)
+    return FilmPainter(folder, manner, options.device)
 
 
 def chosen_settings(options: argparse.Namespace) -> tuple[TransferSettings, FilmSettings]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 from PIL import Image
+from typing_extensions import override
 
 from nst.batch.inputs import InputFile
 from nst.batch.messages import FILM_SUFFIX, Failed, Painted, Progress
@@ -35,7 +38,9 @@ from nst.video.film_files import check_room, check_sound, write_film
 from nst.video.film_plan import FilmPlan
 from nst.video.flow import NEEDED
 from nst.video.frame_store import FrameStore
-from nst.video.transfer import FilmStep, Remembered
+from nst.video.ray_scenes import SceneCluster
+from nst.video.scene_store import SceneStore
+from nst.video.transfer import FilmStep
 
 ENDS_ALL = (OutputError, MissingPackageError, WeightsError, DeviceError)  # not one film alone
 NO_CONTROLS = "a clip takes no masks and nothing to start from; leave them out, or the clips"
@@ -91,29 +96,36 @@ class FilmPainter:
             runner.settle(item, Failed(item.number, reason))
 
     def _paint(self, item: Item, runner: Runner, stop: StopRequest) -> None:
-        plan = self._plan(item)
-        with FrameStore(self._folder.path / item.output, plan.key) as store:
-            progress = _FilmProgress(plan.clip.facts.frames, store.count)
-            for step in self.steps(plan, store.load):
-                if step.is_finished:
-                    store.save(step.frame, step.image)
-                runner.report.progress(item, progress.take(item, step))
-                runner.report.tick()
-                if stop.is_made:
-                    return
+        plan, last = self._plan(item), None
+        with self._store(self._folder.path / item.output, plan.key) as store:
+            with self._painting(plan, store) as painting:
+                for step in painting.steps:
+                    if step.is_finished:
+                        store.save(step.frame, step.image)
+                    runner.report.progress(item, painting.progress.take(item, step))
+                    runner.report.tick()
+                    if stop.is_made:
+                        return
+                    last = step
             film = store.folder / f"film{FILM_SUFFIX}"
             try:
-                recipe = plan.recipe(str(devices.pick_device(self._device)))
-                has_sound = self._manner.film.has_sound
+                recipe, has_sound = plan.recipe(painting.device), self._manner.film.has_sound
                 write_film(film, plan, store, recipe=recipe, has_sound=has_sound)
-                runner.settle(item, _painted(item, step, film))
+                runner.settle(item, _painted(item, plan, last, film))
             finally:
                 film.unlink(missing_ok=True)
             store.delete()
 
-    def steps(self, plan: FilmPlan, painted: Remembered) -> Iterable[FilmStep]:
-        """Yield the steps of a film."""
-        return plan.paint(self._network, painted)
+    def _store(self, output: Path, key: str) -> FrameStore:
+        """Return where the finished frames of a film are kept."""
+        return FrameStore(output, key)
+
+    @contextlib.contextmanager
+    def _painting(self, plan: FilmPlan, store: FrameStore) -> Iterator[_Painting]:
+        """Yield a film that is painted by this process."""
+        progress = _FilmProgress(plan.clip.facts.frames, store.count)
+        device = str(devices.pick_device(self._device))
+        yield _Painting(plan.paint(self._network, store.load), progress, device)
 
     @cached_property
     def _network(self) -> VGG:
@@ -138,6 +150,37 @@ class FilmPainter:
         return plan
 
 
+class ClusterFilmPainter(FilmPainter):
+    """Paints films whose scenes are painted at the same time on a Ray cluster.
+
+    Args:
+        folder: as for a `FilmPainter`, as are the next two.
+        manner: how they are painted.
+        device: as on the command line.
+        address: of the cluster, and
+        jobs: how many actors it has, as for a `SceneCluster`.
+    """
+
+    def __init__(
+        self, folder: OutputFolder, manner: Manner, device: str, address: str, jobs: int | None
+    ) -> None:
+        super().__init__(folder, manner, device)
+        self._address, self._jobs = address, jobs
+
+    @override
+    def _store(self, output: Path, key: str) -> FrameStore:
+        return SceneStore(output, key)
+
+    @override
+    @contextlib.contextmanager
+    def _painting(self, plan: FilmPlan, store: FrameStore) -> Iterator[_Painting]:
+        progress = _FilmProgress(plan.clip.facts.frames, store.painted, store.painted)
+        with SceneCluster(self._address, self._jobs, self._device, plan) as cluster:
+            network = devices.load_network(self._manner.settings, "cpu")
+            steps = cluster.paint(network, store.load)
+            yield _Painting(steps, progress, cluster.kind_of_device)
+
+
 class _InputError(UserError):
     """A file of a film that cannot be used."""
 
@@ -160,10 +203,11 @@ class _FilmProgress:
     Args:
         frames: of the film; 0 where the clip does not say.
         before: frames that were painted before, by another process.
+        done: frames that are done before the first step; those painted before may have steps, too.
     """
 
-    def __init__(self, frames: int, before: int) -> None:
-        self._frames, self._before, self._done = frames, before, 0
+    def __init__(self, frames: int, before: int, done: int = 0) -> None:
+        self._frames, self._before, self._done = frames, before, done
 
     def take(self, item: Item, step: FilmStep) -> Progress:
         """Return what is told of the next step."""
@@ -176,16 +220,32 @@ class _FilmProgress:
         return Progress(item.number, self._done, total, J, elapsed, remaining)
 
 
-def _painted(item: Item, last: FilmStep, film: Path) -> Painted:
-    """Return a finished film: the costs are those of its last frame, if it was painted anew."""
-    step = last.step
+@dataclass(frozen=True)
+class _Painting:
+    """A film that is being painted: its steps, how far it is, and the kind of device."""
+
+    steps: Iterable[FilmStep]
+    progress: _FilmProgress
+    device: str
+
+
+def _painted(item: Item, plan: FilmPlan, last: FilmStep | None, film: Path) -> Painted:
+    """Return a finished film, with the costs of the frame that was painted last, if any was."""
+    step, facts = last.step if last else None, plan.clip.facts
     costs = {
         name: value
         for name in ("J", "content", "style", "smoothness")
-        if not math.isnan(value := getattr(step, name))
+        if step and not math.isnan(value := getattr(step, name))
     }
     return Painted(
-        *(item.number, b"", step.width, step.height, step.total, costs, step.elapsed), file=film
+        number=item.number,
+        data=b"",
+        width=facts.width,
+        height=facts.height,
+        iterations=plan.settings.iterations,
+        costs=costs,
+        seconds=step.elapsed if step else 0.0,
+        file=film,
     )
 
 

@@ -55,11 +55,8 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     if runner.is_over:
         return
     stop.defer()
-    pool = LocalPool(1, options.device)
-    try:
+    with LocalPool(1, options.device) as pool:
         runner.run(pool, stop)
-    finally:
-        pool.close()
 
 
 class SharedFolder:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -25,15 +26,16 @@ from nst.painting_flags import (
 )
 from nst.setting_flags import add_device_flag, add_flags_of, add_look_flag, settings_given
 from nst.settings import NO_WEIGHT, FilmSettings, TransferSettings
-from nst.video.film_flags import add_film_flags, checked_rate
+from nst.video.film_flags import add_cluster_flags, add_film_flags, checked_rate
 from nst.video.mask_flags import add_film_mask_flags, mask_files, read_key_masks
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from nst.vgg.network import VGG
     from nst.video.clips import Clip
     from nst.video.film_plan import FilmPlan
-    from nst.video.forecast import FilmForecast
+    from nst.video.forecast import FilmForecast, Progress
     from nst.video.frame_store import FrameStore
     from nst.video.transfer import FilmStep
 
@@ -97,6 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_use_flags(parser)
     add_film_mask_flags(parser)
     add_device_flag(parser)
+    add_cluster_flags(parser)
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object per iteration on stdout"
     )
@@ -113,22 +116,22 @@ def run(options: argparse.Namespace, stop: StopRequest) -> bool:
 
     from nst.engine.devices import load_network  # after --help: torch takes seconds
     from nst.video.film_files import check_room, check_sound, write_film
-    from nst.video.frame_store import FrameStore
 
     plan = _plan(options, settings, film)
     check_room(plan.clip)
     has_sound = bool(output.suffix) and not options.no_sound
     if has_sound:
         check_sound(plan.clip, output)
-    network = load_network(settings, options.device)
-    expected = plan.forecast(network)
-    with FrameStore(output, plan.key) as store:
-        _announce(plan.clip, expected, store.count)
-        _paint(plan.paint(network, store.load), plan.clip, expected, store, options, stop)
+    network = load_network(settings, "cpu" if options.ray else options.device)
+    with _store(plan, output, options) as store:
+        output_of_steps = sys.stdout
+        with _painting(plan, network, store, options) as painting:
+            _paint(painting, plan.clip, store, options, stop, output_of_steps)
         if not store.count:
             raise OutputError("stopped before the first frame was done; nothing was written")
         is_whole = not stop.is_made
-        recipe = _recipe(plan, options)
+        ends = {name: getattr(options, name) for name in vars(options) if name.startswith("end_")}
+        recipe = plan.recipe(painting.device, ends)
         write_film(output, plan, store, recipe=recipe, has_sound=has_sound, is_whole=is_whole)
         stop.ignore()  # it is written, and what is said must be true
         if is_whole:
@@ -238,6 +241,45 @@ def _plan(options: argparse.Namespace, settings: TransferSettings, film: FilmSet
     )
 
 
+def _store(plan: FilmPlan, output: Path, options: argparse.Namespace) -> FrameStore:
+    """Return where the finished frames are kept."""
+    from nst.video.frame_store import FrameStore
+    from nst.video.scene_store import SceneStore
+
+    return (SceneStore if options.ray else FrameStore)(output, plan.key)
+
+
+@dataclass(frozen=True)
+class _Painting:
+    """A film that is being painted: its steps, the time that is left, and by which device."""
+
+    steps: Iterable[FilmStep]
+    progress: Progress
+    device: str
+
+
+@contextlib.contextmanager
+def _painting(
+    plan: FilmPlan, network: VGG, store: FrameStore, options: argparse.Namespace
+) -> Iterator[_Painting]:
+    """Yield a film that is painted here, or on a cluster."""
+    frames = plan.clip.facts.frames
+    if options.ray:
+        from nst.video.ray_scenes import SceneCluster, SceneProgress
+
+        with SceneCluster(options.ray, options.jobs, options.device, plan) as cluster:
+            steps = cluster.paint(network, store.load)
+            yield _Painting(steps, SceneProgress(frames, store), cluster.kind_of_device)
+        return
+    from nst.engine.devices import pick_device
+    from nst.video.forecast import FilmProgress
+
+    expected = plan.forecast(network)
+    _announce(plan.clip, expected, store.count)
+    steps = plan.paint(network, store.load)
+    yield _Painting(steps, FilmProgress(frames, expected), str(pick_device(options.device)))
+
+
 def _announce(clip: Clip, expected: FilmForecast, done: int) -> None:
     """Tell on stderr how long the film will take, as far as that is known."""
     frames, size = clip.facts.frames, f"{clip.facts.width}×{clip.facts.height}"
@@ -262,30 +304,25 @@ def duration_text(seconds: float) -> str:
 
 
 def _paint(
-    steps: Iterable[FilmStep],
+    painting: _Painting,
     clip: Clip,
-    expected: FilmForecast,
     store: FrameStore,
     options: argparse.Namespace,
     stop: StopRequest,
+    output: TextIO,
 ) -> None:
     """Report the steps and store the finished frames until they end or a stop is requested."""
     show_bar = not options.json or sys.stderr.isatty()
-    from nst.video.forecast import FilmProgress
-
-    bar, progress = (
-        FrameBar(sys.stderr, clip.facts.frames),
-        FilmProgress(clip.facts.frames, expected),
-    )
-    for step in steps:
+    bar, progress = FrameBar(sys.stderr, clip.facts.frames), painting.progress
+    for step in painting.steps:
         stop.defer()
         remaining = progress.remaining(step)
         if step.is_finished:
             store.save(step.frame, step.image)
         if options.json:
-            print(json.dumps(reported(step, clip, remaining)), flush=True)
+            print(json.dumps(reported(step, clip, remaining)), file=output, flush=True)
         if show_bar:
-            bar.show(step, remaining)
+            bar.show(step, progress.done, remaining)
         if stop.is_made:
             break
     bar.close()
@@ -307,13 +344,6 @@ def reported(step: FilmStep, clip: Clip, remaining: float | None) -> dict[str, A
     }
 
 
-def _recipe(plan: FilmPlan, options: argparse.Namespace) -> str:
-    from nst.engine.devices import pick_device
-
-    ends = {name: getattr(options, name) for name in vars(options) if name.startswith("end_")}
-    return plan.recipe(str(pick_device(options.device)), ends)
-
-
 class FrameBar:
     """Show how far a film is, on one line as wide as the terminal."""
 
@@ -321,8 +351,8 @@ class FrameBar:
         self._stream, self._frames = stream, frames
         self._bar: Any = None  # tqdm is untyped
 
-    def show(self, step: FilmStep, remaining: float | None) -> None:
-        """Redraw the line as it is after a step, with so many seconds left."""
+    def show(self, step: FilmStep, done: int, remaining: float | None) -> None:
+        """Redraw the line as it is after a step, with so many frames done and seconds left."""
         if self._bar is None:
             from tqdm import tqdm  # after --help
 
@@ -335,7 +365,7 @@ class FrameBar:
         left = f", {duration_text(remaining)} left" if remaining else ""
         iteration = f"iteration {step.step.iteration}/{step.step.total}"
         self._bar.set_postfix_str(f"{iteration}{left}", refresh=False)
-        self._bar.n = step.frame + step.is_finished
+        self._bar.n = done
         self._bar.refresh()
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ from nst.video.forecast import FilmForecast, film_forecast
 from nst.video.frame_store import FrameStore, film_key
 from nst.video.mask_tracks import KeyMasks, followed_masks
 from nst.video.ramps import between
-from nst.video.transfer import FilmStep, Remembered
+from nst.video.transfer import FilmStep, Remembered, Scene
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,17 @@ class FilmPlan:
             made_of.append({"masks": masks, "protect_faces": self.protect_faces})
         return film_key(self.clip, self.styles, made_of)
 
-    def paint(self, network: VGG, painted: Remembered = lambda frame: None) -> Iterator[FilmStep]:
-        """Yield the steps of the film, as `transfer_video` does; raises what it raises."""
+    def paint(
+        self,
+        network: VGG,
+        painted: Remembered = lambda frame: None,
+        *,
+        only: Scene | None = None,
+    ) -> Iterator[FilmStep]:
+        """Yield the steps of the film, or of one scene, as `transfer_video` does.
+
+        Raises what it raises.
+        """
         return transfer.transfer_video(
             self.clip.pictures,
             self.styles,
@@ -80,7 +89,14 @@ class FilmPlan:
             protect_faces=self.protect_faces,
             settings_at=self._settings_at if self._changes else None,
             painted=painted,
+            only=only,
             network=network,
+        )
+
+    def scenes(self, network: VGG) -> Iterator[Scene]:
+        """Yield the scenes of the film, each as soon as its end is found."""
+        return transfer.find_scenes(
+            *(self.clip.pictures, self.styles, self.settings, self.film, network)
         )
 
     def forecast(self, network: VGG) -> FilmForecast:

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from PIL import Image
@@ -85,6 +86,15 @@ def motion_seconds_per_pixel() -> float:
     return min(taken) / PROBE**2
 
 
+class Progress(Protocol):
+    """Tells how far a film is, from step to step."""
+
+    done: int  # frames
+
+    def remaining(self, step: FilmStep) -> float | None:
+        """Take the next step of the film; return the seconds that are left after it, if known."""
+
+
 class FilmProgress:
     """Estimates the seconds that a film of `frames` frames has left, from step to step.
 
@@ -95,6 +105,7 @@ class FilmProgress:
 
     def __init__(self, frames: int, expected: FilmForecast) -> None:
         self._frames, self._expected = frames, expected
+        self.done = 0  # frames
         self._taken: deque[float] = deque(maxlen=RECENT)
         self._frame = -1
         self._began = self._latest = 0.0  # seconds of the film
@@ -106,6 +117,7 @@ class FilmProgress:
             self._frame, self._began = step.frame, self._latest
             self._is_painted = step.step.iteration == 0
         self._latest = step.step.elapsed
+        self.done += step.is_finished
         if step.is_finished and step.frame > 0 and self._is_painted:
             self._taken.append(self._latest - self._began)
         if not self._frames:

@@ -48,7 +48,7 @@ from nst.provenance import provenance_of
 from nst.settings import DEFAULTS, FILM_DEFAULTS, FilmSettings, PaintingUse, TransferSettings
 from nst.vgg.network import VGG
 from nst.video.flow import FlowEstimator, warp
-from nst.video.history import MaskLevels, Recalled, SceneHistory
+from nst.video.history import MaskLevels, Recalled, SceneHistory, is_cut
 from nst.video.mask_tracks import KeyMasks, check_key_masks, followed_masks
 
 TEMPORAL_UNIT = 3000.0  # what a temporal weight of 1 stands for; times β
@@ -60,6 +60,15 @@ SettingsAt = Callable[[int], TransferSettings]
 
 Remembered = Callable[[int], Image.Image | None]
 """Returns the picture of a frame, by its number from 0, that was painted before, if it was."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A scene of a film, by its number from 0: its frames from `start` to before `stop`."""
+
+    number: int
+    start: int
+    stop: int
 
 
 @dataclass(frozen=True)
@@ -96,6 +105,7 @@ def transfer_video(
     protect_faces: bool = False,
     settings_at: SettingsAt | None = None,
     painted: Remembered = lambda frame: None,
+    only: Scene | None = None,
     device: str = "auto",
     network: VGG | None = None,
 ) -> Iterator[FilmStep]:
@@ -125,6 +135,9 @@ def transfer_video(
     `painted` are frames that were painted before, with the same clip and settings: a film goes on
     from them; what L-BFGS had learned is lost.
 
+    With `only` nothing but that scene is painted, just as it is in the whole film: the frames
+    before it are looked at, for what they tell of the film's colours and masks.
+
     Raises what `transfer_style` does, `ImageError` for masks of frames that the clip does not have,
     and `MissingPackageError` where OpenCV is not installed.
     """
@@ -134,7 +147,7 @@ def transfer_video(
     frames = _with_masks(clip, masks, settings, protect_faces=protect_faces)
     network = network or devices.load_network(settings, device)
     painter: FramePainter | None = None
-    began, scene = time.monotonic(), -1
+    began, scene = time.monotonic(), (only.number if only else 0) - 1
     history = SceneHistory(estimator)
     for number, (filmed, followed) in enumerate(frames):
         if painter is None:
@@ -142,6 +155,10 @@ def transfer_video(
             within = next((each.within for each in masks.values() if each.within), ())
             painter = FramePainter(filmed, paintings, settings, film, network, within)
         frame = painter.prepared(filmed, followed)
+        if only and number < only.start:
+            continue
+        if only and number == only.stop:
+            return
         is_new = settings_at is not None and painter.change(settings_at(number))
         levels = painter.mask_levels(frame)
         recalled = history.recall(frame, keeps=not is_new, masks=levels)
@@ -165,6 +182,33 @@ def transfer_video(
             yield replace(each, frame=number, scene=scene, step=step, filmed=filmed, masks=shown)
         iterations, kept = painter.iterations(recalled), recalled.kept if recalled else None
         history.add(frame, painter.paint_of(each.step), iterations, kept, levels)
+
+
+def find_scenes(
+    clip: Iterable[Image.Image],
+    styles: Image.Image | Sequence[Image.Image],
+    settings: TransferSettings,
+    film: FilmSettings,
+    network: VGG,
+) -> Iterator[Scene]:
+    """Yield the scenes that `transfer_video` finds, without painting: by the flow between frames.
+
+    Of the network only its device is asked. Raises what `transfer_video` does.
+    """
+    estimator, painter = FlowEstimator(), None
+    before: Image.Image | None = None
+    number = start = stop = 0
+    for stop, filmed in enumerate(clip):
+        painter = painter or FramePainter(
+            filmed, checked_paintings(styles), settings, film, network
+        )
+        frame = painter.prepared(filmed, Masks())
+        if before is not None and is_cut(estimator.motion(before, frame)):
+            yield Scene(number, start, stop)
+            number, start = number + 1, stop
+        before = frame
+    if before is not None:
+        yield Scene(number, start, stop + 1)
 
 
 def _with_masks(

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.clips import pan, write_clip
-from helpers.batches import InlinePool, records
+from benchmarks.clips import cut, pan, write_clip
+from helpers.batches import Batch, InlinePool, records
 from helpers.clips import write_sounding
 from helpers.places import ROOT
+from helpers.tiny_network import SERVED
 from nst.batch import films as batch_films
 from nst.batch.__main__ import main
 from nst.errors import MissingPackageError
@@ -168,3 +169,26 @@ def test_what_films_cannot_be_is_one_sentence(
     monkeypatch.setattr(batch_films, "load_opencv", absent)
     assert refused() == "nst: Films need OpenCV for optical flow; install it."
     assert not Path("out").exists()
+
+
+@pytest.mark.ray
+def test_scenes_are_painted_on_a_cluster(folder: Path) -> None:
+    pytest.importorskip("ray")
+    write_clip(cut((64, 48), FRAMES), folder / "clip.mp4")
+    words = ["clip.mp4", "photo.png", "--styles", "painting.png", "-o", "out", *QUICK]
+    plant = f"""
+    pass
+if "nst.batch" in sys.orig_argv:
+    {SERVED}
+"""
+    with Batch(folder, *words, "--ray", "local", "--jobs", "2", plant=plant) as batch:
+        status, errors = batch.end()
+    assert (status, batch.events[-1]["painted"]) == (0, 2), errors
+    told = [event for event in batch.events if event.get("output") == FILM]
+    assert [event["iteration"] for event in told if event["event"] == "progress"][-1] == FRAMES
+    assert len(list(Clip(folder / "out" / FILM, 64))) == FRAMES
+    (record,) = (each for each in records(folder / "out") if each["output"] == FILM)
+    assert (record["width"], record["height"], record["iterations"]) == (64, 48, 2)
+    with Batch(folder, *words, plant=plant) as batch:  # all is there
+        assert batch.end() == (0, "")
+    assert batch.events[-1]["present"] == 2
