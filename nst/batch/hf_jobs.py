@@ -46,10 +46,11 @@ MOUNT = "/nst"  # where the bucket is in a job
 VARIABLES = ("NST_WEIGHTS_REPO",)  # that a job is given, where they are set here
 ATTEMPTS = 3  # of a job whose machine fails
 LABEL = {"nst": "batch"}
-ALIVE = ("SCHEDULING", "RUNNING")
+ALIVE = ("SCHEDULING", "RUNNING")  # stages that are asked for; others that may come are no end:
+ENDED = ("COMPLETED", "CANCELED", "ERROR", "DELETED")
 POLL = 5.0  # seconds between two looks at the Hub
 TICK = 0.2  # seconds between two looks at signals
-SETTLING = 3  # looks after the last job's end, until what it wrote must be there
+SETTLING = 12  # looks after the last job's end, until what it wrote must be there
 MOST_FAILED_LOOKS = 60  # in a row
 PER_HOUR = {"second": 3600.0, "minute": 60.0, "hour": 1.0}
 UNASKED = "renting machines costs money, and nobody can be asked here; agree with --yes"
@@ -118,7 +119,7 @@ class _Job:
 
     @property
     def is_alive(self) -> bool:
-        return self.info.status.stage in ALIVE
+        return self.info.status.stage not in ENDED
 
 
 @dataclass
