@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from nst.video.frame_store import FrameStore
     from nst.video.transfer import FilmStep
 
-ENDINGS = (".mp4", ".webm")
+ENDINGS = (".mp4", ".webm", ".gif", ".webp")
 REPORTED = ("iteration", "total", "width", "height", "J", "content", "style", "layers", "elapsed")
 ENDS = ("alpha", "beta", "style_weights")  # what can change over a film
 NOT_OF_FILMS = ("edges", "init_weight")  # settings of patterns, and of a picture to start from
@@ -66,15 +66,17 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Ctrl-C once writes the frames that are done as a film and exits with 130. However a"
         " film was ended, the same command goes on from the last finished frame.",
     )
-    parser.add_argument("clip", metavar="CLIP", help="the clip: MP4, MOV, WebM, MKV, AVI, GIF, …")
+    parser.add_argument(
+        "clip", metavar="CLIP", help="the clip: MP4, MOV, WebM, MKV, AVI, animated GIF or WebP, …"
+    )
     add_styles(parser)
     parser.add_argument(
         "-o",
         "--output",
         metavar="OUT.mp4",
         required=True,
-        help="H.264 in an MP4, VP9 in a WebM, or, without an ending, a folder for a PNG of each"
-        " frame",
+        help="H.264 in an MP4, VP9 in a WebM, an animated GIF or WebP, or, without an ending, a"
+        " folder for a PNG of each frame",
     )
     parser.add_argument(
         "--fps",
@@ -123,7 +125,7 @@ def run(options: argparse.Namespace, stop: StopRequest) -> bool:
 
     plan = _plan(options, settings, film)
     _check_room(plan.clip)
-    _check_sound(plan.clip, output, options)
+    _check_kind(plan.clip, output, options)
     network = load_network(settings, options.device)
     expected = plan.forecast(network)
     with FrameStore(output, plan.key) as store:
@@ -155,8 +157,8 @@ def checked_settings(options: argparse.Namespace) -> tuple[TransferSettings, Fil
     if output.suffix:
         if output.suffix.lower() not in ENDINGS:
             raise OutputError(
-                f"the output must be a {' or '.join(ENDINGS)} file, not {output.name!r}; a folder"
-                " for PNGs has no ending"
+                f"the output must be a {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]} file, not"
+                f" {output.name!r}; a folder for PNGs has no ending"
             )
         check_output(output, ENDINGS, sources)
     else:
@@ -260,10 +262,17 @@ def _check_room(clip: Clip) -> None:
         )
 
 
-def _check_sound(clip: Clip, output: Path, options: argparse.Namespace) -> None:
-    """Raise `OutputError` where the film cannot have the clip's sound, if it is to have it."""
+def _check_kind(clip: Clip, output: Path, options: argparse.Namespace) -> None:
+    """Raise `OutputError` where a file of that kind cannot hold the film.
+
+    It is to have the clip's sound, unless the kind has none.
+    """
+    from nst.video.animation_writing import ANIMATIONS, check_animation
     from nst.video.writing import check_sound
 
+    if output.suffix.lower() in ANIMATIONS:
+        check_animation(output, clip.facts)
+        return
     if not output.suffix or options.no_sound:
         return
     with clip.sound() as sound:
@@ -350,6 +359,7 @@ def _write(
 ) -> None:
     """Write the frames that are done."""
     from nst.engine.devices import pick_device
+    from nst.video.animation_writing import ANIMATIONS, write_animation
     from nst.video.writing import write_film, write_frames
 
     ends = {name: getattr(options, name) for name in vars(options) if name.startswith("end_")}
@@ -357,6 +367,9 @@ def _write(
     frames = plan.delivered(store)
     if not output.suffix:
         write_frames(output, frames, recipe=recipe)
+        return
+    if output.suffix.lower() in ANIMATIONS:
+        write_animation(output, frames, plays=max(0, plan.clip.facts.plays), recipe=recipe)
         return
     with plan.clip.sound() as sound:
         write_film(
