@@ -24,7 +24,7 @@ from nst.painting_flags import (
     uses_given,
 )
 from nst.setting_flags import add_device_flag, add_flags_of, add_look_flag, settings_given
-from nst.settings import NO_WEIGHT, FilmSettings, TransferSettings
+from nst.settings import LIVING_RATE, NO_WEIGHT, FilmSettings, TransferSettings
 from nst.video.mask_flags import add_film_mask_flags, mask_files, read_key_masks
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ REPORTED = ("iteration", "total", "width", "height", "J", "content", "style", "l
 ENDS = ("alpha", "beta", "style_weights")  # what can change over a film
 NOT_OF_FILMS = ("edges", "init_weight")  # settings of patterns, and of a picture to start from
 SLOWEST, FASTEST = 0.01, 240.0  # frames per second
+SHORTEST, LONGEST = 1.0, 30.0  # seconds of a living painting
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,6 +85,13 @@ def build_parser() -> argparse.ArgumentParser:
         default=0.0,
         metavar="N",
         help="take at most so many frames per second (default: all of the clip's)",
+    )
+    parser.add_argument(
+        "--living",
+        type=float,
+        metavar="SECONDS",
+        help="CLIP is a photo: it is painted, and its strokes flow, in a loop of so many seconds"
+        f" without a seam ({SHORTEST:g} to {LONGEST:g}; {LIVING_RATE:g} frames a second, or --fps)",
     )
     for name in ENDS:
         parser.add_argument(
@@ -169,7 +177,22 @@ def checked_settings(options: argparse.Namespace) -> tuple[TransferSettings, Fil
             f" {options.fps:g}"
         )
     check_styles(options.styles)
+    if options.living is not None:
+        _check_living(options)
     return chosen_settings(options)
+
+
+def _check_living(options: argparse.Namespace) -> None:
+    """Raise `SettingsError` for what cannot be said of a living painting."""
+    if not SHORTEST <= options.living <= LONGEST:
+        raise SettingsError(
+            f"--living must be from {SHORTEST:g} to {LONGEST:g} seconds, not {options.living:g}"
+        )
+    changing = [*filter(options.__contains__, (f"end_{name}" for name in ENDS))]
+    changing += [name for name in ("masks_at", "keep_at") if getattr(options, name)]
+    if changing:
+        flag = f"--{changing[0].replace('_', '-')}"
+        raise SettingsError(f"with --living there is one photo; leave out {flag}")
 
 
 def chosen_settings(options: argparse.Namespace) -> tuple[TransferSettings, FilmSettings]:
@@ -185,7 +208,7 @@ def chosen_settings(options: argparse.Namespace) -> tuple[TransferSettings, Film
         known = read_settings(options.settings)
         settings, film = known.settings.replace(edges=TransferSettings().edges), known.film
         for name, text in known.ends.items():
-            if name not in options:
+            if name not in options and options.living is None:
                 setattr(options, name, text)
     if options.look:
         settings = settings.replace(**options.look.changes)
@@ -232,12 +255,14 @@ def _plan(options: argparse.Namespace, settings: TransferSettings, film: FilmSet
     from nst import load_image
     from nst.video.clips import Clip
     from nst.video.film_plan import FilmPlan
+    from nst.video.living import StillClip
 
     def load(path: str) -> Image.Image:
         return load_named(load_image, path)
 
+    source = (Path(options.clip), settings.size, options.fps)
     return FilmPlan(
-        Clip(Path(options.clip), settings.size, options.fps),
+        StillClip(*source, seconds=options.living) if options.living else Clip(*source),
         [load(path) for path in options.styles],
         settings,
         film,
