@@ -34,7 +34,7 @@ from nst.images.opencv import load_opencv
 from nst.images.reading import load_image
 from nst.vgg.network import VGG
 from nst.video.clips import Clip
-from nst.video.film_files import check_room, check_sound, write_film
+from nst.video.film_files import check_kind, check_room, write_film
 from nst.video.film_plan import FilmPlan
 from nst.video.flow import NEEDED
 from nst.video.frame_store import FrameStore
@@ -139,11 +139,10 @@ class FilmPainter:
         except ImageError as error:
             raise _InputError(str(error), "photo") from None
         check_room(clip)
-        if format.has_sound:
-            try:
-                check_sound(clip, Path(item.output))
-            except OutputError as error:
-                raise _InputError(str(error), "photo") from None
+        try:
+            check_kind(clip, Path(item.output), has_sound=format.has_sound)
+        except OutputError as error:
+            raise _InputError(str(error), "photo") from None
         plan = FilmPlan(clip, [self._opened_painting(item.painting)], settings, format.settings)
         if json.loads(plan.key)["clip"] != item.photo.sha256:
             raise _InputError("It was changed while the batch ran; start it again.", "photo")

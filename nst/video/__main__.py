@@ -25,7 +25,7 @@ from nst.painting_flags import (
     uses_given,
 )
 from nst.setting_flags import add_device_flag, add_flags_of, add_look_flag, settings_given
-from nst.settings import NO_WEIGHT, FilmSettings, TransferSettings
+from nst.settings import LIVING_RATE, NO_WEIGHT, FilmSettings, TransferSettings
 from nst.video.film_flags import add_cluster_flags, add_film_flags, checked_rate
 from nst.video.mask_flags import add_film_mask_flags, mask_files, read_key_masks
 
@@ -39,10 +39,11 @@ if TYPE_CHECKING:
     from nst.video.frame_store import FrameStore
     from nst.video.transfer import FilmStep
 
-ENDINGS = (".mp4", ".webm")
+ENDINGS = (".mp4", ".webm", ".gif", ".webp")
 REPORTED = ("iteration", "total", "width", "height", "J", "content", "style", "layers", "elapsed")
 ENDS = ("alpha", "beta", "style_weights")  # what can change over a film
 NOT_OF_FILMS = ("edges", "init_weight")  # settings of patterns, and of a picture to start from
+SHORTEST, LONGEST = 1.0, 30.0  # seconds of a living painting
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,17 +69,26 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Ctrl-C once writes the frames that are done as a film and exits with 130. However a"
         " film was ended, the same command goes on from the last finished frame.",
     )
-    parser.add_argument("clip", metavar="CLIP", help="the clip: MP4, MOV, WebM, MKV, AVI, GIF, …")
+    parser.add_argument(
+        "clip", metavar="CLIP", help="the clip: MP4, MOV, WebM, MKV, AVI, animated GIF or WebP, …"
+    )
     add_styles(parser)
     parser.add_argument(
         "-o",
         "--output",
         metavar="OUT.mp4",
         required=True,
-        help="H.264 in an MP4, VP9 in a WebM, or, without an ending, a folder for a PNG of each"
-        " frame",
+        help="H.264 in an MP4, VP9 in a WebM, an animated GIF or WebP, or, without an ending, a"
+        " folder for a PNG of each frame",
     )
     add_film_flags(parser)
+    parser.add_argument(
+        "--living",
+        type=float,
+        metavar="SECONDS",
+        help="CLIP is a photo: it is painted, and its strokes flow, in a loop of so many seconds"
+        f" without a seam ({SHORTEST:g} to {LONGEST:g}; {LIVING_RATE:g} frames a second, or --fps)",
+    )
     for name in ENDS:
         parser.add_argument(
             f"--end-{name.replace('_', '-')}",
@@ -115,13 +125,11 @@ def run(options: argparse.Namespace, stop: StopRequest) -> bool:
     output = Path(options.output)
 
     from nst.engine.devices import load_network  # after --help: torch takes seconds
-    from nst.video.film_files import check_room, check_sound, write_film
+    from nst.video.film_files import check_kind, check_room, write_film
 
     plan = _plan(options, settings, film)
     check_room(plan.clip)
-    has_sound = bool(output.suffix) and not options.no_sound
-    if has_sound:
-        check_sound(plan.clip, output)
+    check_kind(plan.clip, output, has_sound=not options.no_sound)
     network = load_network(settings, "cpu" if options.ray else options.device)
     with _store(plan, output, options) as store:
         output_of_steps = sys.stdout
@@ -132,6 +140,7 @@ def run(options: argparse.Namespace, stop: StopRequest) -> bool:
         is_whole = not stop.is_made
         ends = {name: getattr(options, name) for name in vars(options) if name.startswith("end_")}
         recipe = plan.recipe(painting.device, ends)
+        has_sound = not options.no_sound
         write_film(output, plan, store, recipe=recipe, has_sound=has_sound, is_whole=is_whole)
         stop.ignore()  # it is written, and what is said must be true
         if is_whole:
@@ -155,15 +164,32 @@ def checked_settings(options: argparse.Namespace) -> tuple[TransferSettings, Fil
     if output.suffix:
         if output.suffix.lower() not in ENDINGS:
             raise OutputError(
-                f"the output must be a {' or '.join(ENDINGS)} file, not {output.name!r}; a folder"
-                " for PNGs has no ending"
+                f"the output must be a {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]} file, not"
+                f" {output.name!r}; a folder for PNGs has no ending"
             )
         check_output(output, ENDINGS, sources)
     else:
         _check_folder(output)
     checked_rate(options.fps)
     check_styles(options.styles)
+    if options.living is not None:
+        _check_living(options)
     return chosen_settings(options)
+
+
+def _check_living(options: argparse.Namespace) -> None:
+    """Raise `SettingsError` for what cannot be said of a living painting."""
+    if not SHORTEST <= options.living <= LONGEST:
+        raise SettingsError(
+            f"--living must be from {SHORTEST:g} to {LONGEST:g} seconds, not {options.living:g}"
+        )
+    if options.ray:
+        raise SettingsError("a living painting is one scene; leave out --ray")
+    changing = [*filter(options.__contains__, (f"end_{name}" for name in ENDS))]
+    changing += [name for name in ("masks_at", "keep_at") if getattr(options, name)]
+    if changing:
+        flag = f"--{changing[0].replace('_', '-')}"
+        raise SettingsError(f"with --living there is one photo; leave out {flag}")
 
 
 def chosen_settings(options: argparse.Namespace) -> tuple[TransferSettings, FilmSettings]:
@@ -179,7 +205,7 @@ def chosen_settings(options: argparse.Namespace) -> tuple[TransferSettings, Film
         known = read_settings(options.settings)
         settings, film = known.settings.replace(edges=TransferSettings().edges), known.film
         for name, text in known.ends.items():
-            if name not in options:
+            if name not in options and options.living is None:
                 setattr(options, name, text)
     if options.look:
         settings = settings.replace(**options.look.changes)
@@ -226,12 +252,14 @@ def _plan(options: argparse.Namespace, settings: TransferSettings, film: FilmSet
     from nst import load_image
     from nst.video.clips import Clip
     from nst.video.film_plan import FilmPlan
+    from nst.video.living import StillClip
 
     def load(path: str) -> Image.Image:
         return load_named(load_image, path)
 
+    source = (Path(options.clip), settings.size, options.fps)
     return FilmPlan(
-        Clip(Path(options.clip), settings.size, options.fps),
+        StillClip(*source, seconds=options.living) if options.living else Clip(*source),
         [load(path) for path in options.styles],
         settings,
         film,

@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from nst.errors import ImageError
+from nst.images.alpha import split_alpha
 from nst.images.sandbox import (
     LENGTH,
     REFUSAL,
@@ -28,22 +29,44 @@ from nst.images.sandbox import (
     read_sentence,
     start_worker,
 )
-from nst.video.decoding import CLIP, END, FRAME, HEADER, MOST_TAG, PTS, TAG, Facts
+from nst.video.decoding import CLIP, END, FRAME, HEADER, MOST_TAG, TAG, TIMES, Facts
 
 SECONDS = 60.0  # for one frame, however busy the machine is
+SERVERS = {False: ("decoding", "serve_frames"), True: ("animation_decoding", "serve_animation")}
+"""What opens a clip, and what opens an animated picture."""
+OPAQUE = 255
 DEFEATED = "This clip needs more time or memory than there is for one; it may be damaged."
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame of a clip, upright, and when it is shown in seconds from the first one."""
+    """A frame of a clip, upright, and when it is shown in seconds from the first one.
+
+    `picture` is RGB without holes. `alpha` is its transparency, mode "L", None where there is none;
+    `length` how long it is shown, in seconds, None where only the next one's time says so.
+    """
 
     picture: Image.Image
     time: Fraction
+    alpha: Image.Image | None = None
+    length: Fraction | None = None
 
     def repainted(self, picture: Image.Image) -> Frame:
         """Return the frame with another picture."""
         return replace(self, picture=picture)
+
+    def on_white(self) -> Image.Image:
+        """Return the picture on white, where it is transparent."""
+        if self.alpha is None:
+            return self.picture
+        white = Image.new("RGB", self.picture.size, "white")
+        return Image.composite(self.picture, white, self.alpha)
+
+    def with_alpha(self) -> Image.Image:
+        """Return the picture as RGBA where it is transparent, and as RGB elsewhere."""
+        if self.alpha is None:
+            return self.picture
+        return Image.merge("RGBA", [*self.picture.split(), self.alpha])
 
 
 @dataclass(frozen=True)
@@ -91,8 +114,9 @@ class Clip:
 
     def _answers(self) -> Generator[Facts | Frame, None, None]:
         """Yield what the process answers: the facts, and the frames."""
-        call = f"serve_frames({self.size!r}, {float(self.rate)!r})"
-        with _worker(self.path, call) as worker:
+        module, serve = SERVERS[is_animation(self.path)]
+        call = f"{serve}({self.size!r}, {float(self.rate)!r})"
+        with _worker(self.path, call, module) as worker:
             facts = None
             while True:
                 try:
@@ -121,6 +145,18 @@ class Clip:
             yield worker.stdout
 
 
+def is_animation(path: Path) -> bool:
+    """Tell whether a file is a GIF or a WebP, by its first bytes."""
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(12)
+    except OSError:  # told by whoever opens it next
+        return False
+    return beginning.startswith((b"GIF87a", b"GIF89a")) or (
+        beginning.startswith(b"RIFF") and beginning.endswith(b"WEBP")
+    )
+
+
 def read_tag(path: Path, name: str) -> str:
     """Return a tag of a clip's metadata; empty where it has none.
 
@@ -145,18 +181,30 @@ def _answer(kind: bytes, pipe: IO[bytes] | None, facts: Facts | None) -> Facts |
     if kind == HEADER and facts is None:
         return Facts.unpack(bytes(read_exactly(pipe, CLIP.size)))
     if kind == FRAME and facts is not None:
-        (pts,) = PTS.unpack(read_exactly(pipe, PTS.size))
-        samples = read_exactly(pipe, facts.width * facts.height * 3)
-        pixels = np.frombuffer(samples, np.uint8).reshape(facts.height, facts.width, 3)
-        return Frame(Image.fromarray(pixels), pts * facts.time_base)
+        return _frame(pipe, facts)
     if kind == END and facts is not None:
         return None
     raise ValueError("an answer of no known kind")
 
 
+def _frame(pipe: IO[bytes] | None, facts: Facts) -> Frame:
+    pts, length = TIMES.unpack(read_exactly(pipe, TIMES.size))
+    channels = 4 if facts.has_alpha else 3
+    samples = read_exactly(pipe, facts.width * facts.height * channels)
+    pixels = np.frombuffer(samples, np.uint8).reshape(facts.height, facts.width, channels)
+    time, shown = pts * facts.time_base, length * facts.time_base if length > 0 else None
+    if not facts.has_alpha or int(pixels[..., 3].min()) == OPAQUE:
+        return Frame(Image.fromarray(pixels[..., :3].copy()), time, None, shown)
+    picture = Image.fromarray(pixels)
+    if not pixels[..., 3].any():
+        return Frame(Image.new("RGB", picture.size, "white"), time, picture.getchannel("A"), shown)
+    colors, alpha = split_alpha(picture)
+    return Frame(colors, time, alpha, shown)
+
+
 @contextlib.contextmanager
-def _worker(path: Path, call: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a function of `nst.video.decoding` in a process that has the clip as its stdin."""
+def _worker(path: Path, call: str, module: str = "decoding") -> Iterator[subprocess.Popen[bytes]]:
+    """Run a function of a module of `nst.video` in a process that has the clip as its stdin."""
     try:
         file = path.open("rb")
     except OSError as error:
@@ -164,7 +212,7 @@ def _worker(path: Path, call: str) -> Iterator[subprocess.Popen[bytes]]:
     with file:
         if os.path.isdir(path):
             raise ImageError("The clip cannot be read: it is a folder.")
-        worker = start_worker(f"from nst.video import decoding; decoding.{call}", file)
+        worker = start_worker(f"from nst.video import {module}; {module}.{call}", file)
     try:
         yield worker
     finally:

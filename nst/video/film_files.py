@@ -10,6 +10,7 @@ import torch
 from nst.engine.memory import bytes_needed, host_memory
 from nst.errors import TooLargeError
 from nst.video import writing
+from nst.video.animation_writing import ANIMATIONS, check_animation, write_animation
 
 if TYPE_CHECKING:
     from nst.video.clips import Clip
@@ -28,8 +29,16 @@ def check_room(clip: Clip) -> None:
         )
 
 
-def check_sound(clip: Clip, output: Path) -> None:
-    """Raise `OutputError` where a film at `output` cannot have the clip's sound."""
+def check_kind(clip: Clip, output: Path, *, has_sound: bool = True) -> None:
+    """Raise `OutputError` where a file of that kind cannot hold the film of a clip.
+
+    It is to have the clip's sound if `has_sound`, unless the kind has none.
+    """
+    if output.suffix.lower() in ANIMATIONS:
+        check_animation(output, clip.facts)
+        return
+    if not output.suffix or not has_sound:
+        return
     with clip.sound() as sound:
         if sound:
             writing.check_sound(output, sound)
@@ -44,13 +53,16 @@ def write_film(
     has_sound: bool = True,
     is_whole: bool = True,
 ) -> None:
-    """Write the frames that are done: a film, or a folder of PNGs where `output` has no ending.
+    """Write the frames that are done: a film, an animation, or, without an ending, PNGs.
 
     Raises `OutputError` where the kind of file cannot hold the clip's sound.
     """
     frames = plan.delivered(store)
     if not output.suffix:
         writing.write_frames(output, frames, recipe=recipe)
+        return
+    if output.suffix.lower() in ANIMATIONS:
+        write_animation(output, frames, plays=max(0, plan.clip.facts.plays), recipe=recipe)
         return
     with plan.clip.sound() as sound:
         writing.write_film(

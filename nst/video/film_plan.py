@@ -23,6 +23,7 @@ from nst.video.clips import Clip, Frame
 from nst.video.film_recipe import film_recipe
 from nst.video.forecast import FilmForecast, film_forecast
 from nst.video.frame_store import FrameStore, film_key
+from nst.video.living import StillClip, living_painting
 from nst.video.mask_tracks import KeyMasks, followed_masks
 from nst.video.ramps import between
 from nst.video.transfer import FilmStep, Remembered, Scene
@@ -62,6 +63,8 @@ class FilmPlan:
         made_of: list[Any] = [
             each.to_json() for each in (self.settings, self.end or self.settings, self.film)
         ]
+        if isinstance(self.clip, StillClip):
+            made_of.append({"living": self.clip.seconds})
         masks = {
             str(frame): masks_to_json(MaskRecords.of(each)) for frame, each in self.masks.items()
         }
@@ -78,8 +81,20 @@ class FilmPlan:
     ) -> Iterator[FilmStep]:
         """Yield the steps of the film, or of one scene, as `transfer_video` does.
 
-        Raises what it raises.
+        That of a photo is a living painting, and has one scene. Raises what it raises.
         """
+        if isinstance(self.clip, StillClip):
+            return living_painting(
+                next(iter(self.clip.pictures)),
+                self.styles,
+                self.clip.facts.frames,
+                self.settings,
+                self.film,
+                masks=self.masks.get(0),
+                protect_faces=self.protect_faces,
+                painted=painted,
+                network=network,
+            )
         return transfer.transfer_video(
             self.clip.pictures,
             self.styles,
@@ -124,6 +139,8 @@ class FilmPlan:
         """Return the recipe as text; `others` are texts of what settings were at the end."""
         first = next(iter(self.clip)).picture
         told = {"fps": self.clip.rate, **(others or {})}
+        if isinstance(self.clip, StillClip):
+            told["living"] = self.clip.seconds
         return film_recipe(
             *(first, self.styles, self.settings, self.film, device),
             masks=self.masks,

@@ -27,6 +27,7 @@ from nst.video.mask_tracks import KeyMasks
 from nst.video.writing import RECIPE
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
+COMMENT = "comment"  # the tag of a GIF that has the recipe
 MOST_SETTINGS = 1_000_000  # bytes of a JSON file
 ENDS = ("end_alpha", "end_beta", "end_style_weights")
 
@@ -100,8 +101,8 @@ def recipe_text(path: Path) -> str:
     """
     if path.suffix.lower() in PICTURES:
         return picture_recipe_text(path)
-    text = read_tag(path, RECIPE)
-    if not text:
+    text = read_tag(path, RECIPE) or read_tag(path, COMMENT)
+    if not text.startswith("{"):
         raise RecipeError("This film carries no recipe; it was not made here, or was re-saved.")
     return text
 

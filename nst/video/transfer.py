@@ -347,6 +347,11 @@ class FramePainter:
         step = self._step(total, total, pixels, None)
         yield FilmStep(0, 0, step, is_finished=True, seen=seen)
 
+    def afresh(self, frame: Image.Image, recalled: Recalled) -> Iterator[FilmStep]:
+        """Paint a frame from earlier paint, with nothing that L-BFGS has learned of others."""
+        self._optimizer = None
+        return self.following(frame, recalled)
+
     def following(self, frame: Image.Image, recalled: Recalled) -> Iterator[FilmStep]:
         """Paint a frame from earlier paint."""
         total, seen = self.iterations(recalled), float(recalled.seen.mean())
