@@ -213,7 +213,7 @@ def paint(
     if films and not stop.is_made:
         from nst.batch.films import paint_films
 
-        paint_films(films, film_painter(options, folder, runner.manner), runner, stop)
+        paint_films(films, film_painter(options, folder.path, runner.manner), runner, stop)
 
 
 def paint_on_rented_machines(
@@ -258,7 +258,7 @@ def planned(
     if any(item.is_film for item in items):
         from nst.batch.films import check_films  # after --help
 
-        check_films(manner, elsewhere=options.hf_jobs)
+        check_films(manner)
     return items, manner
 
 
@@ -273,7 +273,7 @@ def start_pool(options: argparse.Namespace, n_items: int) -> Pool:
     return LocalPool(min(options.jobs or 1, n_items), options.device)
 
 
-def film_painter(options: argparse.Namespace, folder: OutputFolder, manner: Manner) -> FilmPainter:
+def film_painter(options: argparse.Namespace, folder: Path, manner: Manner) -> FilmPainter:
     """Return what paints the films: this process, or the cluster that was asked for."""
     from nst.batch.films import ClusterFilmPainter, FilmPainter
 

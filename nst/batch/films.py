@@ -15,7 +15,6 @@ from typing_extensions import override
 
 from nst.batch.inputs import InputFile
 from nst.batch.messages import FILM_SUFFIX, Failed, Painted, Progress
-from nst.batch.output_folder import OutputFolder
 from nst.batch.painter import sentence_of
 from nst.batch.plan import Item, Manner
 from nst.batch.runner import Runner
@@ -44,17 +43,14 @@ from nst.video.transfer import FilmStep
 
 ENDS_ALL = (OutputError, MissingPackageError, WeightsError, DeviceError)  # not one film alone
 NO_CONTROLS = "a clip takes no masks and nothing to start from; leave them out, or the clips"
-NOT_RENTED = "--hf-jobs paints photos only; leave the clips out"
 NO_PATTERNS = "a film cannot be seamless; leave the clips out, or --seamless"
 
 
-def check_films(manner: Manner, *, elsewhere: str | None) -> None:
-    """Raise `SettingsError` where films cannot be painted so, or not on the machines named.
+def check_films(manner: Manner) -> None:
+    """Raise `SettingsError` where films cannot be painted so.
 
     Raises `MissingPackageError` where a package is not there that films need.
     """
-    if elsewhere:
-        raise SettingsError(NOT_RENTED)
     if manner.controls.hashes():
         raise SettingsError(NO_CONTROLS)
     if manner.settings.is_seamless:
@@ -66,12 +62,12 @@ class FilmPainter:
     """Paints films into the folder of a batch.
 
     Args:
-        folder: where they are written; the frames that are done are in a folder in it meanwhile.
+        folder: where the frames that are done are meanwhile, in a folder of its own for each film.
         manner: how they are painted.
         device: as on the command line.
     """
 
-    def __init__(self, folder: OutputFolder, manner: Manner, device: str) -> None:
+    def __init__(self, folder: Path, manner: Manner, device: str) -> None:
         self._folder, self._manner, self._device = folder, manner, device
         self._opened_painting = lru_cache(1)(_opened_painting)
 
@@ -87,7 +83,7 @@ class FilmPainter:
         except ENDS_ALL:
             raise
         except OSError as error:
-            path = str(self._folder.path / item.output)
+            path = str(self._folder / item.output)
             raise OutputError(f"{path!r} cannot be painted: {error.strerror or error}") from None
         except UserError as error:
             runner.settle(item, Failed(item.number, str(error)))
@@ -97,7 +93,7 @@ class FilmPainter:
 
     def _paint(self, item: Item, runner: Runner, stop: StopRequest) -> None:
         plan, last = self._plan(item), None
-        with self._store(self._folder.path / item.output, plan.key) as store:
+        with self._store(self._folder / item.output, plan.key) as store:
             with self._painting(plan, store) as painting:
                 for step in painting.steps:
                     if step.is_finished:
@@ -161,7 +157,7 @@ class ClusterFilmPainter(FilmPainter):
     """
 
     def __init__(
-        self, folder: OutputFolder, manner: Manner, device: str, address: str, jobs: int | None
+        self, folder: Path, manner: Manner, device: str, address: str, jobs: int | None
     ) -> None:
         super().__init__(folder, manner, device)
         self._address, self._jobs = address, jobs

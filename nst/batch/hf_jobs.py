@@ -27,6 +27,7 @@ from nst.batch.runner import Runner
 from nst.batch.shard import painted_from
 from nst.batch.shard_plan import (
     ShardPlan,
+    clip_ending,
     content_name,
     failure_path,
     input_path,
@@ -232,8 +233,8 @@ class RentedBatch:
         for name, sha256 in controls.hashes().items():
             wanted[input_path(sha256)] = getattr(controls, name)
         for item in items:
-            for file in (item.photo, item.painting):
-                wanted[input_path(file.sha256)] = file.path
+            wanted[input_path(item.photo.sha256, clip_ending(item))] = item.photo.path
+            wanted[input_path(item.painting.sha256)] = item.painting.path
         there = self._bucket.sizes(wanted)
         news = {path: data for path, data in wanted.items() if path not in there}
         size = sum(map(_size, news.values()))
@@ -301,10 +302,10 @@ class RentedBatch:
     def _fetch_painted(self) -> None:
         """Write what is painted of all that is missing."""
         records = dict[str, bytes]()
-        suffix = self.runner.manner.format.suffix
+        format = self.runner.manner.format
         self._bucket.read(map(record_path, self._missing), records.__setitem__)
         items = {
-            output_path(item.key, suffix): item
+            output_path(item, format): item
             for item in self._missing.values()
             if record_path(item.key) in records
         }

@@ -6,6 +6,7 @@ Pictures travel as the bytes of their files: a worker may be on another machine.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,12 @@ class FilmFormat:
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
         return {**self.settings.to_json(), "fps": self.rate, "sound": self.has_sound}
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> FilmFormat:
+        """Return what `to_json` has made. Raises `KeyError`, `TypeError` or `SettingsError`."""
+        settings = {name: each for name, each in values.items() if name not in ("fps", "sound")}
+        return FilmFormat(FilmSettings(**settings), values["fps"], values["sound"])
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import json
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -50,13 +51,21 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
 
     folder: Path = options.folder
     plan = ShardPlan.from_bytes((folder / plan_path(options.plan)).read_bytes())
-    runner = Runner(SharedFolder(folder), plan.manner(folder), PlainReporter(sys.stderr))
+    manner = plan.manner(folder)
+    runner = Runner(SharedFolder(folder), manner, PlainReporter(sys.stderr))
     runner.find_missing(plan.items(folder))
-    if runner.is_over:
-        return
+    films = runner.claim(lambda item: item.is_film)
     stop.defer()
-    with LocalPool(1, options.device) as pool:
-        runner.run(pool, stop)
+    if not runner.is_over:
+        with LocalPool(1, options.device) as pool:
+            runner.run(pool, stop)
+    if films:
+        from nst.batch.films import paint_films
+        from nst.batch.shared_films import SharedFilmPainter
+
+        with tempfile.TemporaryDirectory(prefix="nst-") as own:
+            painter = SharedFilmPainter(folder, Path(own), manner, options.device)
+            paint_films(films, painter, runner, stop)
 
 
 class SharedFolder:
@@ -71,9 +80,10 @@ class SharedFolder:
 
     def store(self, item: Item, painted: Painted, manner: Manner) -> None:
         """Write a finished picture, and then its record. Raises `OutputError`."""
+        data = painted.file.read_bytes() if painted.file else painted.data
         record = {name: value for name, value in vars(painted).items() if name not in CONTENT}
-        record["sha256"] = hashlib.sha256(painted.data).hexdigest()
-        self._write(output_path(item.key, manner.format.suffix), painted.data)
+        record["sha256"] = hashlib.sha256(data).hexdigest()
+        self._write(output_path(item, manner.format), data)
         self._write_json(record_path(item.key), record)
 
     def note_failure(self, item: Item, manner: Manner, reason: str, culprit: str = "") -> None:

@@ -1,8 +1,9 @@
 """What one rented machine is to paint, and where things are in the folder that it shares.
 
     code/HASH.zip       the code that paints, see `nst.batch.code_archive`
-    inputs/SHA256       photos, paintings and masks, without their names
+    inputs/SHA256       photos, paintings and masks, without their names; clips with their ending
     plans/HASH.json     a `ShardPlan`
+    frames/KEY/         the finished frames of a film that is being painted
     outputs/KEY.png     a finished picture, and
     outputs/KEY.json    what the manifest says of it, written when the picture is there
     failed/KEY.json     why a picture cannot be painted
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nst.batch.inputs import InputFile
-from nst.batch.messages import Controls, FileFormat
+from nst.batch.messages import FILM_SUFFIX, Controls, FileFormat, FilmFormat
 from nst.batch.plan import Item, Manner
 from nst.settings import TransferSettings
 
@@ -29,16 +30,20 @@ DIGITS = 32  # hexadecimal digits of a hash in a name
 
 @dataclass(frozen=True)
 class PlannedPicture:
-    """A picture by its key, and the SHA-256 of its photo and its painting."""
+    """A picture by its key, and the SHA-256 of its photo and its painting.
+
+    `ending` is that of a clip, such as ".mov"; empty for a photo.
+    """
 
     key: str
     photo: str
     painting: str
+    ending: str = ""
 
     @staticmethod
     def of(item: Item) -> PlannedPicture:
         """Return an item without its names."""
-        return PlannedPicture(item.key, item.photo.sha256, item.painting.sha256)
+        return PlannedPicture(item.key, item.photo.sha256, item.painting.sha256, clip_ending(item))
 
 
 @dataclass(frozen=True)
@@ -48,13 +53,16 @@ class ShardPlan:
     pictures: tuple[PlannedPicture, ...]
     settings: TransferSettings
     format: FileFormat
+    film: FilmFormat = field(default_factory=FilmFormat)
     controls: Mapping[str, str] = field(default_factory=dict)  # SHA-256 by name
 
     @staticmethod
     def of(items: Sequence[Item], manner: Manner) -> ShardPlan:
         """Return the plan of some items."""
         pictures = tuple(PlannedPicture.of(item) for item in items)
-        return ShardPlan(pictures, manner.settings, manner.format, manner.controls.hashes())
+        return ShardPlan(
+            pictures, manner.settings, manner.format, manner.film, manner.controls.hashes()
+        )
 
     def to_bytes(self) -> bytes:
         """Return the plan as JSON; the same plan has the same bytes."""
@@ -62,6 +70,7 @@ class ShardPlan:
             "pictures": [vars(picture) for picture in self.pictures],
             "settings": self.settings.to_json(),
             "format": vars(self.format),
+            "film": self.film.to_json(),
             "controls": dict(self.controls),
         }
         return json.dumps(values, sort_keys=True, indent=1).encode()
@@ -74,6 +83,7 @@ class ShardPlan:
             tuple(PlannedPicture(**picture) for picture in values["pictures"]),
             TransferSettings.from_json(values["settings"]),
             FileFormat(**values["format"]),
+            FilmFormat.from_json(values["film"]),
             values["controls"],
         )
 
@@ -90,12 +100,17 @@ class ShardPlan:
     def items(self, folder: Path) -> list[Item]:
         """Return what is to be painted, from the inputs in the shared folder."""
 
-        def file(sha256: str) -> InputFile:
-            return InputFile(folder / input_path(sha256), sha256)
+        def file(sha256: str, ending: str = "") -> InputFile:
+            return InputFile(folder / input_path(sha256, ending), sha256)
 
-        suffix = self.format.suffix
         return [
-            Item(number, file(each.photo), file(each.painting), each.key + suffix, each.key)
+            Item(
+                number,
+                file(each.photo, each.ending),
+                file(each.painting),
+                each.key + (FILM_SUFFIX if each.ending else self.format.suffix),
+                each.key,
+            )
             for number, each in enumerate(self.pictures)
         ]
 
@@ -105,7 +120,7 @@ class ShardPlan:
             name: InputFile(folder / input_path(sha256), sha256).read()
             for name, sha256 in self.controls.items()
         }
-        return Manner(self.settings, self.format, Controls(**files))
+        return Manner(self.settings, self.format, Controls(**files), self.film)
 
 
 def shards(items: Sequence[Item], count: int) -> list[list[Item]]:
@@ -124,9 +139,14 @@ def content_name(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:DIGITS]
 
 
-def input_path(sha256: str) -> str:
-    """Return where a photo, a painting or a mask is."""
-    return f"inputs/{sha256}"
+def clip_ending(item: Item) -> str:
+    """Return the ending of an item's clip; nothing for a photo."""
+    return item.photo.path.suffix.lower() if item.is_film else ""
+
+
+def input_path(sha256: str, ending: str = "") -> str:
+    """Return where a photo, a painting, a mask or a clip is."""
+    return f"inputs/{sha256}{ending}"
 
 
 def plan_path(name: str) -> str:
@@ -134,9 +154,14 @@ def plan_path(name: str) -> str:
     return f"plans/{name}.json"
 
 
-def output_path(key: str, suffix: str) -> str:
-    """Return where a finished picture is."""
-    return f"outputs/{key}{suffix}"
+def frames_path(key: str) -> str:
+    """Return the folder of the finished frames of a film."""
+    return f"frames/{key}"
+
+
+def output_path(item: Item, format: FileFormat) -> str:
+    """Return where a finished picture or film is."""
+    return f"outputs/{item.key}{FILM_SUFFIX if item.is_film else format.suffix}"
 
 
 def record_path(key: str) -> str:

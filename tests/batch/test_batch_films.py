@@ -160,7 +160,6 @@ def test_what_films_cannot_be_is_one_sentence(
 
     assert refused("--keep", "photo.png") == f"nst: {batch_films.NO_CONTROLS}"
     assert refused("--seamless") == f"nst: {batch_films.NO_PATTERNS}"
-    assert refused("--hf-jobs", "t4-small") == f"nst: {batch_films.NOT_RENTED}"
     assert "--fps must be" in refused("--fps", "1000")
 
     def absent(needed: str) -> None:

@@ -18,6 +18,7 @@ import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
+from benchmarks.clips import pan, write_clip
 from helpers.batches import arguments, records
 from helpers.loopback_jobs import JobsHub, LoopbackBucket, jobs_hub
 from helpers.pictures import MakePicture
@@ -33,11 +34,13 @@ from nst.batch.inputs import InputFile
 from nst.batch.plan import Item
 from nst.batch.shard_plan import shards
 from nst.console import StopRequest
+from nst.video.clips import Clip
 
 N_PHOTOS = 3
+START = 300.0  # seconds for a job to begin, on a busy machine
 BUCKET = "ada/nst-batches"
 # The machine of a job: its worker paints with the tiny network, by the code that was uploaded, and
-# no second picture before there is a file that says so.
+# no second picture, or third frame, before there is a file that says so.
 MACHINE = f"""
 import os, sys
 sys.path.insert(0, os.getcwd())
@@ -55,6 +58,19 @@ if any("spawn_main" in word for word in sys.orig_argv):
         yield from paint(*arguments, **options)
 
     local.transfer_style = waiting
+elif "nst.batch.shard" in sys.orig_argv:
+    {SERVED}
+    import time
+    import nst.video.transfer
+    paint_film = nst.video.transfer.transfer_video
+
+    def waiting_film(*arguments, **options):
+        for step in paint_film(*arguments, **options):
+            yield step
+            while step.frame > 1 and not os.path.exists(os.environ["GO"]):
+                time.sleep(0.05)
+
+    nst.video.transfer.transfer_video = waiting_film
 """
 
 
@@ -100,7 +116,7 @@ def test_the_whole_round(hub: JobsHub, place: Path, capsys: pytest.CaptureFixtur
     (place / "photos" / "same.png").write_bytes((place / "photos" / "0.png").read_bytes())
     assert main(words("out", "--jobs", "2", "--yes")) == 1
     for job in hub.jobs.values():
-        assert job.done.wait(60)
+        assert job.done.wait(START)
     logs = [job.log for job in hub.jobs.values()]
     errors = capsys.readouterr().err
     assert sorted(path.name for path in (place / "out").glob("*.png")) == [
@@ -163,7 +179,7 @@ def test_a_killed_machine_goes_on_with_what_is_missing(hub: JobsHub, place: Path
     killed = dict[str, object]()
 
     def kill() -> None:
-        until(lambda: len(outputs(hub)) == 2, "the first picture")
+        until(lambda: len(outputs(hub)) == 2, "the first picture", START)
         killed.update({path: hub.buckets[BUCKET].files[path] for path in outputs(hub)})
         (place / "go").touch()
         process = hub.jobs["1"].process
@@ -178,6 +194,42 @@ def test_a_killed_machine_goes_on_with_what_is_missing(hub: JobsHub, place: Path
     assert len(outputs(hub)) == 2 * N_PHOTOS
     for path, file in killed.items():  # painted once
         assert hub.buckets[BUCKET].files[path] is file
+
+
+@pytest.mark.slow
+def test_a_film_goes_on_when_its_machine_is_killed(hub: JobsHub, place: Path) -> None:
+    write_clip(pan((96, 72), 4), place / "clip.mp4", sound=True)
+    (place / "go").unlink()
+
+    def frames() -> list[str]:
+        bucket = hub.buckets.get(BUCKET, LoopbackBucket(private=True))
+        return [path for path in list(bucket.files) if path.startswith("frames/")]
+
+    kept = dict[str, object]()
+
+    def kill() -> None:
+        until(lambda: len(frames()) >= 2, "two frames", START)
+        kept.update({path: hub.buckets[BUCKET].files[path] for path in frames()})
+        (place / "go").touch()
+        process = hub.jobs["1"].process
+        assert process
+        os.killpg(process.pid, signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    words = ["clip.mp4", "photos/0.png", "--styles", "paintings", "-o", "out", "--size", "64"]
+    more = ["--iterations", "2", "--frame-iterations", "1", "--hf-jobs", "cpu-basic", "--yes"]
+    assert main([*words, *more]) == 0, hub.jobs["1"].log
+    thread.join()
+    assert hub.jobs["1"].attempts == 2
+    assert len(frames()) == 4
+    for path, file in kept.items():  # painted once
+        assert hub.buckets[BUCKET].files[path] is file
+    assert sorted(os.listdir("out")) == ["0--7.png", "clip--7.mp4", "manifest.jsonl"]
+    film = Clip(Path("out", "clip--7.mp4"), 64)
+    assert (len(list(film)), film.facts.has_sound) == (4, True)
+    (record,) = (each for each in records(place / "out") if "film" in each)
+    assert record["film"]["frame_iterations"] == 1
 
 
 @pytest.mark.slow
