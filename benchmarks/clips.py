@@ -41,6 +41,8 @@ class MadeClip:
     earlier: Callable[[int], npt.NDArray[np.float32] | None]
     """Displacement (H, W, 2) of each pixel of frame n to frame n − 1; NaN where it was hidden, None
     where nothing of it was there."""
+    mask: Callable[[int], npt.NDArray[np.bool_]] | None = None
+    """Where its moving object is in frame n, (H, W), if it has one."""
 
     def __iter__(self) -> Iterator[Image.Image]:
         return map(self.frame, range(self.count))
@@ -116,7 +118,7 @@ def passing(size: tuple[int, int], count: int, step: float = 4.0) -> MadeClip:
         field[mask(n)] = (left(n - 1) - left(n), 0)
         return field
 
-    return MadeClip("passing", size, count, frame, earlier)
+    return MadeClip("passing", size, count, frame, earlier, mask)
 
 
 def cut(size: tuple[int, int], count: int) -> MadeClip:

@@ -86,10 +86,10 @@ def add_use_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def add_mask_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of files: the masks, and the picture to start from."""
+    """Add the flags of masks."""
     parser.add_argument(
         "--masks",
-        type=_entries,
+        type=entries_of,
         metavar="MASK.png,…",
         help=f"{MASK} where that painting rules; one for each painting, separated by commas. One"
         " without a mask, an empty entry, rules where the others leave room; those with the same"
@@ -102,11 +102,15 @@ def add_mask_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--within",
-        type=_entries,
+        type=entries_of,
         metavar="MASK.png,…",
         help="a grey picture of the painting's shape, white in the part that is taken; one for each"
         " painting, separated by commas, or an empty entry for all of it",
     )
+
+
+def add_init_flag(parser: argparse.ArgumentParser) -> None:
+    """Add the flag of a picture to start from."""
     parser.add_argument(
         "--init",
         metavar="PICTURE",
@@ -153,7 +157,7 @@ def read_values(name: str, text: str) -> list[dict[str, Any]]:
     """
     field, parse, _ = USES[name]
     said: list[dict[str, Any]] = []
-    for entry in _entries(text) if text.strip() else []:
+    for entry in entries_of(text) if text.strip() else []:
         try:
             said.append({field: parse(entry)} if entry else {})
         except ValueError:
@@ -162,8 +166,9 @@ def read_values(name: str, text: str) -> list[dict[str, Any]]:
 
 
 def files_given(given: argparse.Namespace) -> list[str]:
-    """Return the paths of all masks, and of the picture to start from."""
-    paths = [*(given.masks or ()), given.keep, *(given.within or ()), given.init]
+    """Return the paths of all masks, and of the picture to start from where there may be one."""
+    init = getattr(given, "init", None)
+    paths = [*(given.masks or ()), given.keep, *(given.within or ()), init]
     return list(filter(None, paths))
 
 
@@ -191,7 +196,8 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _entries(text: str) -> list[str]:
+def entries_of(text: str) -> list[str]:
+    """Return what a flag says of each painting: texts between commas."""
     return [entry.strip() for entry in text.split(",")]
 
 
@@ -199,7 +205,7 @@ def _values_of(parse: Callable[[str], Any]) -> Callable[[str], list[str]]:
     """Return a type for argparse: texts between commas, each of which can be read or is empty."""
 
     def values(text: str) -> list[str]:
-        entries = _entries(text)
+        entries = entries_of(text)
         for entry in filter(None, entries):
             try:
                 parse(entry)

@@ -11,7 +11,8 @@ from collections.abc import Container
 from functools import partial
 from typing import Any
 
-from nst.painting_flags import add_mask_flags, add_use_flags
+from nst.looks import LOOKS, Look
+from nst.painting_flags import add_init_flag, add_mask_flags, add_use_flags
 from nst.settings import (
     LAYER_CHANNELS,
     FilmSettings,
@@ -39,6 +40,7 @@ def add_setting_flags(parser: argparse.ArgumentParser) -> None:
     )
     add_use_flags(parser)
     add_mask_flags(parser)
+    add_init_flag(parser)
 
 
 def add_flags_of(
@@ -67,6 +69,25 @@ def add_file_flags(parser: argparse.ArgumentParser) -> None:
         help="keep the photo's transparency, in a PNG, TIFF or WebP; the photo is painted as if it"
         " went on underneath (default: it is laid on white)",
     )
+
+
+def add_look_flag(parser: argparse.ArgumentParser) -> None:
+    """Add the flag of a look, `LOOKS` by name."""
+    parser.add_argument(
+        "--look",
+        type=_look,
+        metavar="NAME",
+        help=f"settings that go together: {', '.join(LOOKS)}; other flags come on top",
+    )
+
+
+def _look(text: str) -> Look:
+    """Return a look by its name, in capitals or not; words may be joined by hyphens."""
+    by_name = {name.lower().replace(" ", "-"): look for name, look in LOOKS.items()}
+    look = by_name.get(text.strip().lower().replace(" ", "-"))
+    if look is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(LOOKS)}")
+    return look
 
 
 def add_device_flag(parser: argparse.ArgumentParser) -> None:

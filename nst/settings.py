@@ -804,6 +804,7 @@ def _is_finite(value: float) -> bool:
 
 DEFAULTS = TransferSettings()
 FILM_DEFAULTS = FilmSettings()
+LIVING_RATE = 12.0  # frames per second of a living painting, where nothing else is asked for
 
 # What `paints_like` looks at in another way, or not at all.
 ALIKE: dict[str, Any] = {

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,20 +15,30 @@ from typing import TYPE_CHECKING
 
 from nst.batch.plan import PAIRS
 from nst.console import CommandParser, StopRequest, run_command, until_stopped
-from nst.errors import ImageError, RecipeError, SettingsError, UserError
+from nst.errors import ImageError, SettingsError, UserError
 from nst.outputs import FORMATS, check_format
 from nst.painting_flags import painting_uses, uses_given
-from nst.setting_flags import add_device_flag, add_file_flags, add_setting_flags, settings_given
-from nst.settings import TransferSettings
+from nst.setting_flags import (
+    add_device_flag,
+    add_file_flags,
+    add_flags_of,
+    add_setting_flags,
+    settings_given,
+)
+from nst.settings import FilmSettings, TransferSettings
+from nst.video.film_flags import add_film_flags, checked_rate
 
 if TYPE_CHECKING:
+    from nst.batch.films import FilmPainter
     from nst.batch.messages import Controls
+    from nst.batch.output_folder import OutputFolder
     from nst.batch.plan import Item, Manner
     from nst.batch.pool import Pool
+    from nst.batch.runner import Runner
     from nst.batch.tally import Tally
 
 MOST_JOBS = 64
-MOST_SETTINGS = 1_000_000  # bytes of a JSON file
+MOST_HOURS = 72
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,9 +71,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "photos",
-        metavar="PHOTO|FOLDER",
+        metavar="PHOTO|CLIP|FOLDER",
         nargs="+",
-        help="photos, or folders of them (their own folders are left out)",
+        help="photos and clips, or folders of them (their own folders are left out); a clip becomes"
+        " a film",
     )
     parser.add_argument(
         "--styles",
@@ -84,8 +94,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--settings",
         metavar="PICTURE|FILE.json",
-        help="a picture made here, whose settings are taken, or a JSON object of settings; flags"
-        " come on top",
+        help="a picture or film made here, whose settings are taken, or a JSON object of settings;"
+        " flags come on top",
     )
     parser.add_argument(
         "--pairs",
@@ -104,21 +114,57 @@ def build_parser() -> argparse.ArgumentParser:
         type=_jobs,
         metavar="N",
         help="pictures that are painted at the same time, by processes that divide the processor's"
-        " threads (default: 1; with --ray one on each GPU, or on each node)",
+        " threads (default: 1; with --ray one on each GPU, or on each node). With --hf-jobs the"
+        " number of machines",
     )
-    parser.add_argument(
+    elsewhere = parser.add_mutually_exclusive_group()
+    elsewhere.add_argument(
         "--ray",
         metavar="auto|ADDRESS",
         help="paint on a Ray cluster: that of the address, or one that runs or is started here;"
         " needs `pip install nst[ray]`",
     )
+    elsewhere.add_argument(
+        "--hf-jobs",
+        metavar="FLAVOR",
+        help="paint on machines rented from the Hugging Face Hub, such as l4x1; prices are told,"
+        " and a yes is needed",
+    )
+    _add_rental_flags(parser)
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object per event on stdout"
     )
     add_setting_flags(parser)
     add_file_flags(parser)
+    add_film_flags(parser)
+    add_flags_of(parser, FilmSettings)
     add_device_flag(parser)
     return parser
+
+
+def _add_rental_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--hf-bucket",
+        metavar="OWNER/NAME",
+        default="",
+        help="with --hf-jobs: the private bucket that holds photos and results (default: your"
+        " nst-batches)",
+    )
+    parser.add_argument(
+        "--hf-hours",
+        type=_hours,
+        metavar="N",
+        default=2.0,
+        help="with --hf-jobs: how long each job may run (default: 2); the same command goes on",
+    )
+    parser.add_argument(
+        "--hf-image",
+        metavar="IMAGE",
+        default="",
+        help="with --hf-jobs: a Docker image with Python; one that has torch starts sooner"
+        " (default: python:3.X-slim, in the version that runs here)",
+    )
+    parser.add_argument("--yes", action="store_true", help="agree to the price without being asked")
 
 
 def run(options: argparse.Namespace, stop: StopRequest) -> Tally:
@@ -126,14 +172,14 @@ def run(options: argparse.Namespace, stop: StopRequest) -> Tally:
 
     Raises `UserError` for what ends the whole batch.
     """
-    settings = chosen_settings(options)
+    settings, film = chosen_settings(options)
     check_format(f"picture.{options.format}", options.depth, keep_alpha=options.keep_alpha)
 
     from nst.batch.output_folder import OutputFolder  # after --help
     from nst.batch.reporting import pick_reporter
     from nst.batch.runner import Runner
 
-    items, manner = planned(options, settings)
+    items, manner = planned(options, settings, film)
     reporter = pick_reporter(as_json=options.json)
     sources = [*options.photos, *options.styles]
     with OutputFolder(Path(options.output), sources) as folder:
@@ -141,29 +187,79 @@ def run(options: argparse.Namespace, stop: StopRequest) -> Tally:
         try:
             tally = runner.find_missing(items)
             if not runner.is_over:
-                stop.defer()
-                pool = start_pool(options, len(items))
-                try:
-                    runner.run(pool, stop)
-                finally:
-                    pool.close()
+                paint(options, runner, folder, len(items), stop)
             reporter.end(tally)
         finally:
             reporter.close()
     return tally
 
 
-def planned(options: argparse.Namespace, settings: TransferSettings) -> tuple[list[Item], Manner]:
+def paint(
+    options: argparse.Namespace,
+    runner: Runner,
+    folder: OutputFolder,
+    n_items: int,
+    stop: StopRequest,
+) -> None:
+    """Paint what is missing, here or elsewhere: pictures, and then films. Raises `UserError`."""
+    if options.hf_jobs:
+        paint_on_rented_machines(options, runner, stop)
+        return
+    films = runner.claim(lambda item: item.is_film)
+    stop.defer()
+    if not runner.is_over:
+        with start_pool(options, n_items) as pool:
+            runner.run(pool, stop)
+    if films and not stop.is_made:
+        from nst.batch.films import paint_films
+
+        paint_films(films, film_painter(options, folder.path, runner.manner), runner, stop)
+
+
+def paint_on_rented_machines(
+    options: argparse.Namespace, runner: Runner, stop: StopRequest
+) -> None:
+    """Paint what is missing by jobs on the Hub. Raises `UserError`."""
+    from nst.batch.hf_jobs import UNASKED, Rental, RentedBatch, open_hub
+
+    def agree() -> bool:
+        if options.yes:
+            return True
+        if not sys.stdin.isatty():
+            raise UserError(UNASKED)
+        return runner.report.confirm("Rent them?")
+
+    rental = Rental(
+        options.hf_jobs,
+        options.jobs or 1,
+        options.hf_hours,
+        options.hf_bucket,
+        options.hf_image,
+        options.device,
+    )
+    RentedBatch(runner, open_hub(), rental, agree).run(stop)
+
+
+def planned(
+    options: argparse.Namespace, settings: TransferSettings, film: FilmSettings
+) -> tuple[list[Item], Manner]:
     """Return the pictures of the batch, and how they are painted. Raises `UserError`."""
     from nst.batch.inputs import find_pictures
-    from nst.batch.messages import FileFormat
+    from nst.batch.messages import FileFormat, FilmFormat
     from nst.batch.plan import Manner, pair_up, plan_items
 
-    photos, paintings = find_pictures(options.photos), find_pictures(options.styles)
+    photos = find_pictures(options.photos, clips=True)
+    paintings = find_pictures(options.styles)
     pairs = pair_up(photos, paintings, options.pairs)
     format = FileFormat(f".{options.format}", options.depth, options.keep_alpha)
-    manner = Manner(settings, format, controls_given(options))
-    return plan_items(pairs, manner), manner
+    films = FilmFormat(film, checked_rate(options.fps), not options.no_sound)
+    manner = Manner(settings, format, controls_given(options), films)
+    items = plan_items(pairs, manner)
+    if any(item.is_film for item in items):
+        from nst.batch.films import check_films  # after --help
+
+        check_films(manner)
+    return items, manner
 
 
 def start_pool(options: argparse.Namespace, n_items: int) -> Pool:
@@ -177,40 +273,33 @@ def start_pool(options: argparse.Namespace, n_items: int) -> Pool:
     return LocalPool(min(options.jobs or 1, n_items), options.device)
 
 
-def chosen_settings(options: argparse.Namespace) -> TransferSettings:
+def film_painter(options: argparse.Namespace, folder: Path, manner: Manner) -> FilmPainter:
+    """Return what paints the films: this process, or the cluster that was asked for."""
+    from nst.batch.films import ClusterFilmPainter, FilmPainter
+
+    if options.ray:
+        return ClusterFilmPainter(folder, manner, options.device, options.ray, options.jobs)
+    return FilmPainter(folder, manner, options.device)
+
+
+def chosen_settings(options: argparse.Namespace) -> tuple[TransferSettings, FilmSettings]:
     """Return the settings of the file, if one is given, with those of the flags on top.
 
-    Raises `UserError` for values out of range and files that cannot be read.
+    Where several paintings blend in the file's picture, what is said of each is left out: here each
+    picture has one. Raises `UserError` for values out of range and files that cannot be read.
     """
-    base = read_settings(options.settings) if options.settings else TransferSettings()
+    settings, film = TransferSettings(), FilmSettings()
+    if options.settings:
+        from nst.video.film_recipe import read_settings  # after --help
+
+        known = read_settings(options.settings)
+        settings, film = known.settings, known.film
+        if len(settings.paintings) > 1:
+            settings = settings.replace(paintings=())
     if uses_given(options):
-        base = base.replace(paintings=painting_uses(options, 1))
-    return base.replace(**settings_given(options))
-
-
-def read_settings(path: str) -> TransferSettings:
-    """Return the settings in a JSON file, or in the recipe of a picture.
-
-    Where several paintings blend in the picture, what is said of each is left out: here each
-    picture has one. Raises `SettingsError` or `RecipeError`, with the file's name.
-    """
-    try:
-        with open(path, "rb") as file:
-            beginning = file.read(MOST_SETTINGS)
-        if beginning.lstrip()[:1] == b"{":
-            settings = TransferSettings.from_json(json.loads(beginning))
-        else:
-            from nst.images.recipe import read_recipe
-
-            settings = read_recipe(path).settings
-    except OSError as error:
-        raise SettingsError(f"{path}: it cannot be read: {error.strerror or error}") from None
-    except (SettingsError, RecipeError) as error:
-        raise type(error)(f"{path}: {error}") from None
-    except (ValueError, RecursionError):
-        raise SettingsError(f"{path}: it is no JSON object of settings") from None
-    uses = settings.paintings
-    return settings.replace(paintings=()) if len(uses) > 1 else settings
+        settings = settings.replace(paintings=painting_uses(options, 1))
+    film = dataclasses.replace(film, **settings_given(options, FilmSettings))
+    return settings.replace(**settings_given(options)), film
 
 
 def controls_given(options: argparse.Namespace) -> Controls:
@@ -254,6 +343,16 @@ def _jobs(text: str) -> int:
     if not 1 <= jobs <= MOST_JOBS:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MOST_JOBS}")
     return jobs
+
+
+def _hours(text: str) -> float:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = 0.0
+    if not 0 < hours <= MOST_HOURS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of hours up to {MOST_HOURS}")
+    return hours
 
 
 if __name__ == "__main__":

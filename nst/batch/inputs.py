@@ -16,6 +16,10 @@ SUFFIXES = (
     *(".avif", ".heic", ".heif"),
 )
 """The endings of the files that are taken from a folder, in lower case."""
+CLIP_SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".flv", ".wmv"),
+)
+"""The endings of clips. A GIF is a picture here: its first frame."""
 CHUNK = 1 << 20  # bytes
 
 
@@ -27,11 +31,16 @@ class InputFile:
     sha256: str = ""
     problem: str = ""  # one sentence
 
+    @property
+    def is_clip(self) -> bool:
+        """Tell whether it is a clip by its name, and not a picture."""
+        return is_clip(self.path)
+
     @staticmethod
     def of(path: Path) -> InputFile:
         """Return the file as it is now."""
         try:
-            if path.stat().st_size > MAX_BYTES:
+            if not is_clip(path) and path.stat().st_size > MAX_BYTES:
                 problem = f"The file is larger than {MAX_BYTES // 1_000_000} MB."
                 return InputFile(path, problem=problem)
             return InputFile(path, sha256_of_file(path))
@@ -51,18 +60,24 @@ class InputFile:
         return data
 
 
-def find_pictures(paths: Sequence[str]) -> list[Path]:
-    """Return the files named, and the pictures in the folders named, each once.
+def is_clip(path: Path) -> bool:
+    """Tell whether a file is a clip by its name."""
+    return path.suffix.lower() in CLIP_SUFFIXES
+
+
+def find_pictures(paths: Sequence[str], *, clips: bool = False) -> list[Path]:
+    """Return the files named, and the pictures in the folders named, each once; `clips` as well.
 
     Files keep the order in which they are given; those of a folder are sorted by name, hidden ones
     and those in its own folders left out. Raises `ImageError` for what is not there, and for a
-    folder without pictures.
+    folder without any.
     """
+    suffixes = (*SUFFIXES, *CLIP_SUFFIXES) if clips else SUFFIXES
     found = dict[Path, None]()
     for name in paths:
         path = Path(name)
         if path.is_dir():
-            found.update(dict.fromkeys(_pictures_in(path)))
+            found.update(dict.fromkeys(_files_in(path, suffixes)))
         elif path.exists():
             found[path] = None
         else:
@@ -84,7 +99,7 @@ def hashed(paths: Iterable[Path]) -> dict[Path, InputFile]:
     return {path: InputFile.of(path) for path in dict.fromkeys(paths)}
 
 
-def _pictures_in(folder: Path) -> list[Path]:
+def _files_in(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     try:
         entries = sorted(folder.iterdir(), key=lambda path: path.name)
     except OSError as error:
@@ -94,7 +109,7 @@ def _pictures_in(folder: Path) -> list[Path]:
     pictures = [
         path
         for path in entries
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
     ]
     if not pictures:
         raise ImageError(f"there are no pictures in the folder {str(folder)!r}")

@@ -8,9 +8,11 @@ The first line is `{"nst_batch": 1}`. Each further one is about one output file:
     photo      {"path", "sha256" of the file's bytes}
     painting   the same
     sha256     of the output's bytes, which tells whether a file is still what was written
-    settings   every setting by name; `depth`, `keep_alpha`, `controls` (hashes) beside them
+    settings   every setting by name; `depth`, `keep_alpha`, `controls` (hashes) beside them, of a
+               film `film` with its settings, the most frames per second, and whether it has sound
     width, height, iterations, costs {"J", "content", "style", "smoothness"}, seconds
     error      of what failed: one sentence
+    culprit    "photo" or "painting" where that file is to blame
     time       when the line was written, UTC
 
 The last line about a file holds. A line that was cut off by the end of its process is passed over.

@@ -6,10 +6,14 @@ Pictures travel as the bytes of their files: a worker may be on another machine.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from nst.settings import TransferSettings
+from nst.settings import FilmSettings, TransferSettings
 
+FILM_SUFFIX = ".mp4"  # of what clips become
 READY = "ready"  # what a worker process says first
 AT_ONCE = 2  # requests of a worker: one is painted while others are opened and encoded
 
@@ -21,6 +25,25 @@ class FileFormat:
     suffix: str = ".png"  # one of `nst.outputs.FORMATS`
     depth: int = 8  # bits per channel
     keep_alpha: bool = False
+
+
+@dataclass(frozen=True)
+class FilmFormat:
+    """What clips become."""
+
+    settings: FilmSettings = field(default_factory=FilmSettings)
+    rate: float = 0.0  # the most frames per second; 0 for all
+    has_sound: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {**self.settings.to_json(), "fps": self.rate, "sound": self.has_sound}
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> FilmFormat:
+        """Return what `to_json` has made. Raises `KeyError`, `TypeError` or `SettingsError`."""
+        settings = {name: each for name, each in values.items() if name not in ("fps", "sound")}
+        return FilmFormat(FilmSettings(**settings), values["fps"], values["sound"])
 
 
 @dataclass(frozen=True)
@@ -81,6 +104,7 @@ class Painted:
     iterations: int
     costs: dict[str, float]  # J, content, style and smoothness at the end
     seconds: float  # of painting, since it began or went on; opening and encoding not counted
+    file: Path | None = None  # on this machine, which has what is not in `data`; it is moved
 
 
 @dataclass(frozen=True)

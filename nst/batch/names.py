@@ -10,13 +10,16 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
+from nst.batch.inputs import is_clip
+from nst.batch.messages import FILM_SUFFIX
+
 LONGEST_STEM = 100  # bytes of UTF-8, of 255 that a name may have: two stems and a number
 DIGEST = 8  # hexadecimal digits that stand for what is cut off
 FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')
 
 
 def output_names(pairs: Sequence[tuple[Path, Path]], suffix: str) -> list[str]:
-    """Return the name of each pair's output: `PHOTO--PAINTING.png`, without folders.
+    """Return the name of each pair's output: `PHOTO--PAINTING.png`, `CLIP--PAINTING.mp4`.
 
     Where two would have the same name (`a.jpg` and `a.png`, or the same name in two folders), the
     later ones are numbered: `a--x-2.png`. Upper and lower case, and the ways in which accents are
@@ -25,12 +28,13 @@ def output_names(pairs: Sequence[tuple[Path, Path]], suffix: str) -> list[str]:
 
     Args:
         pairs: photo and painting of each picture.
-        suffix: the ending, such as ".png".
+        suffix: the ending of pictures, such as ".png".
     """
     taken, names = set[str](), list[str]()
     for photo, painting in pairs:
         stem = f"{_stem(photo)}--{_stem(painting)}"
-        name = next(each for each in _numbered(stem, suffix) if _folded(each) not in taken)
+        ending = FILM_SUFFIX if is_clip(photo) else suffix
+        name = next(each for each in _numbered(stem, ending) if _folded(each) not in taken)
         taken.add(_folded(name))
         names.append(name)
     return names

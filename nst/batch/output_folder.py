@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -84,31 +84,48 @@ class OutputFolder:
         """
         record = {
             **_identity(item),
-            **_manner(manner),
+            **_manner(item, manner),
             "width": painted.width,
             "height": painted.height,
             "iterations": painted.iterations,
             "costs": painted.costs,
             "seconds": round(painted.seconds, 3),
         }
-        self._write(item, painted.data, record)
+        if painted.file is None:
+            self._write(item, painted.data, record)
+        else:
+            self._adopt(item, painted.file, record)
 
-    def note_failure(self, item: Item, manner: Manner, reason: str) -> None:
+    def note_failure(self, item: Item, manner: Manner, reason: str, culprit: str = "") -> None:
         """Add a line about a picture that could not be painted. Raises `OutputError`."""
-        record = {"status": "failed", **_identity(item), **_manner(manner), "error": reason}
-        self.manifest.append(record)
+        record = {"status": "failed", **_identity(item), **_manner(item, manner), "error": reason}
+        self.manifest.append({**record, **({"culprit": culprit} if culprit else {})})
 
     def _write(self, item: Item, data: bytes, record: dict[str, Any]) -> None:
-        """Write a file between two lines of the manifest.
+        facts = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+        self._place(item, lambda temporary: write_through(temporary, data), {**record, **facts})
+
+    def _adopt(self, item: Item, file: Path, record: dict[str, Any]) -> None:
+        """Move a file from the same file system to the place of an item."""
+        facts = {"sha256": sha256_of_file(file), "bytes": file.stat().st_size}
+
+        def move(temporary: Path) -> None:
+            with file.open("rb") as written:
+                os.fsync(written.fileno())
+            file.replace(temporary)
+
+        self._place(item, move, {**record, **facts})
+
+    def _place(self, item: Item, fill: Callable[[Path], None], record: dict[str, Any]) -> None:
+        """Have a file filled and take its place, between two lines of the manifest.
 
         The first line says whose the file is, should the process end before the second.
         """
         self._key_of(item.output)  # raises for a file that is not ours
-        record = {**record, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
         path = self.path / item.output
         try:
             with whole_file(path) as temporary:
-                write_through(temporary, data)
+                fill(temporary)
                 self.manifest.append({**record, "status": "writing"})
         except OSError as error:
             raise OutputError(
@@ -149,7 +166,9 @@ def _identity(item: Item) -> dict[str, Any]:
     }
 
 
-def _manner(manner: Manner) -> dict[str, Any]:
+def _manner(item: Item, manner: Manner) -> dict[str, Any]:
+    if item.is_film:
+        return {"settings": manner.settings.to_json(), "film": manner.film.to_json()}
     controls = manner.controls.hashes()
     return {
         "settings": manner.settings.to_json(),

@@ -65,7 +65,7 @@ class Painter:
             culprit = "all" if isinstance(error, NONE_CAN) else ""
             yield Failed(request.number, str(error), culprit)
         except Exception as error:
-            yield Failed(request.number, self._sentence(error, request.settings.size))
+            yield Failed(request.number, sentence_of(error, request.settings.size))
 
     def _run(self, request: PaintRequest) -> Iterator[Event]:
         pictures = self._open(request)
@@ -131,13 +131,14 @@ class Painter:
         for step in steps:
             yield step, recipe.painted_until(len(recipe.passages), step.iteration)
 
-    def _sentence(self, error: Exception, size: int) -> str:
-        """Return what an error that is not for users says, in one line."""
-        if has_run_out(error):
-            make_room()
-            return f"There was not enough memory for {size} px; a smaller --size may do."
-        first = str(error).splitlines()[0] if str(error) else ""
-        return f"{type(error).__name__}: {first}"
+
+def sentence_of(error: Exception, size: int) -> str:
+    """Return what an error that is not for users says, in one line, of a run of so many pixels."""
+    if has_run_out(error):
+        make_room()
+        return f"There was not enough memory for {size} px; a smaller --size may do."
+    first = str(error).splitlines()[0] if str(error) else ""
+    return f"{type(error).__name__}: {first}"
 
 
 class _InputError(UserError):

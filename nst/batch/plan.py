@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nst.batch.inputs import InputFile, hashed
-from nst.batch.messages import Controls, FileFormat, PaintRequest
+from nst.batch.messages import Controls, FileFormat, FilmFormat, PaintRequest
 from nst.batch.names import output_names
 from nst.errors import SettingsError
 from nst.provenance import engine_version
@@ -27,6 +27,7 @@ class Manner:
     settings: TransferSettings
     format: FileFormat = field(default_factory=FileFormat)
     controls: Controls = field(default_factory=Controls)
+    film: FilmFormat = field(default_factory=FilmFormat)
 
     def key(self, photo: InputFile, painting: InputFile) -> str:
         """Return a hash of all that decides a picture: its inputs, the settings, and the engine.
@@ -34,15 +35,17 @@ class Manner:
         The device, the number of threads and the version of torch are left out: they change bits,
         and no look.
         """
-        decisive = {
+        decisive: dict[str, Any] = {
             "photo": photo.sha256,
             "painting": painting.sha256,
             "settings": _with_floats(self.settings.to_json()),
             "settings version": VERSION,
             "engine": engine_version(),
-            "format": vars(self.format),
-            "controls": self.controls.hashes(),
         }
+        if photo.is_clip:
+            decisive["film"] = _with_floats(self.film.to_json())
+        else:
+            decisive |= {"format": vars(self.format), "controls": self.controls.hashes()}
         text = json.dumps(decisive, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -56,6 +59,11 @@ class Item:
     painting: InputFile
     output: str  # the name of its file in the output folder
     key: str
+
+    @property
+    def is_film(self) -> bool:
+        """Tell whether it is a film, painted after a clip."""
+        return self.photo.is_clip
 
     def request(self, manner: Manner) -> PaintRequest:
         """Return what a worker is sent. Raises `ImageError` where a file cannot be read."""

@@ -27,6 +27,12 @@ class Pool(abc.ABC):
         Raises `UserError` where there can be no workers.
         """
 
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     @abc.abstractmethod
     def close(self) -> None:
         """End all workers, whatever they do."""

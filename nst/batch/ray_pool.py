@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import math
 import os
-import signal
-import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,25 +18,10 @@ from typing_extensions import override
 
 from nst.batch.messages import AT_ONCE, Event, Failed, Lost, PaintRequest, Progress
 from nst.batch.pool import Pool
-from nst.console import SIGNALS
-from nst.errors import MissingPackageError, UserError
+from nst.errors import UserError
+from nst.ray_clusters import JoinedCluster, divide, first_line
 
-AUTO, LOCAL = "auto", "local"  # addresses: of what runs here or is started, and always started
-QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-STARTED: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 500_000_000}
-"""A cluster that is started here; requests pass through its object store, of so many bytes."""
-REACH = 5.0  # seconds for the head to answer
-CHECK_EVERY = 5.0  # seconds between two looks whether it is there
 MOST_FAILED_STARTS = 3  # actors in a row that die before they are ready
-MISSING = "Painting on a cluster needs Ray; install it with `pip install nst[ray]`."
-
-
-@dataclass(frozen=True)
-class Share:
-    """What an actor takes of a node."""
-
-    cpus: int
-    gpus: int = 0
 
 
 class PainterActor:
@@ -75,11 +57,8 @@ class RayPool(Pool):
     """
 
     def __init__(self, address: str, jobs: int | None, device: str) -> None:
-        self._ray = _import_ray()
-        _connect(self._ray, address)
-        self._head = _head_address(self._ray)
-        self._checked, self._is_lost = time.monotonic(), False
-        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        self._cluster = JoinedCluster(address)
+        self._ray, nodes = self._cluster.ray, self._cluster.nodes
         n_actors, share = divide(nodes, jobs, uses_gpus=device in ("auto", "cuda"))
         self._share, self._device = share, device
         self._failed_starts = 0
@@ -99,7 +78,7 @@ class RayPool(Pool):
 
     @override
     def events(self, seconds: float) -> Sequence[Event]:
-        self._check_head()
+        self._cluster.head.check()
         waited = {id(each): (each, actor) for actor in self._actors for each in actor.waited}
         if not waited:
             time.sleep(seconds)
@@ -112,22 +91,7 @@ class RayPool(Pool):
 
     @override
     def close(self) -> None:
-        if not self._is_lost:  # Ray would wait for it in vain
-            for actor in self._actors:
-                self._ray.kill(actor.handle)
-        self._ray.shutdown()
-
-    def _check_head(self) -> None:
-        """Raise `UserError` when the head is out of reach; Ray would end this process, in time."""
-        if not self._head or time.monotonic() - self._checked < CHECK_EVERY:
-            return
-        self._checked = time.monotonic()
-        if reason := _why_unreachable(self._head):
-            self._is_lost = True
-            raise UserError(
-                f"The head of the Ray cluster is lost: {reason}; what is finished is kept, and the"
-                " same command goes on when it is back."
-            )
+        self._cluster.leave(actor.handle for actor in self._actors)
 
     def _start(self) -> _Actor:
         options = {
@@ -156,9 +120,9 @@ class RayPool(Pool):
             yield from self._replace(actor, error)
         except self._ray.exceptions.RayTaskError as error:
             del actor.runs[number]
-            yield Failed(number, f"The cluster could not paint it: {_first_line(error)}")
+            yield Failed(number, f"The cluster could not paint it: {first_line(error)}")
         except self._ray.exceptions.RayError as error:
-            raise UserError(f"The Ray cluster is lost: {_first_line(error)}") from None
+            raise UserError(f"The Ray cluster is lost: {first_line(error)}") from None
         else:
             if isinstance(event, Progress):
                 actor.painting = number
@@ -168,7 +132,7 @@ class RayPool(Pool):
         if lost.start is not None:
             self._failed_starts += 1
             if self._failed_starts == MOST_FAILED_STARTS:
-                raise UserError(f"The Ray cluster cannot start a worker: {_first_line(error)}")
+                raise UserError(f"The Ray cluster cannot start a worker: {first_line(error)}")
         with contextlib.suppress(Exception):  # it may only have been out of reach
             self._ray.kill(lost.handle)
         self._actors[self._actors.index(lost)] = self._start()
@@ -201,82 +165,3 @@ class _Actor:
     def suspect(self) -> int | None:
         """Return the request that it was painting, or about to."""
         return self.painting if self.painting in self.runs else next(iter(self.runs), None)
-
-
-def divide(
-    nodes: Sequence[Mapping[str, float]], jobs: int | None, *, uses_gpus: bool
-) -> tuple[int, Share]:
-    """Return the number of actors and what each takes.
-
-    With GPUs each takes one of them and a share of the CPUs. Without, so many `jobs` divide all
-    CPUs; where no number is given there is one for each node, of the size of the smallest.
-
-    Args:
-        nodes: the resources of each, such as {"CPU": 8.0, "GPU": 1.0}.
-        jobs: number of actors.
-        uses_gpus: whether GPUs are to be used.
-    """
-    cpus = [int(node.get("CPU", 0)) for node in nodes]
-    cpus = [count for count in cpus if count] or [1]
-    n_gpus = int(sum(node.get("GPU", 0) for node in nodes)) if uses_gpus else 0
-    if n_gpus:
-        n_actors = min(jobs or n_gpus, n_gpus)
-        return n_actors, Share(max(1, math.floor(min(cpus) * len(cpus) / n_gpus)), gpus=1)
-    share = min(cpus) if jobs is None else max(1, min(sum(cpus) // jobs, min(cpus)))
-    return jobs or sum(count // share for count in cpus), Share(share)
-
-
-def _import_ray() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
-    try:
-        return importlib.import_module("ray")
-    except ImportError:
-        raise MissingPackageError(MISSING) from None
-
-
-def _connect(ray: Any, address: str) -> None:
-    """Join a cluster, or start one on this machine: for `auto` where none runs here."""
-    is_head = address not in (AUTO, LOCAL) and "://" not in address
-    if is_head and (reason := _why_unreachable(address)):  # Ray would end this process
-        raise UserError(f"The Ray cluster {address!r} cannot be reached: {reason}.")
-    handlers = {number: signal.getsignal(number) for number in SIGNALS}
-    try:
-        if address == AUTO:
-            try:
-                ray.init(address=AUTO, **QUIET)
-            except ConnectionError:
-                ray.init(address=LOCAL, **QUIET, **STARTED)
-        else:
-            ray.init(address=address, **QUIET, **(STARTED if address == LOCAL else {}))
-    except Exception as error:
-        raise UserError(
-            f"The Ray cluster {address!r} cannot be reached: {_first_line(error)}"
-        ) from None
-    finally:
-        for number, handler in handlers.items():  # Ray puts its own in their place
-            if handler is not None:
-                signal.signal(number, handler)
-
-
-def _head_address(ray: Any) -> str:
-    """Return the address of the cluster's head; nothing where it is out of reach by design."""
-    with contextlib.suppress(Exception):  # a client has none
-        return str(ray.get_runtime_context().gcs_address)
-    return ""
-
-
-def _why_unreachable(address: str) -> str:
-    """Return why nobody answers at `HOST:PORT`; nothing where somebody does."""
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), REACH).close()
-    except ValueError:
-        return "an address is HOST:PORT"
-    except OSError as error:
-        return (error.strerror or str(error)).lower()
-    return ""
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

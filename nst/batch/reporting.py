@@ -57,6 +57,15 @@ class Reporter:
         """Say that a picture goes to another worker."""
         self._print("lost", output=item.output, reason=lost.reason)
 
+    def note(self, event: str, line: str, **values: Any) -> None:
+        """Say something else: a line for people, an event with values for programs."""
+        self._print(event, **values)
+
+    def confirm(self, question: str) -> bool:
+        """Ask somebody at the terminal for a yes."""
+        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
     def tick(self) -> None:
         """Show that time passes."""
 
@@ -124,6 +133,11 @@ class PlainReporter(Reporter):
         self.say(f"nst: {item.output}: its worker ended ({lost.reason}); another goes on")
 
     @override
+    def note(self, event: str, line: str, **values: Any) -> None:
+        super().note(event, line, **values)
+        self.say(line)
+
+    @override
     def end(self, tally: Tally) -> None:
         super().end(tally)
         if tally.present < tally.total:  # it was said at the start that all are there
@@ -185,6 +199,14 @@ class TableReporter(PlainReporter):
     def failed(self, item: Item, reason: str, culprit: str, tally: Tally) -> None:
         super().failed(item, reason, culprit, tally)
         self._remove(item, tally)
+
+    @override
+    def confirm(self, question: str) -> bool:
+        self._table.stop()
+        try:
+            return super().confirm(question)
+        finally:
+            self._table.start()
 
     @override
     def tick(self) -> None:

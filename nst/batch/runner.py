@@ -6,11 +6,12 @@ Knows neither how workers run nor how progress is shown.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from nst.batch.messages import Event, Failed, Lost, Painted, PaintRequest, Progress
-from nst.batch.output_folder import OccupiedError, OutputFolder
+from nst.batch.output_folder import OccupiedError
 from nst.batch.plan import Item, Manner
 from nst.batch.pool import Pool
 from nst.batch.reporting import Reporter
@@ -20,6 +21,19 @@ from nst.errors import ImageError, UserError
 
 TICK = 0.2  # seconds between two looks at what else there is to do
 MOST_LOSSES = 3  # workers that one picture may cost
+
+
+class PictureStore(Protocol):
+    """Where finished pictures are kept, such as an `OutputFolder`; it says what its methods do."""
+
+    def holds(self, item: Item) -> bool:
+        """Tell whether a picture is there."""
+
+    def store(self, item: Item, painted: Painted, manner: Manner) -> None:
+        """Keep a finished picture."""
+
+    def note_failure(self, item: Item, manner: Manner, reason: str, culprit: str = "") -> None:
+        """Note that a picture could not be painted."""
 
 
 @dataclass
@@ -41,7 +55,7 @@ class Runner:
         report: what is told of it.
     """
 
-    folder: OutputFolder
+    folder: PictureStore
     manner: Manner
     report: Reporter
     _waiting: deque[Item] = field(default_factory=deque)
@@ -87,6 +101,35 @@ class Runner:
             for event in pool.events(TICK):
                 self._handle(event)
             self.report.tick()
+
+    def claim(self, is_wanted: Callable[[Item], bool] = lambda item: True) -> list[Item]:
+        """Return what is missing and wanted, each picture once, to be painted by somebody else.
+
+        `settle` and `abandon` take what becomes of them.
+        """
+        claimed, others = dict[str, Item](), deque[Item]()
+        for item in self._waiting:
+            if not is_wanted(item):
+                others.append(item)
+            elif item.key in claimed:
+                self._duplicates[item.key].append(item)
+            else:
+                claimed[item.key], self._duplicates[item.key] = item, []
+        self._waiting = others
+        return list(claimed.values())
+
+    def settle(self, item: Item, event: Painted | Failed) -> None:
+        """Write a picture that was claimed, or note that it failed. Raises `OutputError`."""
+        if isinstance(event, Painted):
+            self._store(item, event)
+        else:
+            duplicates = self._duplicates.pop(item.key, [])
+            self._fail(item, event.reason, event.culprit, duplicates)
+
+    def abandon(self, items: Sequence[Item], reason: str) -> None:
+        """Give up pictures that were claimed; the report tells of all of them once."""
+        sharing = [each for item in items for each in self._duplicates.pop(item.key, [])]
+        self._fail(items[0], reason, "", [*items[1:], *sharing])
 
     def _next(self) -> _Run | None:
         """Return what to paint next; those that have begun come first."""
@@ -173,7 +216,7 @@ class Runner:
     ) -> None:
         for each in (item, *sharing):
             self.tally.failed += 1
-            self.folder.note_failure(each, self.manner, reason)
+            self.folder.note_failure(each, self.manner, reason, culprit)
         self.report.failed(item, reason, culprit, self.tally)
 
 

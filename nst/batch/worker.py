@@ -39,10 +39,11 @@ def serve(connection: Connection, device: str, index: int, jobs: int) -> None:
     connection.send(READY)
 
     def work() -> None:
-        while True:
-            for event in painter.run(requests.get()):
-                with sending:
-                    connection.send(event)
+        with contextlib.suppress(OSError):  # the other end is closed, and this process ends
+            while True:
+                for event in painter.run(requests.get()):
+                    with sending:
+                        connection.send(event)
 
     for _ in range(AT_ONCE):
         threading.Thread(target=work, daemon=True).start()

@@ -30,11 +30,14 @@ class Masks:
             painting that rules wherever the others leave room. Paintings with equal masks blend.
         keep: white where the photo is left as it is.
         within: one for each painting, white in the part of the painting that is taken.
+        is_followed: whether they were followed through a film, and may be black or white
+            everywhere: what they stand for comes and goes.
     """
 
     regions: tuple[Mask | None, ...] = ()
     keep: Mask | None = None
     within: tuple[Mask | None, ...] = ()
+    is_followed: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "regions", tuple(map(_greyscale, self.regions)))
@@ -58,12 +61,12 @@ class Masks:
                     " each painting takes one at most."
                 )
         for number, mask in enumerate(self.regions, start=1):
-            _check(mask, f"The mask of painting {number}", photo, "the photo")
-        _check(self.keep, "The keep mask", photo, "the photo")
-        if self.keep and self.keep.getextrema() == (255, 255):
+            self._check(mask, f"The mask of painting {number}", photo, "the photo")
+        self._check(self.keep, "The keep mask", photo, "the photo")
+        if self.keep and self.keep.getextrema() == (255, 255) and not self.is_followed:
             raise ImageError("The keep mask is white everywhere; nothing would be painted.")
         for number, (mask, painting) in enumerate(zip(self.within, paintings, strict=False), 1):
-            _check(mask, f"The mask within painting {number}", painting, "the painting")
+            self._check(mask, f"The mask within painting {number}", painting, "the painting")
 
     def chosen(self, paintings: Iterable[int]) -> Masks:
         """Return the masks of some of the paintings, in their order, and the keep mask."""
@@ -72,7 +75,19 @@ class Masks:
             tuple(_at(self.regions, index) for index in wanted),
             self.keep,
             tuple(_at(self.within, index) for index in wanted),
+            self.is_followed,
         )
+
+    def _check(self, mask: Mask | None, name: str, picture: Image.Image, whose: str) -> None:
+        if mask is None:
+            return
+        if not _has_shape_of(picture.size, mask.size):
+            raise ImageError(
+                f"{name} is {mask.width}×{mask.height} pixels, and {whose} {picture.width}×"
+                f"{picture.height}; they must have the same shape."
+            )
+        if mask.getextrema()[1] == 0 and not self.is_followed:
+            raise ImageError(BLACK.format(name))
 
     def listed(self, n_paintings: int) -> tuple[Mask | None, ...]:
         """Return all masks of so many paintings in a fixed order, None where one is missing."""
@@ -104,18 +119,6 @@ def _at(masks: Sequence[Mask | None], index: int) -> Mask | None:
 
 def _hash_of(mask: Mask) -> str:
     return hashlib.sha256(f"{mask.size} ".encode() + mask.tobytes()).hexdigest()
-
-
-def _check(mask: Mask | None, name: str, picture: Image.Image, whose: str) -> None:
-    if mask is None:
-        return
-    if not _has_shape_of(picture.size, mask.size):
-        raise ImageError(
-            f"{name} is {mask.width}×{mask.height} pixels, and {whose} {picture.width}×"
-            f"{picture.height}; they must have the same shape."
-        )
-    if mask.getextrema()[1] == 0:
-        raise ImageError(BLACK.format(name))
 
 
 def _has_shape_of(picture: tuple[int, int], mask: tuple[int, int]) -> bool:

@@ -207,7 +207,7 @@ class Recipe:
                 "provenance": [
                     {**vars(each), "software": dict(each.software)} for each in self.provenance
                 ],
-                **({"masks": _masks_to_json(self.masks)} if self.masks else {}),
+                **({"masks": masks_to_json(self.masks)} if self.masks else {}),
                 **({"init": vars(self.init)} if self.init else {}),
             },
             separators=(",", ":"),
@@ -249,6 +249,11 @@ def read_recipe(source: str | os.PathLike[str] | bytes) -> Recipe:
 
     Raises `RecipeError` when there is none to be used.
     """
+    return parse_recipe(picture_recipe_text(source))
+
+
+def picture_recipe_text(source: str | os.PathLike[str] | bytes) -> str:
+    """Return the text of the recipe in a picture. Raises `RecipeError` where there is none."""
     data = source if isinstance(source, bytes) else _read(Path(source))
     if data.startswith((JPEG, *TIFF)) or data[8:12] == WEBP:
         text = read_packet(data)
@@ -256,7 +261,7 @@ def read_recipe(source: str | os.PathLike[str] | bytes) -> Recipe:
         text = read_text(data, KEYWORD)
     if text is None:
         raise RecipeError("This picture carries no recipe; it was not made here, or was re-saved.")
-    return parse_recipe(text)
+    return text
 
 
 def parse_recipe(text: str) -> Recipe:
@@ -334,7 +339,8 @@ def _recipe(data: Any) -> Recipe:
     )
 
 
-def _masks_to_json(masks: MaskRecords) -> dict[str, Any]:
+def masks_to_json(masks: MaskRecords) -> dict[str, Any]:
+    """Return what a recipe tells of masks, as numbers, texts, lists and dicts."""
     lists = {
         name: [record and vars(record) for record in getattr(masks, name)]
         for name in ("regions", "within")

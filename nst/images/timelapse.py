@@ -176,7 +176,7 @@ def _write_gif(frames: Sequence[Image.Image], path: Path) -> None:
     A palette per frame would make the sky flicker. The last frame, which is held, has its own.
     """
     lengths = [length * 1000 // GIF_TICKS for length in durations(len(frames), GIF_TICKS)]
-    palette = _palette(frames)
+    palette = common_palette(frames)
     *moving, last = frames
     quantized = [frame.quantize(palette=palette) for frame in moving]
     own = _small(last, LAST_PALETTE_SIDE).quantize(256, Image.Quantize.MEDIANCUT, kmeans=1)
@@ -184,8 +184,8 @@ def _write_gif(frames: Sequence[Image.Image], path: Path) -> None:
     first.save(path, "GIF", save_all=True, append_images=others, duration=lengths, loop=0)
 
 
-def _palette(frames: Sequence[Image.Image]) -> Image.Image:
-    """Return 256 colours for all the frames.
+def common_palette(frames: Sequence[Image.Image], colors: int = 256) -> Image.Image:
+    """Return so many colours for all the frames, as the palette of a picture.
 
     They come by k-means from a median cut of a few of them, made small. Single pixels are picked
     and not averaged: averages would lose the brightest colours.
@@ -196,7 +196,7 @@ def _palette(frames: Sequence[Image.Image]) -> Image.Image:
     for row in range(PALETTE_FRAMES):
         frame = frames[round(last * row / (PALETTE_FRAMES - 1))]
         sheet.paste(_small(frame, PALETTE_SIDE), (0, row * height))
-    return sheet.quantize(256, Image.Quantize.MEDIANCUT, kmeans=1)
+    return sheet.quantize(colors, Image.Quantize.MEDIANCUT, kmeans=1)
 
 
 def _small(frame: Image.Image, side: int) -> Image.Image:

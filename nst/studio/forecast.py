@@ -7,52 +7,28 @@ from __future__ import annotations
 
 import contextlib
 import math
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from weakref import WeakKeyDictionary
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 
 from nst.engine.memory import TILED_TIME, bytes_at_once, bytes_in_tiles, tile_side
-from nst.engine.objective import Objective
-from nst.engine.schedule import Moment, plan_scales, style_side
-from nst.engine.style_terms import style_time
-from nst.engine.tiles import AT_ONCE
+from nst.engine.schedule import Moment as Moment
+from nst.engine.work import FORWARD as FORWARD
+from nst.engine.work import PROBE as PROBE
+from nst.engine.work import PlannedRun as PlannedRun
+from nst.engine.work import Size as Size
+from nst.engine.work import Work as Work
+from nst.engine.work import seconds_per_pixel as seconds_per_pixel
+from nst.engine.work import work_of as work_of
 from nst.errors import TooLargeError
-from nst.images.tensors import fitted_size
 from nst.settings import TransferSettings, options
 from nst.vgg.network import VGG
 
-PROBE = 192  # pixels; the side of the picture that the machine is timed on
 OFFERED = (4096, 3072, 2048)  # pixels; larger ones are for the command line
 PHOTO = (4, 3)  # its shape
-REGION_TIME = 0.05  # of an evaluation's, for each region: see benchmarks/regions.py
-FORWARD = 0.5  # of an evaluation's time: a target, or the costs of the finished picture
-
 BYTES_HELD = 40  # by pixel of a painting as it is made ready
 BYTES_HELD_IN_TILES = 12  # the same beside a picture in tiles
-
-Size = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """A run before it begins.
-
-    It has the sizes of its pictures (width, height) in pixels, its settings, the moment that it
-    goes on from, and the number of its regions.
-    """
-
-    photo: Size
-    paintings: Sequence[Size]
-    settings: TransferSettings
-    begin: Moment | None = None
-    regions: int = 0
-
-    def under(self, settings: TransferSettings) -> PlannedRun:
-        """Return the same run under other settings."""
-        return replace(self, settings=settings)
 
 
 @dataclass(frozen=True)
@@ -66,47 +42,6 @@ class Forecast:
     seconds: float
     bytes: int
     borrowed: int = 0
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a run evaluates of J with its gradient, wherever that is.
-
-    Pixels in all, those of what costs less in proportion; pixels of the picture at its largest, of
-    the largest painting that the network sees at once, and of all paintings at their largest.
-    """
-
-    pixels: float
-    largest: int
-    at_once: int
-    held: int = 0
-
-
-def work_of(
-    run: PlannedRun, *, least: int = 0, overhead: Callable[[int], float] = lambda pixels: 1.0
-) -> Work:
-    """Return the work of a run; no picture counts for fewer pixels than `least`.
-
-    `overhead` is the factor of an evaluation's time for a picture of so many pixels.
-    """
-    evaluated, seen, last = 0.0, 0, 0
-    largest = at_once = held = 0
-    for scale in plan_scales(run.settings, run.begin):
-        picture = _area(run.photo, scale.size)
-        side = style_side(scale.size, run.settings)
-        styles = [_area(painting, side) for painting in run.paintings]
-        largest = max(largest, picture)
-        at_once = max(at_once, *(min(style, AT_ONCE) for style in styles))
-        held = max(held, sum(styles))
-        picture, styles = max(picture, least), [max(style, least) for style in styles]
-        base = max(_area(run.photo, scale.base), least) if scale.base else 0
-        evaluations = scale.iterations + len(scale.phases)
-        evaluated += (picture * overhead(picture) + base) * evaluations
-        last = picture + sum(styles)
-        seen += last
-    seen += last + picture  # the finished picture in float32, and its targets
-    evaluated *= style_time(run.settings) + REGION_TIME * run.regions
-    return Work(evaluated + FORWARD * seen, largest, at_once, held)
 
 
 def forecast(network: VGG, run: PlannedRun, free: int | None = None) -> Forecast:
@@ -202,30 +137,3 @@ def _remedy(cost: Callable[[PlannedRun], Forecast], run: PlannedRun, room: Room)
 
 def _minutes(seconds: float) -> int:
     return max(1, round(seconds / 60))
-
-
-def seconds_per_pixel(network: VGG) -> float:
-    """Return the seconds per pixel of one evaluation of J and its gradient.
-
-    It is the quickest of a few, tried once per network.
-    """
-    if network not in _paces:
-        picture = torch.full((1, 3, PROBE, PROBE), 0.5, device=network.device)
-        objective = Objective(network, picture, [picture], TransferSettings())
-        taken = []
-        for _ in range(4):
-            objective.forget()
-            began = time.perf_counter()
-            objective.evaluate(picture)
-            taken.append(time.perf_counter() - began)
-        _paces[network] = min(taken) / PROBE**2
-    return _paces[network]
-
-
-_paces: WeakKeyDictionary[VGG, float] = WeakKeyDictionary()
-
-
-def _area(picture: Size, side: int) -> int:
-    """Return the pixels of a picture with its longest side brought to `side`."""
-    width, height = fitted_size(picture, side)
-    return width * height

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from itertools import islice
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from nst.console import CommandParser, StopRequest, load_named, run_command, until_stopped
-from nst.errors import OutputError, SettingsError, TooLargeError
+from nst.errors import OutputError, SettingsError
 from nst.outputs import check_output
 from nst.painting_flags import (
     add_styles,
@@ -22,22 +22,28 @@ from nst.painting_flags import (
     check_styles,
     painting_uses,
     read_values,
+    uses_given,
 )
-from nst.setting_flags import add_device_flag, add_flags_of, settings_given
-from nst.settings import NO_WEIGHT, FilmSettings, TransferSettings
+from nst.setting_flags import add_device_flag, add_flags_of, add_look_flag, settings_given
+from nst.settings import LIVING_RATE, NO_WEIGHT, FilmSettings, TransferSettings
+from nst.video.film_flags import add_cluster_flags, add_film_flags, checked_rate
+from nst.video.mask_flags import add_film_mask_flags, mask_files, read_key_masks
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from nst.video.clips import Clip, Frame
+    from nst.vgg.network import VGG
+    from nst.video.clips import Clip
+    from nst.video.film_plan import FilmPlan
+    from nst.video.forecast import FilmForecast, Progress
     from nst.video.frame_store import FrameStore
-    from nst.video.transfer import FilmStep, SettingsAt
+    from nst.video.transfer import FilmStep
 
-ENDINGS = (".mp4", ".webm")
+ENDINGS = (".mp4", ".webm", ".gif", ".webp")
 REPORTED = ("iteration", "total", "width", "height", "J", "content", "style", "layers", "elapsed")
 ENDS = ("alpha", "beta", "style_weights")  # what can change over a film
 NOT_OF_FILMS = ("edges", "init_weight")  # settings of patterns, and of a picture to start from
-SLOWEST, FASTEST = 0.01, 240.0  # frames per second
+SHORTEST, LONGEST = 1.0, 30.0  # seconds of a living painting
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,22 +69,25 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Ctrl-C once writes the frames that are done as a film and exits with 130. However a"
         " film was ended, the same command goes on from the last finished frame.",
     )
-    parser.add_argument("clip", metavar="CLIP", help="the clip: MP4, MOV, WebM, MKV, AVI, GIF, …")
+    parser.add_argument(
+        "clip", metavar="CLIP", help="the clip: MP4, MOV, WebM, MKV, AVI, animated GIF or WebP, …"
+    )
     add_styles(parser)
     parser.add_argument(
         "-o",
         "--output",
         metavar="OUT.mp4",
         required=True,
-        help="H.264 in an MP4, VP9 in a WebM, or, without an ending, a folder for a PNG of each"
-        " frame",
+        help="H.264 in an MP4, VP9 in a WebM, an animated GIF or WebP, or, without an ending, a"
+        " folder for a PNG of each frame",
     )
+    add_film_flags(parser)
     parser.add_argument(
-        "--fps",
+        "--living",
         type=float,
-        default=0.0,
-        metavar="N",
-        help="take at most so many frames per second (default: all of the clip's)",
+        metavar="SECONDS",
+        help="CLIP is a photo: it is painted, and its strokes flow, in a loop of so many seconds"
+        f" without a seam ({SHORTEST:g} to {LONGEST:g}; {LIVING_RATE:g} frames a second, or --fps)",
     )
     for name in ENDS:
         parser.add_argument(
@@ -88,11 +97,19 @@ def build_parser() -> argparse.ArgumentParser:
             help=f"what --{name.replace('_', '-')} has become at the end of the clip (default: it"
             " stays)",
         )
-    parser.add_argument("--no-sound", action="store_true", help="leave the clip's sound out")
+    parser.add_argument(
+        "--settings",
+        metavar="FILM|PICTURE|FILE.json",
+        help="a film or picture made here, whose settings are taken, or a JSON object of settings;"
+        " a look and other flags come on top",
+    )
+    add_look_flag(parser)
     add_flags_of(parser, FilmSettings)
     add_flags_of(parser, TransferSettings, without=NOT_OF_FILMS)
     add_use_flags(parser)
+    add_film_mask_flags(parser)
     add_device_flag(parser)
+    add_cluster_flags(parser)
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object per iteration on stdout"
     )
@@ -107,34 +124,24 @@ def run(options: argparse.Namespace, stop: StopRequest) -> bool:
     settings, film = checked_settings(options)
     output = Path(options.output)
 
-    from nst import load_image  # after --help: torch takes seconds
-    from nst.engine.devices import load_network
-    from nst.video.clips import Clip
-    from nst.video.frame_store import FrameStore, film_key
-    from nst.video.transfer import transfer_video
+    from nst.engine.devices import load_network  # after --help: torch takes seconds
+    from nst.video.film_files import check_kind, check_room, write_film
 
-    styles = [load_named(load_image, path) for path in options.styles]
-    clip = Clip(Path(options.clip), settings.size, options.fps)
-    _check_room(clip)
-    _check_sound(clip, output, options)
-    network = load_network(settings, options.device)
-    end = end_settings(options, settings)
-    key = film_key(clip, styles, [settings.to_json(), end.to_json(), film.to_json()])
-    with FrameStore(output, key) as store:
-        steps = transfer_video(
-            (frame.picture for frame in clip),
-            styles,
-            settings,
-            film,
-            settings_at=_course(clip, settings, end),
-            painted=store.load,
-            network=network,
-        )
-        _paint(steps, clip, store, options, stop)
+    plan = _plan(options, settings, film)
+    check_room(plan.clip)
+    check_kind(plan.clip, output, has_sound=not options.no_sound)
+    network = load_network(settings, "cpu" if options.ray else options.device)
+    with _store(plan, output, options) as store:
+        output_of_steps = sys.stdout
+        with _painting(plan, network, store, options) as painting:
+            _paint(painting, plan.clip, store, options, stop, output_of_steps)
         if not store.count:
             raise OutputError("stopped before the first frame was done; nothing was written")
         is_whole = not stop.is_made
-        _write(output, clip, store, styles, settings, film, options, is_whole=is_whole)
+        ends = {name: getattr(options, name) for name in vars(options) if name.startswith("end_")}
+        recipe = plan.recipe(painting.device, ends)
+        has_sound = not options.no_sound
+        write_film(output, plan, store, recipe=recipe, has_sound=has_sound, is_whole=is_whole)
         stop.ignore()  # it is written, and what is said must be true
         if is_whole:
             store.delete()
@@ -153,25 +160,59 @@ def checked_settings(options: argparse.Namespace) -> tuple[TransferSettings, Fil
     Raises what can be said of the arguments before anything is read.
     """
     output = Path(options.output)
-    sources = [options.clip, *options.styles]
+    sources = [options.clip, *options.styles, *mask_files(options)]
     if output.suffix:
         if output.suffix.lower() not in ENDINGS:
             raise OutputError(
-                f"the output must be a {' or '.join(ENDINGS)} file, not {output.name!r}; a folder"
-                " for PNGs has no ending"
+                f"the output must be a {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]} file, not"
+                f" {output.name!r}; a folder for PNGs has no ending"
             )
         check_output(output, ENDINGS, sources)
     else:
         _check_folder(output)
-    if options.fps and not SLOWEST <= options.fps <= FASTEST:
-        raise SettingsError(
-            f"--fps must be from {SLOWEST:g} to {FASTEST:g}, or 0 for all frames, not"
-            f" {options.fps:g}"
-        )
+    checked_rate(options.fps)
     check_styles(options.styles)
-    uses = painting_uses(options, len(options.styles))
-    settings = TransferSettings(**settings_given(options), paintings=uses)
-    return settings, FilmSettings(**settings_given(options, FilmSettings))
+    if options.living is not None:
+        _check_living(options)
+    return chosen_settings(options)
+
+
+def _check_living(options: argparse.Namespace) -> None:
+    """Raise `SettingsError` for what cannot be said of a living painting."""
+    if not SHORTEST <= options.living <= LONGEST:
+        raise SettingsError(
+            f"--living must be from {SHORTEST:g} to {LONGEST:g} seconds, not {options.living:g}"
+        )
+    if options.ray:
+        raise SettingsError("a living painting is one scene; leave out --ray")
+    changing = [*filter(options.__contains__, (f"end_{name}" for name in ENDS))]
+    changing += [name for name in ("masks_at", "keep_at") if getattr(options, name)]
+    if changing:
+        flag = f"--{changing[0].replace('_', '-')}"
+        raise SettingsError(f"with --living there is one photo; leave out {flag}")
+
+
+def chosen_settings(options: argparse.Namespace) -> tuple[TransferSettings, FilmSettings]:
+    """Return the settings of the file and of the look, if they are given, with the flags on top.
+
+    What the file says of the end of a film becomes the flags that are not given. Raises `UserError`
+    for values out of range and files that cannot be read.
+    """
+    settings, film = TransferSettings(), FilmSettings()
+    if options.settings:
+        from nst.video.film_recipe import read_settings  # after --help
+
+        known = read_settings(options.settings)
+        settings, film = known.settings.replace(edges=TransferSettings().edges), known.film
+        for name, text in known.ends.items():
+            if name not in options and options.living is None:
+                setattr(options, name, text)
+    if options.look:
+        settings = settings.replace(**options.look.changes)
+    if uses_given(options) or len(settings.paintings) > len(options.styles):
+        settings = settings.replace(paintings=painting_uses(options, len(options.styles)))
+    given = settings_given(options, FilmSettings)
+    return settings.replace(**settings_given(options)), replace(film, **given)
 
 
 def _check_folder(output: Path) -> None:
@@ -206,69 +247,117 @@ def end_settings(options: argparse.Namespace, begin: TransferSettings) -> Transf
     return begin.replace(**numbers, paintings=tuple(uses))
 
 
-def _course(clip: Clip, begin: TransferSettings, end: TransferSettings) -> SettingsAt | None:
-    """Return the settings of each frame, where they change."""
-    from nst.video.ramps import between
+def _plan(options: argparse.Namespace, settings: TransferSettings, film: FilmSettings) -> FilmPlan:
+    """Return the film that the options ask for, its clip and pictures opened."""
+    from nst import load_image
+    from nst.video.clips import Clip
+    from nst.video.film_plan import FilmPlan
+    from nst.video.living import StillClip
 
-    if begin == end:
-        return None
-    if not clip.facts.frames:
-        raise SettingsError("the clip does not say how long it is; leave out --end-…")
-    last = max(1, clip.facts.frames - 1)
-    return lambda number: between(begin, end, min(1.0, number / last))
+    def load(path: str) -> Image.Image:
+        return load_named(load_image, path)
 
-
-def _check_room(clip: Clip) -> None:
-    """Raise `TooLargeError` where a frame has no room in memory."""
-    import torch
-
-    from nst.engine.memory import bytes_needed, host_memory
-
-    free = host_memory()
-    needed = bytes_needed(clip.facts.width * clip.facts.height, torch.float32, free)
-    if free is not None and needed > free:
-        raise TooLargeError(
-            f"At this size a frame needs {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB"
-            " are free here; choose a smaller --size."
-        )
+    source = (Path(options.clip), settings.size, options.fps)
+    return FilmPlan(
+        StillClip(*source, seconds=options.living) if options.living else Clip(*source),
+        [load(path) for path in options.styles],
+        settings,
+        film,
+        end_settings(options, settings),
+        read_key_masks(options, load),
+        options.protect_faces,
+    )
 
 
-def _check_sound(clip: Clip, output: Path, options: argparse.Namespace) -> None:
-    """Raise `OutputError` where the film cannot have the clip's sound, if it is to have it."""
-    from nst.video.writing import check_sound
+def _store(plan: FilmPlan, output: Path, options: argparse.Namespace) -> FrameStore:
+    """Return where the finished frames are kept."""
+    from nst.video.frame_store import FrameStore
+    from nst.video.scene_store import SceneStore
 
-    if not output.suffix or options.no_sound:
+    return (SceneStore if options.ray else FrameStore)(output, plan.key)
+
+
+@dataclass(frozen=True)
+class _Painting:
+    """A film that is being painted: its steps, the time that is left, and by which device."""
+
+    steps: Iterable[FilmStep]
+    progress: Progress
+    device: str
+
+
+@contextlib.contextmanager
+def _painting(
+    plan: FilmPlan, network: VGG, store: FrameStore, options: argparse.Namespace
+) -> Iterator[_Painting]:
+    """Yield a film that is painted here, or on a cluster."""
+    frames = plan.clip.facts.frames
+    if options.ray:
+        from nst.video.ray_scenes import SceneCluster, SceneProgress
+
+        with SceneCluster(options.ray, options.jobs, options.device, plan) as cluster:
+            steps = cluster.paint(network, store.load)
+            yield _Painting(steps, SceneProgress(frames, store), cluster.kind_of_device)
         return
-    with clip.sound() as sound:
-        if sound:
-            check_sound(output, sound)
+    from nst.engine.devices import pick_device
+    from nst.video.forecast import FilmProgress
+
+    expected = plan.forecast(network)
+    _announce(plan.clip, expected, store.count)
+    steps = plan.paint(network, store.load)
+    yield _Painting(steps, FilmProgress(frames, expected), str(pick_device(options.device)))
+
+
+def _announce(clip: Clip, expected: FilmForecast, done: int) -> None:
+    """Tell on stderr how long the film will take, as far as that is known."""
+    frames, size = clip.facts.frames, f"{clip.facts.width}×{clip.facts.height}"
+    if not frames:
+        print(f"nst video: about {expected.following:.1f} s a frame of {size}", file=sys.stderr)
+        return
+    painted = f", {done} of them are painted" if done else ""
+    seconds = expected.seconds(frames - done, scenes=0 if done else 1)
+    print(
+        f"nst video: {frames} frames of {size}{painted}; about {duration_text(seconds)}",
+        file=sys.stderr,
+    )
+
+
+def duration_text(seconds: float) -> str:
+    """Return seconds as a person says them: "40 seconds", "12 minutes", "3.5 hours"."""
+    if seconds < 90:
+        return "1 second" if seconds < 1.5 else f"{round(seconds)} seconds"
+    if seconds < 90 * 60:
+        return f"{round(seconds / 60)} minutes"
+    return f"{seconds / 3600:.1f} hours"
 
 
 def _paint(
-    steps: Iterable[FilmStep],
+    painting: _Painting,
     clip: Clip,
     store: FrameStore,
     options: argparse.Namespace,
     stop: StopRequest,
+    output: TextIO,
 ) -> None:
     """Report the steps and store the finished frames until they end or a stop is requested."""
     show_bar = not options.json or sys.stderr.isatty()
-    bar = FrameBar(sys.stderr, clip.facts.frames)
-    for step in steps:
+    bar, progress = FrameBar(sys.stderr, clip.facts.frames), painting.progress
+    for step in painting.steps:
         stop.defer()
+        remaining = progress.remaining(step)
         if step.is_finished:
             store.save(step.frame, step.image)
         if options.json:
-            print(json.dumps(reported(step, clip)), flush=True)
+            print(json.dumps(reported(step, clip, remaining)), file=output, flush=True)
         if show_bar:
-            bar.show(step)
+            bar.show(step, progress.done, remaining)
         if stop.is_made:
             break
     bar.close()
 
 
-def reported(step: FilmStep, clip: Clip) -> dict[str, Any]:
-    """Return a step as JSON shows it; costs that were not worked out are null."""
+def reported(step: FilmStep, clip: Clip, remaining: float | None) -> dict[str, Any]:
+    """Return a step as JSON shows it; what is not known is null."""
     figures = {name: getattr(step.step, name) for name in REPORTED}
     costs = {n: None if isinstance(v, float) and math.isnan(v) else v for n, v in figures.items()}
     return {
@@ -279,69 +368,8 @@ def reported(step: FilmStep, clip: Clip) -> dict[str, Any]:
         **costs,
         "temporal": step.temporal,
         "seen": round(step.seen, 4),
+        "remaining": remaining and round(remaining, 1),
     }
-
-
-def _write(
-    output: Path,
-    clip: Clip,
-    store: FrameStore,
-    styles: Sequence[Image.Image],
-    settings: TransferSettings,
-    film: FilmSettings,
-    options: argparse.Namespace,
-    *,
-    is_whole: bool,
-) -> None:
-    """Write the frames that are done."""
-    from nst.video.writing import write_film, write_frames
-
-    recipe = film_recipe(clip, styles, settings, film, options)
-    frames = _delivered(clip, store, settings.used(styles), settings.colors)
-    if not output.suffix:
-        write_frames(output, frames, recipe=recipe)
-        return
-    with clip.sound() as sound:
-        write_film(
-            output,
-            frames,
-            rate=clip.facts.rate,
-            sound=None if options.no_sound else sound,
-            is_whole=is_whole,
-            recipe=recipe,
-        )
-
-
-def film_recipe(
-    clip: Clip,
-    styles: Sequence[Image.Image],
-    settings: TransferSettings,
-    film: FilmSettings,
-    options: argparse.Namespace,
-) -> str:
-    """Return the recipe of a film: that of its first frame, and the settings of films."""
-    from nst.engine.devices import pick_device
-    from nst.images.recipe import new_recipe
-
-    first = next(iter(clip)).picture
-    recipe = json.loads(
-        new_recipe(first, styles, settings, str(pick_device(options.device))).to_text()
-    )
-    ends = {name: getattr(options, name) for name in vars(options) if name.startswith("end_")}
-    return json.dumps({**recipe, "film": {**film.to_json(), "fps": clip.rate, **ends}})
-
-
-def _delivered(
-    clip: Clip, store: FrameStore, styles: Sequence[Image.Image], amount: float
-) -> Iterator[Frame]:
-    """Yield the frames that are done with their times, and their colours dialled."""
-    from nst.images.color import dial_colors
-    from nst.video.clips import Frame
-
-    for number, frame in enumerate(islice(clip, store.count)):
-        painted = store.load(number)
-        assert painted is not None, "it was counted"
-        yield Frame(dial_colors(painted, frame.picture, styles, amount), frame.time)
 
 
 class FrameBar:
@@ -351,15 +379,21 @@ class FrameBar:
         self._stream, self._frames = stream, frames
         self._bar: Any = None  # tqdm is untyped
 
-    def show(self, step: FilmStep) -> None:
-        """Redraw the line as it is after a step."""
+    def show(self, step: FilmStep, done: int, remaining: float | None) -> None:
+        """Redraw the line as it is after a step, with so many frames done and seconds left."""
         if self._bar is None:
             from tqdm import tqdm  # after --help
 
-            self._bar = tqdm(total=self._frames or None, unit="frame", file=self._stream)
+            self._bar = tqdm(
+                total=self._frames or None,
+                file=self._stream,
+                bar_format="{bar} {n_fmt}/{total_fmt} frames{postfix}",
+                dynamic_ncols=True,
+            )
+        left = f", {duration_text(remaining)} left" if remaining else ""
         iteration = f"iteration {step.step.iteration}/{step.step.total}"
-        self._bar.set_postfix_str(iteration, refresh=False)
-        self._bar.n = step.frame + step.is_finished
+        self._bar.set_postfix_str(f"{iteration}{left}", refresh=False)
+        self._bar.n = done
         self._bar.refresh()
 
     def close(self) -> None:

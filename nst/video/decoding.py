@@ -3,11 +3,13 @@
 Runs as `nst.images.sandbox` starts it, with the clip as stdin, and without torch. It answers with
 
     b"C" header of `CLIP`            once
-    b"F" pts, and width × height × 3 bytes of RGB   for each frame, in the order of showing
+    b"F" times of `TIMES`, and width × height × 3 bytes of RGB, or 4 of RGBA where the header says
+         so                          for each frame, in the order of showing
     b"E"                             at the end
     b"R" a sentence                  where the clip cannot be used, see `nst.images.sandbox`
 
-or, for the sound, with a Matroska file that has the very packets of the clip.
+or, for a tag of its metadata, with b"T", a length and so much UTF-8; or, for the sound, with a
+Matroska file that has the very packets of the clip.
 """
 
 from __future__ import annotations
@@ -27,11 +29,11 @@ import numpy as np
 from av.video.reformatter import Colorspace, Interpolation
 
 from nst.errors import ImageError
-from nst.images.sandbox import allow_seconds, limit_process, refusal
+from nst.images.sandbox import LENGTH, allow_seconds, limit_process, refusal
 
-CLIP = struct.Struct(">IIqqqqqq?")  # width, height, time base, rate, frames, start, has sound
-PTS = struct.Struct(">q")
-FRAME, HEADER, END = b"F", b"C", b"E"
+CLIP = struct.Struct(">IIqqqqqq?q?")  # the fields of `Facts`
+TIMES = struct.Struct(">qq")  # of a frame: its time stamp and its length in ticks, 0 if not known
+FRAME, HEADER, END, TAG = b"F", b"C", b"E", b"T"
 
 FORMATS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,asf,gif,ogg,apng,webp_anim"
 """What may be opened. Playlists are not among them: they would name other files."""
@@ -41,6 +43,7 @@ MOST_RATIO = 20  # of the longer side to the shorter
 MOST_FRAMES = 20_000
 LONGEST = 3600  # seconds
 TOLERANCE = Fraction(1, 1000)  # seconds; time stamps are often rounded to milliseconds
+MOST_TAG = 2_000_000  # bytes of a text in the metadata
 MEMORY = 3_000_000_000  # bytes of address space: a decoder of 8K holds 16 frames
 FRAME_SECONDS = 10.0  # of computing for one frame
 UNSPECIFIED = 2  # of a colour matrix, as FFmpeg counts them
@@ -67,21 +70,27 @@ class Facts:
     frames: int  # estimated; 0 where nothing is known
     start: int  # the time stamp of its first frame, in ticks
     has_sound: bool
+    plays: int = -1  # how often an animated picture is played, 0 for ever; −1 for a clip
+    has_alpha: bool = False  # whether its frames may be transparent
 
     def pack(self) -> bytes:
         """Return the header that tells it."""
         base, rate = self.time_base, self.rate
-        numbers = (base.numerator, base.denominator, rate.numerator, rate.denominator)
-        return CLIP.pack(self.width, self.height, *numbers, self.frames, self.start, self.has_sound)
+        return CLIP.pack(
+            *(self.width, self.height, base.numerator, base.denominator),
+            *(rate.numerator, rate.denominator, self.frames, self.start, self.has_sound),
+            *(self.plays, self.has_alpha),
+        )
 
     @staticmethod
     def unpack(data: bytes) -> Facts:
         """Return what a header tells. Raises `ValueError` for what no sound one says."""
-        width, height, *numbers, frames, start, has_sound = CLIP.unpack(data)
+        width, height, *numbers, frames, start, has_sound, plays, has_alpha = CLIP.unpack(data)
         if min(width, height, *numbers) < 1 or width * height > MOST_PIXELS:
             raise ValueError("a header that cannot be")
         base, rate = Fraction(*numbers[:2]), Fraction(*numbers[2:])
-        return Facts(width, height, base, rate, max(0, frames), start, has_sound)
+        told = (max(0, frames), start, has_sound, plays, has_alpha)
+        return Facts(width, height, base, rate, *told)
 
 
 def serve_frames(longest_side: int, rate: float = 0.0) -> None:
@@ -89,7 +98,7 @@ def serve_frames(longest_side: int, rate: float = 0.0) -> None:
 
     A `rate` of 0 takes them all.
     """
-    answers = _begin()
+    answers = begin_answers()
     try:
         _send_frames(answers, longest_side, rate)
     except ImageError as error:
@@ -104,7 +113,7 @@ def serve_sound(start: float) -> None:
 
     Their time counts from `start`, the seconds of the clip's first frame.
     """
-    answers = _begin()
+    answers = begin_answers()
     with open_container(sys.stdin.buffer) as clip:
         stream = clip.streams.audio[0]
         with av.open(_Pipe(answers), "w", format="matroska") as copy:
@@ -119,6 +128,19 @@ def serve_sound(start: float) -> None:
     answers.flush()
 
 
+def serve_tag(name: str) -> None:
+    """Answer with a tag of the metadata of the clip on stdin, by its name in small letters."""
+    answers = begin_answers()
+    try:
+        with open_container(sys.stdin.buffer) as clip:
+            tags = {key.lower(): str(text) for key, text in clip.metadata.items()}
+        text = tags.get(name, "").encode()[:MOST_TAG]
+        answers.write(TAG + LENGTH.pack(len(text)) + text)
+    except ImageError as error:
+        answers.write(refusal(str(error)))
+    answers.flush()
+
+
 class _Pipe:
     """A pipe as a file that cannot be sought, for a muxer that streams."""
 
@@ -130,7 +152,7 @@ class _Pipe:
         return self._pipe.write(data)
 
 
-def _begin() -> IO[bytes]:
+def begin_answers() -> IO[bytes]:
     """Limit this process; return where it answers."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
@@ -166,7 +188,7 @@ def _send_frames(answers: IO[bytes], longest_side: int, rate: float) -> None:
                 answers.write(HEADER + facts.pack())
             if number >= MOST_FRAMES or pts * facts.time_base > LONGEST:
                 raise ImageError(TOO_LONG)
-            answers.write(FRAME + PTS.pack(pts))
+            answers.write(FRAME + TIMES.pack(pts, 0))
             answers.write(_upright(frame, facts))
             answers.flush()
         if facts is None:
@@ -195,8 +217,13 @@ def timed_frames(clip: Any, stream: Any, rate: float) -> Iterator[tuple[Any, int
             continue
         if rate:
             tick = 1 / Fraction(rate).limit_denominator(1000)
-            due = ((pts * base + TOLERANCE) // tick + 1) * tick
+            due = next_tick(pts * base, tick)
         yield frame, pts
+
+
+def next_tick(time: Fraction, tick: Fraction) -> Fraction:
+    """Return when the next frame is due after one at `time`, at one frame in every `tick`."""
+    return ((time + TOLERANCE) // tick + 1) * tick
 
 
 def _decoded(clip: Any, stream: Any) -> Iterator[Any]:
@@ -211,15 +238,19 @@ def _decoded(clip: Any, stream: Any) -> Iterator[Any]:
 
 
 def _check_stream(stream: Any, clip: Any) -> None:
-    width, height = stream.codec_context.width, stream.codec_context.height
+    check_sides(stream.codec_context.width, stream.codec_context.height)
+    if clip.duration and clip.duration / av.time_base > LONGEST:
+        raise ImageError(TOO_LONG)
+
+
+def check_sides(width: int, height: int) -> None:
+    """Raise `ImageError` for frames that are too large, small or narrow; 0 is not known yet."""
     if width * height > MOST_PIXELS:
         raise ImageError(f"The clip has frames of {width}×{height} pixels; 8192×4320 are the most.")
     if 0 < min(width, height) < MIN_SIDE or max(width, height) > MOST_RATIO * max(
         1, min(width, height)
     ):
         raise ImageError(f"The clip has frames of {width}×{height} pixels, which cannot be used.")
-    if clip.duration and clip.duration / av.time_base > LONGEST:
-        raise ImageError(TOO_LONG)
 
 
 def _check_count(stream: Any, facts: Facts, rate: float) -> None:

@@ -75,7 +75,7 @@ class FlowEstimator:
         to come from was hidden there, whatever the flows agree on.
         """
         before, after = (np.asarray(frame.convert("L")) for frame in (earlier, later))
-        forward, backward = self._flow(before, after), self._flow(after, before)
+        forward, backward = self.flow(before, after), self.flow(after, before)
         along, at_rest = (
             np.abs(after.astype(np.float32) - other)
             for other in (self._moved(before, backward), before)
@@ -89,8 +89,8 @@ class FlowEstimator:
         backward[still] = 0
         return Motion(backward, hidden, steady | still, still)
 
-    def _flow(self, origin: Grey, end: Grey) -> Field:
-        """Return the displacement of each pixel of `origin`, (H, W) grey, to `end`."""
+    def flow(self, origin: Grey, end: Grey) -> Field:
+        """Return the displacement of each pixel of `origin`, (H, W) 8-bit grey, to `end`."""
         height, width = origin.shape
         factor = max(1.0, LEAST_SIDE / min(height, width))
         if factor > 1:

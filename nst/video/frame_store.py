@@ -91,6 +91,11 @@ class FrameStore:
             write_through(temporary, png_bytes(picture))
         self.count = number + 1
 
+    @property
+    def painted(self) -> int:
+        """Return the number of frames that are there."""
+        return sum(1 for _ in self.folder.glob(f"{'[0-9]' * DIGITS}.png"))
+
     def delete(self) -> None:
         """Delete all frames, and the folder unless it holds something else."""
         self._empty()

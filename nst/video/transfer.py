@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import repeat, tee
 
 import numpy as np
 import torch
@@ -42,12 +43,13 @@ from nst.engine.transfer import (
 from nst.images.color import has_color, to_grey
 from nst.images.color_transfer import prepare_colors
 from nst.images.masks import Masks
-from nst.images.tensors import fit, to_tensor
+from nst.images.tensors import fit, mask_bytes, shrink, to_image, to_tensor
 from nst.provenance import provenance_of
 from nst.settings import DEFAULTS, FILM_DEFAULTS, FilmSettings, PaintingUse, TransferSettings
 from nst.vgg.network import VGG
 from nst.video.flow import FlowEstimator, warp
-from nst.video.history import Recalled, SceneHistory
+from nst.video.history import MaskLevels, Recalled, SceneHistory, is_cut
+from nst.video.mask_tracks import KeyMasks, check_key_masks, followed_masks
 
 TEMPORAL_UNIT = 3000.0  # what a temporal weight of 1 stands for; times β
 
@@ -58,6 +60,15 @@ SettingsAt = Callable[[int], TransferSettings]
 
 Remembered = Callable[[int], Image.Image | None]
 """Returns the picture of a frame, by its number from 0, that was painted before, if it was."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A scene of a film, by its number from 0: its frames from `start` to before `stop`."""
+
+    number: int
+    start: int
+    stop: int
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,7 @@ class FilmStep:
     temporal: float = 0.0  # the temporal cost, with its weight; not part of J
     seen: float = 0.0  # the share of the pixels that earlier frames tell of
     filmed: Image.Image | None = field(default=None, repr=False, compare=False)
+    masks: Masks | None = field(default=None, repr=False, compare=False)  # of this frame, if any
 
     @property
     def image(self) -> Image.Image:
@@ -89,8 +101,11 @@ def transfer_video(
     settings: TransferSettings = DEFAULTS,
     film: FilmSettings = FILM_DEFAULTS,
     *,
+    masks: KeyMasks | None = None,
+    protect_faces: bool = False,
     settings_at: SettingsAt | None = None,
     painted: Remembered = lambda frame: None,
+    only: Scene | None = None,
     device: str = "auto",
     network: VGG | None = None,
 ) -> Iterator[FilmStep]:
@@ -106,25 +121,47 @@ def transfer_video(
     stands still is left as it is once it has matured. The targets of the style are worked out once;
     paintings that are matched to the photo's colours are matched to the first frame's.
 
+    `masks` say where each painting rules and what is left as it was filmed, by the numbers, from 0,
+    of the frames that they were painted on: each is followed along the flow to the other frames of
+    its scene, between two of its frames by shares of both. With `protect_faces` faces are found on
+    each frame, and left as they were filmed. Which part of a painting is taken (`Masks.within`) is
+    the same in all frames. For masks the clip is iterated twice at the same time, the second time
+    ahead as far as the next frame that masks were painted on; of an iterator that can be asked only
+    once, the frames in between are held.
+
     `settings_at` lets α, β, the layer weights and those of the paintings change from frame to
     frame; all else stays as in `settings`. While they change no paint is left as it is.
 
     `painted` are frames that were painted before, with the same clip and settings: a film goes on
     from them; what L-BFGS had learned is lost.
 
-    Raises what `transfer_style` does, and `MissingPackageError` where OpenCV is not installed.
+    With `only` nothing but that scene is painted, just as it is in the whole film: the frames
+    before it are looked at, for what they tell of the film's colours and masks.
+
+    Raises what `transfer_style` does, `ImageError` for masks of frames that the clip does not have,
+    and `MissingPackageError` where OpenCV is not installed.
     """
     estimator = FlowEstimator()
     paintings = checked_paintings(styles)
+    masks = masks or {}
+    frames = _with_masks(clip, masks, settings, protect_faces=protect_faces)
     network = network or devices.load_network(settings, device)
     painter: FramePainter | None = None
-    began, scene = time.monotonic(), -1
+    began, scene = time.monotonic(), (only.number if only else 0) - 1
     history = SceneHistory(estimator)
-    for number, filmed in enumerate(clip):
-        painter = painter or FramePainter(filmed, paintings, settings, film, network)
-        frame = painter.prepared(filmed)
+    for number, (filmed, followed) in enumerate(frames):
+        if painter is None:
+            check_key_masks(masks, filmed, paintings)
+            within = next((each.within for each in masks.values() if each.within), ())
+            painter = FramePainter(filmed, paintings, settings, film, network, within)
+        frame = painter.prepared(filmed, followed)
+        if only and number < only.start:
+            continue
+        if only and number == only.stop:
+            return
         is_new = settings_at is not None and painter.change(settings_at(number))
-        recalled = history.recall(frame, keeps=not is_new)
+        levels = painter.mask_levels(frame)
+        recalled = history.recall(frame, keeps=not is_new, masks=levels)
         if recalled is None:
             scene, history = scene + 1, SceneHistory(estimator)
         done = painted(number)
@@ -141,9 +178,50 @@ def transfer_video(
                 elapsed=time.monotonic() - began,
                 pixels=painter.finish(each.step.pixels, filmed),
             )
-            yield replace(each, frame=number, scene=scene, step=step, filmed=filmed)
+            shown = followed if followed else None
+            yield replace(each, frame=number, scene=scene, step=step, filmed=filmed, masks=shown)
         iterations, kept = painter.iterations(recalled), recalled.kept if recalled else None
-        history.add(frame, each.step.image, iterations, kept)
+        history.add(frame, painter.paint_of(each.step), iterations, kept, levels)
+
+
+def find_scenes(
+    clip: Iterable[Image.Image],
+    styles: Image.Image | Sequence[Image.Image],
+    settings: TransferSettings,
+    film: FilmSettings,
+    network: VGG,
+) -> Iterator[Scene]:
+    """Yield the scenes that `transfer_video` finds, without painting: by the flow between frames.
+
+    Of the network only its device is asked. Raises what `transfer_video` does.
+    """
+    estimator, painter = FlowEstimator(), None
+    before: Image.Image | None = None
+    number = start = stop = 0
+    for stop, filmed in enumerate(clip):
+        painter = painter or FramePainter(
+            filmed, checked_paintings(styles), settings, film, network
+        )
+        frame = painter.prepared(filmed, Masks())
+        if before is not None and is_cut(estimator.motion(before, frame)):
+            yield Scene(number, start, stop)
+            number, start = number + 1, stop
+        before = frame
+    if before is not None:
+        yield Scene(number, start, stop + 1)
+
+
+def _with_masks(
+    clip: Iterable[Image.Image], keys: KeyMasks, settings: TransferSettings, *, protect_faces: bool
+) -> Iterator[tuple[Image.Image, Masks]]:
+    """Yield each frame with its masks."""
+    if not (protect_faces or any(keys.values())):
+        yield from zip(clip, repeat(Masks()), strict=False)
+        return
+    frames = iter(clip)
+    frames, ahead = tee(frames) if frames is clip else (frames, iter(clip))
+    small = (shrink(frame, settings.size) for frame in ahead)
+    yield from zip(frames, followed_masks(small, keys, protect_faces=protect_faces), strict=True)
 
 
 class FramePainter:
@@ -159,12 +237,16 @@ class FramePainter:
         settings: TransferSettings,
         film: FilmSettings,
         network: VGG,
+        within: tuple[Image.Image | None, ...] = (),
     ) -> None:
         self.network, self.film = network, film
+        self._masks, self._original = Masks(), first  # of the present frame
+        self._kept: KeptPhoto | None = None  # of it, too
         self.is_luminance_only = settings.is_luminance_only
         self._has_color = False
         self._optimizer: Optimizer | None = None  # of the frame before
-        turned, _ = transformed_paintings(paintings, Masks(), settings)
+        turned, masks = transformed_paintings(paintings, Masks(within=within), settings)
+        self._within = masks.within
         grey, self.paintings = prepare_colors(first, turned, settings.color_transfer)
         self.is_grey = grey is not first
         uses = settings.uses(len(paintings))
@@ -197,11 +279,38 @@ class FramePainter:
         is_other, self.settings = changed != self.settings, changed
         return is_other
 
-    def prepared(self, filmed: Image.Image) -> Image.Image:
-        """Return a frame at its size, as it is seen: grey where the film is, up to colour noise."""
-        frame = fit(filmed, self.settings.size)
+    def prepared(self, filmed: Image.Image, masks: Masks) -> Image.Image:
+        """Take the next frame with its masks.
+
+        Return it at its size, as it is seen: grey where the film is, up to colour noise.
+        """
+        frame = original = fit(filmed, self.settings.size)
         self._has_color = self._has_color or has_color(frame)
-        return to_grey(frame) if self.is_grey or not self._has_color else frame
+        if self.is_grey or not self._has_color:
+            frame = to_grey(frame)
+        self._masks = replace(masks, within=self._within)
+        self._original = frame if self.is_luminance_only else original
+        self._kept = None
+        if masks.keep:
+            photo = to_tensor(self._original).to(self.network.device)
+            self._kept = KeptPhoto(photo, mask_bytes(masks.keep, frame.size))
+        return frame
+
+    def mask_levels(self, frame: Image.Image) -> MaskLevels | None:
+        """Return the masks of a frame at its size, if it has any: those of regions, and kept."""
+        given = [mask for mask in (*self._masks.regions, self._masks.keep) if mask]
+        if not given:
+            return None
+        return np.concatenate([mask_bytes(mask, frame.size)[0].numpy() for mask in given])
+
+    def paint_of(self, step: TransferStep) -> Image.Image:
+        """Return what was painted, where a picture is composed of it and of what is kept.
+
+        Where it is known in 8 bits only, a film that goes on is the same as one in one go.
+        """
+        if self._kept is None:
+            return step.image
+        return to_image(self._kept.painted(to_tensor(step.image).to(self.network.device)))
 
     def finish(self, pixels: Tensor, filmed: Image.Image) -> Tensor:
         """Return what is delivered: with the frame's chroma, where luminance alone is painted."""
@@ -220,7 +329,10 @@ class FramePainter:
 
     def first(self, frame: Image.Image) -> Iterator[FilmStep]:
         """Paint the first frame of a scene, as a picture."""
-        for step in transfer_style(frame, self.paintings, self.settings, network=self.network):
+        steps = transfer_style(
+            frame, self.paintings, self.settings, masks=self._masks, network=self.network
+        )
+        for step in steps:
             self._optimizer = step.state.optimizer if isinstance(step.state, RunState) else None
             yield FilmStep(0, 0, step, is_finished=step.iteration == step.total)
 
@@ -235,14 +347,23 @@ class FramePainter:
         step = self._step(total, total, pixels, None)
         yield FilmStep(0, 0, step, is_finished=True, seen=seen)
 
+    def afresh(self, frame: Image.Image, recalled: Recalled) -> Iterator[FilmStep]:
+        """Paint a frame from earlier paint, with nothing that L-BFGS has learned of others."""
+        self._optimizer = None
+        return self.following(frame, recalled)
+
     def following(self, frame: Image.Image, recalled: Recalled) -> Iterator[FilmStep]:
         """Paint a frame from earlier paint."""
         total, seen = self.iterations(recalled), float(recalled.seen.mean())
         if recalled.is_all_kept:
-            step = self._step(0, 0, recalled.warped.to(self.network.device), None)
+            paint = recalled.warped.to(self.network.device)
+            step = self._step(0, 0, self._composed(paint), None)
             yield FilmStep(0, 0, step, is_finished=True, seen=seen)
             return
-        sources = Sources(frame, self.fitted, self.settings, self.network)
+        sources = Sources(
+            *(frame, self.fitted, self.settings, self.network, self._masks),
+            original=self._original,
+        )
         scale = Scale(
             self.settings.size,
             ((self._guidance(), total),),
@@ -256,8 +377,13 @@ class FramePainter:
         optimizer = self._next_optimizer(start, recalled)
         for iteration, iterate in enumerate(minimize(objective, start, optimizer, total)):
             best = iterate.best
-            step = self._step(iteration, total, kept.compose(best.image), best)
+            picture = self._composed(kept.compose(best.image))
+            step = self._step(iteration, total, picture, best)
             yield FilmStep(0, 0, step, iteration == total, temporal=best.costs.temporal, seen=seen)
+
+    def _composed(self, paint: Tensor) -> Tensor:
+        """Return a picture of paint, and of the frame where it is kept."""
+        return self._kept.compose(paint) if self._kept else paint
 
     def _guidance(self) -> Guidance | None:
         return None if self.settings.optimizer == "adam" else MOVED

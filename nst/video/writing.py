@@ -120,9 +120,9 @@ def _mux(
     lengths = dict[int, int]()  # by time stamp: encoders guess them
     for frame, following in _with_next(chain([first], frames)):
         start = max(round(frame.time * container.ticks), start + 1)  # no muxer takes equal ones
-        length = following - frame.time if following is not None else last or LAST
+        length = following - frame.time if following is not None else frame.length or last or LAST
         lengths[start], last, time = max(1, round(length * container.ticks)), length, frame.time
-        picture = frame.picture.crop((0, 0, width, height))
+        picture = frame.on_white().crop((0, 0, width, height))
         for packet in stream.encode(video_frame(picture, start, container.ticks)):
             _mux_packet(film, packet, lengths)
         if track:
@@ -202,7 +202,7 @@ def write_frames(folder: Path, frames: Iterable[Frame], *, recipe: str = "") -> 
     folder.mkdir(exist_ok=True)
     written = set[str]()
     for number, frame in enumerate(frames, start=1):
-        data = png_bytes(frame.picture, {RECIPE: recipe} if recipe else None)
+        data = png_bytes(frame.with_alpha(), {RECIPE: recipe} if recipe else None)
         path = folder / f"{number:0{DIGITS}}.png"
         with whole_file(path) as temporary:
             temporary.write_bytes(data)

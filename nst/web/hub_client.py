@@ -126,6 +126,8 @@ def explain(error: Exception, repo: str) -> str:
 
 
 def _explain_status(status: int | None, repo: str) -> str:
+    if status == 402:
+        return "This account has no credits for this on the Hugging Face Hub."
     if status == 403:
         return f"This account may not write to {repo} on the Hugging Face Hub."
     if status == 429:

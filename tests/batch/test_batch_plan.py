@@ -83,7 +83,7 @@ def test_a_file_that_changes_is_not_painted_as_if_it_had_not(folder: Path) -> No
 
 
 def settings_of(*words: str) -> TransferSettings:
-    return chosen_settings(build_parser().parse_args(["a", "--styles", "b", "-o", "c", *words]))
+    return chosen_settings(build_parser().parse_args(["a", "--styles", "b", "-o", "c", *words]))[0]
 
 
 def test_settings_come_from_flags(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_the_uses_of_several_paintings_are_left_out(tmp_path: Path, photo: Image
 def test_a_bad_file_of_settings_is_one_sentence_with_its_name(
     tmp_path: Path, data: bytes, error: type[Exception], sentence: str
 ) -> None:
-    path = tmp_path / "settings"
+    path = tmp_path / "settings.png"
     path.write_bytes(data)
     with pytest.raises(error, match=f"{path}: .*{sentence}"):
         settings_of("--settings", str(path))

@@ -21,11 +21,12 @@ from nst.batch.__main__ import main
 from nst.batch.messages import Progress
 from nst.batch.output_folder import OutputFolder
 from nst.batch.plan import Item
-from nst.batch.ray_pool import MISSING, RayPool, Share, divide
+from nst.batch.ray_pool import RayPool
 from nst.batch.runner import Runner
 from nst.batch.tally import Tally
 from nst.console import StopRequest
 from nst.images.recipe import read_recipe
+from nst.ray_clusters import MISSING, Share, divide
 from nst.settings import TransferSettings
 
 HANGS_AT = 13  # iterations; the checkpoint before is that of the tenth

@@ -16,11 +16,11 @@ from helpers.tiny_network import MakeNetwork
 from nst.engine.memory import available_memory, left_in_container
 from nst.engine.schedule import Moment
 from nst.engine.style_terms import EXTRA_TIME
+from nst.engine.work import REGION_TIME
 from nst.errors import TooLargeError
 from nst.settings import TransferSettings
 from nst.studio.backends.local import LocalBackend
 from nst.studio.forecast import (
-    REGION_TIME,
     Forecast,
     PlannedRun,
     forecast,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -145,3 +146,36 @@ def test_a_folder_of_pictures_is_an_output(films: Path) -> None:
     with Image.open(pictures[0]) as picture:
         assert picture.size == (64, 48)
         assert json.loads(picture.info["nst-recipe"])["film"]["end_beta"] == "4"
+
+
+def test_masks_faces_and_looks_are_in_the_recipe_and_what_is_kept_is_the_frame(films: Path) -> None:
+    keep = Image.new("L", (96, 72))
+    keep.paste(255, (40, 20, 90, 60))
+    keep.save(films / "keep.png")
+    Image.new("L", (96, 72), 200).save(films / "region.png")
+    words = ("--keep", "keep.png", "--masks-at", "4=region.png", "--protect-faces")
+    process = start(films, "-o", "pictures", *QUICK, *words, "--look", "light-touch")
+    _, err = process.communicate()
+    assert process.returncode == 0, err
+    pictures = sorted((films / "pictures").iterdir())
+    assert len(pictures) == FRAMES
+    frame = next(iter(Clip(films / "clip.mp4", 64))).picture
+    with Image.open(pictures[0]) as picture:
+        difference = np.abs(np.asarray(picture, int) - np.asarray(frame, int)).max(-1)
+        recipe = json.loads(picture.info["nst-recipe"])
+    assert difference[16:38, 29:58].max() <= 2
+    assert difference[:, :20].mean() > 5
+    assert recipe["masks"]["keep"]["width"] == 96
+    assert recipe["film"]["masks"].keys() == {"1", "4"}
+    assert recipe["film"]["protect_faces"]
+    process = start(films, "-o", "film.webm", "--no-sound", "--settings", str(pictures[0]))
+    _, err = process.communicate()
+    assert process.returncode == 0, err
+    again = json.loads(read_recipe_text(films / "film.webm"))
+    assert again["passages"] == recipe["passages"]
+    assert again["film"]["frame_iterations"] == 2
+    process = start(films, "-o", "film.mp4", "--settings", "film.webm", "--iterations", "3")
+    _, err = process.communicate()
+    assert process.returncode == 0, err
+    last = json.loads(read_recipe_text(films / "film.mp4"))["passages"][0]["settings"]
+    assert last == recipe["passages"][0]["settings"] | {"iterations": 3}

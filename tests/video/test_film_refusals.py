@@ -5,13 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from helpers.clips import write_frames, write_sounding
 from helpers.tiny_network import MakeNetwork
-from nst.settings import NO_WEIGHT, PaintingUse, TransferSettings
-from nst.video.__main__ import SLOWEST, build_parser, end_settings, main
+from nst.errors import UserError
+from nst.looks import LOOKS
+from nst.settings import NO_WEIGHT, FilmSettings, PaintingUse, TransferSettings
+from nst.video.__main__ import build_parser, chosen_settings, end_settings, main
 from nst.video.clips import Clip
+from nst.video.film_flags import SLOWEST
 from nst.video.frame_store import film_key
+from nst.video.mask_flags import read_key_masks
 
 SIZE = ("--size", "64", "--device", "cpu")
 
@@ -86,6 +91,14 @@ def test_the_slowest_frame_rate_takes_a_frame(films: Path) -> None:
         (("-o", "film.mp4", "--end-style-weights", "1,2"), "has 2 values for one painting"),
         (("-o", "film.mp4", "--end-style-weights", "much"), "--end-… must be numbers"),
         (("-o", "film.mp4", "--end-style-weights", "0"), NO_WEIGHT),
+        (("-o", "film.mp4", "--keep", "nowhere.png"), "nowhere.png: "),
+        (("-o", "film.mp4", "--keep-at", "2=painting.png"), "must have the same shape"),
+        (("-o", "film.mp4", "--keep-at", "3=white.png"), "frame 3, and the clip has 2 frames"),
+        (("-o", "film.mp4", "--masks-at", "1=black.png"), "Mask 1 is black everywhere"),
+        (("-o", "clip.mp4", "--keep", "white.png"), "same file as the input"),
+        (("-o", "film.mp4", "--settings", "clip.mp4"), "clip.mp4: This film carries no recipe"),
+        (("-o", "film.mp4", "--settings", "nowhere.mp4"), "nowhere.mp4: it cannot be read"),
+        (("-o", "film.mp4", "--settings", "painting.png"), "This picture carries no recipe"),
     ],
 )
 def test_what_cannot_be_has_a_reason(
@@ -99,11 +112,13 @@ def test_what_cannot_be_has_a_reason(
     monkeypatch.setattr("nst.engine.devices.load_network", lambda *_: make_network())
     write_frames(films / "clip.mp4", 2)
     (films / "painting").write_bytes(b"")
+    Image.new("L", (96, 64)).save(films / "black.png")
+    Image.new("L", (96, 64), 255).save(films / "white.png")
     assert main(["clip.mp4", "painting.png", *words, *SIZE]) == 1
     assert sentence in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("flag", ["--masks", "--keep", "--within", "--init", "--edges"])
+@pytest.mark.parametrize("flag", ["--init", "--edges"])
 def test_flags_of_pictures_alone_are_no_flags_of_films(
     flag: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -111,6 +126,70 @@ def test_flags_of_pictures_alone_are_no_flags_of_films(
     with pytest.raises(SystemExit):
         build_parser().parse_args(["clip.mp4", "painting.png", "-o", "film.mp4", flag, "seamless"])
     assert f"unrecognized arguments: {flag}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--keep-at", "0=keep.png"), "'0=keep.png' is not FRAME=MASK.png, with frames from 1"),
+        (("--keep-at", "keep.png"), "'keep.png' is not FRAME=MASK.png"),
+        (("--keep-at", "2=a.png,b.png"), "'2=a.png,b.png' names more than one mask"),
+        (("--masks-at", "2="), "'2=' is not FRAME=MASK.png"),
+        (("--look", "Bald"), "'Bald' is none of Light touch, Balanced, "),
+    ],
+)
+def test_flags_that_cannot_be_read_are_usage_errors(
+    words: tuple[str, ...], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["clip.mp4", "painting.png", "-o", "film.mp4", *words])
+    assert sentence in capsys.readouterr().err
+
+
+def test_masks_are_those_of_their_frames(tmp_path: Path) -> None:
+    words = ["clip.mp4", "a.png", "b.png", "-o", "film.mp4", "--masks", "1.png,", "--keep", "k.png"]
+    words += ["--masks-at", "3=2.png", "--keep-at", "3=l.png", "--keep-at", "5=m.png"]
+    colors = {"1.png": 10, "2.png": 20, "k.png": 30, "l.png": 40, "m.png": 50}
+    options = build_parser().parse_args(words)
+    keys = read_key_masks(options, lambda path: Image.new("L", (4, 4), colors[path]))
+
+    def color(mask: Image.Image | None) -> object:
+        return mask and mask.getpixel((0, 0))
+
+    assert {
+        frame: ([color(mask) for mask in masks.regions], color(masks.keep))
+        for frame, masks in keys.items()
+    } == {0: ([10, None], 30), 2: ([20], 40), 4: ([], 50)}
+
+
+def test_a_look_is_below_the_flags_and_above_the_file(tmp_path: Path) -> None:
+    look = next(each for each in LOOKS.values() if "beta" in each.changes)
+    words = ["clip.mp4", "painting.png", "-o", "film.mp4", "--look", look.name.lower()]
+    settings, film = chosen_settings(build_parser().parse_args(words))
+    assert settings == look.settings
+    assert film == FilmSettings()
+    path = tmp_path / "settings.json"
+    path.write_text('{"beta": 7.5, "size": 300, "film": {"frame_iterations": 5, "end_beta": "2"}}')
+    words += ["--settings", str(path), "--temporal-weight", "3"]
+    options = build_parser().parse_args(words)
+    settings, film = chosen_settings(options)
+    assert settings == look.settings.replace(size=300)
+    assert film == FilmSettings(frame_iterations=5, temporal_weight=3.0)
+    assert options.end_beta == "2"
+    options = build_parser().parse_args([*words, "--beta", "9", "--end-beta", "4"])
+    assert chosen_settings(options)[0].beta == 9
+    assert options.end_beta == "4"
+
+
+@pytest.mark.parametrize(
+    "text", ['{"film": 3}', '{"film": {"end_beta": 2}}', "[]", "{", '{"size": 1}']
+)
+def test_settings_that_cannot_be_read_are_told(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "settings.json"
+    path.write_text(text)
+    words = ["clip.mp4", "painting.png", "-o", "film.mp4", "--settings", str(path)]
+    with pytest.raises(UserError, match=r"settings\.json: "):
+        chosen_settings(build_parser().parse_args(words))
 
 
 def test_an_empty_weight_at_the_end_is_that_of_the_beginning() -> None:

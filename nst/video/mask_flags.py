@@ -1,0 +1,85 @@
+"""The flags of a film's masks: those of pictures, on its first frame, and others on later ones."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from nst.painting_flags import add_mask_flags, entries_of, files_given, read_masks
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from nst.images.masks import Masks
+    from nst.video.mask_tracks import KeyMasks
+
+Painted = tuple[int, list[str]]  # on a frame, from 0: files
+
+
+def add_film_mask_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of masks, of the frames that they were painted on, and of faces."""
+    add_mask_flags(parser)
+    parser.add_argument(
+        "--masks-at",
+        type=_masks_at,
+        action="append",
+        default=[],
+        metavar="FRAME=MASK.png,…",
+        help="what --masks says, painted on another frame, counted from 1; masks follow the motion"
+        " from there, forward and back, and between two such frames both have a share. Can be"
+        " given several times",
+    )
+    parser.add_argument(
+        "--keep-at",
+        type=_keep_at,
+        action="append",
+        default=[],
+        metavar="FRAME=MASK.png",
+        help="the same of --keep",
+    )
+    parser.add_argument(
+        "--protect-faces",
+        action="store_true",
+        help="leave faces as they were filmed; they are found on each frame",
+    )
+
+
+def mask_files(options: argparse.Namespace) -> list[str]:
+    """Return the paths of all masks that were given."""
+    later = [path for _, paths in (*options.masks_at, *options.keep_at) for path in paths]
+    return [*files_given(options), *filter(None, later)]
+
+
+def read_key_masks(options: argparse.Namespace, load: Callable[[str], Image.Image]) -> KeyMasks:
+    """Return the masks that were given, by their frames from 0; raises what `load` does."""
+    from nst.images.masks import Masks  # after --help
+
+    keys: dict[int, Masks] = {}
+    if first := read_masks(options, load):
+        keys[0] = first
+    regions, kept = _by_frame(options.masks_at), _by_frame(options.keep_at)
+    for frame in {**regions, **kept}:
+        known = keys.get(frame, Masks())
+        masks = tuple(load(path) if path else None for path in regions.get(frame, ()))
+        keep = next(map(load, kept.get(frame, ())), known.keep)
+        keys[frame] = Masks(masks or known.regions, keep, known.within)
+    return keys
+
+
+def _by_frame(given: Iterable[Painted]) -> dict[int, list[str]]:
+    return dict(given)
+
+
+def _masks_at(text: str) -> Painted:
+    number, _, paths = text.partition("=")
+    if not number.strip().isdecimal() or int(number) < 1 or not paths.strip(" ,"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not FRAME=MASK.png, with frames from 1")
+    return int(number) - 1, entries_of(paths)
+
+
+def _keep_at(text: str) -> Painted:
+    frame, paths = _masks_at(text)
+    if len(paths) > 1:
+        raise argparse.ArgumentTypeError(f"{text!r} names more than one mask")
+    return frame, paths

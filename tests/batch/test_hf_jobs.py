@@ -1,0 +1,341 @@
+"""Batches by jobs on the Hub: everything but the machines is real, see `helpers.loopback_jobs`."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import io
+import os
+import signal
+import sys
+import threading
+import zipfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError
+
+from benchmarks.clips import pan, write_clip
+from helpers.batches import arguments, records
+from helpers.loopback_jobs import JobsHub, LoopbackBucket, jobs_hub
+from helpers.pictures import MakePicture
+from helpers.places import ROOT
+from helpers.server import planted
+from helpers.tiny_network import SERVED
+from helpers.waiting import until
+from nst.batch import hf_jobs
+from nst.batch.__main__ import build_parser, main, run
+from nst.batch.code_archive import PACKAGES, code_archive
+from nst.batch.hf_jobs import DECLINED, OLD, SIGNED_OUT, UNASKED
+from nst.batch.inputs import InputFile
+from nst.batch.plan import Item
+from nst.batch.shard_plan import shards
+from nst.console import StopRequest
+from nst.video.clips import Clip
+
+N_PHOTOS = 3
+START = 300.0  # seconds for a job to begin, on a busy machine
+BUCKET = "ada/nst-batches"
+# The machine of a job: its worker paints with the tiny network, by the code that was uploaded, and
+# no second picture, or third frame, before there is a file that says so.
+MACHINE = f"""
+import os, sys
+sys.path.insert(0, os.getcwd())
+if any("spawn_main" in word for word in sys.orig_argv):
+    {SERVED}
+    import itertools, time
+    import nst
+    import nst.studio.backends.local as local
+    assert nst.__file__.startswith(os.environ["TMPDIR"]), nst.__file__
+    paint, runs = local.transfer_style, itertools.count()
+
+    def waiting(*arguments, **options):
+        while next(runs) > 0 and not os.path.exists(os.environ["GO"]):
+            time.sleep(0.05)
+        yield from paint(*arguments, **options)
+
+    local.transfer_style = waiting
+elif "nst.batch.shard" in sys.orig_argv:
+    {SERVED}
+    import time
+    import nst.video.transfer
+    paint_film = nst.video.transfer.transfer_video
+
+    def waiting_film(*arguments, **options):
+        for step in paint_film(*arguments, **options):
+            yield step
+            while step.frame > 1 and not os.path.exists(os.environ["GO"]):
+                time.sleep(0.05)
+
+    nst.video.transfer.transfer_video = waiting_film
+"""
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobsHub]:
+    with jobs_hub(tmp_path / "hub") as hub:
+        token = hub.add_user("ada")
+        (tmp_path / "go").touch()
+        hub.environment_of_jobs = {
+            **planted(tmp_path, MACHINE),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PIP_NO_INDEX": "1",  # all that is required is installed here already
+            "GO": str(tmp_path / "go"),
+        }
+        monkeypatch.setattr(hf_jobs, "HfApi", partial(HfApi, endpoint=hub.url, token=token))
+        monkeypatch.setattr(hf_jobs, "POLL", 0.1)
+        yield hub
+
+
+@pytest.fixture
+def place(tmp_path: Path, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with `photos/` and `paintings/`."""
+    for name, seeds in (("photos", range(N_PHOTOS)), ("paintings", [7])):
+        (tmp_path / name).mkdir()
+        for seed in seeds:
+            make_picture(80, 60, seed=seed).save(tmp_path / name / f"{seed}.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def words(out: str = "out", *more: str) -> list[str]:
+    return [*arguments(out), "--hf-jobs", "cpu-basic", *more]
+
+
+def outputs(hub: JobsHub) -> list[str]:
+    bucket = hub.buckets.get(BUCKET, LoopbackBucket(private=True))
+    return [path for path in list(bucket.files) if path.startswith("outputs/")]
+
+
+@pytest.mark.slow
+def test_the_whole_round(hub: JobsHub, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "photos" / "broken.png").write_bytes(b"junk")
+    (place / "photos" / "same.png").write_bytes((place / "photos" / "0.png").read_bytes())
+    assert main(words("out", "--jobs", "2", "--yes")) == 1
+    for job in hub.jobs.values():
+        assert job.done.wait(START)
+    logs = [job.log for job in hub.jobs.values()]
+    errors = capsys.readouterr().err
+    assert sorted(path.name for path in (place / "out").glob("*.png")) == [
+        "0--7.png", "1--7.png", "2--7.png", "same--7.png"
+    ], logs  # fmt: skip
+    assert "4 pictures by 2 jobs on cpu-basic (CPU Basic), each $0.01 an hour" in errors
+    assert errors.count("nst: photos/broken.png: ") == 1
+    done = {record["output"]: record for record in records(place / "out")}
+    assert done["1--7.png"]["photo"]["path"] == "photos/1.png"
+    assert done["1--7.png"]["settings"]["iterations"] == 2
+    (failed,) = records(place / "out", "failed")
+    assert failed["culprit"] == "photo"
+
+    for job in hub.jobs.values():
+        assert (job.stage, job.attempts) == ("COMPLETED", 1)
+        assert (job.spec["timeoutSeconds"], job.spec["attempts"]) == (7200, 3)
+        assert job.spec["dockerImage"].startswith("python:3.")
+        assert "secrets" not in job.spec
+    for token in hub.tokens:  # which no job is given
+        assert token not in str([(job.spec, job.log) for job in hub.jobs.values()]) + errors
+    assert hub.buckets[BUCKET].private
+    assert not any(Path(path).stem == "0" for path in hub.buckets[BUCKET].files)  # no names
+
+    (place / "photos" / "broken.png").unlink()
+    assert main(words("out")) == 0  # nothing to rent, so nothing to ask
+    n_jobs, before = len(hub.jobs), hub.asked("/batch")
+    assert main(words("elsewhere")) == 0  # the bucket has it all
+    assert (len(hub.jobs), hub.asked("/batch")) == (n_jobs, before)
+    assert len(records(place / "elsewhere")) == 4
+
+
+@pytest.mark.slow
+def test_what_was_stopped_is_joined(
+    hub: JobsHub, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.runs_jobs = False  # no machine is free
+    with StopRequest() as stop:
+
+        def interrupt() -> None:
+            until(lambda: hub.jobs, "a job")
+            stop.signal = signal.SIGINT
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        tally = run(build_parser().parse_args(words("out", "--yes")), stop)
+        thread.join()
+    assert tally.missing == N_PHOTOS
+    assert "jobs that go on: 1; the same command joins them" in capsys.readouterr().err
+    (job,) = hub.jobs.values()
+    hub.runs_jobs = True
+    hub.begin(job)
+    assert main(words("out")) == 0  # without a question: nothing new is rented
+    assert list(hub.jobs.values()) == [job]
+    assert len(records(place / "out")) == N_PHOTOS
+
+
+@pytest.mark.slow
+def test_a_killed_machine_goes_on_with_what_is_missing(hub: JobsHub, place: Path) -> None:
+    (place / "go").unlink()
+    killed = dict[str, object]()
+
+    def kill() -> None:
+        until(lambda: len(outputs(hub)) == 2, "the first picture", START)
+        killed.update({path: hub.buckets[BUCKET].files[path] for path in outputs(hub)})
+        (place / "go").touch()
+        process = hub.jobs["1"].process
+        assert process
+        os.killpg(process.pid, signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    assert main(words("out", "--yes")) == 0
+    thread.join()
+    assert hub.jobs["1"].attempts == 2
+    assert len(outputs(hub)) == 2 * N_PHOTOS
+    for path, file in killed.items():  # painted once
+        assert hub.buckets[BUCKET].files[path] is file
+
+
+@pytest.mark.slow
+def test_a_film_goes_on_when_its_machine_is_killed(hub: JobsHub, place: Path) -> None:
+    write_clip(pan((96, 72), 4), place / "clip.mp4", sound=True)
+    (place / "go").unlink()
+
+    def frames() -> list[str]:
+        bucket = hub.buckets.get(BUCKET, LoopbackBucket(private=True))
+        return [path for path in list(bucket.files) if path.startswith("frames/")]
+
+    kept = dict[str, object]()
+
+    def kill() -> None:
+        until(lambda: len(frames()) >= 2, "two frames", START)
+        kept.update({path: hub.buckets[BUCKET].files[path] for path in frames()})
+        (place / "go").touch()
+        process = hub.jobs["1"].process
+        assert process
+        os.killpg(process.pid, signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    words = ["clip.mp4", "photos/0.png", "--styles", "paintings", "-o", "out", "--size", "64"]
+    more = ["--iterations", "2", "--frame-iterations", "1", "--hf-jobs", "cpu-basic", "--yes"]
+    assert main([*words, *more]) == 0, hub.jobs["1"].log
+    thread.join()
+    assert hub.jobs["1"].attempts == 2
+    assert len(frames()) == 4
+    for path, file in kept.items():  # painted once
+        assert hub.buckets[BUCKET].files[path] is file
+    assert sorted(os.listdir("out")) == ["0--7.png", "clip--7.mp4", "manifest.jsonl"]
+    film = Clip(Path("out", "clip--7.mp4"), 64)
+    assert (len(list(film)), film.facts.has_sound) == (4, True)
+    (record,) = (each for each in records(place / "out") if "film" in each)
+    assert record["film"]["frame_iterations"] == 1
+
+
+@pytest.mark.slow
+def test_a_job_that_fails_is_a_line_and_the_next_command_rents_for_what_is_missing(
+    hub: JobsHub, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    working = hub.environment_of_jobs["PATH"]
+    hub.environment_of_jobs["PATH"] = "/bin:/usr/bin"  # so are `sh` and `mktemp`
+    hub.environment_of_jobs["PYTHONHOME"] = str(place)  # and no Python that starts
+    hub.fail(r"/api/jobs/ada/\d+$", status=503, times=3)  # the Hub has a weak moment meanwhile
+    assert main(words("out", "--yes")) == 1
+    errors = capsys.readouterr().err
+    assert hub.jobs["1"].attempts == 3
+    (line,) = (line for line in errors.splitlines() if line.startswith("nst: "))
+    assert "The job ended as ERROR (Job failed with exit code: 1" in line
+    assert "before 3 pictures of it were painted" in line
+    assert line.endswith(f"its log: {hub.url}/jobs/ada/1")
+    del hub.environment_of_jobs["PYTHONHOME"]
+    hub.environment_of_jobs["PATH"] = working
+    assert main(words("out", "--yes")) == 0
+    assert len(hub.jobs) == 2
+
+
+def test_nothing_leaves_the_machine_without_a_yes(
+    hub: JobsHub,
+    place: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert main(words()) == 1
+    errors = capsys.readouterr().err.splitlines()
+    assert errors[-1] == f"nst: {UNASKED}"
+    assert "at most $0.06" in errors[-2]
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
+    assert main(words()) == 1
+    assert capsys.readouterr().err.endswith(f"Rent them? [y/N] nst: {DECLINED}\n")
+    assert not hub.buckets
+    assert not hub.jobs
+
+
+def test_what_cannot_be_rented_is_a_sentence(
+    hub: JobsHub,
+    place: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(*more: str) -> str:
+        assert main([*words("out"), *more]) == 1
+        return capsys.readouterr().err.splitlines()[-1]
+
+    assert "must be one of cpu-basic, t4-small, l4x4, not 'h300'" in refused("--hf-jobs", "h300")
+    assert "l4x4 has 4 GPUs, and a job paints on one" in refused("--hf-jobs", "l4x4")
+    assert "looks like owner/name, not 'mine'" in refused("--hf-bucket", "mine")
+    hub.buckets["ada/open"] = LoopbackBucket(private=False)
+    assert "ada/open is public" in refused("--hf-bucket", "ada/open", "--yes")
+    assert "may not write to eve/bucket" in refused("--hf-bucket", "eve/bucket", "--yes")
+    hub.fail("/api/jobs/ada$", status=402, methods=["POST"])
+    assert "has no credits for this" in refused("--yes")
+    monkeypatch.setattr(hf_jobs, "HfApi", lambda: HfApi(endpoint=hub.url, token=False))
+    monkeypatch.setattr(hf_jobs, "can_write", lambda api: False)
+    assert refused() == f"nst: {SIGNED_OUT}"
+    monkeypatch.setattr("huggingface_hub.__version__", "1.16.1")
+    assert refused() == f"nst: {OLD}"
+
+
+def test_a_shard_is_the_same_whatever_else_is_missing() -> None:
+    file = InputFile(Path("x"))
+    items = [Item(n, file, file, "x", f"{n * 2654435761 % 2**32:08x}") for n in range(40)]
+    whole = [{item.key for item in part} for part in shards(items, 3)]
+    assert sum(map(len, whole)) == 40
+    assert len(whole) == 3
+    some = [{item.key for item in part} for part in shards(items[::-3], 3)]
+    assert all(any(part <= each for each in whole) for part in some)
+    assert shards(items[:1], 5) == [items[:1]]
+
+
+def test_the_code_is_the_same_bytes_and_needs_no_other_packages() -> None:
+    data = code_archive()
+    assert data == code_archive()
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        names = set(archive.namelist())
+        assert {"nst/batch/shard.py", "nst/looks.json", "requirements.txt"} <= names
+        required = archive.read("requirements.txt").decode()
+        assert f"pillow=={importlib.metadata.version('pillow')}" in required.splitlines()
+    imported = set[str]()
+    for path in (ROOT / "nst").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.split(".")[0])
+    others = imported - set(sys.stdlib_module_names) - {"nst", "_typeshed", "ray", "spaces"}
+    brought = importlib.metadata.packages_distributions()
+    for module in others:
+        names_of = {name.lower().replace("_", "-") for name in brought[module]}
+        assert names_of & {name.replace("_", "-") for name in PACKAGES}, module
+
+
+def test_a_private_bucket_is_hidden_from_others(hub: JobsHub) -> None:
+    hub.buckets[BUCKET] = LoopbackBucket(private=True)
+    stranger = HfApi(endpoint=hub.url, token=hub.add_user("eve"))
+    with pytest.raises(HfHubHTTPError, match="404"):
+        stranger.bucket_info(BUCKET)
