@@ -52,9 +52,7 @@ def test_strokes_rest_at_the_edges_of_the_photo() -> None:
 
 def test_a_way_along_a_field_is_gone_along_its_curves() -> None:
     y, x = np.mgrid[0:81, 0:81].astype(np.float32) - 40
-    turning = (np.stack([-y, x], -1) / 10).astype(
-        np.float32
-    )  # by 0.1 a unit
+    turning = (np.stack([-y, x], -1) / 10).astype(np.float32)  # by 0.1 a unit
     moved = displacement(turning, 4.0)
     expected = np.array([10 * np.cos(-0.4) - 10, 10 * np.sin(-0.4)])
     np.testing.assert_allclose(moved[40, 50], expected, atol=0.15)
