@@ -39,6 +39,7 @@ from page.http.compression import CompressionMiddleware
 from page.http.corrected_scripts import corrected_routes
 from page.http.display_files import display_routes
 from page.http.document import DocumentMiddleware
+from page.http.film_files import film_routes
 from page.http.health import health_routes
 from page.http.identity_routes import identity_routes
 from page.http.job_files import JobFiles, file_routes
@@ -236,6 +237,7 @@ def launch_options(
                 *corrected_routes(),
                 asset_route(),
                 look_route(workshop, job_files.renderings),
+                *film_routes(job_files),
                 *display_routes(job_files, examples, pictures),
                 *file_routes(job_files, examples, gallery),
             ],
