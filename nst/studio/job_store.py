@@ -150,7 +150,7 @@ class JobStore:
             return None
 
     def _is_film(self, id: str) -> bool:
-        return is_file(self._home(id) / FILM_RECORD)
+        return (self._home(id) / FILM_RECORD).exists()
 
     def load(self, id: str, *, is_claimed: bool = False) -> Job | None:
         """Return the job as it was saved last; one that was live then was interrupted since.
