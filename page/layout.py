@@ -47,6 +47,7 @@ TEMPORARY_FILES = (3600, 6 * 3600)  # looked at every hour, deleted after six
 
 FINISHED = "Painted beforehand: click one to see it before and after, with its settings."
 OWN_START = "Start from a picture of your own, in place of what Start from says."
+FILM_KEEPS = "A film keeps the look and the colours that it was begun with."
 CONTENT_LAYERS = (
     "Where none of these counts, the scene is compared at the content layer above alone."
 )
@@ -156,6 +157,7 @@ def add_controls(controls: Controls, examples: ExampleSet) -> PictureInput:
     controls.add_looks()
     controls.add_friendly()
     controls.add("colors")
+    gr.HTML(charts.hint(FILM_KEEPS), apply_default_css=False, elem_id="film-keeps")
     with fold("Size and time", "settings"):
         controls.add(*SIZE_AND_TIME)
     with fold("Weights: content α, style β", "weights"):

@@ -13,6 +13,7 @@ from gradio.components import Component
 from nst import SettingsError, TransferSettings
 from nst.errors import ImageError
 from nst.settings import DEFAULTS, FILM_DEFAULTS
+from nst.studio.backends.local import in_this_process
 from nst.studio.film_forecast import FilmForecast, forecast_film
 from nst.studio.film_job import Film
 from nst.studio.film_record import Cut
@@ -92,7 +93,7 @@ class Filming:
         frames = facts.frames(clip.begin, clip.end, clip.rate)
         sizes = [painting.size for painting in mix.paintings]
         return forecast_film(
-            workshop.backend.in_process, (facts.width, facts.height), sizes, settings,
+            in_this_process(workshop.backend), (facts.width, facts.height), sizes, settings,
             FILM_DEFAULTS, frames, workshop.limits,
         )  # fmt: skip
 
@@ -136,6 +137,7 @@ class Filming:
     ) -> None:
         """Queue a film. Raises `BusyError`; nothing is left of a new one then."""
         session = self.session
+        film.engine = in_this_process(session.workshop.backend).film_engine()
         film.first_seconds, film.next_seconds = expected.first, expected.following
         session.workshop.check_room(film.owner, source_of(request), film.bytes)
         try:
@@ -188,7 +190,7 @@ class Filming:
         present = film.present
         size = present.size if present else (film.cut.size, film.cut.size)
         return forecast_film(
-            workshop.backend.in_process, size, sizes, film.settings, film.film,
+            in_this_process(workshop.backend), size, sizes, film.settings, film.film,
             max(1, film.total - film.count), workshop.limits,
         )  # fmt: skip
 

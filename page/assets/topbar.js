@@ -30,6 +30,7 @@ const FILM_KEYS = {
     c: "#film-stage [data-act=compare]",
     f: "#film-stage [data-act=full]",
     d: "#film-download",
+    k: "#film-stage [data-act=play]",
 };
 
 // What is typed into a field, or into a dialog, is no shortcut.

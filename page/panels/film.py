@@ -25,7 +25,7 @@ from page.panels.result_panel import followed
 from page.templates import render
 
 READY = "Choose a clip and a painting, then press Stylize."
-CHOOSE = "Choose a clip, and see here how long it takes."
+CHOOSE = "Here you will see how long it takes."
 GETTING_READY = "Getting ready…"
 NO_FRAME = "Stopped before the first frame."
 SHARED = "A film from a link, with its settings. Press Stylize to paint your own."
@@ -108,7 +108,7 @@ class FilmPanel:
             self.status: charts.message(text),
             self.finish: gr.update(visible=True),
             self.takeaway: takeaway_markup(film),
-            self.more: gr.update(visible=film.state is not State.FINISHED),
+            self.more: gr.update(visible=can_go_on(film)),
         }
 
     def shown(self, film: Film) -> dict[Component, Any]:
@@ -220,6 +220,12 @@ def progress(film: Film) -> Markup:
         height=step.step.height,
         left=charts.duration(film.remaining),
     )
+
+
+def can_go_on(film: Film) -> bool:
+    """Tell whether there is something to paint, and a try may be worth it."""
+    is_over = film.state is State.FINISHED
+    return not is_over and (film.state is not State.FAILED or film.count > 0)
 
 
 def verdict(film: Film) -> str:

@@ -17,9 +17,9 @@ from page.assets import mount
 from page.http.static_files import asset_url
 from page.templates import render
 
-EMPTY = "Pictures that you paint are kept here for {hours:.0f} hours."
+EMPTY = "Pictures and films that you paint are kept here for {hours:.0f} hours."
 NOTE = (
-    "Kept for {hours:.0f} hours; only this browser can open them. An interrupted or stopped picture"
+    "Kept for {hours:.0f} hours; only this browser can open them. What was interrupted or stopped"
     " can be continued."
 )
 WORDS = {
