@@ -20,11 +20,10 @@ from nst.studio.limits import Limits
 from nst.video.clips import Clip, Frame
 from nst.video.writing import write_film
 from page.previews import cached, file_url
-from page.rendering import shared_renderings
+from page.rendering import clip_renderings
 
 SIDE = 480  # pixels
 RATE = 15.0  # frames per second, at most
-PATIENCE = 180.0  # seconds that a visitor waits for it
 MOST_KNOWN = 200  # clips
 TOO_LONG = "The clip is longer than {:.0f} seconds, the most here; please choose a shorter one."
 
@@ -49,10 +48,15 @@ class ClipFacts:
 
 @dataclass(frozen=True)
 class ClipPreview:
-    """A clip as it is shown: its facts, and the address of the small MP4."""
+    """A clip as it is shown: its facts, and the path of the small MP4."""
 
     facts: ClipFacts
-    shown: str
+    path: str
+
+    @property
+    def shown(self) -> str:
+        """Return the address of the small MP4."""
+        return file_url(self.path)
 
 
 _known: LRUCache[str, ClipPreview] = LRUCache(MOST_KNOWN)
@@ -65,14 +69,12 @@ def preview_of(path: str, component: gr.HTML, longest: float = Limits.film_lengt
     disk and `RenderingBusyError`.
     """
     known = _known.get(path)
-    if known:
+    if known and Path(known.path).exists():  # old files are deleted
         return known
-    made = shared_renderings().fetch_now(
-        ("clip", path), lambda: _rendered(Path(path), longest), PATIENCE
-    )
+    made = clip_renderings().fetch_now(("clip", path), lambda: _rendered(Path(path), longest))
     facts, _, film = made.read().partition(b"\n")
-    shown = file_url(cached(film, "clip.mp4", component))
-    return _known.keep(path, ClipPreview(ClipFacts(**json.loads(facts)), shown))
+    preview = ClipPreview(ClipFacts(**json.loads(facts)), cached(film, "clip.mp4", component))
+    return _known.keep(path, preview)
 
 
 def _rendered(path: Path, longest: float) -> bytes:

@@ -57,7 +57,7 @@ from page.logs import adopt_loggers, configure_logs, log_style
 from page.looks import look_route
 from page.panels.components import pictures
 from page.panels.publishing import SignInMiddleware
-from page.rendering import shared_renderings
+from page.rendering import clip_renderings, shared_renderings
 from page.theme import theme
 
 log = logging.getLogger(__name__)
@@ -99,6 +99,7 @@ def main() -> None:
             backend.close()  # before there is no time left for it
             if demo:
                 demo.close(verbose=False)  # streams too: nothing is written for them any more
+            clip_renderings().close()
             shared_renderings().close()
     if stop.signal == signal.SIGTERM or not (is_still and examples.is_settled.is_set()):
         logging.shutdown()

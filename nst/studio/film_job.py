@@ -136,6 +136,17 @@ class Film(Task):
         return max(self.frames, self.count + (self.step is not None and not self._is_between), 1)
 
     @property
+    def frame_size(self) -> tuple[int, int] | None:
+        """Return width and height of its frames in pixels, where that is known."""
+        if self.present:
+            return self.present.size
+        try:
+            with Image.open(self._filmed_path(0)) as first:
+                return first.size
+        except OSError:
+            return None
+
+    @property
     def frame_seconds(self) -> float:
         """Return the seconds that a frame takes which follows another."""
         return sum(self._paces) / len(self._paces) if self._paces else self.next_seconds

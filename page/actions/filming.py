@@ -187,8 +187,7 @@ class Filming:
 
     def _left(self, film: Film) -> FilmForecast:
         workshop, sizes = self.session.workshop, [style.size for style in film.styles]
-        present = film.present
-        size = present.size if present else (film.cut.size, film.cut.size)
+        size = film.frame_size or (film.cut.size, film.cut.size)
         return forecast_film(
             in_this_process(workshop.backend), size, sizes, film.settings, film.film,
             max(1, film.total - film.count), workshop.limits,

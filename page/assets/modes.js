@@ -1,4 +1,6 @@
 // Picture or film: two tabs, and what belongs to the one that is chosen.
+const PICTURES = "#finished-examples button, #community .cards button";
+
 export default function mount({ element, props, watch }) {
     const tabs = [...element.querySelectorAll("[role=tab]")];
     for (const tab of tabs) {
@@ -34,9 +36,12 @@ export default function mount({ element, props, watch }) {
         next.focus();
         choose(next);
     });
-    // A clip that is dropped or pasted anywhere.
+    // What is dropped or pasted anywhere, or opened below, is seen.
     document.addEventListener("nst:file", ({ detail }) => {
-        if (detail.role === "clip") choose(tabs[1]);
+        if (detail.role !== "style") choose(tabs[detail.role === "clip" ? 1 : 0]);
+    });
+    document.addEventListener("click", ({ target }) => {
+        if (target.closest(PICTURES)) choose(tabs[0]);
     });
     watch("value", render);
     render();

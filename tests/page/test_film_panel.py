@@ -102,6 +102,14 @@ def test_a_clip_has_its_length_and_a_small_film_to_trim_it_by(tmp_path: Path) ->
     assert (value["rate"], value["size"], value["end"]) == (12, 256, shown.facts.seconds)
 
 
+def test_a_small_film_that_was_deleted_is_made_again(tmp_path: Path) -> None:
+    clip, part = write_frames(tmp_path / "clip.mp4", 6), component()
+    first = preview_of(str(clip), part)
+    assert preview_of(str(clip), part) is first
+    Path(first.path).unlink()
+    assert Path(preview_of(str(clip), part).path).exists()
+
+
 def test_frames_between_two_times_are_counted() -> None:
     facts = ClipFacts(seconds=10.0, rate=30.0, width=480, height=270)
     assert facts.frames(0, 0, 0) == 300

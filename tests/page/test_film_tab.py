@@ -23,6 +23,7 @@ from helpers.browsing import (
     wait_for_transitions,
 )
 from helpers.clips import write_frames, write_sound
+from helpers.pictures import make_waves
 
 pytestmark = pytest.mark.browser
 
@@ -265,20 +266,32 @@ def test_a_clip_is_recorded(visit: Visit) -> None:
     expect(page.locator("#film-estimate")).to_contain_text("About", timeout=LONG)
 
 
-def test_a_clip_that_is_dropped_anywhere_opens_the_tab(visit: Visit, tmp_path: Path) -> None:
-    page = visit()
-    clip = write_frames(tmp_path / "clip.mp4", 12)
+def drop(page: Page, path: Path, media_type: str) -> None:
+    """Drop a file on the page."""
     page.evaluate(
-        """(bytes) => {
+        """([bytes, name, type]) => {
             const data = new DataTransfer();
-            data.items.add(new File([Uint8Array.from(bytes)], "clip.mp4", { type: "video/mp4" }));
+            data.items.add(new File([Uint8Array.from(bytes)], name, { type }));
             const options = { bubbles: true, cancelable: true, dataTransfer: data };
-            document.querySelector("#stage").dispatchEvent(new DragEvent("drop", options));
+            document.querySelector("#studio").dispatchEvent(new DragEvent("drop", options));
         }""",
-        list(clip.read_bytes()),
+        [list(path.read_bytes()), path.name, media_type],
     )
+
+
+def test_what_is_dropped_anywhere_opens_its_tab(visit: Visit, tmp_path: Path) -> None:
+    page = visit()
+    drop(page, write_frames(tmp_path / "clip.mp4", 12), "video/mp4")
     expect(page.get_by_role("tab", name="Film")).to_have_attribute("aria-selected", "true")
     expect(page.locator("#clip .trim")).to_be_visible(timeout=LONG)
+    make_waves(40, 30, seed=1).save(tmp_path / "photo.png")
+    drop(page, tmp_path / "photo.png", "image/png")
+    expect(page.get_by_role("tab", name="Picture")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#content img.chosen")).to_be_visible()
+    open_tab(page)
+    page.locator("#finished-examples button").first.click()
+    expect(page.get_by_role("tab", name="Picture")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#stage")).to_be_visible()
 
 
 def test_pictures_are_as_they_were(visit: Visit, tmp_path: Path) -> None:
