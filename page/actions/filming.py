@@ -12,11 +12,13 @@ from gradio.components import Component
 
 from nst import SettingsError, TransferSettings
 from nst.errors import ImageError
+from nst.images.opencv import load_opencv
 from nst.settings import DEFAULTS, FILM_DEFAULTS
 from nst.studio.backends.local import in_this_process
 from nst.studio.film_forecast import FilmForecast, forecast_film
 from nst.studio.film_job import Film
 from nst.studio.film_record import Cut
+from nst.video.flow import NEEDED
 from page.actions.session import Session, Updates, is_owned
 from page.clip_previews import ClipPreview, preview_of
 from page.error_messages import error_message
@@ -60,6 +62,7 @@ class Filming:
         if clip is None:
             return gr.update()
         try:
+            load_opencv(NEEDED)
             return clip_value(clip, self._preview(clip))
         except Exception as error:
             sentence = error_message(error)

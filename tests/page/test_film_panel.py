@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -179,6 +180,16 @@ def test_odd_clips_are_taken(tmp_path: Path, rate: int, size: tuple[int, int]) -
 def test_a_telephone_that_was_turned_is_upright(tmp_path: Path) -> None:
     facts = preview_of(str(turn(write_frames(tmp_path / "clip.mp4", 3))), component()).facts
     assert facts.width < facts.height
+
+
+def test_without_opencv_a_clip_gets_one_sentence(
+    tmp_path: Path, unserved_studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    clip = ChosenClip(str(write_frames(tmp_path / "clip.mp4", 2)), 0, 0, 0, 256)
+    with pytest.warns(UserWarning, match="need OpenCV"):
+        refused = unserved_studio.filming.take_clip(clip)
+    assert "pip install nst[masks]" in refused["refusal"]
 
 
 def test_only_an_upload_is_taken_for_a_clip(tmp_path: Path, monkeypatch: Any) -> None:
