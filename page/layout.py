@@ -24,11 +24,14 @@ from page.http.bounded_blocks import BoundedBlocks
 from page.http.following import AT_ONCE, Tabs
 from page.identity import NAME
 from page.panels import charts
+from page.panels.clip_input import add_clip_input
 from page.panels.components import PictureInput
 from page.panels.contact_sheet import SheetPanel, add_sheet
 from page.panels.controls import OTHER_LAYERS, USUAL_LARGEST, WITH_KEYS, Controls
 from page.panels.example_rows import picker, row_markup
+from page.panels.film import FilmPanel, add_film, add_film_actions
 from page.panels.folds import fold
+from page.panels.modes import add_modes
 from page.panels.own_gallery import add_gallery
 from page.panels.paintings import PaintingsInput, add_paintings
 from page.panels.picture_inputs import Input, picture_input
@@ -44,6 +47,7 @@ TEMPORARY_FILES = (3600, 6 * 3600)  # looked at every hour, deleted after six
 
 FINISHED = "Painted beforehand: click one to see it before and after, with its settings."
 OWN_START = "Start from a picture of your own, in place of what Start from says."
+FILM_KEEPS = "A film keeps the look and the colours that it was begun with."
 CONTENT_LAYERS = (
     "Where none of these counts, the scene is compared at the content layer above alone."
 )
@@ -71,6 +75,7 @@ class Parts:
     finished: gr.HTML
     own_pictures: gr.HTML
     panel: SheetPanel
+    film: FilmPanel
     public: Community
 
 
@@ -109,11 +114,13 @@ def lay_out(
     bar = add_topbar(controls.words())
     with gr.Row(elem_id="studio"):
         with gr.Column(elem_id="desk"):
+            modes = add_modes()
             with gr.Row(elem_id="inputs"):
+                clip = add_clip_input()
                 photo_image = picture_input("Photo", "content", examples)
                 painting_image = picture_input("Painting", "style", examples)
             paintings = add_paintings(examples)
-            actions = add_actions()
+            actions, film_actions = add_actions(), add_film_actions()
             painting = Input(painting_image, picker("style-examples"), "Painting", "style")
             photo = Input(photo_image, picker("content-examples"), "Photo", "content")
             with gr.Column(elem_id="controls"):
@@ -123,6 +130,7 @@ def lay_out(
         with gr.Column(elem_id="result-panel"):
             result_panel = add_result(actions, examples, lends_gpus=workshop.backend.lends_gpus)
             publishing = add_publishing(gallery)
+            film = add_film(modes, clip, film_actions, unseen("current-film"))
     with explain:
         result_panel.curves.render()
         result_panel.explanation.render()
@@ -137,7 +145,7 @@ def lay_out(
         public = add_community(gallery)
     return Parts(
         bar, bring_back, photo, painting, paintings, init, controls, result_panel, publishing,
-        finished, own_pictures, panel, public,
+        finished, own_pictures, panel, film, public,
     )  # fmt: skip
 
 
@@ -149,6 +157,7 @@ def add_controls(controls: Controls, examples: ExampleSet) -> PictureInput:
     controls.add_looks()
     controls.add_friendly()
     controls.add("colors")
+    gr.HTML(charts.hint(FILM_KEEPS), apply_default_css=False, elem_id="film-keeps")
     with fold("Size and time", "settings"):
         controls.add(*SIZE_AND_TIME)
     with fold("Weights: content α, style β", "weights"):
@@ -201,6 +210,7 @@ def connect(
         controls=controls,
         result_panel=parts.result_panel,
         panel=parts.panel,
+        film=parts.film,
         sheet=gr.State(""),
         gallery=parts.own_pictures,
         bar=parts.bar,

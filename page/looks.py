@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from nst.errors import BusyError
+from nst.studio.film_job import Film
 from nst.studio.job import Job
 from nst.studio.job_store import Card
 from nst.studio.sheet_job import Sheet
@@ -22,6 +23,7 @@ from nst.studio.task import State, Task
 from nst.studio.workshop import CLOSING, Workshop
 from page.http.job_files import PRIVATE, bounded
 from page.panels import charts
+from page.panels import film as film_panel
 from page.panels.contact_sheet import sheet_markup
 from page.panels.own_gallery import label_of
 from page.panels.stage import display_address
@@ -57,6 +59,8 @@ def looked_at(task: Task, workshop: Workshop) -> dict[str, Any]:
     seen: dict[str, Any] = {"task": task.id, "isLive": task.state.is_live}
     if isinstance(task, Sheet):
         return {**seen, "tiles": sheet_markup(task, workshop.ahead_of(task))}
+    if isinstance(task, Film):
+        return {**seen, **looked_at_film(task, workshop)}
     assert isinstance(task, Job)
     seen |= {"course": course_of(task), "card": label_of(Card.of(task))}
     if task.state is State.WAITING:
@@ -72,6 +76,24 @@ def looked_at(task: Task, workshop: Workshop) -> dict[str, Any]:
         "explanation": charts.explanation(last, course[-1].settings),
         "percent": int(100 * last.iteration / last.total),
         "preview": display_address(task) if task.moment else None,
+    }
+
+
+def looked_at_film(film: Film, workshop: Workshop) -> dict[str, Any]:
+    """Return what there is to see of a film, beside what every task has."""
+    status: str = film_panel.progress(film)
+    if film.has_given_way:
+        status = charts.message(film_panel.BETWEEN.format(film.count, film.total))
+    elif film.state is State.WAITING:
+        status = waiting(workshop.ahead_of(film), workshop.wait_of(film))
+    return {
+        "card": label_of(Card.of(film)),
+        film_panel.STATUS: status,
+        "percent": int(100 * film.count / film.total),
+        "count": film.count,
+        "total": film.total,
+        "preview": f"studio/{film.id}/frame.webp?v={film.revision}" if film.present else None,
+        "pair": film_panel.pair_of(film),
     }
 
 

@@ -32,6 +32,7 @@ from nst.errors import BusyError
 
 PATIENCE = 20.0  # seconds that a caller waits before the answer is 503
 RETRY_AFTER = 10  # seconds
+CLIP_PATIENCE = 180.0  # seconds, the same for a clip to be read, which may be minutes long
 RENDER_BYTES = 900_000_000  # measured: dialling and encoding a square of 4096 px takes 850 MB
 MEMORY_SHARE = 4  # the pool may take one part in so many of the memory that is free at its start
 MOST_PENDING = 64  # renderings that are made or wait for a thread
@@ -289,3 +290,9 @@ def worker_count(free: int | None = None, cores: int | None = None) -> int:
 def shared_renderings() -> Renderings:
     """Return the pool of this process, which routes and events share."""
     return Renderings()
+
+
+@functools.cache
+def clip_renderings() -> Renderings:
+    """Return the pool of one thread that reads clips: a long one holds up no picture."""
+    return Renderings(1, patience=CLIP_PATIENCE)

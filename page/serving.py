@@ -39,6 +39,7 @@ from page.http.compression import CompressionMiddleware
 from page.http.corrected_scripts import corrected_routes
 from page.http.display_files import display_routes
 from page.http.document import DocumentMiddleware
+from page.http.film_files import film_routes
 from page.http.health import health_routes
 from page.http.identity_routes import identity_routes
 from page.http.job_files import JobFiles, file_routes
@@ -56,7 +57,7 @@ from page.logs import adopt_loggers, configure_logs, log_style
 from page.looks import look_route
 from page.panels.components import pictures
 from page.panels.publishing import SignInMiddleware
-from page.rendering import shared_renderings
+from page.rendering import clip_renderings, shared_renderings
 from page.theme import theme
 
 log = logging.getLogger(__name__)
@@ -98,6 +99,7 @@ def main() -> None:
             backend.close()  # before there is no time left for it
             if demo:
                 demo.close(verbose=False)  # streams too: nothing is written for them any more
+            clip_renderings().close()
             shared_renderings().close()
     if stop.signal == signal.SIGTERM or not (is_still and examples.is_settled.is_set()):
         logging.shutdown()
@@ -236,6 +238,7 @@ def launch_options(
                 *corrected_routes(),
                 asset_route(),
                 look_route(workshop, job_files.renderings),
+                *film_routes(job_files),
                 *display_routes(job_files, examples, pictures),
                 *file_routes(job_files, examples, gallery),
             ],

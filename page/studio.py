@@ -11,6 +11,7 @@ import gradio as gr
 
 from page.actions.contact_sheets import ContactSheets
 from page.actions.continuing import Continuing
+from page.actions.filming import Filming
 from page.actions.finding import Finding
 from page.actions.own_pictures import OwnPictures
 from page.actions.painting import Painting
@@ -30,6 +31,7 @@ class Studio:
         self.painting = Painting(session)
         self.steering = Steering(session)
         self.finding = Finding(session)
+        self.filming = Filming(session)
         self.continuing = Continuing(session)
         self.sheets = ContactSheets(session)
         self.own_pictures = OwnPictures(session)
@@ -47,6 +49,7 @@ class Studio:
         self.continuing.wire()
         self.steering.wire()
         self.finding.wire()
+        self.filming.wire()
         self.sheets.wire()
         self.own_pictures.wire()
         self.sharing.wire()

@@ -64,6 +64,8 @@ class Job(Task):
     known.
     """
 
+    has_folder = True
+
     def __init__(
         self,
         content: Image.Image,

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 
+from nst.studio.film_job import Film
 from nst.studio.job import Job
 from nst.studio.job_store import JobStore, error_text
 from nst.studio.keyed_locks import KeyedLocks
@@ -31,10 +32,10 @@ class JobSaver:
         self.statistics = statistics or Statistics()
         self.locks = KeyedLocks()  # one for each job
         self._news = threading.Condition()
-        self._unsaved: deque[Job] = deque()  # admitted, and nowhere on disk yet
+        self._unsaved: deque[Job | Film] = deque()  # admitted, and nowhere on disk yet
         self._thread: threading.Thread | None = None
 
-    def save(self, job: Job) -> None:
+    def save(self, job: Job | Film) -> None:
         """Write a job to disk as it is now."""
         if self.store:
             with self.writing(job.id):
@@ -44,7 +45,7 @@ class JobSaver:
 
     def save_soon(self, tasks: Iterable[Task]) -> None:
         """Save jobs in a thread of their own: whoever asks for one need not wait for the disk."""
-        jobs = [task for task in tasks if isinstance(task, Job) and task.is_kept]
+        jobs = [task for task in tasks if isinstance(task, (Job, Film)) and task.is_kept]
         if not self.store or not jobs:
             return
         with self._news:

@@ -14,6 +14,9 @@ class Limits:
 
     painters: int = 1  # tasks at the same time; more only share the same processor
     seconds: float = 1800.0  # of painting at a stretch
+    film_seconds: float = 3 * 3600.0  # the same, of a film, which others are painted between
+    film_length: float = 120.0  # seconds of a clip
+    film_frames: int = 1200
     waiting: int = 60  # tasks in the queue
     waiting_of_one: int = 4  # the same, of one visitor
     waiting_of_source: int = 12  # the same, from one network
@@ -24,6 +27,7 @@ class Limits:
     background_tasks: int = 8  # to be done while nobody waits
     grace: float = 300.0  # seconds that a job goes on with nobody watching
     grace_in_line: float = 30.0  # the same while others wait
+    film_grace: float = 1800.0  # the same of a film, whether others wait or not
     checkpoint_every: float = 2.0  # seconds; what a crash can lose
     kept: float = 24 * 3600.0  # seconds after the last change
     undo: float = 600.0  # seconds during which a deleted job can be restored

@@ -40,6 +40,11 @@ class Place:
         """Return the seconds that it will still be painted, as expected."""
         return max(0.0, self.seconds - max(0.0, time.monotonic() - self.began))
 
+    @property
+    def in_the_way(self) -> float:
+        """Return the seconds until others are painted: all of it, or until it gives way."""
+        return min(self.left, self.task.piece_seconds)
+
 
 @dataclass(frozen=True)
 class Load:
@@ -185,16 +190,17 @@ class TaskQueue:
 
     def _wait(self, waiting: list[Place]) -> float:
         """Return the seconds until these are painted, and what is being painted now."""
-        return sum(place.left for place in self.painted + waiting) / max(1, self.limits.painters)
+        seconds = sum(place.in_the_way for place in self.painted + waiting)
+        return seconds / max(1, self.limits.painters)
 
     def _until_next(self) -> float:
         """Return the seconds until one of those who wait is being painted."""
-        return min((place.left for place in self.painted), default=0.0)
+        return min((place.in_the_way for place in self.painted), default=0.0)
 
     def _due(self, owner: str) -> float:
         """Return when a task of this visitor's is due that comes now."""
         places = self.painted + self.waiting
-        own = sum(place.left for place in places if place.task.owner == owner)
+        own = sum(place.in_the_way for place in places if place.task.owner == owner)
         visitors = {place.task.owner for place in places} | {owner}
         return time.monotonic() + min(own * len(visitors), self.limits.deference)
 

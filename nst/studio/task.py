@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import math
 import secrets
 import threading
 import time
@@ -39,6 +40,12 @@ class State(str, Enum):
 
 class Task:
     """What the workshop runs: it can be stopped, watched, and looked at from any thread."""
+
+    noun = "picture"
+    """What visitors call it."""
+
+    has_folder = False
+    """Whether the store keeps it, in a folder by its id."""
 
     def __init__(self, visitor: str, id: str | None = None) -> None:
         self.id = id or new_id(visitor)
@@ -81,6 +88,15 @@ class Task:
     def most_seconds(self, limits: Limits) -> float:
         """Return the seconds that it may be painted for."""
         return limits.seconds
+
+    @property
+    def piece_seconds(self) -> float:
+        """Return the seconds after which it lets others by, as expected; its own are none of it."""
+        return math.inf
+
+    def most_unwatched(self, limits: Limits, *, others_wait: bool) -> float:
+        """Return the seconds that it goes on with nobody watching."""
+        return limits.grace_in_line if others_wait else limits.grace
 
     def run(self) -> Generator[object, None, None]:
         """Do the work, one yield for each small piece, or None when it is held up.

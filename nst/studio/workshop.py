@@ -23,6 +23,7 @@ from nst.engine.out_of_memory import give_back
 from nst.errors import BusyError, UserError
 from nst.studio.backends.base import Backend
 from nst.studio.backends.local import LocalBackend
+from nst.studio.film_job import Film
 from nst.studio.job import Job
 from nst.studio.job_deleter import JobDeleter
 from nst.studio.job_saver import JobSaver
@@ -38,7 +39,7 @@ from nst.studio.task_cache import TaskCache
 
 log = logging.getLogger(__name__)
 
-TOO_LONG = "Ended after {:.0f} minutes, the most for one picture here."
+TOO_LONG = "Ended after {:.0f} minutes, the most for one {} here."
 CLOSED = "Interrupted by a restart of the server; it can be continued."
 CLOSING = "This server is about to restart; please try again in a minute."
 UNWATCHED = "Ended because nobody was watching any more."
@@ -207,6 +208,7 @@ class Workshop:
         finally:
             if isinstance(task, Job):
                 self._saver.add_frame(task, is_last=True)
+            if isinstance(task, (Job, Film)):
                 self.save(task)
                 self.sweep()
 
@@ -214,7 +216,7 @@ class Workshop:
         """Stop a task that was painted for too long, that nobody watches, or that is in the way."""
         most = task.most_seconds(self.limits)
         if task.painted > most:
-            task.stop(TOO_LONG.format(most / 60))
+            task.stop(TOO_LONG.format(most / 60, task.noun))
         elif self._is_abandoned(task):
             task.stop(UNWATCHED)
         elif self._is_closing.is_set():
@@ -267,7 +269,8 @@ class Workshop:
                 task = self._tasks.get(id)
             if not task and self._takeover and self._takeover.is_due(id):
                 raise BusyError(ELSEWHERE)
-            job = None if task else self.job_store.load(id)
+            store = self.job_store
+            job = None if task else store.load_film(id) or store.load(id)
             if job:
                 with self._news:
                     self._tasks.add(job)
@@ -277,6 +280,15 @@ class Workshop:
         """Return the job of this id, from memory or from disk."""
         task = self.find(id)
         return task if isinstance(task, Job) else None
+
+    def find_film(self, id: str) -> Film | None:
+        """Return the film of this id, from memory or from disk."""
+        task = self.find(id)
+        return task if isinstance(task, Film) else None
+
+    def find_shared_film(self, share: str) -> Film | None:
+        """Return the film that a link speaks of."""
+        return next((self.find_film(id) for id in self._ids() if share_id(id) == share), None)
 
     def wait_for_job(self, id: str, seconds: float = HANDOVER) -> Job | None:
         """Return the job of this id, when it has come from another server.
@@ -293,10 +305,13 @@ class Workshop:
 
     def find_shared(self, share: str) -> Job | None:
         """Return the job that a link speaks of."""
+        return next((self.find_job(id) for id in self._ids() if share_id(id) == share), None)
+
+    def _ids(self) -> set[str]:
+        """Return the ids of all tasks, in memory and on disk."""
         with self._news:
             ids = {task.id for task in self._tasks}
-        ids |= set(self.job_store.ids()) if self.job_store else set()
-        return next((self.find_job(id) for id in ids if share_id(id) == share), None)
+        return ids | set(self.job_store.ids()) if self.job_store else ids
 
     def latest_sheet(self, visitor: str) -> Sheet | None:
         """Return the contact sheet that the visitor asked for last, while it is remembered."""
@@ -308,7 +323,7 @@ class Workshop:
         """Return the cards of the visitor's jobs, the latest first."""
         owner = owner_of(visitor)
         with self._news:
-            jobs = [task for task in self._tasks if isinstance(task, Job)]
+            jobs = [task for task in self._tasks if isinstance(task, (Job, Film))]
         cards = [Card.of(job) for job in jobs if job.id.startswith(owner)]
         if self.job_store:
             cards += self.job_store.cards(owner, {card.id for card in cards})
@@ -318,7 +333,7 @@ class Workshop:
         """Return the card of a job, also of one that is damaged."""
         with self._news:
             task = self._tasks.get(id)
-        if isinstance(task, Job):
+        if isinstance(task, (Job, Film)):
             return Card.of(task)
         return self.job_store.card(id) if self.job_store and is_id(id) else None
 
@@ -497,9 +512,9 @@ class Workshop:
     def _is_abandoned(self, task: Task) -> bool:
         with self._news:
             is_wanted = bool(self._queue.waiting)
-        return task.unwatched > (self.limits.grace_in_line if is_wanted else self.limits.grace)
+        return task.unwatched > task.most_unwatched(self.limits, others_wait=is_wanted)
 
-    def save(self, job: Job) -> None:
+    def save(self, job: Job | Film) -> None:
         """Write a job to disk as it is now; a disk that cannot take it is only logged."""
         self._saver.save(job)
 

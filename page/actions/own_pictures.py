@@ -8,9 +8,10 @@ import gradio as gr
 
 from page.actions.session import Session, Updates, is_owned
 from page.http.following import AT_ONCE, event_value, tab_of
+from page.panels.modes import PICTURE
 from page.panels.stage import first_value
 
-GONE = "The picture can no longer be brought back."
+GONE = "It can no longer be brought back."
 DAMAGED = "This picture is damaged on the server's disk; it can only be deleted."
 
 
@@ -23,11 +24,17 @@ class OwnPictures:
     def wire(self) -> None:
         """Connect the cards."""
         session = self.session
-        session.gallery.select(self.open_card, [session.visitor], session.everything, **AT_ONCE)
+        opened = [*session.film.outputs, *session.everything]
+        session.gallery.select(self.open_card, [session.visitor], opened, **AT_ONCE)
         session.gallery.delete(
             self.delete_card,
-            [session.visitor, session.current],
-            [session.current, *session.result_panel.outputs, session.gallery],
+            [session.visitor, session.current, session.film.current],
+            [
+                session.current,
+                *session.result_panel.outputs,
+                *session.film.outputs,
+                session.gallery,
+            ],
             **AT_ONCE,
         )
         session.gallery.restore(self.restore_card, [session.visitor], [session.gallery], **AT_ONCE)
@@ -36,6 +43,9 @@ class OwnPictures:
         """Put a job of the visitor's on the result panel."""
         session = self.session
         visitor, id = session.visitor_of(visitor, request), event_value(event, "job")
+        film = session.workshop.find_film(id) if is_owned(id, visitor) else None
+        if film:
+            return session.film.shown(film)
         job = session.own_job(id, visitor)
         if job is None:
             is_there = is_owned(id, visitor) and session.workshop.card_of(id) is not None
@@ -44,10 +54,15 @@ class OwnPictures:
             )
             return {**missing, session.gallery: session.gallery_of(visitor)}
         session.tabs.turn(tab_of(request), "job", job.id)
-        return session.on_panel(job)
+        return {**session.on_panel(job), session.film.modes: PICTURE}
 
     def delete_card(
-        self, visitor: str, current: str, event: gr.EventData, request: gr.Request
+        self,
+        visitor: str,
+        current: str,
+        current_film: str,
+        event: gr.EventData,
+        request: gr.Request,
     ) -> Updates:
         """Delete a job of the visitor's; for a while it can be brought back."""
         session = self.session
@@ -63,6 +78,8 @@ class OwnPictures:
                 **panel.without_result(),
                 panel.stage: first_value(session.examples),
             }
+        if id == current_film:
+            updates = {**updates, **session.film.empty("Deleted.")}
         session.workshop.delete(id)  # also one that is damaged
         return {**updates, session.gallery: session.gallery_of(visitor, deleted=id)}
 

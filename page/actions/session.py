@@ -28,6 +28,7 @@ from page.http.identifiers import IDENTIFIER
 from page.panels.components import Choice, PictureInput
 from page.panels.contact_sheet import SheetPanel
 from page.panels.controls import Controls
+from page.panels.film import FilmPanel
 from page.panels.mix import Mix, Plan, mixed, region_values
 from page.panels.own_gallery import gallery_markup
 from page.panels.paintings import PaintingsInput, held_value
@@ -56,6 +57,7 @@ class Session:
     controls: Controls
     result_panel: ResultPanel
     panel: SheetPanel
+    film: FilmPanel
     sheet: gr.State  # the id of the contact sheet
     gallery: gr.HTML
     bar: gr.HTML  # above the page

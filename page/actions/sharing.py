@@ -16,6 +16,7 @@ from page.examples import Example
 from page.http.following import AT_ONCE
 from page.links import link_to
 from page.panels.components import Choice
+from page.panels.modes import FILM
 from page.panels.picture_inputs import load_named
 
 
@@ -28,7 +29,8 @@ class Sharing:
     def wire(self) -> None:
         """Connect the button that copies the link."""
         session = self.session
-        linked = session.bar.copylink(self.link_now, session.values, [session.link], **AT_ONCE)
+        asked = session.values | {session.film.modes, session.film.current}
+        linked = session.bar.copylink(self.link_now, asked, [session.link], **AT_ONCE)
         linked.then(None, [session.link], None, js=handler("copy_link"))
 
     def link_now(self, values: dict[Component, Any]) -> str:
@@ -45,7 +47,14 @@ class Sharing:
         is_result = job and job.moment and not job.state.is_live
         is_of_these = job and settings.paints_like(job.settings)
         result = share_id(job.id) if job and is_result and is_of_these else ""
+        if values[session.film.modes] == FILM:
+            result = self._shared_film(values[session.film.current])
         return link_to(settings, chosen, result, *self._more_paintings(values))
+
+    def _shared_film(self, id: str) -> str:
+        """Return by what a link names the film on the stage; "" where there is none to be seen."""
+        film = self.session.workshop.find_film(id) if id else None
+        return share_id(id) if film and film.count and not film.state.is_live else ""
 
     def _more_paintings(
         self, values: dict[Component, Any]

@@ -18,6 +18,7 @@ from page.error_messages import error_message
 from page.http.following import AT_ONCE, LATEST
 from page.panels.components import Choice
 from page.panels.mix import Mix
+from page.panels.modes import FILM, PICTURE
 from page.panels.paintings import Paintings
 from page.panels.picture_inputs import load_named, taken_value
 from page.panels.stage import StageValue, of_example, of_shared
@@ -38,7 +39,8 @@ class Steering:
         """Connect the controls, the photo and the painting, and what takes a change back."""
         session, controls = self.session, self.session.controls
         panel, current = session.result_panel, session.current
-        steering = ({current, *controls.components}, None)
+        modes = session.film.modes
+        steering = ({current, modes, *controls.components}, None)
         live = [part for name, part in controls.by_name.items() if name not in ("colors", *TYPED)]
         while_moved = by_hand(*live, *controls.weights)
         gr.on(while_moved, self.steer, *steering, **LATEST)
@@ -47,9 +49,10 @@ class Steering:
         gr.on([part.release for part in self.typed], self.steer_typed, *steering, **LATEST)
         controls.look_taken.then(self.steer, *steering, **AT_ONCE)
         colors = controls.by_name["colors"]
-        dialling = ([colors, current, panel.stage], panel.outputs)
+        dialling = ([colors, current, panel.stage, modes], panel.outputs)
         gr.on(by_hand(colors), self.dial, *dialling, **LATEST)
-        swapping = ({session.photo, session.painting, session.paintings, current}, None)
+        chosen = {session.photo, session.painting, session.paintings}
+        swapping = ({*chosen, current, modes}, None)
         session.photo.choose(self.take_photo, [session.photo, current], session.photo, **LATEST)
         session.painting.choose(self.take_painting, [session.painting], session.painting, **LATEST)
         session.painting.choose(self.swap, *swapping, **LATEST)
@@ -107,7 +110,7 @@ class Steering:
 
     def _steer(self, values: dict[Component, Any], *, keeping: tuple[str, ...]) -> None:
         session = self.session
-        job = session.live_job(values[session.current])
+        job = self._steered_job(values)
         if job is None:
             return
         try:
@@ -121,7 +124,7 @@ class Steering:
     def swap(self, values: dict[Component, Any]) -> None:
         """Go on with the paintings, weights and regions that are chosen now."""
         session = self.session
-        job = session.live_job(values[session.current])
+        job = self._steered_job(values)
         if job is None or not values[session.painting]:
             return
         try:
@@ -133,6 +136,11 @@ class Steering:
             return  # it was said when it was chosen
         except Exception as error:
             gr.Warning(refused(error))
+
+    def _steered_job(self, values: dict[Component, Any]) -> Job | None:
+        """Return the job that the controls steer: none where they stand for a film."""
+        is_of_film = values.get(self.session.film.modes) == FILM
+        return None if is_of_film else self.session.live_job(values[self.session.current])
 
     def _change(self, job: Job, settings: TransferSettings, mix: Mix | None = None) -> None:
         """Change a job that is painted, if there is room for that. Raises `TooLargeError`."""
@@ -179,10 +187,14 @@ class Steering:
         shown = taken_value(choice, name, self.session.photo) if choice else None
         return shown or gr.update()
 
-    def dial(self, colors: float, id: str, shown: StageValue | None) -> Updates:
+    def dial(
+        self, colors: float, id: str, shown: StageValue | None, mode: str = PICTURE
+    ) -> Updates:
         """Show other colours on what is painted already."""
         session = self.session
         panel = session.result_panel
+        if mode == FILM:
+            return {panel.status: gr.update()}
         job = session.job_of(id)
         if job is None:
             return {panel.stage: self._dialled_exhibit(shown or {}, colors)}

@@ -11,11 +11,15 @@ import gradio as gr
 from nst import SettingsError
 from nst.errors import BusyError
 from nst.settings import options
+from nst.studio.film_job import Film
+from nst.studio.job import Job
+from nst.studio.job_store import Card
 from page.actions.session import Session, Updates
 from page.assets import handler
 from page.http.following import AT_ONCE
 from page.links import read_link
 from page.panels.contact_sheet import followed_sheet
+from page.panels.modes import FILM, PICTURE
 from page.panels.paintings import held_value
 from page.panels.picture_inputs import example_value
 from page.panels.publishing import SIGN_IN_FAILED
@@ -33,7 +37,8 @@ class Visits:
     def wire(self, demo: gr.Blocks) -> Any:
         """Connect the page's opening. Returns the event of a visitor's arrival."""
         session = self.session
-        opened = [session.visitor, session.panel.fold, session.panel.grid, *session.everything]
+        sheet = [session.panel.fold, session.panel.grid]
+        opened = [session.visitor, *sheet, *session.film.outputs, *session.everything]
         arrival = demo.load(self.arrive, [session.visitor], opened, **AT_ONCE)
         arrival.then(None, None, None, js=handler("arrived"))
         return arrival
@@ -46,6 +51,7 @@ class Visits:
             session.visitor: token,
             session.gallery: session.gallery_of(token),
             session.result_panel.go: gr.update(interactive=True),
+            session.film.go: gr.update(interactive=True),
             **self._sheet_of(token),
         }
         if SIGN_IN_FAILED in request.query_params:
@@ -61,15 +67,25 @@ class Visits:
             updates[session.paintings] = held_value(more, shared.style_weights, uses=shared.uses)
             updates |= session.controls.show(shared.settings, set(options()))
             return updates | self._shared_result(shared.result)
-        latest = next(iter(session.workshop.cards(token)), None)
-        if latest and (latest.state.is_live or time.time() - latest.changed < REOPENED):
-            try:
-                job = session.workshop.wait_for_job(latest.id)
-            except BusyError as error:
-                return updates | session.result_panel.idle(str(error))
-            if job:
-                return updates | session.on_panel(job)
-        return updates
+        cards = [card for card in session.workshop.cards(token) if is_recent(card)]
+        return updates | self._reopened(cards)
+
+    def _reopened(self, cards: list[Card]) -> Updates:
+        """Show the latest film and the latest picture again, and the later of both in front."""
+        session = self.session
+        updates: Updates = {}
+        latest = {card.noun: card for card in reversed(cards)}
+        film = session.workshop.find_film(latest[Film.noun].id) if Film.noun in latest else None
+        if film:
+            updates = session.film.shown(film)
+        try:
+            job = session.workshop.wait_for_job(latest[Job.noun].id) if Job.noun in latest else None
+        except BusyError as error:
+            return updates | session.result_panel.idle(str(error))
+        if job:
+            updates |= session.on_panel(job)
+        is_film_first = film is not None and cards[0].id == film.id
+        return {**updates, session.film.modes: FILM if is_film_first else PICTURE}
 
     def _sheet_of(self, visitor: str) -> Updates:
         session = self.session
@@ -88,10 +104,18 @@ class Visits:
             return {}
         try:
             job = session.workshop.find_shared(share)
+            film = None if job else session.workshop.find_shared_film(share)
         except BusyError as error:
             return session.result_panel.idle(str(error))
+        if film and film.count and not film.state.is_live:
+            return session.film.shared(film, share)
         if job is None or job.moment is None:
             return session.result_panel.idle(
                 "The picture of this link is no longer kept; its settings are."
             )
         return session.result_panel.shared(job, share)
+
+
+def is_recent(card: Card) -> bool:
+    """Tell whether a visitor who comes back finds a job where they left it."""
+    return card.state.is_live or time.time() - card.changed < REOPENED

@@ -1,5 +1,5 @@
 // Takes a photo with the camera of a computer. On a phone the file chooser offers the camera.
-const REFUSED = {
+export const REFUSED = {
     NotAllowedError: "The browser was not allowed to use the camera.",
     NotFoundError: "There is no camera.",
     OverconstrainedError: "There is no camera.", // says WebKit

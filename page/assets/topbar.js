@@ -2,6 +2,8 @@
 import { history } from "./history.js";
 import { prepareSliders } from "./sliders.js";
 
+const isFilm = () => document.documentElement.dataset.mode === "film";
+
 const press = (selector) => {
     const button = document.querySelector(selector);
     if (button && !button.disabled) button.click();
@@ -19,6 +21,16 @@ const KEYS = {
     0: "#stage [data-act=true]",
     d: "#download",
     "?": "#bar [data-act=help]",
+};
+
+const FILM_KEYS = {
+    ...KEYS,
+    s: "#film-stylize",
+    escape: "#film-stop",
+    c: "#film-stage [data-act=compare]",
+    f: "#film-stage [data-act=full]",
+    d: "#film-download",
+    k: "#film-stage [data-act=play]",
 };
 
 // What is typed into a field, or into a dialog, is no shortcut.
@@ -42,8 +54,9 @@ const pressed = (event) => {
         document.documentElement.classList.contains("stage-fills-window");
     if (key === "escape" && isFull) return;
     if (key === "b") return hold(true);
-    if (KEYS[key] && !event.repeat) {
-        if (press(KEYS[key]) && key !== "escape") event.preventDefault();
+    const keys = isFilm() ? FILM_KEYS : KEYS;
+    if (keys[key] && !event.repeat) {
+        if (press(keys[key]) && key !== "escape") event.preventDefault();
     }
 };
 
@@ -113,7 +126,11 @@ export default function mount({ element, props, trigger }) {
     history.onChange();
 }
 
-// A picture that is dropped or pasted anywhere.
+// A film is made of a clip; anywhere else an animated picture is its first frame.
+const roleOf = ({ type }) =>
+    type.startsWith("video/") || (isFilm() && type === "image/gif") ? "clip" : "";
+
+// A picture or a clip that is dropped or pasted anywhere.
 const listenForPictures = () => {
     const offer = (role, file) => {
         document.dispatchEvent(new CustomEvent("nst:file", { detail: { role, file } }));
@@ -131,7 +148,7 @@ const listenForPictures = () => {
         const files = [...event.dataTransfer?.files ?? []];
         if (!isFree(event) || !files.length) return;
         event.preventDefault();
-        if (files.length === 1) return offer("", files[0]);
+        if (files.length === 1) return offer(roleOf(files[0]), files[0]);
         offer("content", files[0]);
         offer("style", files[1]);
     });
@@ -139,6 +156,6 @@ const listenForPictures = () => {
         const [file] = event.clipboardData?.files ?? [];
         if (!file || isTyping(event)) return;
         event.preventDefault();
-        offer("", file);
+        offer(roleOf(file), file);
     });
 };

@@ -17,9 +17,9 @@ from page.assets import mount
 from page.http.static_files import asset_url
 from page.templates import render
 
-EMPTY = "Pictures that you paint are kept here for {hours:.0f} hours."
+EMPTY = "Pictures and films that you paint are kept here for {hours:.0f} hours."
 NOTE = (
-    "Kept for {hours:.0f} hours; only this browser can open them. An interrupted or stopped picture"
+    "Kept for {hours:.0f} hours; only this browser can open them. What was interrupted or stopped"
     " can be continued."
 )
 WORDS = {
@@ -57,13 +57,15 @@ def label_of(card: Card) -> str:
     """Return what a card says of its job: where it is in its life."""
     if card.is_damaged:
         return DAMAGED
-    return f"{WORDS[card.state]}, {card.iteration} of {card.total}"
+    frames = " frames" if card.noun == "film" else ""
+    return f"{WORDS[card.state]}, {card.iteration} of {card.total}{frames}"
 
 
 def _shown(card: Card) -> dict[str, str]:
     """Return what the template shows of a card; the browser knows the visitor's time of day."""
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(card.created))
-    fresh = f"{card.changed:.3f}-{card.iteration}"  # when its state changed last
+    iteration = min(card.iteration, 1) if card.noun == "film" else card.iteration
+    fresh = f"{card.changed:.3f}-{iteration}"  # when its state changed last
     has_picture = card.iteration and not card.is_damaged
     return {
         "id": card.id,
@@ -71,5 +73,6 @@ def _shown(card: Card) -> dict[str, str]:
         "label": label_of(card),
         "moment": moment,
         "thumbnail": f"studio/{card.id}/thumbnail.jpg?v={fresh}" if has_picture else "",
-        "full": f"studio/{card.id}/display.webp" if has_picture else "",
+        "full": f"studio/{card.id}/display.webp" if has_picture and card.noun != "film" else "",
+        "noun": card.noun,
     }

@@ -21,6 +21,7 @@ from page.templates import render
 SHORTCUTS = (
     ("S", "Stylize"),
     ("Esc", "Stop"),
+    ("K", "Play or pause the film"),
     ("Ctrl Z", "Undo"),
     ("Ctrl Shift Z", "Redo"),
     ("C", "Compare before and after"),
@@ -28,7 +29,7 @@ SHORTCUTS = (
     ("F", "Full screen"),
     ("+  −  0", "Zoom in, zoom out, 100 % or the whole picture"),
     ("← → ↑ ↓", "Move the divider, or the zoomed picture"),
-    ("D", "Download the picture"),
+    ("D", "Download the picture, or the film"),
     ("?", "This list"),
 )
 

@@ -142,6 +142,18 @@ def test_a_change_that_there_is_no_room_for_is_refused_and_the_job_goes_on(
     assert painted.state is State.RUNNING
 
 
+def test_what_is_chosen_for_a_film_changes_no_picture(
+    studio: Studio, free: Free, job: tuple[Job, Endless]
+) -> None:
+    painted, _ = job
+    free.bytes = 6 * GB
+    for_film = {**values(studio, painted, style_scale=3.0), studio.session.film.modes: "film"}
+    studio.steering.steer(for_film)
+    studio.steering.swap(for_film)
+    studio.steering.dial(0.5, painted.id, None, "film")
+    assert (painted.settings.style_scale, painted.colors) == (0.25, 0.0)
+
+
 def test_a_change_that_there_is_room_for_is_made(
     studio: Studio, free: Free, job: tuple[Job, Endless]
 ) -> None:

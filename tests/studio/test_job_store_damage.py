@@ -258,9 +258,9 @@ def test_the_owner_s_page_opens_and_the_card_can_be_deleted(
     opened = studio.own_pictures.open_card(TOKEN, click, REQUEST)
     assert "it can only be deleted" in opened[studio.session.result_panel.status]
     assert studio.session.current not in opened
-    left = studio.own_pictures.delete_card("another", "", click, REQUEST)
+    left = studio.own_pictures.delete_card("another", "", "", click, REQUEST)
     assert (home / job.id).exists(), "only its owner can"
-    left = studio.own_pictures.delete_card(TOKEN, "", click, REQUEST)
+    left = studio.own_pictures.delete_card(TOKEN, "", "", click, REQUEST)
     assert 'class="card ' not in left[studio.session.gallery]
     assert studio.session.workshop.card_of(job.id) is None
     assert studio.session.workshop.restore(job.id), "for a while it can be brought back"
@@ -271,7 +271,7 @@ def test_the_owner_s_page_opens_and_the_card_can_be_deleted(
 @pytest.mark.parametrize("id", ["", "..", "../jobs", "jane", f"{owner_of(TOKEN)}-", "a\0b"])
 def test_what_is_no_job_is_not_deleted(unserved_studio: Studio, tmp_path: Path, id: str) -> None:
     click: Any = SimpleNamespace(job=id)
-    unserved_studio.own_pictures.delete_card(TOKEN, "", click, REQUEST)
+    unserved_studio.own_pictures.delete_card(TOKEN, "", "", click, REQUEST)
     assert (tmp_path / "metadata.jsonl").exists()
 
 

@@ -132,6 +132,28 @@ def test_the_wait_is_what_is_left_to_paint_before(clock: list[float]) -> None:
     assert queue.ahead_of(tasks[2]) == 1
 
 
+class Yielding(Waiting):
+    """A task that lets others by every two seconds."""
+
+    @property
+    def piece_seconds(self) -> float:
+        return 2.0
+
+
+def test_who_lets_others_by_is_in_the_way_for_a_piece_alone(clock: list[float]) -> None:
+    queue = TaskQueue(Limits(wait=60.0))
+    film = Yielding("a")
+    queue.join(film, 5000.0)
+    assert queue.take() is film
+    picture, another = Waiting("a"), Waiting("b")
+    queue.join(picture, 10.0)
+    assert queue.wait_of(picture) == 2.0
+    queue.join(another, 10.0)
+    assert queue.wait_of(another) == 2.0
+    assert queue.wait_of(picture) == 12.0, "its visitor has a film already"
+    assert queue.load.seconds == 22.0
+
+
 def test_several_painters_shorten_the_wait() -> None:
     queue = TaskQueue(Limits(painters=2))
     tasks = [Waiting(name) for name in "abc"]

@@ -316,7 +316,7 @@ def test_the_time_for_one_picture_is_limited(make_job: MakeJob) -> None:
     workshop, job = Workshop(limits=Limits(seconds=-1.0)), make_job()
     workshop.submit(job)
     settle(workshop)
-    assert (job.state, job.note) == (State.STOPPED, TOO_LONG.format(-1 / 60))
+    assert (job.state, job.note) == (State.STOPPED, TOO_LONG.format(-1 / 60, "picture"))
     assert iterations(job) == [0]
     workshop.limits = Limits()
     job.resume(SMALL)

@@ -11,7 +11,9 @@ from nst.engine.memory import available_memory
 from nst.engine.transfer import Engine, transfer_style
 from nst.settings import DEFAULTS, TransferSettings
 from nst.studio.backends.base import Backend
+from nst.studio.film_job import FilmEngine
 from nst.studio.forecast import Forecast, PlannedRun, forecast, seconds_per_pixel
+from nst.video.transfer import transfer_video
 
 
 class LocalBackend(Backend):
@@ -34,6 +36,10 @@ class LocalBackend(Backend):
             return transfer_style
         return functools.partial(transfer_style, device=self.device)
 
+    def film_engine(self) -> FilmEngine:
+        """Return what paints films, with the signature of `nst.transfer_video`."""
+        return functools.partial(transfer_video, device=self.device)
+
     @override
     def forecast(self, run: PlannedRun) -> Forecast:
         network = load_network(run.settings, self.device)
@@ -43,3 +49,11 @@ class LocalBackend(Backend):
     def free_memory(self, settings: TransferSettings, held: int) -> int | None:
         free = available_memory(load_network(settings, self.device).device)
         return None if free is None else free + held
+
+
+def in_this_process(backend: Backend) -> LocalBackend:
+    """Return what paints in this process: films are painted nowhere else."""
+    for each in (backend, backend.in_process):
+        if isinstance(each, LocalBackend):
+            return each
+    return LocalBackend()

@@ -1,0 +1,211 @@
+"""Take a clip, paint it as a film, see its end, stop it, and go on with it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from nst import SettingsError, TransferSettings
+from nst.errors import ImageError
+from nst.images.opencv import load_opencv
+from nst.settings import DEFAULTS, FILM_DEFAULTS
+from nst.studio.backends.local import in_this_process
+from nst.studio.film_forecast import FilmForecast, forecast_film
+from nst.studio.film_job import Film
+from nst.studio.film_record import Cut
+from nst.video.flow import NEEDED
+from page.actions.session import Session, Updates, is_owned
+from page.clip_previews import ClipPreview, preview_of
+from page.error_messages import error_message
+from page.http.admission import source_of
+from page.http.following import AT_ONCE, LATEST
+from page.panels import charts
+from page.panels.clip_input import ChosenClip, clip_value
+from page.panels.film import CHOOSE, NO_FRAME, expectation
+from page.panels.mix import Mix, mixed
+from page.panels.picture_inputs import load_named
+
+NO_CLIP = "Please choose a clip first."
+NOT_KEPT = "This film is no longer kept; please start a new one."
+NO_FOLDER = "This server keeps nothing on disk, and films need that."
+PICTURES_ALONE = ("edges", "init_weight")  # settings of patterns, and of a picture to start from
+
+
+@dataclass(frozen=True)
+class Filming:
+    """The film of a visitor, from the clip to its end."""
+
+    session: Session
+
+    def wire(self) -> None:
+        """Connect the clip, Stylize, Stop, the end of the film, and going on with it."""
+        session, panel = self.session, self.session.film
+        values, outputs = session.values | {panel.clip}, [*panel.outputs, session.gallery]
+        taken = panel.clip.choose(self.take_clip, [panel.clip], [panel.clip], **LATEST)
+        taken.then(self.estimate, values, [panel.estimate], **LATEST)
+        panel.clip.edit(self.estimate, values, [panel.estimate], **LATEST)
+        asked = panel.go.click(panel.getting_ready, None, panel.outputs, **AT_ONCE)
+        begun = asked.then(self.begin, values, outputs, **AT_ONCE)
+        begun.failure(panel.not_ready, None, panel.outputs, **AT_ONCE)
+        known = [panel.current, session.visitor]
+        panel.stop.click(self.halt, known, outputs, **AT_ONCE)
+        panel.stage.ended(self.see_the_end, known, outputs, **LATEST)
+        panel.more.click(self.go_on, known, outputs, **AT_ONCE)
+
+    def take_clip(self, clip: ChosenClip | None) -> Any:
+        """Look at a clip that was chosen; return all that its input holds of it."""
+        if clip is None:
+            return gr.update()
+        try:
+            load_opencv(NEEDED)
+            return clip_value(clip, self._preview(clip))
+        except Exception as error:
+            sentence = error_message(error)
+            gr.Warning(sentence)
+            return {"file": None, "refusal": sentence}
+
+    def _preview(self, clip: ChosenClip) -> ClipPreview:
+        longest = self.session.workshop.limits.film_length
+        return preview_of(clip.path, self.session.film.clip, longest)
+
+    def estimate(self, values: dict[Component, Any]) -> str:
+        """Tell how long a click on Stylize takes."""
+        clip = values[self.session.film.clip]
+        if clip is None:
+            return charts.hint(CHOOSE)
+        try:
+            mix, settings = self._mix(values), self.session.controls.settings(values)
+            expected = self._expected(clip, mix, _settings(settings, mix, clip))
+        except ValueError as error:
+            return charts.hint(str(error))
+        return charts.hint(expectation(expected))
+
+    def _mix(self, values: dict[Component, Any]) -> Mix:
+        """Return the paintings that are chosen, without regions: those belong to a photo."""
+        first = load_named(values[self.session.painting], "painting")
+        return mixed(first, replace(values[self.session.paintings], regions=()))
+
+    def _expected(self, clip: ChosenClip, mix: Mix, settings: TransferSettings) -> FilmForecast:
+        """Return what a film will need. Raises `TooLargeError` where that is more than there is."""
+        facts, workshop = self._preview(clip).facts, self.session.workshop
+        frames = facts.frames(clip.begin, clip.end, clip.rate)
+        sizes = [painting.size for painting in mix.paintings]
+        return forecast_film(
+            in_this_process(workshop.backend), (facts.width, facts.height), sizes, settings,
+            FILM_DEFAULTS, frames, workshop.limits,
+        )  # fmt: skip
+
+    def begin(self, values: dict[Component, Any], request: gr.Request) -> Updates:
+        """Begin a new film from the clip, the paintings and the controls."""
+        session, panel = self.session, self.session.film
+        visitor = session.visitor_of(values[session.visitor], request)
+        try:
+            film, expected = self._new_film(values, visitor, request)
+        except Exception as error:
+            return panel.refusal(error)
+        return {
+            **panel.live(film, expectation(expected)),
+            session.gallery: session.gallery_of(visitor),
+        }
+
+    def _new_film(
+        self, values: dict[Component, Any], visitor: str, request: gr.Request
+    ) -> tuple[Film, FilmForecast]:
+        session = self.session
+        clip, store = values[session.film.clip], session.workshop.job_store
+        if clip is None:
+            raise ImageError(NO_CLIP)
+        if store is None:
+            raise SettingsError(NO_FOLDER)
+        settings = session.controls.settings(values)
+        with session.admission.opened(settings):
+            mix = self._mix(values)
+            settings = _settings(settings, mix, clip)
+            expected = self._expected(clip, mix, settings)
+            end = min(clip.end, self._preview(clip).facts.seconds)
+            film = Film(
+                store.folder, Cut(clip.begin, end, clip.size, clip.rate), mix.paintings, settings,
+                frames=expected.frames, visitor=visitor,
+            )  # fmt: skip
+            self._submit(film, expected, request, Path(clip.path))
+        return film, expected
+
+    def _submit(
+        self, film: Film, expected: FilmForecast, request: gr.Request, clip: Path | None = None
+    ) -> None:
+        """Queue a film. Raises `BusyError`; nothing is left of a new one then."""
+        session = self.session
+        film.engine = in_this_process(session.workshop.backend).film_engine()
+        film.first_seconds, film.next_seconds = expected.first, expected.following
+        session.workshop.check_room(film.owner, source_of(request), film.bytes)
+        try:
+            if clip:
+                film.take_clip(clip)
+            session.admission.submit(film, expected.seconds, request)
+        except Exception:
+            if clip:
+                shutil.rmtree(film.home, ignore_errors=True)
+            raise
+
+    def halt(self, id: str, visitor: str, request: gr.Request) -> Updates:
+        """Stop the film on the stage; what was reached is shown when the stage sees the end."""
+        panel = self.session.film
+        film = self._own_film(id, visitor, request)
+        if film is None:
+            return panel.idle("There is nothing to stop.")
+        if not film.state.is_live:
+            return panel.ended(film)
+        film.stop()
+        return {panel.stop: gr.update(interactive=False)}
+
+    def see_the_end(self, id: str, visitor: str, request: gr.Request) -> Updates:
+        """Show what an ended film has reached."""
+        session, panel = self.session, self.session.film
+        film = self._own_film(id, visitor, request)
+        gallery = {session.gallery: session.gallery_of(session.visitor_of(visitor, request))}
+        if film is None:  # there was nothing of it to keep
+            return {**panel.empty(NO_FRAME), **gallery}
+        return gallery if film.state.is_live else {**panel.ended(film), **gallery}
+
+    def go_on(self, id: str, visitor: str, request: gr.Request) -> Updates:
+        """Paint a film on that was stopped or interrupted, from its last frame."""
+        session, panel = self.session, self.session.film
+        film = self._own_film(id, visitor, request)
+        try:
+            if film is None:
+                raise SettingsError(NOT_KEPT)
+            with session.admission.opened(film.settings):
+                expected = self._left(film)
+                film.resume()
+                self._submit(film, expected, request)
+        except Exception as error:
+            return panel.refusal(error)
+        gallery = session.gallery_of(session.visitor_of(visitor, request))
+        return {**panel.live(film), session.gallery: gallery}
+
+    def _left(self, film: Film) -> FilmForecast:
+        workshop, sizes = self.session.workshop, [style.size for style in film.styles]
+        size = film.frame_size or (film.cut.size, film.cut.size)
+        return forecast_film(
+            in_this_process(workshop.backend), size, sizes, film.settings, film.film,
+            max(1, film.total - film.count), workshop.limits,
+        )  # fmt: skip
+
+    def _own_film(self, id: str, visitor: str, request: gr.Request) -> Film | None:
+        session = self.session
+        visitor = session.visitor_of(visitor, request)
+        return session.workshop.find_film(id) if is_owned(id, visitor) else None
+
+
+def _settings(settings: TransferSettings, mix: Mix, clip: ChosenClip) -> TransferSettings:
+    """Return the settings of a film's frames. Raises `SettingsError`."""
+    usual = {name: getattr(DEFAULTS, name) for name in PICTURES_ALONE}
+    chosen = settings.replace(size=clip.size, paintings=mix.uses, **usual)
+    if mix.uses and not chosen.used(mix.paintings):
+        raise SettingsError("The weights of the paintings are all 0; at least one must count.")
+    return chosen

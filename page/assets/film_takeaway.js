@@ -1,0 +1,24 @@
+// Shares a film where the browser can share files.
+const TYPE = "video/mp4";
+
+export default function mount({ element, watch }) {
+    element.addEventListener("click", async ({ target }) => {
+        const button = target.closest(".share");
+        if (!button) return;
+        try {
+            const data = await (await fetch(button.dataset.film)).blob();
+            await navigator.share({
+                files: [new File([data], button.dataset.name, { type: TYPE })],
+            });
+        } catch (error) {
+            if (error.name !== "AbortError") button.textContent = "Sharing did not work";
+        }
+    });
+    const reveal = () => {
+        const probe = { files: [new File([""], "film.mp4", { type: TYPE })] };
+        const button = element.querySelector(".share");
+        if (button && navigator.canShare && navigator.canShare(probe)) button.hidden = false;
+    };
+    reveal();
+    watch("value", reveal);
+}

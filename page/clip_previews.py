@@ -1,0 +1,99 @@
+"""Clips on their way to the browser: what there is to know of one, and a small MP4 to trim it by.
+
+Any browser plays that, whatever the clip itself is. Knows encodings; nothing of painting.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import gradio as gr
+
+from nst.caches import LRUCache
+from nst.errors import ImageError
+from nst.studio.limits import Limits
+from nst.video.clips import Clip, Frame
+from nst.video.writing import write_film
+from page.previews import cached, file_url
+from page.rendering import clip_renderings
+
+SIDE = 480  # pixels
+RATE = 15.0  # frames per second, at most
+MOST_KNOWN = 200  # clips
+TOO_LONG = "The clip is longer than {:.0f} seconds, the most here; please choose a shorter one."
+
+
+@dataclass(frozen=True)
+class ClipFacts:
+    """What a page knows of a clip.
+
+    Its length in seconds, its frames per second, and the size of its preview in pixels.
+    """
+
+    seconds: float
+    rate: float
+    width: int
+    height: int
+
+    def frames(self, begin: float, end: float, rate: float) -> int:
+        """Return how many frames there are between two times, `rate` of them a second at most."""
+        each = min(rate or self.rate, self.rate)
+        return max(1, round((min(end or self.seconds, self.seconds) - begin) * each))
+
+
+@dataclass(frozen=True)
+class ClipPreview:
+    """A clip as it is shown: its facts, and the path of the small MP4."""
+
+    facts: ClipFacts
+    path: str
+
+    @property
+    def shown(self) -> str:
+        """Return the address of the small MP4."""
+        return file_url(self.path)
+
+
+_known: LRUCache[str, ClipPreview] = LRUCache(MOST_KNOWN)
+
+
+def preview_of(path: str, component: gr.HTML, longest: float = Limits.film_length) -> ClipPreview:
+    """Return the preview of an uploaded clip, which is kept in the component's cache.
+
+    Raises `ImageError` for what is no clip or longer than so many seconds, `OSError` on a full
+    disk and `RenderingBusyError`.
+    """
+    known = _known.get(path)
+    if known and Path(known.path).exists():  # old files are deleted
+        return known
+    made = clip_renderings().fetch_now(("clip", path), lambda: _rendered(Path(path), longest))
+    facts, _, film = made.read().partition(b"\n")
+    preview = ClipPreview(ClipFacts(**json.loads(facts)), cached(film, "clip.mp4", component))
+    return _known.keep(path, preview)
+
+
+def _rendered(path: Path, longest: float) -> bytes:
+    """Return the facts of a clip as a line of JSON, and then the small MP4."""
+    whole = Clip(path, SIDE).facts
+    clip, times = Clip(path, SIDE, RATE), list[Fraction]()
+    if clip.facts.frames > longest * clip.facts.rate + 1:
+        raise ImageError(TOO_LONG.format(longest))
+    with tempfile.TemporaryDirectory(prefix="nst-") as folder:
+        film = Path(folder, "clip.mp4")
+        write_film(film, _timed(clip, times, longest), rate=clip.facts.rate)
+        seconds = float(times[-1] + 1 / clip.facts.rate)
+        facts = ClipFacts(seconds, float(whole.rate), whole.width, whole.height)
+        return json.dumps(asdict(facts)).encode() + b"\n" + film.read_bytes()
+
+
+def _timed(clip: Clip, times: list[Fraction], longest: float) -> Iterator[Frame]:
+    for frame in clip:
+        if frame.time > longest:
+            raise ImageError(TOO_LONG.format(longest))
+        times.append(frame.time)
+        yield frame
