@@ -9,8 +9,7 @@ import threading
 
 from nst.studio.clock import now
 from nst.studio.deletion_marks import DeletionMarks
-from nst.studio.job import Job
-from nst.studio.job_saver import JobSaver
+from nst.studio.job_saver import KEPT, JobSaver
 from nst.studio.job_store import is_id
 from nst.studio.limits import Limits
 from nst.studio.task import Task
@@ -45,7 +44,7 @@ class JobDeleter:
                 return  # it was restored meanwhile, or its time was over
             with self._news:
                 task = self._hide(id) or task  # somebody was just opening it
-            if task is None or isinstance(task, Job):
+            if task is None or isinstance(task, KEPT):
                 self.marks.write(id)
         self.saver.save_soon([task] if task else [])
 

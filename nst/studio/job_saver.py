@@ -11,6 +11,8 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 
+from nst.studio.batch_job import Batch
+from nst.studio.batch_store import BatchStore
 from nst.studio.job import Job
 from nst.studio.job_store import JobStore, error_text
 from nst.studio.keyed_locks import KeyedLocks
@@ -18,6 +20,9 @@ from nst.studio.statistics import Statistics
 from nst.studio.task import Task
 
 log = logging.getLogger(__name__)
+
+KEPT = (Job, Batch)
+"""The tasks that are kept on disk."""
 
 
 class JobSaver:
@@ -28,23 +33,27 @@ class JobSaver:
 
     def __init__(self, store: JobStore | None, statistics: Statistics | None = None) -> None:
         self.store = store
+        self.batches = BatchStore(store) if store else None
         self.statistics = statistics or Statistics()
         self.locks = KeyedLocks()  # one for each job
         self._news = threading.Condition()
-        self._unsaved: deque[Job] = deque()  # admitted, and nowhere on disk yet
+        self._unsaved: deque[Job | Batch] = deque()  # admitted, and nowhere on disk yet
         self._thread: threading.Thread | None = None
 
-    def save(self, job: Job) -> None:
-        """Write a job to disk as it is now."""
-        if self.store:
+    def save(self, job: Job | Batch) -> None:
+        """Write a job or a batch to disk as it is now."""
+        if self.store and self.batches:
             with self.writing(job.id):
                 if job.is_kept:
                     with self.statistics.timed("saving"):
-                        self.store.save(job)
+                        if isinstance(job, Batch):
+                            self.batches.save(job)
+                        else:
+                            self.store.save(job)
 
     def save_soon(self, tasks: Iterable[Task]) -> None:
         """Save jobs in a thread of their own: whoever asks for one need not wait for the disk."""
-        jobs = [task for task in tasks if isinstance(task, Job) and task.is_kept]
+        jobs = [task for task in tasks if isinstance(task, KEPT) and task.is_kept]
         if not self.store or not jobs:
             return
         with self._news:

@@ -40,6 +40,11 @@ class Place:
         """Return the seconds that it will still be painted, as expected."""
         return max(0.0, self.seconds - max(0.0, time.monotonic() - self.began))
 
+    @property
+    def turn(self) -> float:
+        """Return the seconds until it ends or lets others by, as expected."""
+        return self.left / max(1, self.task.turns)
+
 
 @dataclass(frozen=True)
 class Load:
@@ -170,7 +175,9 @@ class TaskQueue:
         """Return how many are painted and wait, and for how long."""
         waiting = self.waiting
         held_up = sum(place.task.is_held_up for place in self.painted)
-        return Load(len(self.painted), len(waiting), self._wait(waiting), held_up)
+        seconds = sum(place.left for place in self.painted + waiting)
+        each = seconds / max(1, self.limits.painters)
+        return Load(len(self.painted), len(waiting), each, held_up)
 
     def ahead_of(self, task: Task) -> int:
         """Return how many are painted before this one."""
@@ -184,12 +191,12 @@ class TaskQueue:
         return self._wait(waiting[: tasks.index(task)]) if task in tasks else 0.0
 
     def _wait(self, waiting: list[Place]) -> float:
-        """Return the seconds until these are painted, and what is being painted now."""
-        return sum(place.left for place in self.painted + waiting) / max(1, self.limits.painters)
+        """Return the seconds until these have had a turn, and what is being painted now."""
+        return sum(place.turn for place in self.painted + waiting) / max(1, self.limits.painters)
 
     def _until_next(self) -> float:
         """Return the seconds until one of those who wait is being painted."""
-        return min((place.left for place in self.painted), default=0.0)
+        return min((place.turn for place in self.painted), default=0.0)
 
     def _due(self, owner: str) -> float:
         """Return when a task of this visitor's is due that comes now."""

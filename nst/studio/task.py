@@ -78,6 +78,11 @@ class Task:
         """Tell whether it could wait now for others to be painted, and go on at no loss."""
         return False
 
+    @property
+    def turns(self) -> int:
+        """Return in how many turns the rest is painted where others wait: once for each picture."""
+        return 1
+
     def most_seconds(self, limits: Limits) -> float:
         """Return the seconds that it may be painted for."""
         return limits.seconds
