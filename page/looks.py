@@ -15,6 +15,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from nst.errors import BusyError
+from nst.studio.batch_job import Batch
+from nst.studio.batch_store import batch_card
 from nst.studio.job import Job
 from nst.studio.job_store import Card
 from nst.studio.sheet_job import Sheet
@@ -22,6 +24,7 @@ from nst.studio.task import State, Task
 from nst.studio.workshop import CLOSING, Workshop
 from page.http.job_files import PRIVATE, bounded
 from page.panels import charts
+from page.panels.batch_grid import batch_look
 from page.panels.contact_sheet import sheet_markup
 from page.panels.own_gallery import label_of
 from page.panels.stage import display_address
@@ -57,6 +60,9 @@ def looked_at(task: Task, workshop: Workshop) -> dict[str, Any]:
     seen: dict[str, Any] = {"task": task.id, "isLive": task.state.is_live}
     if isinstance(task, Sheet):
         return {**seen, "tiles": sheet_markup(task, workshop.ahead_of(task))}
+    if isinstance(task, Batch):
+        look = batch_look(task, workshop.ahead_of(task), workshop.wait_of(task))
+        return {**seen, **look, "card": label_of(batch_card(task))}
     assert isinstance(task, Job)
     seen |= {"course": course_of(task), "card": label_of(Card.of(task))}
     if task.state is State.WAITING:

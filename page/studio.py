@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from page.actions.batches import Batches
 from page.actions.contact_sheets import ContactSheets
 from page.actions.continuing import Continuing
 from page.actions.finding import Finding
@@ -30,6 +31,7 @@ class Studio:
         self.painting = Painting(session)
         self.steering = Steering(session)
         self.finding = Finding(session)
+        self.batches = Batches(session)
         self.continuing = Continuing(session)
         self.sheets = ContactSheets(session)
         self.own_pictures = OwnPictures(session)
@@ -44,6 +46,7 @@ class Studio:
         arrival = self.visits.wire(demo)
         session.history.begin(arrival)
         self.painting.wire()
+        self.batches.wire()
         self.continuing.wire()
         self.steering.wire()
         self.finding.wire()
@@ -57,6 +60,7 @@ class Studio:
             session.photo.choose,
             session.painting.choose,
             session.paintings.edit,
+            session.tray.edit,
         )
         textures = Textures(
             session.workshop, session.textures, session.controls, session.painting, session.tabs

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from nst.studio.batch_job import Batch
+from nst.studio.job import Job
 from page.actions.session import Session, Updates, is_owned
 from page.http.following import AT_ONCE, event_value, tab_of
 from page.panels.stage import first_value
@@ -36,8 +38,8 @@ class OwnPictures:
         """Put a job of the visitor's on the result panel."""
         session = self.session
         visitor, id = session.visitor_of(visitor, request), event_value(event, "job")
-        job = session.own_job(id, visitor)
-        if job is None:
+        job = session.own_task(id, visitor)
+        if not isinstance(job, (Job, Batch)):
             is_there = is_owned(id, visitor) and session.workshop.card_of(id) is not None
             missing = session.result_panel.idle(
                 DAMAGED if is_there else "This picture is no longer kept."

@@ -11,6 +11,8 @@ import gradio as gr
 from nst import SettingsError
 from nst.errors import BusyError
 from nst.settings import options
+from nst.studio.batch_job import Batch
+from nst.studio.job import Job
 from page.actions.session import Session, Updates
 from page.assets import handler
 from page.http.following import AT_ONCE
@@ -64,10 +66,10 @@ class Visits:
         latest = next(iter(session.workshop.cards(token)), None)
         if latest and (latest.state.is_live or time.time() - latest.changed < REOPENED):
             try:
-                job = session.workshop.wait_for_job(latest.id)
+                job = session.workshop.wait_for(latest.id)
             except BusyError as error:
                 return updates | session.result_panel.idle(str(error))
-            if job:
+            if isinstance(job, (Job, Batch)):
                 return updates | session.on_panel(job)
         return updates
 

@@ -19,7 +19,7 @@ export default function mount({ element, trigger, watch }) {
         for (const button of element.querySelectorAll("[data-moment]")) {
             const of = clock.format(new Date(button.dataset.moment));
             if (!button.ariaLabel.includes(of)) {
-                button.ariaLabel = button.ariaLabel.replace(/[Pp]icture,/, `picture of ${of},`);
+                button.ariaLabel = button.ariaLabel.replace(/(picture|batch),/i, `$1 of ${of},`);
             }
         }
     };

@@ -1,4 +1,5 @@
 // The stage: what its value says is shown, and a job that is painted is followed.
+import { BatchGrid } from "./batch.js";
 import { follow } from "./follow.js";
 import { STEP, Viewer } from "./viewer.js";
 
@@ -13,6 +14,10 @@ export default function mount({ element, props, trigger, watch }) {
     const root = element.querySelector(".stage");
     const viewer = new Viewer(root);
     const said = root.querySelector(".said");
+    const batch = new BatchGrid(root.querySelector(".batch"), {
+        open: (photo) => trigger("open_one", photo),
+        goOn: (job) => trigger("go_on", job),
+    });
     const state = { leave: null, task: "", side: 2, told: 0, isLoading: false, lastPreview: "" };
 
     const say = (text) => {
@@ -60,6 +65,7 @@ export default function mount({ element, props, trigger, watch }) {
         const step = TOLD.findLast((each) => (look.percent ?? 0) >= each) ?? 0;
         if (step > state.told) say(`${step} percent painted.`);
         state.told = Math.max(state.told, step);
+        if (look.photos) batch.update(look.photos);
         showPreview(look.preview);
         if (look.course !== undefined) steeredElsewhere(look.course);
     };
@@ -91,6 +97,8 @@ export default function mount({ element, props, trigger, watch }) {
     const render = () => {
         const value = props.value ?? {};
         root.dataset.live = Boolean(value.isLive);
+        root.dataset.kind = value.kind ?? "";
+        batch.show(value);
         root.querySelector(".tag.before").textContent = value.beforeName ?? "Before";
         root.querySelector(".tag.after").textContent = value.afterName ?? "After";
         viewer.load("before", value.before, value.beforeAlt);

@@ -57,7 +57,8 @@ def label_of(card: Card) -> str:
     """Return what a card says of its job: where it is in its life."""
     if card.is_damaged:
         return DAMAGED
-    return f"{WORDS[card.state]}, {card.iteration} of {card.total}"
+    photos = " photos" if card.photos else ""
+    return f"{WORDS[card.state]}, {card.iteration} of {card.total}{photos}"
 
 
 def _shown(card: Card) -> dict[str, str]:
@@ -71,5 +72,6 @@ def _shown(card: Card) -> dict[str, str]:
         "label": label_of(card),
         "moment": moment,
         "thumbnail": f"studio/{card.id}/thumbnail.jpg?v={fresh}" if has_picture else "",
-        "full": f"studio/{card.id}/display.webp" if has_picture else "",
+        "full": f"studio/{card.id}/display.webp" if has_picture and not card.photos else "",
+        "kind": "batch" if card.photos else "picture",
     }

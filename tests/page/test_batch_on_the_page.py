@@ -1,0 +1,121 @@
+"""Several photos as one batch, in a real Chromium on a tiny network."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Locator, Page, expect
+
+from helpers.browsing import (
+    AFTER,
+    LONG,
+    Visit,
+    downloaded_file,
+    screenshot,
+    set_slider,
+    start,
+    status,
+    stop,
+    wait_for_transitions,
+)
+from helpers.pictures import MakePicture
+from nst.images.recipe import read_recipe
+
+pytestmark = pytest.mark.browser
+
+TRAY = "#tray .photo-tray"
+TILES = "#stage .batch li"
+
+
+@pytest.fixture
+def photos(tmp_path: Path, make_picture: MakePicture) -> list[Path]:
+    """Three photos; two of them have the same name but for its ending."""
+    paths = [tmp_path / name for name in ("beach.png", "Hill & dale.jpg", "beach.jpg")]
+    for seed, path in enumerate(paths):
+        make_picture(96 if seed else 64, 72, seed).save(path)
+    return paths
+
+
+def choose(page: Page, photos: list[Path]) -> Locator:
+    """Choose several files for the photo, and wait until all are in the tray."""
+    page.locator("#content input[type=file]").set_input_files(photos)
+    tray = page.locator(TRAY)
+    expect(tray.locator(".count")).to_have_text(re.compile(rf"{len(photos)} of 20"), timeout=LONG)
+    return tray
+
+
+def zipped(page: Page) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(downloaded_file(page, "Download all (zip)"))) as archive:
+        assert archive.testzip() is None
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_several_photos_become_pictures_in_one_go(visit: Visit, photos: list[Path]) -> None:
+    page = visit()
+    tray = choose(page, photos)
+    expect(page.locator("#content .label")).to_contain_text("3 photos")
+    expect(page.locator("#estimate")).to_contain_text("3 photos will take about", timeout=LONG)
+    start(page, size=64, iterations=4)
+    status(page, "Finished: 3 photos in")
+    expect(page.locator(TILES)).to_have_count(3)
+    files = zipped(page)
+    assert sorted(files) == [
+        "Hill & dale-stylized.png",
+        "beach-2-stylized.png",
+        "beach-stylized.png",
+    ]
+    for data in files.values():
+        assert read_recipe(data).iterations == 4
+    card = page.locator("#gallery .card")
+    expect(card).to_have_count(1)
+    expect(card).to_contain_text("finished, 3 of 3 photos")
+
+    page.reload()
+    status(page, "Finished: 3 photos in")
+    expect(tray.locator("li img")).to_have_count(3)
+    page.get_by_role("button", name="Open the picture of beach.jpg").click()
+    expect(page.locator("#finish")).to_be_visible(timeout=LONG)
+    expect(page.locator(AFTER)).to_be_visible()
+    expect(page.locator("#gallery .card")).to_have_count(2)
+    page.locator("#gallery .card.batch").get_by_role("button", name="Batch").first.click()
+    status(page, "Finished: 3 photos in")
+
+
+def test_the_tray_and_the_tiles_are_accessible_in_any_light(
+    visit: Visit, photos: list[Path]
+) -> None:
+    for width, dark in ((1280, False), (390, True)):
+        page = visit(width, dark=dark)
+        name = f"{width}_{'dark' if dark else 'light'}"
+        choose(page, photos)
+        wait_for_transitions(page)
+        screenshot(page, f"batch_tray_{name}")
+        assert violations(page) == []
+        start(page, size=64, iterations=1000)
+        expect(page.locator(f"{TILES}[data-state=running] .text")).to_contain_text(
+            re.compile(r"\d+ of 1000"), timeout=LONG
+        )
+        wait_for_transitions(page)
+        screenshot(page, f"batch_painting_{name}")
+        assert violations(page) == []
+        stop(page)
+        status(page, "Stopped: 0 of 3 photos painted")
+        set_slider(page, "Iterations", 2)
+        page.get_by_role("button", name="Stylize", exact=True).click()
+        status(page, "Finished: 3 photos")
+        wait_for_transitions(page)
+        screenshot(page, f"batch_finished_{name}")
+        assert violations(page) == []
+        page.context.close()
+
+
+def violations(page: Page) -> list[str]:
+    page.mouse.move(2, 2)  # a button under it has other colours, or is about to
+    wait_for_transitions(page)
+    found = Axe().run(page).response["violations"]
+    return [f"{each['id']}: {node['html']}" for each in found for node in each["nodes"]]
