@@ -208,7 +208,9 @@ def connect(
         sheet=gr.State(""),
         gallery=parts.own_pictures,
         bar=parts.bar,
-        history=add_history(parts.bar, [photo, painting, parts.init], parts.paintings, settable),
+        history=add_history(
+            parts.bar, [photo, painting, parts.init], [parts.paintings, parts.tray], settable
+        ),
         link=link,
         found=unseen("found"),
         tabs=Tabs(demo.sessions),

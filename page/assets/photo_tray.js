@@ -125,8 +125,10 @@ export default function mount({ element, props, trigger, watch, upload }) {
     const add = (added) => {
         say();
         const room = props.most - entries.length;
-        if (added.length > room) {
-            say(`A batch has at most ${props.most} photos: ${added.length - room} are left out.`);
+        const out = added.length - room;
+        if (out > 0) {
+            const are = out === 1 ? "is" : "are";
+            say(`A batch has at most ${props.most} photos: ${out} ${are} left out.`);
         }
         entries = [...entries, ...added.slice(0, room)];
         if (isSending()) render();

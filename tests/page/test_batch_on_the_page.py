@@ -15,6 +15,7 @@ from helpers.browsing import (
     AFTER,
     LONG,
     Visit,
+    choose_example,
     downloaded_file,
     screenshot,
     set_slider,
@@ -24,6 +25,8 @@ from helpers.browsing import (
     wait_for_transitions,
 )
 from helpers.pictures import MakePicture
+from helpers.server import free_port, running_server
+from helpers.tiny_network import SERVED
 from nst.images.recipe import read_recipe
 
 pytestmark = pytest.mark.browser
@@ -112,6 +115,78 @@ def test_the_tray_and_the_tiles_are_accessible_in_any_light(
         screenshot(page, f"batch_finished_{name}")
         assert violations(page) == []
         page.context.close()
+
+
+def test_the_tray_is_kept_by_keyboard_and_by_undo(
+    visit: Visit, photos: list[Path], tmp_path: Path
+) -> None:
+    page = visit()
+    fake = tmp_path / "fake.jpg"
+    fake.write_text("not a picture")
+    page.locator("#content input[type=file]").set_input_files([*photos, fake])
+    tray = page.locator(TRAY)
+    expect(tray.locator(".count")).to_have_text("3 of 20 photos", timeout=LONG)
+    expect(tray.locator(".said")).to_contain_text(
+        "fake.jpg is left out. This is not a picture that can be read"
+    )
+    tray.get_by_role("button", name="Remove Hill & dale.jpg").press("Enter")
+    expect(tray.locator(".count")).to_have_text("2 of 20 photos")
+    expect(tray.get_by_role("button", name="Remove beach.jpg")).to_be_focused()
+    choose_example(page, "content", "Moose")  # joins them
+    expect(tray.locator(".count")).to_have_text("3 of 20 photos")
+    expect(page.locator("#estimate")).to_contain_text("3 photos")
+    tray.get_by_role("button", name="Back to one photo").press("Enter")
+    expect(tray).to_be_hidden()
+    expect(page.locator("#content .label")).to_contain_text("Photo")
+    page.locator("#bar [data-act=undo]").click()
+    expect(tray.locator("li img")).to_have_count(3)
+    tray.locator("input[type=file]").set_input_files(photos * 6)
+    expect(tray.locator(".count")).to_have_text("20 of 20 photos", timeout=LONG)
+    expect(tray.locator(".said")).to_contain_text("at most 20 photos: 1 is left out")
+    expect(tray.get_by_role("button", name="Add photos")).to_have_count(0)
+
+
+def test_what_was_stopped_goes_on_and_is_one_card(visit: Visit, photos: list[Path]) -> None:
+    page = visit()
+    choose(page, photos * 3)
+    start(page, size=64, iterations=60)
+    expect(page.locator(f"{TILES}[data-state=done]").first).to_be_visible(timeout=LONG)
+    stop(page)
+    status(page, "of 9 photos painted")
+    done = page.locator(f"{TILES}[data-state=done]").count()
+    assert 1 <= done < 9
+    assert len(zipped(page)) == done
+    page.reload()
+    status(page, f"Stopped: {done} of 9 photos painted")
+    page.get_by_role("button", name=f"Continue with the {9 - done} that are left").click()
+    status(page, "Finished: 9 photos in")
+    expect(page.locator(f"{TILES}[data-state=done]")).to_have_count(9)
+    card = page.locator("#gallery .card")
+    expect(card).to_have_count(1)
+    card.get_by_role("button", name="Delete the batch").click()
+    expect(card).to_have_count(0)
+    expect(page.locator(TILES)).to_have_count(0)
+    page.get_by_role("button", name="Bring it back").click()
+    expect(card).to_have_count(1)
+
+
+def test_a_killed_server_leaves_what_is_done_and_goes_on_with_the_rest(
+    visit: Visit, photos: list[Path], tmp_path: Path
+) -> None:
+    port, jobs = free_port(), tmp_path / "jobs"
+    with running_server(jobs, port=port, plant=SERVED) as first:
+        page = visit(url=first.url, is_cut_off=True)
+        choose(page, photos * 3)
+        start(page, size=64, iterations=60)
+        expect(page.locator(f"{TILES}[data-state=done]").first).to_be_visible(timeout=LONG)
+        first.kill()
+    with running_server(jobs, port=port, plant=SERVED):
+        status(page, "The server was restarted meanwhile")  # the page comes back by itself
+        done = page.locator(f"{TILES}[data-state=done]").count()
+        assert 1 <= done < 9
+        page.get_by_role("button", name=f"Continue with the {9 - done}").click()
+        status(page, "Finished: 9 photos in")
+        assert len(zipped(page)) == 9
 
 
 def violations(page: Page) -> list[str]:
