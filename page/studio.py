@@ -61,6 +61,7 @@ class Studio:
             session.painting.choose,
             session.paintings.edit,
             session.tray.edit,
+            session.tray.change,
             *(taken_back.then for taken_back in session.history.taken_back),
         )
         textures = Textures(

@@ -24,6 +24,7 @@ from page.http.admission import source_of
 from page.http.bounded_blocks import uploaded
 from page.http.following import AT_ONCE, event_value, tab_of
 from page.panels import charts
+from page.panels.batch_grid import photos_text
 from page.panels.mix import Mix, mixed
 from page.panels.photo_tray import TrayPhoto, thumbnail_of
 from page.panels.picture_inputs import load_named
@@ -191,7 +192,14 @@ class Batches:
             gr.Warning(error_message(error))
             return {session.result_panel.status: gr.update()}
         session.tabs.turn(tab_of(request), "job", job.id)
-        return {**session.on_panel(job), session.gallery: session.gallery_of(visitor)}
+        shown = session.on_panel(job)
+        stage = session.result_panel.stage
+        shown[stage] = {
+            **shown[stage],
+            "batch": batch.id,
+            "batchName": photos_text(len(batch.photos)),
+        }
+        return {**shown, session.gallery: session.gallery_of(visitor)}
 
 
 def size_on_disk(photo: TrayPhoto) -> int:

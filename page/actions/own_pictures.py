@@ -25,7 +25,8 @@ class OwnPictures:
     def wire(self) -> None:
         """Connect the cards."""
         session = self.session
-        session.gallery.select(self.open_card, [session.visitor], session.everything, **AT_ONCE)
+        for opened in (session.gallery.select, session.result_panel.stage.open_batch):
+            opened(self.open_card, [session.visitor], session.everything, **AT_ONCE)
         session.gallery.delete(
             self.delete_card,
             [session.visitor, session.current],

@@ -32,11 +32,12 @@ export class BatchGrid {
             ? "Continue with the one that is left"
             : `Continue with the ${value.left} that are left`;
         this.root.querySelector(".acts").hidden = zip.hidden && goOn.hidden;
+        if (!value.isLive) this.#list.scrollTop = 0;
     }
 
     update(photos) {
         while (this.#tiles.length < photos.length) this.#add();
-        const columns = Math.min(Math.max(Math.ceil(Math.sqrt(photos.length)), 1), 5);
+        const columns = Math.min(Math.ceil(Math.sqrt(1.4 * photos.length)), 6); // wider than high
         this.#list.style.setProperty("--columns", columns);
         photos.forEach((photo, at) => this.#draw(this.#tiles[at], photo, at));
     }

@@ -14,6 +14,7 @@ export default function mount({ element, props, trigger, watch }) {
     const root = element.querySelector(".stage");
     const viewer = new Viewer(root);
     const said = root.querySelector(".said");
+    const toBatch = root.querySelector(".tools [data-act=batch]");
     const batch = new BatchGrid(root.querySelector(".batch"), {
         open: (photo) => trigger("open_one", photo),
         goOn: (job) => trigger("go_on", job),
@@ -99,6 +100,8 @@ export default function mount({ element, props, trigger, watch }) {
         root.dataset.live = Boolean(value.isLive);
         root.dataset.kind = value.kind ?? "";
         batch.show(value);
+        toBatch.hidden = !value.batch;
+        toBatch.textContent = value.batch ? `‹ All ${value.batchName}` : "";
         root.querySelector(".tag.before").textContent = value.beforeName ?? "Before";
         root.querySelector(".tag.after").textContent = value.afterName ?? "After";
         viewer.load("before", value.before, value.beforeAlt);
@@ -113,6 +116,7 @@ export default function mount({ element, props, trigger, watch }) {
     };
 
     const acts = {
+        batch: () => trigger("open_batch", { job: props.value.batch }),
         compare: () => viewer.compare(!viewer.isComparing),
         smaller: () => viewer.zoomBy(1 / STEP),
         larger: () => viewer.zoomBy(STEP),
