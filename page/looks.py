@@ -66,7 +66,7 @@ def looked_at(task: Task, workshop: Workshop) -> dict[str, Any]:
     assert isinstance(task, Job)
     seen |= {"course": course_of(task), "card": label_of(Card.of(task))}
     if task.state is State.WAITING:
-        return {**seen, "status": waiting(workshop.ahead_of(task), workshop.wait_of(task))}
+        return {**seen, "status": charts.waiting(workshop.ahead_of(task), workshop.wait_of(task))}
     if not task.steps:
         return {**seen, "status": charts.message(task.note)} if task.note else seen
     steps, course = list(task.steps), task.course
@@ -85,13 +85,6 @@ def course_of(job: Job) -> str:
     """Return a mark of what a job is painted under: it changes when somebody steers."""
     present = (job.settings.replace(colors=0.0), job.passages[-1].styles)
     return f"{zlib.crc32(repr(present).encode()):x}"
-
-
-def waiting(ahead: int, seconds: float) -> str:
-    """Return the status of a queued job."""
-    others = "1 picture is" if ahead == 1 else f"{ahead} pictures are"
-    until = f"about {charts.duration(seconds)}" if seconds >= 1 else "any moment now"
-    return charts.message(f"In the queue: {others} before yours, {until}.")
 
 
 def due_of(request: Request) -> float:

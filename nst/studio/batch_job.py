@@ -16,9 +16,10 @@ from typing_extensions import override
 
 from nst.engine.schedule import Moment
 from nst.engine.transfer import Engine, TransferStep, transfer_style
-from nst.errors import BusyError, ImageError, SettingsError, UnreachableError
+from nst.errors import ImageError, SettingsError, UnreachableError
 from nst.images.reading import load_image
 from nst.images.recipe import Ingredient
+from nst.images.sandbox import BUSY
 from nst.settings import TransferSettings
 from nst.studio.batch_files import BatchFiles
 from nst.studio.job import Job, picture_bytes
@@ -200,8 +201,10 @@ class Batch(Task):
         while True:
             try:
                 photo = load_image(self.files.photo(number))
-            except BusyError as error:
-                self._hold_up(UnreachableError(str(error)))
+            except ImageError as error:
+                if str(error) != BUSY:
+                    raise
+                self._hold_up(UnreachableError(BUSY))
                 yield None
             else:
                 self._pass_obstacle()

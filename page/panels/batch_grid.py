@@ -75,9 +75,7 @@ def batch_status(batch: Batch, ahead: int = 0, wait: float = 0.0) -> Markup:
         return _ended(batch)
     number, count = _next_number(batch), len(batch.photos)
     if batch.state is State.WAITING and not batch.has_given_way:
-        others = "1 picture is" if ahead == 1 else f"{ahead} pictures are"
-        until = f"about {charts.duration(wait)}" if wait >= 1 else "any moment now"
-        return charts.message(f"In the queue: {others} before yours, {until}.")
+        return charts.waiting(ahead, wait)
     bar = render(
         "batch_progress",
         share=f"{share_done(batch):.3f}",

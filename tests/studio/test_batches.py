@@ -14,13 +14,15 @@ import pytest
 from PIL import Image
 
 import nst.studio.batch_job
+import nst.studio.task
 from helpers.painting import SMALL, assert_replays, engine, picture_of, tone, tone_of
 from helpers.photo_batches import MakeBatch, make_batch
 from helpers.working import PATIENCE, Gate, MakeJob, make_job, settle
 from nst.engine.transfer import Engine, TransferStep
-from nst.errors import GPUError, SettingsError
+from nst.errors import GPUError, ImageError, SettingsError
 from nst.images.reading import load_image
 from nst.images.recipe import read_recipe
+from nst.images.sandbox import BUSY
 from nst.studio.batch_job import MOST_BATCH_BYTES, MOST_PHOTOS, NO_DISK, check_photos
 from nst.studio.job_store import Card
 from nst.studio.limits import Limits
@@ -138,6 +140,25 @@ def test_a_damaged_photo_is_one_line_and_the_rest_go_on(
     assert list(batch.failed) == [1]
     assert batch.failed[1].startswith("This is not a picture that can be read")
     assert workshop.cards("jane")[0].iteration == 2
+
+
+def test_a_photo_that_cannot_be_opened_just_now_is_waited_for(
+    tmp_path: Path, make_batch: MakeBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [ImageError(BUSY), ImageError(BUSY)]
+
+    def busy(path: Path) -> Image.Image:
+        if answers:
+            raise answers.pop()
+        return load_image(path)
+
+    monkeypatch.setattr(nst.studio.batch_job, "load_image", busy)
+    monkeypatch.setattr(nst.studio.task, "TRY_AGAIN", 0.0)
+    workshop = Workshop(tmp_path / "jobs")
+    batch = make_batch(workshop)
+    workshop.submit(batch)
+    settle(workshop)
+    assert (batch.state, batch.note, batch.failed) == (State.FINISHED, "", {})
 
 
 def test_without_a_single_picture_it_has_failed(tmp_path: Path, make_batch: MakeBatch) -> None:
