@@ -34,6 +34,7 @@ from page.panels.folds import fold
 from page.panels.modes import add_modes
 from page.panels.own_gallery import add_gallery
 from page.panels.paintings import PaintingsInput, add_paintings
+from page.panels.photo_tray import PhotoTray, add_tray
 from page.panels.picture_inputs import Input, picture_input
 from page.panels.public_gallery import Community, add_community
 from page.panels.publishing import Publishing, add_publishing
@@ -67,6 +68,7 @@ class Parts:
     bring_back: gr.UploadButton
     photo: Input
     painting: Input
+    tray: PhotoTray
     paintings: PaintingsInput
     init: PictureInput
     controls: Controls
@@ -119,6 +121,7 @@ def lay_out(
                 clip = add_clip_input()
                 photo_image = picture_input("Photo", "content", examples)
                 painting_image = picture_input("Painting", "style", examples)
+            tray = add_tray(examples)
             paintings = add_paintings(examples)
             actions, film_actions = add_actions(), add_film_actions()
             painting = Input(painting_image, picker("style-examples"), "Painting", "style")
@@ -144,7 +147,7 @@ def lay_out(
         panel = add_sheet()
         public = add_community(gallery)
     return Parts(
-        bar, bring_back, photo, painting, paintings, init, controls, result_panel, publishing,
+        bar, bring_back, photo, painting, tray, paintings, init, controls, result_panel, publishing,
         finished, own_pictures, panel, film, public,
     )  # fmt: skip
 
@@ -207,6 +210,7 @@ def connect(
         painting=painting,
         paintings=parts.paintings,
         init=parts.init,
+        tray=parts.tray,
         controls=controls,
         result_panel=parts.result_panel,
         panel=parts.panel,
@@ -214,7 +218,9 @@ def connect(
         sheet=gr.State(""),
         gallery=parts.own_pictures,
         bar=parts.bar,
-        history=add_history(parts.bar, [photo, painting, parts.init], parts.paintings, settable),
+        history=add_history(
+            parts.bar, [photo, painting, parts.init], [parts.paintings, parts.tray], settable
+        ),
         link=link,
         found=unseen("found"),
         tabs=Tabs(demo.sessions),
@@ -224,7 +230,7 @@ def connect(
     showcase = Showcase(
         examples, gallery, controls, parts.result_panel, photo, painting,
         parts.paintings, current, session.tabs,
-        is_live=lambda id: session.live_job(id) is not None,
+        is_live=lambda id: session.live_task(id) is not None,
     )  # fmt: skip
     showcase.wire(parts.finished, parts.public.grid, parts.bring_back)
     publishing = parts.publishing

@@ -15,6 +15,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from nst.errors import BusyError
+from nst.studio.batch_job import Batch
+from nst.studio.batch_store import batch_card
 from nst.studio.film_job import Film
 from nst.studio.job import Job
 from nst.studio.job_store import Card
@@ -24,6 +26,7 @@ from nst.studio.workshop import CLOSING, Workshop
 from page.http.job_files import PRIVATE, bounded
 from page.panels import charts
 from page.panels import film as film_panel
+from page.panels.batch_grid import batch_look
 from page.panels.contact_sheet import sheet_markup
 from page.panels.own_gallery import label_of
 from page.panels.stage import display_address
@@ -61,10 +64,13 @@ def looked_at(task: Task, workshop: Workshop) -> dict[str, Any]:
         return {**seen, "tiles": sheet_markup(task, workshop.ahead_of(task))}
     if isinstance(task, Film):
         return {**seen, **looked_at_film(task, workshop)}
+    if isinstance(task, Batch):
+        look = batch_look(task, workshop.ahead_of(task), workshop.wait_of(task))
+        return {**seen, **look, "card": label_of(batch_card(task))}
     assert isinstance(task, Job)
     seen |= {"course": course_of(task), "card": label_of(Card.of(task))}
     if task.state is State.WAITING:
-        return {**seen, "status": waiting(workshop.ahead_of(task), workshop.wait_of(task))}
+        return {**seen, "status": charts.waiting(workshop.ahead_of(task), workshop.wait_of(task))}
     if not task.steps:
         return {**seen, "status": charts.message(task.note)} if task.note else seen
     steps, course = list(task.steps), task.course
@@ -85,7 +91,7 @@ def looked_at_film(film: Film, workshop: Workshop) -> dict[str, Any]:
     if film.has_given_way:
         status = charts.message(film_panel.BETWEEN.format(film.count, film.total))
     elif film.state is State.WAITING:
-        status = waiting(workshop.ahead_of(film), workshop.wait_of(film))
+        status = charts.waiting(workshop.ahead_of(film), workshop.wait_of(film))
     return {
         "card": label_of(Card.of(film)),
         film_panel.STATUS: status,
@@ -101,13 +107,6 @@ def course_of(job: Job) -> str:
     """Return a mark of what a job is painted under: it changes when somebody steers."""
     present = (job.settings.replace(colors=0.0), job.passages[-1].styles)
     return f"{zlib.crc32(repr(present).encode()):x}"
-
-
-def waiting(ahead: int, seconds: float) -> str:
-    """Return the status of a queued job."""
-    others = "1 picture is" if ahead == 1 else f"{ahead} pictures are"
-    until = f"about {charts.duration(seconds)}" if seconds >= 1 else "any moment now"
-    return charts.message(f"In the queue: {others} before yours, {until}.")
 
 
 def due_of(request: Request) -> float:

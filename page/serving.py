@@ -31,6 +31,7 @@ from nst.studio.limits import Limits
 from nst.studio.workshop import Workshop
 from page.assets import FOLDER as ASSETS
 from page.examples import ExampleSet
+from page.http.batch_routes import batch_routes
 from page.http.body_limits import MAX_UPLOAD
 from page.http.bounded_blocks import BoundedBlocks
 from page.http.caching import CachingMiddleware
@@ -239,6 +240,7 @@ def launch_options(
                 asset_route(),
                 look_route(workshop, job_files.renderings),
                 *film_routes(job_files),
+                *batch_routes(job_files),
                 *display_routes(job_files, examples, pictures),
                 *file_routes(job_files, examples, gallery),
             ],

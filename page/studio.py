@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from page.actions.batches import Batches
 from page.actions.contact_sheets import ContactSheets
 from page.actions.continuing import Continuing
 from page.actions.filming import Filming
@@ -32,6 +33,7 @@ class Studio:
         self.steering = Steering(session)
         self.finding = Finding(session)
         self.filming = Filming(session)
+        self.batches = Batches(session)
         self.continuing = Continuing(session)
         self.sheets = ContactSheets(session)
         self.own_pictures = OwnPictures(session)
@@ -46,6 +48,7 @@ class Studio:
         arrival = self.visits.wire(demo)
         session.history.begin(arrival)
         self.painting.wire()
+        self.batches.wire()
         self.continuing.wire()
         self.steering.wire()
         self.finding.wire()
@@ -60,6 +63,9 @@ class Studio:
             session.photo.choose,
             session.painting.choose,
             session.paintings.edit,
+            session.tray.edit,
+            session.tray.change,
+            *(taken_back.then for taken_back in session.history.taken_back),
         )
         textures = Textures(
             session.workshop, session.textures, session.controls, session.painting, session.tabs

@@ -6,9 +6,9 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 
 from nst.batch.inputs import is_clip
 from nst.batch.messages import FILM_SUFFIX
@@ -30,10 +30,28 @@ def output_names(pairs: Sequence[tuple[Path, Path]], suffix: str) -> list[str]:
         pairs: photo and painting of each picture.
         suffix: the ending of pictures, such as ".png".
     """
+    return _unique(
+        (f"{_stem(photo)}--{_stem(painting)}", FILM_SUFFIX if is_clip(photo) else suffix)
+        for photo, painting in pairs
+    )
+
+
+def names_after(photos: Iterable[str], suffix: str) -> list[str]:
+    """Return a name for what becomes of each photo: its own, without its ending, and `suffix`.
+
+    They are as unique, safe and predictable as those of `output_names`.
+
+    Args:
+        photos: the names of the photos' files; folders in them are left out.
+        suffix: what follows, such as "-stylized.png".
+    """
+    return _unique((_stem(PurePosixPath(photo)), suffix) for photo in photos)
+
+
+def _unique(wanted: Iterable[tuple[str, str]]) -> list[str]:
+    """Return a name for each stem and ending, none of which is there twice."""
     taken, names = set[str](), list[str]()
-    for photo, painting in pairs:
-        stem = f"{_stem(photo)}--{_stem(painting)}"
-        ending = FILM_SUFFIX if is_clip(photo) else suffix
+    for stem, ending in wanted:
         name = next(each for each in _numbered(stem, ending) if _folded(each) not in taken)
         taken.add(_folded(name))
         names.append(name)
@@ -46,7 +64,7 @@ def _numbered(stem: str, suffix: str) -> Iterator[str]:
         yield f"{stem}-{number}{suffix}"
 
 
-def _stem(path: Path) -> str:
+def _stem(path: PurePath) -> str:
     """Return a file's name without its ending, as part of a name that is valid anywhere."""
     stem = FORBIDDEN.sub("_", unicodedata.normalize("NFC", path.stem)).strip(" ")
     if not stem or stem[0] in "-.":  # an option of a command, or a hidden file

@@ -12,7 +12,7 @@ from nst.studio.deletion_marks import DELETED
 
 def changed(home: Path) -> float:
     """Return when a job was saved last, in seconds since 1970, or begun to be."""
-    for path in (home / "job.json", home):
+    for path in (home / "job.json", home / "batch.json", home):
         with contextlib.suppress(OSError):
             return path.stat().st_mtime
     return 0.0

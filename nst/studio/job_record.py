@@ -119,28 +119,34 @@ def parse_record(data: bytes, *, with_steps: bool = True) -> JobRecord:
 
     Raises `DamagedError`.
     """
+    fields = parse_object(data)
+    names = field_of(fields, "figures", _names) if "figures" in fields else list(FIGURES)
+    steps = field_of(fields, "steps", list_up_to(MOST_STEPS))
+    frames = field_of(fields, "frames", list_up_to(MOST_STEPS))
+    return JobRecord(
+        created=field_of(fields, "created", number_up_to(LATEST)),
+        changed=field_of(fields, "changed", number_up_to(LATEST)),
+        state=field_of(fields, "state", state_named),
+        note=field_of(fields, "note", text_up_to(LONGEST_NOTE)),
+        iteration=field_of(fields, "iteration", whole_number),
+        total=field_of(fields, "total", whole_number),
+        seconds=field_of(fields, "seconds", number_up_to(LATEST)),
+        frames=sorted({checked_value("frames", index, whole_number) for index in frames}),
+        steps=[step_of(values, names) for values in steps] if with_steps else [],
+        recipe=field_of(fields, "recipe", text_up_to(MOST_JSON)),
+        server=field_of({"server": "", **fields}, "server", text_up_to(40)),
+    )
+
+
+def parse_object(data: bytes) -> dict[str, Any]:
+    """Return the object in the bytes of a record. Raises `DamagedError`."""
     try:
         fields = json.loads(data)
     except (ValueError, RecursionError):
-        raise DamagedError("job.json is damaged") from None
+        raise DamagedError("the record is damaged") from None
     if not isinstance(fields, dict):
-        raise DamagedError("job.json is not an object")
-    names = _field(fields, "figures", _names) if "figures" in fields else list(FIGURES)
-    steps = _field(fields, "steps", _list_of(MOST_STEPS))
-    frames = _field(fields, "frames", _list_of(MOST_STEPS))
-    return JobRecord(
-        created=_field(fields, "created", _number(LATEST)),
-        changed=_field(fields, "changed", _number(LATEST)),
-        state=_field(fields, "state", _state),
-        note=_field(fields, "note", _text(LONGEST_NOTE)),
-        iteration=_field(fields, "iteration", _whole),
-        total=_field(fields, "total", _whole),
-        seconds=_field(fields, "seconds", _number(LATEST)),
-        frames=sorted({_checked("frames", index, _whole) for index in frames}),
-        steps=[_step(values, names) for values in steps] if with_steps else [],
-        recipe=_field(fields, "recipe", _text(MOST_JSON)),
-        server=_field({"server": "", **fields}, "server", _text(40)),
-    )
+        raise DamagedError("the record is not an object")
+    return fields
 
 
 def figures_of(step: TransferStep) -> list[Any]:
@@ -148,38 +154,40 @@ def figures_of(step: TransferStep) -> list[Any]:
     return [getattr(step, name) for name in STEP_FIGURES]
 
 
-def _field(fields: Mapping[str, Any], name: str, check: Callable[[Any], Value]) -> Value:
+def field_of(fields: Mapping[str, Any], name: str, check: Callable[[Any], Value]) -> Value:
+    """Return a field of a record, checked. Raises `DamagedError`."""
     if name not in fields:
-        raise DamagedError(f"job.json has no {name}")
-    return _checked(name, fields[name], check)
+        raise DamagedError(f"the record has no {name}")
+    return checked_value(name, fields[name], check)
 
 
-def _checked(name: str, value: Any, check: Callable[[Any], Value]) -> Value:
+def checked_value(name: str, value: Any, check: Callable[[Any], Value]) -> Value:
+    """Return what a check makes of a value. Raises `DamagedError` where that is an error."""
     try:
         return check(value)
     except (TypeError, ValueError, OverflowError):
-        raise DamagedError(f"job.json has an impossible value of {name}") from None
+        raise DamagedError(f"the record has an impossible value of {name}") from None
 
 
-def _step(values: Any, names: list[str]) -> TransferStep:
+def step_of(values: Any, names: list[str]) -> TransferStep:
     """Return a step from the figures of a record; names that are not known here are left out."""
     if not isinstance(values, list) or len(values) != len(names):
-        raise DamagedError("job.json has a step of another length")
+        raise DamagedError("the record has a step of another length")
     found = dict(zip(names, values, strict=True))
     checks: dict[str, Callable[[Any], Any]] = {
-        **dict.fromkeys(("iteration", "total", "width", "height"), _whole),
+        **dict.fromkeys(("iteration", "total", "width", "height"), whole_number),
         **dict.fromkeys(("J", "content", "style", "elapsed", "remaining"), _finite),
         "layers": _layers,
     }
     known = {
-        name: _checked(name, found[name], checks.get(name, _finite))
+        name: checked_value(name, found[name], checks.get(name, _finite))
         for name in STEP_FIGURES
         if name in found
     }
     try:
         return TransferStep(**known, pixels=torch.empty(0))
     except TypeError:  # one is missing
-        raise DamagedError("job.json has a step that lacks figures") from None
+        raise DamagedError("the record has a step that lacks figures") from None
 
 
 def _finite(value: Any) -> float:
@@ -188,7 +196,9 @@ def _finite(value: Any) -> float:
     return value
 
 
-def _number(most: float) -> Callable[[Any], float]:
+def number_up_to(most: float) -> Callable[[Any], float]:
+    """Return a check for finite numbers from 0 to `most`."""
+
     def check(value: Any) -> float:
         if not 0 <= _finite(value) <= most:
             raise ValueError("a number in its range")
@@ -197,13 +207,16 @@ def _number(most: float) -> Callable[[Any], float]:
     return check
 
 
-def _whole(value: Any) -> int:
+def whole_number(value: Any) -> int:
+    """Return a whole number that is not negative. Raises `ValueError`."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 10**9:
         raise ValueError("a whole number")
     return value
 
 
-def _text(longest: int) -> Callable[[Any], str]:
+def text_up_to(longest: int) -> Callable[[Any], str]:
+    """Return a check for texts of so many characters at most."""
+
     def check(value: Any) -> str:
         if not isinstance(value, str) or len(value) > longest:
             raise ValueError("a text")
@@ -212,7 +225,9 @@ def _text(longest: int) -> Callable[[Any], str]:
     return check
 
 
-def _list_of(most: int) -> Callable[[Any], list[Any]]:
+def list_up_to(most: int) -> Callable[[Any], list[Any]]:
+    """Return a check for lists of so many values at most."""
+
     def check(value: Any) -> list[Any]:
         if not isinstance(value, list) or len(value) > most:
             raise ValueError("a list")
@@ -222,14 +237,15 @@ def _list_of(most: int) -> Callable[[Any], list[Any]]:
 
 
 def _names(value: Any) -> list[str]:
-    return [_text(40)(name) for name in _list_of(40)(value)]
+    return [text_up_to(40)(name) for name in list_up_to(40)(value)]
 
 
 def _layers(value: Any) -> dict[str, float]:
     if not isinstance(value, dict) or len(value) > 40:
         raise ValueError("costs by layer")
-    return {_text(40)(name): _finite(cost) for name, cost in value.items()}
+    return {text_up_to(40)(name): _finite(cost) for name, cost in value.items()}
 
 
-def _state(value: Any) -> State:
-    return State(_text(40)(value))
+def state_named(value: Any) -> State:
+    """Return the state of a name. Raises `ValueError`."""
+    return State(text_up_to(40)(value))

@@ -85,7 +85,7 @@ class Card:
     total: int
     changed: float = field(default=0.0, compare=False)  # when the state did, last
     is_damaged: bool = False  # its files cannot be read; it can only be deleted
-    noun: str = "picture"  # or film; then iterations are frames
+    noun: str = "picture"  # or film or batch; then iterations are frames or photos
 
     @staticmethod
     def of(job: Job | Film) -> Card:
@@ -125,18 +125,18 @@ class JobStore:
             record["server"] = self.presence.name
         recipe = written.to_text()
         record |= {"figures": STEP_FIGURES, "steps": list(map(figures_of, steps))}
-        home = self._make_home(job.id)
+        home = self.make_home(job.id)
         for name, image in inputs.items():
             if not (home / f"{name}.png").exists():
-                _save_quickly(image, home / f"{name}.png")
+                save_quickly(image, home / f"{name}.png")
         save_masks(masks, written.masks, home)
         text = json.dumps({**record, "recipe": recipe})
         if not (home / "job.json").exists():
-            _write(text, home / "job.json")  # from the first picture on there is a job to it
+            write_record(text, home / "job.json")  # from the first picture on there is a job to it
         if moment:
-            _save_quickly(moment.picture, home / "picture.png", recipe)
-            _save_jpeg(shrink(moment.picture, THUMBNAIL_SIDE), home / "thumbnail.jpg")
-        _write(text, home / "job.json")
+            save_quickly(moment.picture, home / "picture.png", recipe)
+            save_jpeg(shrink(moment.picture, THUMBNAIL_SIDE), home / "thumbnail.jpg")
+        write_record(text, home / "job.json")
 
     def load_film(self, id: str) -> Film | None:
         """Return the film as it was saved last; None where there is none that can be read."""
@@ -173,7 +173,7 @@ class JobStore:
         home = self._home(id)
         record = parse_record(read_file(home / "job.json", MOST_JSON))
         is_unfinished = record.state_after_restart is State.INTERRUPTED
-        if is_unfinished and not is_claimed and self._is_elsewhere(record.server):
+        if is_unfinished and not is_claimed and self.is_elsewhere(record.server):
             raise BusyError(ELSEWHERE)
         recipe, moment = _latest(home, record)
         content, *styles = [
@@ -203,7 +203,8 @@ class JobStore:
         ]
         return job
 
-    def _is_elsewhere(self, server: str) -> bool:
+    def is_elsewhere(self, server: str) -> bool:
+        """Tell whether a server is another one that lives."""
         return self.presence is not None and self.presence.is_alive(server)
 
     def cards(self, owner: str, but: Set[str] = frozenset()) -> list[Card]:
@@ -317,8 +318,8 @@ class JobStore:
             stride *= 2
         if index in frames or (index % stride and not is_last):
             return frames
-        (self._make_home(id) / "frames").mkdir(mode=0o700, exist_ok=True)
-        _save_jpeg(shrink(picture, FRAME_SIDE), self.frame_file(id, index))
+        (self.make_home(id) / "frames").mkdir(mode=0o700, exist_ok=True)
+        save_jpeg(shrink(picture, FRAME_SIDE), self.frame_file(id, index))
         for extra in (frame for frame in frames if frame % stride):
             self.frame_file(id, extra).unlink(missing_ok=True)
         return [frame for frame in frames if frame % stride == 0] + [index]
@@ -376,7 +377,8 @@ class JobStore:
             found.append((since, moment, id))
         return sorted(found, key=lambda job: (job[1] is None, job[0]), reverse=True)
 
-    def _make_home(self, id: str) -> Path:
+    def make_home(self, id: str) -> Path:
+        """Return a job's folder, which is made where there is none. Raises `OSError`."""
         home = self._home(id)
         self.folder.mkdir(parents=True, exist_ok=True)
         home.mkdir(mode=0o700, exist_ok=True)
@@ -439,16 +441,19 @@ def _input(path: Path, ingredient: Ingredient) -> Image.Image:
     return image
 
 
-def _save_quickly(image: Image.Image, path: Path, recipe: str | None = None) -> None:
+def save_quickly(image: Image.Image, path: Path, recipe: str | None = None) -> None:
+    """Write a PNG that only the server reads. Raises `OSError`."""
     save_png(image, path, {KEYWORD: recipe} if recipe else None, compression=QUICK)
 
 
-def _write(text: str, path: Path) -> None:
+def write_record(text: str, path: Path) -> None:
+    """Write a record whole or not at all. Raises `OSError`."""
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="ascii")
 
 
-def _save_jpeg(image: Image.Image, path: Path) -> None:
+def save_jpeg(image: Image.Image, path: Path) -> None:
+    """Write a small picture whole or not at all. Raises `OSError`."""
     data = jpeg_bytes(image, 88)
     with whole_file(path) as temporary:
         temporary.write_bytes(data)

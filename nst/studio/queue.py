@@ -175,7 +175,9 @@ class TaskQueue:
         """Return how many are painted and wait, and for how long."""
         waiting = self.waiting
         held_up = sum(place.task.is_held_up for place in self.painted)
-        return Load(len(self.painted), len(waiting), self._wait(waiting), held_up)
+        seconds = sum(place.left for place in self.painted + waiting)
+        each = seconds / max(1, self.limits.painters)
+        return Load(len(self.painted), len(waiting), each, held_up)
 
     def ahead_of(self, task: Task) -> int:
         """Return how many are painted before this one."""
@@ -189,7 +191,7 @@ class TaskQueue:
         return self._wait(waiting[: tasks.index(task)]) if task in tasks else 0.0
 
     def _wait(self, waiting: list[Place]) -> float:
-        """Return the seconds until these are painted, and what is being painted now."""
+        """Return the seconds until these have had a turn, and what is being painted now."""
         seconds = sum(place.in_the_way for place in self.painted + waiting)
         return seconds / max(1, self.limits.painters)
 

@@ -23,10 +23,12 @@ from nst.engine.out_of_memory import give_back
 from nst.errors import BusyError, UserError
 from nst.studio.backends.base import Backend
 from nst.studio.backends.local import LocalBackend
+from nst.studio.batch_job import Batch
+from nst.studio.batch_store import BatchStore, batch_card
 from nst.studio.film_job import Film
 from nst.studio.job import Job
 from nst.studio.job_deleter import JobDeleter
-from nst.studio.job_saver import JobSaver
+from nst.studio.job_saver import KEPT, JobSaver, Kept
 from nst.studio.job_store import ELSEWHERE, Card, JobStore, error_text, is_id
 from nst.studio.job_takeover import JobTakeover
 from nst.studio.limits import Limits
@@ -199,16 +201,17 @@ class Workshop:
                         self.statistics.spend("first_picture", task.painted)
                     if isinstance(task, Job) and piece is not None:
                         self._saver.add_frame(task)
-                        if now - saved >= self.limits.checkpoint_every:
-                            self.save(task)
-                            saved = time.monotonic()
+                    is_due = now - saved >= self.limits.checkpoint_every or task.is_between
+                    if isinstance(task, KEPT) and piece is not None and is_due:
+                        self.save(task)
+                        saved = time.monotonic()
                     self._stop_where_due(task)
                     self._let_others_by(task)
                     yield piece
         finally:
             if isinstance(task, Job):
                 self._saver.add_frame(task, is_last=True)
-            if isinstance(task, (Job, Film)):
+            if isinstance(task, KEPT):
                 self.save(task)
                 self.sweep()
 
@@ -269,12 +272,26 @@ class Workshop:
                 task = self._tasks.get(id)
             if not task and self._takeover and self._takeover.is_due(id):
                 raise BusyError(ELSEWHERE)
-            store = self.job_store
-            job = None if task else store.load_film(id) or store.load(id)
+            job = None if task else self._load(id, self.job_store)
             if job:
                 with self._news:
                     self._tasks.add(job)
             return task or job
+
+    def _load(self, id: str, store: JobStore) -> Kept | None:
+        if self.batches and self.batches.has(id):
+            return self.batches.load(id)
+        return store.load_film(id) or store.load(id)
+
+    @property
+    def batches(self) -> BatchStore | None:
+        """Return where batches are kept on disk, if anything is."""
+        return self._saver.batches
+
+    def find_batch(self, id: str) -> Batch | None:
+        """Return the batch of this id, from memory or from disk."""
+        task = self.find(id)
+        return task if isinstance(task, Batch) else None
 
     def find_job(self, id: str) -> Job | None:
         """Return the job of this id, from memory or from disk."""
@@ -291,14 +308,19 @@ class Workshop:
         return next((self.find_film(id) for id in self._ids() if share_id(id) == share), None)
 
     def wait_for_job(self, id: str, seconds: float = HANDOVER) -> Job | None:
-        """Return the job of this id, when it has come from another server.
+        """Return the job of this id, when it has come from another server; see `wait_for`."""
+        task = self.wait_for(id, seconds)
+        return task if isinstance(task, Job) else None
+
+    def wait_for(self, id: str, seconds: float = HANDOVER) -> Task | None:
+        """Return the task of this id, when it has come from another server.
 
         Raises `BusyError` when it has not after so many seconds, or this server closes.
         """
         end = time.monotonic() + seconds
         while True:
             try:
-                return self.find_job(id)
+                return self.find(id)
             except BusyError:
                 if time.monotonic() >= end or self._is_closing.wait(PAUSE):
                     raise
@@ -323,19 +345,22 @@ class Workshop:
         """Return the cards of the visitor's jobs, the latest first."""
         owner = owner_of(visitor)
         with self._news:
-            jobs = [task for task in self._tasks if isinstance(task, (Job, Film))]
-        cards = [Card.of(job) for job in jobs if job.id.startswith(owner)]
-        if self.job_store:
-            cards += self.job_store.cards(owner, {card.id for card in cards})
+            own = [task for task in self._tasks if task.id.startswith(owner)]
+        cards = [card for task in own if (card := card_of(task))]
+        if self.job_store and self.batches:
+            known = {card.id for card in cards}
+            cards += self.job_store.cards(owner, known) + self.batches.cards(owner, known)
         return sorted(cards, key=lambda card: card.created, reverse=True)
 
     def card_of(self, id: str) -> Card | None:
-        """Return the card of a job, also of one that is damaged."""
+        """Return the card of a job or a batch, also of one that is damaged."""
         with self._news:
             task = self._tasks.get(id)
-        if isinstance(task, (Job, Film)):
-            return Card.of(task)
-        return self.job_store.card(id) if self.job_store and is_id(id) else None
+        if card := task and card_of(task):
+            return card
+        if not (self.job_store and self.batches and is_id(id)):
+            return None
+        return self.job_store.card(id) or self.batches.card(id)
 
     def branch(self, job: Job, visitor: str) -> Job:
         """Return a copy of an ended job for a visitor, to be taken elsewhere."""
@@ -348,6 +373,12 @@ class Workshop:
         with self._news:
             self._tasks.add(twin)
         return twin
+
+    def adopt(self, job: Job) -> None:
+        """Keep a job that has ended elsewhere, as one of the visitor's own."""
+        self.save(job)
+        with self._news:
+            self._tasks.add(job)
 
     def delete(self, id: str) -> None:
         """Stop a job and hide it; for `Limits.undo` seconds `restore` brings it back.
@@ -514,8 +545,8 @@ class Workshop:
             is_wanted = bool(self._queue.waiting)
         return task.unwatched > task.most_unwatched(self.limits, others_wait=is_wanted)
 
-    def save(self, job: Job | Film) -> None:
-        """Write a job to disk as it is now; a disk that cannot take it is only logged."""
+    def save(self, job: Kept) -> None:
+        """Write a task to disk as it is now; a disk that refuses is only logged."""
         self._saver.save(job)
 
     def sweep(self) -> None:
@@ -534,6 +565,13 @@ class Workshop:
     def _tidy(self) -> Iterator[None]:
         self.sweep()
         yield
+
+
+def card_of(task: Task) -> Card | None:
+    """Return the card of a task in memory, where it has one."""
+    if isinstance(task, Batch):
+        return batch_card(task)
+    return Card.of(task) if isinstance(task, (Job, Film)) else None
 
 
 def is_left(job: Job) -> bool:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from nst.studio.batch_job import Batch
+from nst.studio.job import Job
 from page.actions.session import Session, Updates, is_owned
 from page.http.following import AT_ONCE, event_value, tab_of
 from page.panels.modes import PICTURE
@@ -24,8 +26,13 @@ class OwnPictures:
     def wire(self) -> None:
         """Connect the cards."""
         session = self.session
-        opened = [*session.film.outputs, *session.everything]
-        session.gallery.select(self.open_card, [session.visitor], opened, **AT_ONCE)
+        for opened in (session.gallery.select, session.result_panel.stage.open_batch):
+            opened(
+                self.open_card,
+                [session.visitor],
+                [*session.film.outputs, *session.everything],
+                **AT_ONCE,
+            )
         session.gallery.delete(
             self.delete_card,
             [session.visitor, session.current, session.film.current],
@@ -46,8 +53,8 @@ class OwnPictures:
         film = session.workshop.find_film(id) if is_owned(id, visitor) else None
         if film:
             return session.film.shown(film)
-        job = session.own_job(id, visitor)
-        if job is None:
+        job = session.own_task(id, visitor)
+        if not isinstance(job, (Job, Batch)):
             is_there = is_owned(id, visitor) and session.workshop.card_of(id) is not None
             missing = session.result_panel.idle(
                 DAMAGED if is_there else "This picture is no longer kept."

@@ -8,14 +8,18 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from nst.studio.batch_job import Batch
 from nst.studio.job import Job
-from nst.studio.task import State
+from nst.studio.task import State, Task
+from page.actions.batches import Batches
 from page.actions.session import Session, Updates
 from page.assets import handler
 from page.http.following import AT_ONCE, LATEST, tab_of
 from page.panels import charts
 from page.panels.picture_inputs import load_named
 from page.panels.result_panel import NO_PICTURE, expectation
+
+NOW_EACH = "Your photos are painted one after another. Keep this page open."
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Painting:
     def begin(self, values: dict[Component, Any], request: gr.Request) -> Updates:
         """Begin a new job from the photo, the painting and the controls."""
         session = self.session
+        if values.get(session.tray):
+            return self._begin_batch(values, request)
         visitor = session.visitor_of(values[session.visitor], request)
         try:
             settings = session.controls.settings(values)
@@ -71,13 +77,28 @@ class Painting:
             session.gallery: session.gallery_of(visitor),
         }
 
-    def _supersede(self, tab: str, job: Job) -> None:
+    def _begin_batch(self, values: dict[Component, Any], request: gr.Request) -> Updates:
+        """Begin a batch of the photos in the tray."""
+        session = self.session
+        try:
+            batch = Batches(session).begin(values, request)
+        except Exception as error:
+            return session.result_panel.refusal(error)
+        self._supersede(tab_of(request), batch)
+        visitor = session.visitor_of(values[session.visitor], request)
+        return {
+            session.current: batch.id,
+            **session.result_panel.batch(batch, NOW_EACH),
+            session.gallery: session.gallery_of(visitor),
+        }
+
+    def _supersede(self, tab: str, job: Task) -> None:
         """Turn a tab to a new job, and stop the one that it has begun before.
 
         Stylize cannot be clicked while a job lives, but two quick clicks may both be on their way.
         """
         session = self.session
-        before = session.live_job(session.tabs.turn(tab, "job", job.id).before)
+        before = session.live_task(session.tabs.turn(tab, "job", job.id).before)
         if before:
             before.stop()
             self._forget_if_empty(before)
@@ -86,6 +107,8 @@ class Painting:
         """Tell how long a click on Stylize takes, and what it costs where GPUs are borrowed."""
         session = self.session
         try:
+            if values.get(session.tray):
+                return charts.hint(Batches(session).planned(values).expectation)
             photo = load_named(values[session.photo], "photo")
             mix = session.mix_of(values)
             settings = session.controls.settings(values).replace(paintings=mix.uses)
@@ -99,7 +122,10 @@ class Painting:
         session = self.session
         visitor = session.visitor_of(visitor, request)
         gallery = {session.gallery: session.gallery_of(visitor)}
-        job = session.job_of(id)
+        task = session.task_of(id)
+        if isinstance(task, Batch):
+            return {**session.result_panel.batch(task), **gallery}
+        job = task if isinstance(task, Job) else None
         if job is None:  # there was nothing of it to keep
             panel = session.result_panel
             return {**panel.idle(NO_PICTURE), **panel.without_result(), **gallery}
@@ -108,9 +134,10 @@ class Painting:
         self._forget_if_empty(job)
         return {**session.result_panel.ended(job), session.gallery: session.gallery_of(visitor)}
 
-    def _forget_if_empty(self, job: Job) -> None:
-        """Forget a job that there is nothing to go on from."""
-        if job.moment is None and job.state is not State.INTERRUPTED:
+    def _forget_if_empty(self, job: Task) -> None:
+        """Forget a job or a batch that there is nothing to go on from."""
+        has_nothing = not job.done if isinstance(job, Batch) else is_empty(job)
+        if has_nothing and job.state is not State.INTERRUPTED:
             self.session.workshop.forget(job.id)
 
     def halt(self, id: str, request: gr.Request) -> Updates:
@@ -121,12 +148,19 @@ class Painting:
         """
         session = self.session
         begun = session.tabs.subject(tab_of(request), "job")
-        live = [job for each in {id, begun} if (job := session.live_job(each))]
+        live = [job for each in {id, begun} if (job := session.live_task(each))]
         for job in live:
             job.stop()
         if live:
             return {session.result_panel.stop: gr.update(interactive=False)}
-        job = session.job_of(id)
-        if job is None:
+        job = session.task_of(id)
+        if isinstance(job, Batch):
+            return session.result_panel.batch(job)
+        if not isinstance(job, Job):
             return session.result_panel.idle("There is nothing to stop.")
         return session.result_panel.ended(job)
+
+
+def is_empty(task: Task) -> bool:
+    """Tell whether a job has no picture yet."""
+    return isinstance(task, Job) and task.moment is None

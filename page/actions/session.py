@@ -16,10 +16,11 @@ from nst.engine.texture import TextureCache
 from nst.errors import BusyError
 from nst.images.recipe import Ingredient
 from nst.settings import options
+from nst.studio.batch_job import Batch
 from nst.studio.job import Job
 from nst.studio.job_store import is_id
-from nst.studio.job_styles import Style
-from nst.studio.task import owner_of
+from nst.studio.job_styles import NO_MASKS, Style
+from nst.studio.task import Task, owner_of
 from nst.studio.workshop import Workshop
 from page.examples import ExampleSet
 from page.http.admission import Admission
@@ -32,6 +33,7 @@ from page.panels.film import FilmPanel
 from page.panels.mix import Mix, Plan, mixed, region_values
 from page.panels.own_gallery import gallery_markup
 from page.panels.paintings import PaintingsInput, held_value
+from page.panels.photo_tray import PhotoTray, tray_value
 from page.panels.picture_inputs import example_value, load_named, shown_value
 from page.panels.result_panel import ResultPanel
 from page.panels.topbar import History
@@ -54,6 +56,7 @@ class Session:
     painting: PictureInput
     paintings: PaintingsInput  # those beyond the first, and the regions
     init: PictureInput  # a picture to start from, where one is chosen
+    tray: PhotoTray  # several photos, where there are any
     controls: Controls
     result_panel: ResultPanel
     panel: SheetPanel
@@ -74,13 +77,13 @@ class Session:
     @property
     def values(self) -> set[Component]:
         """Return what a run is made of: the pictures, the controls, and who asks."""
-        pictures = {self.photo, self.painting, self.paintings, self.init}
+        pictures = {self.photo, self.painting, self.paintings, self.init, self.tray}
         return {self.visitor, self.current, *pictures, *self.controls.components}
 
     @property
     def everything(self) -> list[Component]:
         """Return what opening a job may write to."""
-        pictures = [self.photo, self.painting, self.paintings, self.init]
+        pictures = [self.photo, self.painting, self.paintings, self.init, self.tray]
         inputs = [self.current, *pictures, self.sheet]
         return [*inputs, *self.controls.components, *self.result_panel.outputs, self.gallery]
 
@@ -121,12 +124,17 @@ class Session:
         return str(values.setdefault("visitor", secrets.token_urlsafe(24)))
 
     def job_of(self, id: str) -> Job | None:
-        """Return the job of an id that a tab holds; "" stands for none.
+        """Return the job of an id that a tab holds; "" stands for none. See `task_of`."""
+        task = self.task_of(id)
+        return task if isinstance(task, Job) else None
+
+    def task_of(self, id: str) -> Task | None:
+        """Return the job or the batch of an id that a tab holds; "" stands for none.
 
         Raises `gr.Error` while it goes from one server to another.
         """
         try:
-            return self.workshop.wait_for_job(id) if id else None
+            return self.workshop.wait_for(id) if id else None
         except BusyError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
@@ -135,9 +143,18 @@ class Session:
         job = self.job_of(id)
         return job if job and job.state.is_live else None
 
+    def live_task(self, id: str) -> Task | None:
+        """Return a job or a batch that waits or is painted."""
+        task = self.task_of(id)
+        return task if task and task.state.is_live else None
+
     def own_job(self, id: str, visitor: str) -> Job | None:
         """Return a job if it is the visitor's."""
         return self.workshop.find_job(id) if is_owned(id, visitor) else None
+
+    def own_task(self, id: str, visitor: str) -> Task | None:
+        """Return a job or a batch if it is the visitor's."""
+        return self.workshop.find(id) if is_owned(id, visitor) else None
 
     def gallery_of(self, visitor: str, *, deleted: str = "") -> str:
         """Return the cards of the visitor's jobs as markup.
@@ -146,8 +163,11 @@ class Session:
         """
         return gallery_markup(self.workshop.cards(visitor), self.workshop.limits.kept, deleted)
 
-    def on_panel(self, job: Job) -> Updates:
-        """Put a job on the stage, and its pictures and settings in their places."""
+    def on_panel(self, task: Job | Batch) -> Updates:
+        """Put a job or a batch on the stage, and its pictures and settings in their places."""
+        return self._batch_on_panel(task) if isinstance(task, Batch) else self._job_on_panel(task)
+
+    def _job_on_panel(self, job: Job) -> Updates:
         panel = self.result_panel
         init = self._input_value(job, "init", job.init) if job.init else None
         return {
@@ -156,9 +176,35 @@ class Session:
             self.painting: self._style_value(job, job.wanted_styles[0]),
             self.paintings: self.paintings_value(job),
             self.init: init,
+            self.tray: tray_value(()),
             **self.controls.show(job.settings, set(options())),
             **(panel.live(job) if job.state.is_live else panel.ended(job)),
         }
+
+    def _batch_on_panel(self, batch: Batch) -> Updates:
+        photos = [self._photo_value(batch, number) for number in range(len(batch.photos))]
+        used = list(map(Ingredient.of, batch.paintings))
+        plan = Plan.of(used, batch.settings.uses(len(used)), NO_MASKS)
+        first, *others = [
+            self._input_value(batch, f"style-{at}", batch.paintings[at], used[at])
+            for at in map(used.index, plan.paintings)
+        ]
+        return {
+            self.current: batch.id,
+            self.photo: photos[0],
+            self.painting: first,
+            self.paintings: held_value(others, plan.weights, (), plan.uses),
+            self.init: None,
+            self.tray: tray_value(photos),
+            **self.controls.show(batch.settings, set(options())),
+            **self.result_panel.batch(batch),
+        }
+
+    def _photo_value(self, batch: Batch, number: int) -> dict[str, Any]:
+        """Return what an input holds for a photo of a batch."""
+        path = str(save_file_to_cache(batch.files.photo(number), self.photo.GRADIO_CACHE))
+        shown = f"studio/{batch.id}/photos/{number}.webp" if batch.photos[number].size else ""
+        return Choice(path).value(shown=shown, name=batch.photos[number].name)
 
     def paintings_value(self, job: Job) -> dict[str, Any]:
         """Return what the component of more paintings and of regions holds for a job."""
@@ -179,7 +225,7 @@ class Session:
         return self._input_value(job, f"style-{at}", style.painting, style.ingredient)
 
     def _input_value(
-        self, job: Job, name: str, image: Image.Image, ingredient: Ingredient | None = None
+        self, job: Job | Batch, name: str, image: Image.Image, ingredient: Ingredient | None = None
     ) -> dict[str, Any]:
         """Return what an input holds for one of a job's pictures."""
         example = self.examples.example_of(ingredient) if ingredient else None

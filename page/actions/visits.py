@@ -11,6 +11,7 @@ import gradio as gr
 from nst import SettingsError
 from nst.errors import BusyError
 from nst.settings import options
+from nst.studio.batch_job import Batch
 from nst.studio.film_job import Film
 from nst.studio.job import Job
 from nst.studio.job_store import Card
@@ -71,18 +72,18 @@ class Visits:
         return updates | self._reopened(cards)
 
     def _reopened(self, cards: list[Card]) -> Updates:
-        """Show the latest film and the latest picture again, and the later of both in front."""
+        """Show the latest film and the latest of the others again, the later of both in front."""
         session = self.session
         updates: Updates = {}
-        latest = {card.noun: card for card in reversed(cards)}
-        film = session.workshop.find_film(latest[Film.noun].id) if Film.noun in latest else None
+        latest = {card.noun == Film.noun: card for card in reversed(cards)}
+        film = session.workshop.find_film(latest[True].id) if True in latest else None
         if film:
             updates = session.film.shown(film)
         try:
-            job = session.workshop.wait_for_job(latest[Job.noun].id) if Job.noun in latest else None
+            job = session.workshop.wait_for(latest[False].id) if False in latest else None
         except BusyError as error:
             return updates | session.result_panel.idle(str(error))
-        if job:
+        if isinstance(job, (Job, Batch)):
             updates |= session.on_panel(job)
         is_film_first = film is not None and cards[0].id == film.id
         return {**updates, session.film.modes: FILM if is_film_first else PICTURE}

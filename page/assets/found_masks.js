@@ -1,4 +1,4 @@
-// Masks that the server finds in the photo: its faces, its subject, or the area around a point.
+// What the server says of pictures: masks that it finds in the photo, and what an upload shows.
 const PATIENCE = 60_000; // milliseconds
 const NO_ANSWER = "The server did not answer; please try again.";
 
@@ -17,13 +17,16 @@ document.addEventListener("nst:mask", ({ detail }) => {
     } else for (const ticket of waiting.keys()) settle(ticket, { said: NO_ANSWER });
 });
 
-// Resolves to a mask as a region has it, { file, shown }, or to why there is none, { said }.
-// `wanted` is { kind: "faces" }, { kind: "subject" } or { kind: "similar", x, y }, the point as
-// shares of width and height.
-export const foundMask = (trigger, wanted) =>
+// Resolves to the answer to an event of a component, or to why there is none, { said }.
+export const answerTo = (trigger, event, wanted) =>
     new Promise((done) => {
         const ticket = `${++latest}`;
         waiting.set(ticket, done);
         setTimeout(() => settle(ticket, { said: NO_ANSWER }), PATIENCE);
-        trigger("find", { ...wanted, ticket });
+        trigger(event, { ...wanted, ticket });
     });
+
+// Resolves to a mask as a region has it, { file, shown }, or to why there is none, { said }.
+// `wanted` is { kind: "faces" }, { kind: "subject" } or { kind: "similar", x, y }, the point as
+// shares of width and height.
+export const foundMask = (trigger, wanted) => answerTo(trigger, "find", wanted);

@@ -20,7 +20,7 @@ export default function mount({ element, trigger, watch }) {
             const of = clock.format(new Date(button.dataset.moment));
             if (!button.ariaLabel.includes(of)) {
                 button.ariaLabel = button.ariaLabel.replace(
-                    /([Pp]icture|[Ff]ilm),/,
+                    /(picture|film|batch),/i,
                     `$1 of ${of},`,
                 );
             }

@@ -8,6 +8,8 @@ export default function mount({ element, props, trigger, watch, upload }) {
     const notice = root.querySelector(".notice");
     let turn = 0;
     let isAwaited = false; // the server's display of what was chosen
+    let isSeveral = false; // there are photos in the tray, and what is chosen joins them
+    let isForTray = false; // what is chosen next does
 
     const say = (text) => {
         notice.textContent = text;
@@ -61,8 +63,26 @@ export default function mount({ element, props, trigger, watch, upload }) {
         }
     };
 
+    const offerPhotos = (detail) => {
+        document.dispatchEvent(new CustomEvent("nst:photos", { detail }));
+    };
+
+    const takeAll = (files, isForTray = false) => {
+        if (!files.length) return;
+        const isBatch = props.role === "content" && (isForTray || isSeveral || files.length > 1);
+        if (isBatch) offerPhotos({ files });
+        else take(files[0]);
+    };
+
     const acts = {
-        replace: () => file.click(),
+        replace: () => {
+            isForTray = false;
+            file.click();
+        },
+        several: () => {
+            isForTray = true;
+            file.click();
+        },
         remove: () => choose(null),
         frame: () => choose({ ...props.value, crop: props.value.frame }),
         crop: async () => {
@@ -76,7 +96,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
         camera: async () => {
             const { photographed } = await import("./camera.js");
             const picture = await photographed();
-            if (picture) take(picture);
+            if (picture) takeAll([picture]);
         },
     };
     root.addEventListener("click", (event) => {
@@ -84,9 +104,9 @@ export default function mount({ element, props, trigger, watch, upload }) {
         acts[button?.dataset.act]?.(button);
     });
     file.addEventListener("change", () => {
-        const [picture] = file.files;
+        const files = [...file.files];
         file.value = "";
-        if (picture) take(picture);
+        takeAll(files, isForTray);
     });
 
     // A dropped file, or an example that was dragged here.
@@ -100,20 +120,34 @@ export default function mount({ element, props, trigger, watch, upload }) {
         event.stopPropagation();
         root.classList.remove("over");
         const example = event.dataTransfer.getData("application/x-nst-example");
-        const [picture] = event.dataTransfer.files;
-        if (example) choose(JSON.parse(example));
-        else if (picture) take(picture);
+        if (example) chooseOrAdd(JSON.parse(example));
+        else takeAll([...event.dataTransfer.files]);
     });
 
+    const chooseOrAdd = (value, isFirst = false) => {
+        if (isSeveral && !isFirst) offerPhotos({ values: [value] });
+        else choose(value);
+    };
+
     document.addEventListener("nst:choose", ({ detail }) => {
-        if (detail.role === props.role) choose(detail.value);
+        if (detail.role === props.role) chooseOrAdd(detail.value, detail.isFirst);
     });
     document.addEventListener("nst:file", async ({ detail }) => {
-        if (detail.role === props.role) return take(detail.file);
+        if (detail.role === props.role) return takeAll([detail.file]);
         if (detail.role || props.role !== "content") return;
+        if (isSeveral) return takeAll([detail.file]);
         const path = await send(detail.file); // a finished picture brings its settings back
         if (path) trigger("dropped", { path, name: detail.file.name });
     });
+    if (props.role === "content") {
+        const label = root.querySelector(".label b"), act = root.querySelector(".label .act");
+        const usual = [label.textContent, act.textContent];
+        document.addEventListener("nst:tray", ({ detail: { count } }) => {
+            isSeveral = count > 0;
+            root.classList.toggle("several", isSeveral);
+            [label.textContent, act.textContent] = isSeveral ? [`${count} photos`, "Add…"] : usual;
+        });
+    }
     watch("value", () => {
         render();
         if (isAwaited) showOnStage(props.value || {});

@@ -1,4 +1,5 @@
 // The stage: what its value says is shown, and a job that is painted is followed.
+import { BatchGrid } from "./batch.js";
 import { follow } from "./follow.js";
 import { STEP, Viewer } from "./viewer.js";
 
@@ -13,6 +14,11 @@ export default function mount({ element, props, trigger, watch }) {
     const root = element.querySelector(".stage");
     const viewer = new Viewer(root);
     const said = root.querySelector(".said");
+    const toBatch = root.querySelector(".tools [data-act=batch]");
+    const batch = new BatchGrid(root.querySelector(".batch"), {
+        open: (photo) => trigger("open_one", photo),
+        goOn: (job) => trigger("go_on", job),
+    });
     const state = { leave: null, task: "", side: 2, told: 0, isLoading: false, lastPreview: "" };
 
     const say = (text) => {
@@ -60,6 +66,7 @@ export default function mount({ element, props, trigger, watch }) {
         const step = TOLD.findLast((each) => (look.percent ?? 0) >= each) ?? 0;
         if (step > state.told) say(`${step} percent painted.`);
         state.told = Math.max(state.told, step);
+        if (look.photos) batch.update(look.photos);
         showPreview(look.preview);
         if (look.course !== undefined) steeredElsewhere(look.course);
     };
@@ -91,6 +98,10 @@ export default function mount({ element, props, trigger, watch }) {
     const render = () => {
         const value = props.value ?? {};
         root.dataset.live = Boolean(value.isLive);
+        root.dataset.kind = value.kind ?? "";
+        batch.show(value);
+        toBatch.hidden = !value.batch;
+        toBatch.textContent = value.batch ? `‹ All ${value.batchName}` : "";
         root.querySelector(".tag.before").textContent = value.beforeName ?? "Before";
         root.querySelector(".tag.after").textContent = value.afterName ?? "After";
         viewer.load("before", value.before, value.beforeAlt);
@@ -105,6 +116,7 @@ export default function mount({ element, props, trigger, watch }) {
     };
 
     const acts = {
+        batch: () => trigger("open_batch", { job: props.value.batch }),
         compare: () => viewer.compare(!viewer.isComparing),
         smaller: () => viewer.zoomBy(1 / STEP),
         larger: () => viewer.zoomBy(STEP),

@@ -135,6 +135,9 @@ const listenForPictures = () => {
     const offer = (role, file) => {
         document.dispatchEvent(new CustomEvent("nst:file", { detail: { role, file } }));
     };
+    const offerPhotos = (files) => {
+        document.dispatchEvent(new CustomEvent("nst:photos", { detail: { files } }));
+    };
     const isFree = ({ target }) => !target.closest?.(".picture-input, #bring-back, dialog[open]");
     const drags = (isOver) => document.documentElement.classList.toggle("nst-drags", isOver);
     document.addEventListener("dragover", (event) => {
@@ -149,6 +152,7 @@ const listenForPictures = () => {
         if (!isFree(event) || !files.length) return;
         event.preventDefault();
         if (files.length === 1) return offer(roleOf(files[0]), files[0]);
+        if (files.length > 2) return offerPhotos(files);
         offer("content", files[0]);
         offer("style", files[1]);
     });

@@ -71,6 +71,13 @@ def summary(
     )
 
 
+def waiting(ahead: int, seconds: float) -> Markup:
+    """Return the status of what is queued behind so many pictures, for so many seconds."""
+    others = "1 picture is" if ahead == 1 else f"{ahead} pictures are"
+    until = f"about {duration(seconds)}" if seconds >= 1 else "any moment now"
+    return message(f"In the queue: {others} before yours, {until}.")
+
+
 def message(text: str) -> Markup:
     """Return a line of status."""
     return render("message", text=text)

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 import gradio as gr
 from markupsafe import Markup
 
+from nst.studio.batch_job import Batch
+from nst.studio.film_job import Film
+from nst.studio.job import Job
 from nst.studio.job_store import Card
 from nst.studio.task import State
 from page.assets import mount
@@ -30,6 +33,7 @@ WORDS = {
     State.INTERRUPTED: "interrupted",
     State.FAILED: "failed",
 }
+COUNTED = {Film.noun: " frames", Batch.noun: " photos"}
 DAMAGED = "damaged on the server's disk; it can only be deleted"
 
 
@@ -57,8 +61,8 @@ def label_of(card: Card) -> str:
     """Return what a card says of its job: where it is in its life."""
     if card.is_damaged:
         return DAMAGED
-    frames = " frames" if card.noun == "film" else ""
-    return f"{WORDS[card.state]}, {card.iteration} of {card.total}{frames}"
+    counted = COUNTED.get(card.noun, "")
+    return f"{WORDS[card.state]}, {card.iteration} of {card.total}{counted}"
 
 
 def _shown(card: Card) -> dict[str, str]:
@@ -73,6 +77,6 @@ def _shown(card: Card) -> dict[str, str]:
         "label": label_of(card),
         "moment": moment,
         "thumbnail": f"studio/{card.id}/thumbnail.jpg?v={fresh}" if has_picture else "",
-        "full": f"studio/{card.id}/display.webp" if has_picture and card.noun != "film" else "",
+        "full": f"studio/{card.id}/display.webp" if has_picture and card.noun == Job.noun else "",
         "noun": card.noun,
     }

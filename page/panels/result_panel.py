@@ -12,6 +12,7 @@ import gradio as gr
 from gradio.components import Component
 from markupsafe import Markup
 
+from nst.studio.batch_job import Batch
 from nst.studio.forecast import Forecast
 from nst.studio.job import Job
 from nst.studio.task import State
@@ -20,6 +21,7 @@ from page.error_messages import error_message
 from page.examples import Example, ExampleSet
 from page.http.static_files import asset_url
 from page.panels import charts, stage
+from page.panels.batch_grid import batch_status, batch_value
 from page.panels.stage import StageValue, add_stage, first_value
 from page.templates import render
 
@@ -160,6 +162,15 @@ class ResultPanel:
             self.film: gr.update(visible=len(job.frames) > 1),
             self.curves: charts.curves(steps, job.course),
             self.explanation: charts.explanation(steps[-1], job.course[-1].settings),
+        }
+
+    def batch(self, batch: Batch, text: str = "") -> dict[Component, Any]:
+        """Show a batch, live or ended, with a line of status of one's own where there is one."""
+        return {
+            **self._buttons(live=batch.state.is_live),
+            **self.without_result(),
+            self.stage: batch_value(batch),
+            self.status: charts.message(text) if text else batch_status(batch),
         }
 
     def recolored(self, job: Job) -> dict[Component, Any]:

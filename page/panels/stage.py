@@ -25,13 +25,22 @@ PHOTO, PICTURE = "Photo", "Picture"
 def add_stage(value: StageValue) -> gr.HTML:
     """Show the stage.
 
-    Its script triggers `ended` when the job that it follows has ended, and `steered` when that was
-    steered from another tab.
+    Its script triggers `ended` when the job that it follows has ended, `steered` when that was
+    steered from another tab, of a batch `open_one` and `go_on`, and of a picture that was opened
+    from one `open_batch`.
     """
     return gr.HTML(
         value,
         html_template=render("stage"),
-        js_on_load=mount("stage", "ended", "steered", url=asset_url("stage.js")),
+        js_on_load=mount(
+            "stage",
+            "ended",
+            "steered",
+            "open_one",
+            "go_on",
+            "open_batch",
+            url=asset_url("stage.js"),
+        ),
         apply_default_css=False,
         elem_id="stage",
     )

@@ -68,17 +68,17 @@ class History:
 def add_history(
     bar: gr.HTML,
     pictures: Sequence[gr.HTML],
-    paintings: gr.HTML,
+    several: Sequence[gr.HTML],
     parts: Sequence[Component],
 ) -> History:
-    """Record every change of the `pictures`, the `paintings` and the `parts`.
+    """Record every change of the `pictures`, of `several` that a component holds, and the `parts`.
 
     Connects undo and redo.
     """
-    recorded = [*pictures, paintings, *parts]
+    recorded = [*pictures, *several, *parts]
     script = {"trigger_mode": "always_last", **ON_THE_PAGE}
     gr.on([part.change for part in parts], None, recorded, None, js=of_history("record"), **script)
-    for event in (*(picture.choose for picture in pictures), paintings.edit):
+    for event in (*(picture.choose for picture in pictures), *(held.edit for held in several)):
         event(None, recorded, None, js=of_history("record"), **script)
     undo = bar.undo(None, None, recorded, js=of_history("undo"), **script)
     redo = bar.redo(None, None, recorded, js=of_history("redo"), **script)

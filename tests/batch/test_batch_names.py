@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nst.batch.names import output_names
+from nst.batch.names import names_after, output_names
 
 
 def names(*pairs: tuple[str, str], suffix: str = ".png") -> list[str]:
@@ -76,3 +76,15 @@ def test_no_two_names_are_the_same_file_anywhere(pairs: list[tuple[str, str]]) -
         assert len(name.encode()) <= 255  # raises for what no UTF-8 can hold
         assert Path(name).name == name
         assert name[0] not in ".-"
+
+
+def test_names_after_photos_alone() -> None:
+    photos = ["a/castle.jpg", "Castle.png", "..", ".hidden.png", "C:\\x.gif", "castle-2.webp"]
+    assert names_after(photos, "-stylized.png") == [
+        "castle-stylized.png",
+        "Castle-2-stylized.png",
+        "_.-stylized.png",
+        "_hidden-stylized.png",
+        "C__x-stylized.png",
+        "castle-2-2-stylized.png",
+    ]

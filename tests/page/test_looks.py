@@ -22,7 +22,8 @@ from nst.studio.workshop import Workshop
 from page.examples import ExampleSet
 from page.http.display_files import SIDES, display_routes
 from page.http.job_files import JobFiles
-from page.looks import MOST_AHEAD, course_of, look_route, waiting
+from page.looks import MOST_AHEAD, course_of, look_route
+from page.panels import charts
 from page.picture_cache import PictureCache
 from page.rendering import Renderings
 
@@ -75,7 +76,7 @@ def test_a_queued_job_says_how_many_are_before_it(
     assert seen["isLive"]
     assert "In the queue: 0 pictures are before yours, any moment now." in seen["status"]
     assert "preview" not in seen
-    assert "1 picture is before yours, about 12 s" in waiting(1, 12.0)
+    assert "1 picture is before yours, about 12 s" in charts.waiting(1, 12.0)
 
 
 def test_a_job_under_way_shows_its_figures_and_where_its_picture_is(

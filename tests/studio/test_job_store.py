@@ -274,9 +274,7 @@ def test_an_id_is_no_path(job_store: JobStore, id: str, tmp_path: Path) -> None:
 def test_frames_are_spread_evenly_from_the_first_to_the_last(
     job_store: JobStore, mock: Job, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "nst.studio.job_store._save_jpeg", lambda image, path: path.write_bytes(b"")
-    )
+    monkeypatch.setattr("nst.studio.job_store.save_jpeg", lambda image, path: path.write_bytes(b""))
     picture = Image.new("RGB", (20, 20))
     frames: list[int] = []
     for index in range(steps):

@@ -122,7 +122,7 @@ def test_looks_do_not_wait_for_a_checkpoint(
     kept, unwanted = make_job("joe"), make_job("joe")
     for other in (kept, unwanted):
         workshop.save(other)
-    stalled = stall(nst.studio.job_store, "_write")
+    stalled = stall(nst.studio.job_store, "write_record")
     job = make_job()
     workshop.submit(job)
     stalled.wait()

@@ -1,0 +1,181 @@
+// Several photos for one batch: sent as they are chosen, shown as thumbnails, removed one by one.
+import { answerTo } from "./found_masks.js";
+
+const AT_ONCE = 3; // photos on their way
+const NOT_SENT = "It could not be sent; please try again.";
+const SENDING = "The photos are still being sent. Please press Stylize when they are there.";
+
+const pathOf = (value) => value.file?.path ?? value.example;
+
+export default function mount({ element, props, trigger, watch, upload }) {
+    const root = element.querySelector(".photo-tray");
+    const list = root.querySelector("ul");
+    const said = root.querySelector(".said");
+    const input = root.querySelector("input[type=file]");
+    let entries = []; // { name, shown, value }: a value as an input holds one, once it is there
+    let complaints = [];
+    let sending = 0;
+    let looks = Promise.resolve(); // the server looks at one photo at a time
+
+    const values = () => entries.filter(({ value }) => value).map(({ value }) => value);
+    const isSending = () => entries.some(({ value }) => !value);
+
+    const say = (...lines) => {
+        complaints = lines;
+        said.textContent = lines.join(" ");
+        said.hidden = !lines.length;
+    };
+
+    const tile = (entry) => {
+        const item = document.createElement("li");
+        item.classList.toggle("busy", !entry.value);
+        const image = Object.assign(document.createElement("img"), { alt: entry.name });
+        image.title = entry.name;
+        // Not every browser shows every kind of file; the server's copy is on its way.
+        image.addEventListener("error", () => image.style.visibility = "hidden");
+        if (entry.shown) image.src = entry.shown;
+        const remove = Object.assign(document.createElement("button"), {
+            type: "button",
+            className: "remove",
+            textContent: "×",
+            ariaLabel: `Remove ${entry.name}`,
+        });
+        remove.addEventListener("click", () => {
+            const at = entries.indexOf(entry);
+            entries = entries.filter((each) => each !== entry);
+            say();
+            commit();
+            const buttons = list.querySelectorAll(".remove");
+            (buttons[Math.min(at, buttons.length - 1)] ?? document.querySelector("#content button"))
+                ?.focus();
+        });
+        item.append(image, remove);
+        return item;
+    };
+
+    const another = () => {
+        const item = document.createElement("li");
+        item.innerHTML = '<button type="button" class="add" aria-label="Add photos">+</button>';
+        item.firstChild.addEventListener("click", () => input.click());
+        return item;
+    };
+
+    const render = () => {
+        const count = entries.length;
+        root.hidden = !count;
+        const there = values().length;
+        root.querySelector(".count").textContent = isSending()
+            ? `Sending ${there + 1} of ${count}…`
+            : `${count} of ${props.most} photos`;
+        list.replaceChildren(...entries.map(tile), ...(count < props.most ? [another()] : []));
+        document.documentElement.classList.toggle("nst-batch", count > 0);
+        document.dispatchEvent(new CustomEvent("nst:tray", { detail: { count } }));
+    };
+
+    const commit = () => {
+        props.value = { photos: values() };
+        render();
+        trigger("edit");
+    };
+
+    // The first photo is also the one of the input, so that what is for one photo has one.
+    const becomePhoto = () => {
+        const [value] = values();
+        if (!value) return;
+        const detail = { role: "content", value, isFirst: true };
+        document.dispatchEvent(new CustomEvent("nst:choose", { detail }));
+    };
+
+    const look = (path) => {
+        looks = looks.then(() => answerTo(trigger, "find", { path }));
+        return looks;
+    };
+
+    const send = async (entry) => {
+        try {
+            const { path } = await upload(entry.file);
+            const answer = await look(path);
+            if (answer.said) throw new Error(answer.said);
+            const { shown } = answer;
+            entry.value = { file: { path }, example: null, crop: null, shown, name: entry.name };
+            URL.revokeObjectURL(entry.shown);
+            entry.shown = shown;
+        } catch (error) {
+            entries = entries.filter((each) => each !== entry);
+            say(...complaints, `${entry.name} is left out. ${error.message || NOT_SENT}`);
+        }
+    };
+
+    const work = async () => {
+        const next = entries.find((each) => !each.value && !each.isUnderWay);
+        if (!next || sending >= AT_ONCE) return;
+        next.isUnderWay = true;
+        sending++;
+        work();
+        await send(next);
+        sending--;
+        if (isSending()) render();
+        else {
+            becomePhoto();
+            commit();
+        }
+        work();
+    };
+
+    const add = (added) => {
+        say();
+        const room = props.most - entries.length;
+        const out = added.length - room;
+        if (out > 0) {
+            const are = out === 1 ? "is" : "are";
+            say(`A batch has at most ${props.most} photos: ${out} ${are} left out.`);
+        }
+        entries = [...entries, ...added.slice(0, room)];
+        if (isSending()) render();
+        else commit();
+        work();
+    };
+
+    const ofFile = (file) => ({ name: file.name, shown: URL.createObjectURL(file), file });
+    const ofValue = (value) => ({ name: value.name, shown: value.small ?? value.shown, value });
+
+    document.addEventListener("nst:photos", ({ detail }) => {
+        add([...(detail.files ?? []).map(ofFile), ...(detail.values ?? []).map(ofValue)]);
+    });
+    document.addEventListener("click", (event) => {
+        if (!isSending() || !event.target.closest?.("#stylize")) return;
+        event.preventDefault();
+        event.stopImmediatePropagation();
+        say(SENDING);
+    }, { capture: true });
+    const acts = {
+        single: () => {
+            entries = [];
+            say();
+            commit();
+            document.querySelector("#content [data-act=replace]")?.focus();
+        },
+    };
+    root.addEventListener("click", ({ target }) => {
+        acts[target.closest("[data-act]")?.dataset.act]?.();
+    });
+    input.addEventListener("change", () => {
+        const files = [...input.files];
+        input.value = "";
+        if (files.length) add(files.map(ofFile));
+    });
+    watch("value", () => {
+        const told = props.value?.photos ?? [];
+        const known = values();
+        if (
+            told.length === known.length && told.every((v, at) => pathOf(v) === pathOf(known[at]))
+        ) {
+            return;
+        }
+        entries = told.map(ofValue);
+        say();
+        render();
+    });
+    entries = (props.value?.photos ?? []).map(ofValue);
+    render();
+}
