@@ -53,6 +53,8 @@ from nst.video.mask_tracks import KeyMasks, check_key_masks, followed_masks
 
 TEMPORAL_UNIT = 3000.0  # what a temporal weight of 1 stands for; times β
 
+STAYS = 0.8  # of mature paint on what stands still, in a frame in which other things move: where
+# it cannot answer to what becomes of them, the style of the whole strays further in each frame
 TEXTURE = 9  # pixels; what is finer than that is texture
 
 NO_MASKS = Masks()
@@ -418,12 +420,13 @@ class FramePainter:
     def _objective(
         self, objective: CostFunction, warped: Tensor, recalled: Recalled
     ) -> tuple[CostFunction, KeptPhoto]:
-        """Return J with the temporal cost, of a picture that keeps the paint that is to stay."""
+        """Return J with the temporal cost, of a picture in which paint stays where it is to."""
         weight = TEMPORAL_UNIT * self.settings.beta * self.film.temporal_weight
         if weight:
             seen = torch.from_numpy(recalled.seen)[None, None].to(warped)
             objective = TemporalObjective(objective, warped, seen, weight)
-        keep = torch.from_numpy(recalled.kept.astype(np.uint8) * 255)[None, None]
+        share = round(255 * STAYS)  # in bytes
+        keep = torch.from_numpy(recalled.kept.astype(np.uint8) * np.uint8(share))[None, None]
         kept = KeptPhoto(warped, keep)
         return KeptObjective(objective, kept), kept
 

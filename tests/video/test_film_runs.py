@@ -74,6 +74,14 @@ def test_what_stands_still_does_not_change(film: PaintFilm) -> None:
     assert all(np.array_equal(frame, frames[0]) for frame in frames)
 
 
+def test_paint_on_what_stands_still_answers_a_little_to_what_moves(film: PaintFilm) -> None:
+    clip = passing((160, 72), 5)
+    frames = finished(film(clip, SETTINGS.replace(size=160)))
+    far = slice(120, None)  # from the cat
+    changes = [np.abs(frames[n] - frames[n - 1])[:, far].mean() for n in range(1, 5)]
+    assert 0 < max(changes) < 2
+
+
 def test_what_was_hidden_is_seen_as_before(film: PaintFilm) -> None:
     clip = passing((160, 72), 13, step=10.0)
     frames = finished(film(clip, SETTINGS.replace(size=160)))
