@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from benchmarks.clips import MAKERS, MadeClip
 from nst.console import run_command
@@ -36,6 +36,9 @@ PICTURES = Path(__file__).parents[1] / "artifacts" / "film"
 SIZE = (256, 192)
 MOVING = ("pan", "zoom", "passing")
 AT_REST = ("static", "noisy")
+WAYS = {"filmed": "filmed", "frames": "painted one by one", "film": "painted as a film"}
+CAPTION = 24  # pixels
+MILLISECONDS, QUALITY = 110, 60  # of a frame of the film that shows them, and of its WebP
 SHOWN = 4  # frames of a clip on its strip
 
 
@@ -69,6 +72,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", default=("frames", "film"), choices=("frames", "film"))
     parser.add_argument("--again", action="store_true", help="measure what is there already, too")
     parser.add_argument("--strip", type=Path, help="write frames of both ways side by side here")
+    parser.add_argument("--film", type=Path, help="write a WebP of all frames side by side here")
     options = parser.parse_args()
     wanted = [
         (clip, options.painting, way, options.count)
@@ -88,6 +92,8 @@ def main() -> None:
         print(_row(figures), flush=True)
     if options.strip:
         draw_strip(options.clips, options.painting, options.count, options.strip)
+    if options.film:
+        draw_film(options.clips, options.painting, options.count, options.film)
 
 
 def measure(name: str, painting: str, way: str, count: int) -> Figures:
@@ -188,6 +194,41 @@ def draw_strip(names: list[str], painting: str, count: int, path: Path) -> None:
                 folder = _folder(name, painting, way, count)
                 sheet.paste(Image.open(folder / f"{number:04}.png"), (left, top + place * height))
     sheet.save(path, quality=85)
+
+
+def draw_film(names: list[str], painting: str, count: int, path: Path) -> None:
+    """Write an animated picture: each clip as filmed, painted one by one, and as a film.
+
+    It plays to the end and back, for ever.
+    """
+    frames = [_side_by_side(names, painting, count, number) for number in range(count)]
+    first, *others = [*frames, *frames[-2:0:-1]]
+    first.save(
+        *(path, "WEBP"),
+        save_all=True,
+        append_images=others,
+        duration=MILLISECONDS,
+        loop=0,
+        quality=QUALITY,
+        method=6,
+    )
+
+
+def _side_by_side(names: list[str], painting: str, count: int, number: int) -> Image.Image:
+    """Return one frame of each clip, in each way, below the names of the ways."""
+    width, height = SIZE
+    sheet = Image.new("RGB", (len(WAYS) * width, CAPTION + len(names) * height), "white")
+    draw = ImageDraw.Draw(sheet)
+    for column, caption in enumerate(WAYS.values()):
+        place = ((column + 0.5) * width, CAPTION / 2)
+        draw.text(place, caption, "black", ImageFont.load_default(CAPTION - 8), anchor="mm")
+    for row, name in enumerate(names):
+        clip = MAKERS[name](SIZE, count)
+        for column, way in enumerate(WAYS):
+            file = _folder(name, painting, way, count) / f"{number:04}.png"
+            picture = clip.frame(number) if way == "filmed" else Image.open(file)
+            sheet.paste(picture, (column * width, CAPTION + row * height))
+    return sheet
 
 
 def _folder(name: str, painting: str, way: str, count: int) -> Path:

@@ -1,6 +1,6 @@
 """What a run will cost on this machine, before it starts: seconds and bytes.
 
-Knows the plan of a run and how fast the network is here; measures once, and paints nothing.
+Knows what a run evaluates and how fast that is here (`nst.engine.work`); paints nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import torch
 
 from nst.engine.memory import TILED_TIME, bytes_at_once, bytes_in_tiles, tile_side
-from nst.engine.schedule import Moment as Moment
 from nst.engine.work import FORWARD as FORWARD
 from nst.engine.work import PROBE as PROBE
 from nst.engine.work import PlannedRun as PlannedRun

@@ -55,6 +55,8 @@ TEMPORAL_UNIT = 3000.0  # what a temporal weight of 1 stands for; times β
 
 TEXTURE = 9  # pixels; what is finer than that is texture
 
+NO_MASKS = Masks()
+
 SettingsAt = Callable[[int], TransferSettings]
 """Returns the settings of a frame, by its number from 0, where they change over the film."""
 
@@ -216,7 +218,7 @@ def _with_masks(
 ) -> Iterator[tuple[Image.Image, Masks]]:
     """Yield each frame with its masks."""
     if not (protect_faces or any(keys.values())):
-        yield from zip(clip, repeat(Masks()), strict=False)
+        yield from zip(clip, repeat(NO_MASKS), strict=False)
         return
     frames = iter(clip)
     frames, ahead = tee(frames) if frames is clip else (frames, iter(clip))
@@ -240,7 +242,7 @@ class FramePainter:
         within: tuple[Image.Image | None, ...] = (),
     ) -> None:
         self.network, self.film = network, film
-        self._masks, self._original = Masks(), first  # of the present frame
+        self._masks, self._original = NO_MASKS, first  # of the present frame
         self._kept: KeptPhoto | None = None  # of it, too
         self.is_luminance_only = settings.is_luminance_only
         self._has_color = False
@@ -279,7 +281,7 @@ class FramePainter:
         is_other, self.settings = changed != self.settings, changed
         return is_other
 
-    def prepared(self, filmed: Image.Image, masks: Masks) -> Image.Image:
+    def prepared(self, filmed: Image.Image, masks: Masks = NO_MASKS) -> Image.Image:
         """Take the next frame with its masks.
 
         Return it at its size, as it is seen: grey where the film is, up to colour noise.

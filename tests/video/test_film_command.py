@@ -118,7 +118,7 @@ def test_after_kill_9_the_same_command_goes_on(films: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("-o", "film.avi"), "must be a .mp4 or .webm file"),
+        (("-o", "film.avi"), "must be a .mp4, .webm, .gif or .webp file"),
         (("-o", "clip.mp4"), "same file as the input"),
         (("-o", "none/film.mp4"), "no folder"),
         (("-o", "film.mp4", "--fps", "1000"), "--fps must be"),
