@@ -49,10 +49,10 @@ ATTEMPTS = 3  # of a job whose machine fails
 LABEL = {"nst": "batch"}
 ALIVE = ("SCHEDULING", "RUNNING")  # stages that are asked for; others that may come are no end:
 ENDED = ("COMPLETED", "CANCELED", "ERROR", "DELETED")
-POLL = 5.0  # seconds between two looks at the Hub
+POLL = 10.0  # seconds between two looks at the Hub, which counts requests
 TICK = 0.2  # seconds between two looks at signals
-SETTLING = 12  # looks after the last job's end, until what it wrote must be there
-MOST_FAILED_LOOKS = 60  # in a row
+SETTLING = 6  # looks after the last job's end, until what it wrote must be there
+MOST_FAILED_LOOKS = 30  # in a row
 PER_HOUR = {"second": 3600.0, "minute": 60.0, "hour": 1.0}
 UNASKED = "renting machines costs money, and nobody can be asked here; agree with --yes"
 DECLINED = "nothing was uploaded, and no machine rented"
@@ -290,14 +290,18 @@ class RentedBatch:
             self.runner.report.tick()
 
     def _look_at_jobs(self) -> None:
-        for job in list(self._jobs.values()):
-            if job.is_alive:
-                look = partial(
-                    self.api.inspect_job, job_id=job.info.id, namespace=self._bucket.owner
-                )
-                now = call_hub(self._bucket.name, look)
-                if now.status.stage != job.info.status.stage:
-                    self._note(_Job(now, job.keys))
+        """Say what has become of the jobs: one request for those that go on, however many."""
+        waited = [job for job in self._jobs.values() if job.is_alive]
+        if not waited:
+            return
+        running = {job.id: job for job in call_hub(self._bucket.name, self._running_jobs)}
+        for job in waited:
+            now = running.get(job.info.id) or call_hub(
+                self._bucket.name,
+                partial(self.api.inspect_job, job_id=job.info.id, namespace=self._bucket.owner),
+            )
+            if now.status.stage != job.info.status.stage:
+                self._note(_Job(now, job.keys))
 
     def _fetch_painted(self) -> None:
         """Write what is painted of all that is missing."""

@@ -254,14 +254,23 @@ class Controls:
         )
 
     def _parts_of_looks(self) -> list[Component]:
-        named = [self.by_name[name] for name in CHANGED_BY_LOOKS if name != "layer_weights"]
-        return [*named, *self.layers.values()]
+        """Return the components of what looks change."""
+        parts: list[Component] = []
+        for name in CHANGED_BY_LOOKS:
+            parts += self.sliders[name].values() if name in WITH_KEYS else [self.by_name[name]]
+        return parts
 
     def _values_of_look(self, name: str) -> list[Any]:
-        """Return what the components have when a look has been chosen."""
-        look = LOOKS[name].settings
-        named = [getattr(look, each) for each in CHANGED_BY_LOOKS if each != "layer_weights"]
-        return [*named, *(look.layer_weights.get(layer, 0.0) for layer in self.layers)]
+        """Return what these components have when a look has been chosen."""
+        values: list[Any] = []
+        for each in CHANGED_BY_LOOKS:
+            value = getattr(LOOKS[name].settings, each)
+            values += (
+                [value.get(key, 0.0) for key in self.sliders[each]]
+                if each in WITH_KEYS
+                else [value]
+            )
+        return values
 
     def _wire_friendly(self) -> None:
         weights = [self.by_name["alpha"], self.by_name["beta"]]
