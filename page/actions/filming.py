@@ -23,7 +23,7 @@ from page.actions.session import Session, Updates, is_owned
 from page.clip_previews import ClipPreview, preview_of
 from page.error_messages import error_message
 from page.http.admission import source_of
-from page.http.following import AT_ONCE, LATEST
+from page.http.following import AT_ONCE, LATEST, tab_of
 from page.panels import charts
 from page.panels.clip_input import ChosenClip, clip_value
 from page.panels.film import CHOOSE, NO_FRAME, expectation
@@ -108,10 +108,24 @@ class Filming:
             film, expected = self._new_film(values, visitor, request)
         except Exception as error:
             return panel.refusal(error)
+        self._supersede(tab_of(request), film)
         return {
             **panel.live(film, expectation(expected)),
             session.gallery: session.gallery_of(visitor),
         }
+
+    def _supersede(self, tab: str, film: Film) -> None:
+        """Turn a tab to a new film, and stop the one that it has begun before.
+
+        Stylize cannot be clicked while a film lives, but two quick clicks may both be on their way.
+        """
+        session = self.session
+        id = session.tabs.turn(tab, "film", film.id).before
+        before = session.workshop.find_film(id) if id else None
+        if before and before.state.is_live:
+            before.stop()
+            if not before.count:
+                session.workshop.forget(before.id)
 
     def _new_film(
         self, values: dict[Component, Any], visitor: str, request: gr.Request
@@ -154,14 +168,15 @@ class Filming:
 
     def halt(self, id: str, visitor: str, request: gr.Request) -> Updates:
         """Stop the film on the stage; what was reached is shown when the stage sees the end."""
-        panel = self.session.film
-        film = self._own_film(id, visitor, request)
-        if film is None:
-            return panel.idle("There is nothing to stop.")
-        if not film.state.is_live:
-            return panel.ended(film)
-        film.stop()
-        return {panel.stop: gr.update(interactive=False)}
+        session, panel = self.session, self.session.film
+        begun = session.tabs.subject(tab_of(request), "film")  # since, by a second click
+        found = [self._own_film(each, visitor, request) for each in dict.fromkeys((id, begun))]
+        live = [film for film in found if film and film.state.is_live]
+        for film in live:
+            film.stop()
+        if live:
+            return {panel.stop: gr.update(interactive=False)}
+        return panel.ended(found[0]) if found[0] else panel.idle("There is nothing to stop.")
 
     def see_the_end(self, id: str, visitor: str, request: gr.Request) -> Updates:
         """Show what an ended film has reached."""

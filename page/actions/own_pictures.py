@@ -52,6 +52,7 @@ class OwnPictures:
         visitor, id = session.visitor_of(visitor, request), event_value(event, "job")
         film = session.workshop.find_film(id) if is_owned(id, visitor) else None
         if film:
+            session.tabs.turn(tab_of(request), "film", film.id)
             return session.film.shown(film)
         job = session.own_task(id, visitor)
         if not isinstance(job, (Job, Batch)):

@@ -76,11 +76,13 @@ export default function mount({ element, props, trigger, watch }) {
 
     // Resolves to whether a player has its film; one that is being prepared is asked for again.
     const load = async (video, address) => {
+        video.dataset.wanted = address;
         for (let tries = 0; tries < TRIES; tries++) {
             if (tries) await pause(AGAIN);
+            if (video.dataset.wanted !== address) return false;
             const end = new AbortController();
             const loaded = new Promise((done) => {
-                video.addEventListener("canplay", () => done(true), { signal: end.signal });
+                video.addEventListener("loadedmetadata", () => done(true), { signal: end.signal });
                 video.addEventListener("error", () => done(false), { signal: end.signal });
             });
             video.src = address;
@@ -119,7 +121,13 @@ export default function mount({ element, props, trigger, watch }) {
             before.currentTime = after.currentTime;
             if (!before.hidden) before.play().catch(() => {});
         }
-        await after.play().catch(() => {});
+        await after.play().catch(playSilently);
+    };
+
+    // A browser may forbid sound when the film came late after the click.
+    const playSilently = () => {
+        after.muted = true;
+        return after.play().catch(() => {});
     };
 
     const halt = () => {

@@ -357,3 +357,23 @@ def test_a_damaged_film_can_be_deleted(own_film: Film, unserved_studio: Studio) 
     (own_film.home / "film.json").write_text("{}")
     cards = Workshop(own_film.home.parent).cards(TOKEN)
     assert "damaged on the server" in gallery_markup(cards, 3600.0)
+
+
+def test_of_two_quick_clicks_the_second_film_is_painted(
+    make_film: MakeFilm, film_engine: FilmEngine, unserved_studio: Studio
+) -> None:
+    session, filming = unserved_studio.session, unserved_studio.filming
+    session.tabs.sessions.enter("tab", "a network")
+    first, second = (make_film(3, visitor=TOKEN) for _ in range(2))
+    for film in (first, second):
+        film.engine = Observed(film_engine, lambda frame: None)
+        film.engine.gate.clear()
+        session.workshop.submit(film, 1.0)
+        filming._supersede("tab", film)
+    first.engine.gate.set()  # type: ignore[attr-defined]
+    stopping = filming.halt(first.id, TOKEN, REQUEST)
+    assert stopping == {session.film.stop: gr.update(interactive=False)}
+    second.engine.gate.set()  # type: ignore[attr-defined]
+    settle(session.workshop)
+    assert (first.state, second.state) == (State.STOPPED, State.STOPPED)
+    assert session.workshop.find_film(first.id) is None, "nothing was painted of it"
