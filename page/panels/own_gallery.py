@@ -74,4 +74,5 @@ def _shown(card: Card) -> dict[str, str]:
         "thumbnail": f"studio/{card.id}/thumbnail.jpg?v={fresh}" if has_picture else "",
         "full": f"studio/{card.id}/display.webp" if has_picture and not card.photos else "",
         "kind": "batch" if card.photos else "picture",
+        "blank": f"{card.photos} photos" if card.photos > 1 else "",
     }
