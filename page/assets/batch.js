@@ -62,7 +62,8 @@ export class BatchGrid {
         const button = item.querySelector("button"), save = item.querySelector(".save");
         if (state === "running" && item.dataset.state !== state) this.#reveal(item);
         item.dataset.state = state;
-        item.querySelector(".name").textContent = name;
+        const label = item.querySelector(".name");
+        label.textContent = label.title = name;
         item.querySelector(".text").textContent = text;
         button.dataset.photo = at;
         button.disabled = state !== "done";

@@ -69,7 +69,8 @@ export default function mount({ element, props, trigger, watch, upload }) {
             : `${count} of ${props.most} photos`;
         list.replaceChildren(...entries.map(tile), ...(count < props.most ? [another()] : []));
         document.documentElement.classList.toggle("nst-batch", count > 0);
-        document.dispatchEvent(new CustomEvent("nst:tray", { detail: { count } }));
+        const detail = { count, shown: entries[0]?.shown };
+        document.dispatchEvent(new CustomEvent("nst:tray", { detail }));
     };
 
     const commit = () => {
@@ -101,6 +102,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
             URL.revokeObjectURL(entry.shown);
             entry.shown = shown;
         } catch (error) {
+            URL.revokeObjectURL(entry.shown);
             entries = entries.filter((each) => each !== entry);
             say(...complaints, `${entry.name} is left out. ${error.message || NOT_SENT}`);
         }

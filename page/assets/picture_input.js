@@ -9,6 +9,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
     let turn = 0;
     let isAwaited = false; // the server's display of what was chosen
     let isSeveral = false; // there are photos in the tray, and what is chosen joins them
+    let firstShown = ""; // the first of them
     let isForTray = false; // what is chosen next does
 
     const say = (text) => {
@@ -17,7 +18,9 @@ export default function mount({ element, props, trigger, watch, upload }) {
     };
 
     const render = () => {
-        const { shown, small = shown, frame, crop } = props.value || {}; // which is a text where there is none
+        const value = props.value || {}; // which is a text where there is none
+        const { frame, crop } = value;
+        const small = (isSeveral && firstShown) || value.small || value.shown;
         if (small && image.getAttribute("src") !== small) image.src = small;
         image.hidden = !small;
         root.classList.toggle("empty", !props.value);
@@ -142,8 +145,10 @@ export default function mount({ element, props, trigger, watch, upload }) {
     if (props.role === "content") {
         const label = root.querySelector(".label b"), act = root.querySelector(".label .act");
         const usual = [label.textContent, act.textContent];
-        document.addEventListener("nst:tray", ({ detail: { count } }) => {
+        document.addEventListener("nst:tray", ({ detail: { count, shown } }) => {
             isSeveral = count > 0;
+            firstShown = shown;
+            render();
             root.classList.toggle("several", isSeveral);
             [label.textContent, act.textContent] = isSeveral ? [`${count} photos`, "Add…"] : usual;
         });

@@ -19,7 +19,7 @@ const KEYS = {
     "=": "#stage [data-act=larger]",
     "-": "#stage [data-act=smaller]",
     0: "#stage [data-act=true]",
-    d: "#download",
+    d: ".stage[data-kind=batch] .zip:not([hidden]), #download",
     "?": "#bar [data-act=help]",
 };
 

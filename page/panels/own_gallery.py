@@ -79,4 +79,5 @@ def _shown(card: Card) -> dict[str, str]:
         "thumbnail": f"studio/{card.id}/thumbnail.jpg?v={fresh}" if has_picture else "",
         "full": f"studio/{card.id}/display.webp" if has_picture and card.noun == Job.noun else "",
         "noun": card.noun,
+        "blank": f"{card.total} photos" if card.noun == Batch.noun and card.total > 1 else "",
     }

@@ -190,6 +190,14 @@ def test_a_card_brings_the_photos_back_into_the_tray(studio: Studio, make_batch:
     assert shown[session.result_panel.stage]["kind"] == "batch"
 
 
+def test_a_card_says_that_it_is_of_a_batch(studio: Studio, values: dict[Any, Any]) -> None:
+    begun(studio, values)
+    markup = studio.session.gallery_of("jane")
+    assert 'aria-label="Batch, in the queue, 0 of 3 photos"' in markup
+    assert 'aria-label="Delete the batch, in the queue, 0 of 3 photos"' in markup
+    assert ">3 photos</div>" in markup
+
+
 def test_names_are_text_that_can_be_written() -> None:
     assert named("Straße.jpg") == "Straße.jpg"
     assert named("\ud800.jpg") == "?.jpg"
