@@ -56,6 +56,7 @@ class Batch(Task):
 
     noun = "batch"
     has_folder = True
+    lets_others_by = True
 
     def __init__(
         self,

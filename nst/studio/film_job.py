@@ -70,6 +70,7 @@ class Film(Task):
 
     noun = "film"
     has_folder = True
+    lets_others_by = True
 
     def __init__(
         self,
@@ -118,10 +119,6 @@ class Film(Task):
     @override
     def most_seconds(self, limits: Limits) -> float:
         return limits.film_seconds
-
-    @override
-    def most_unwatched(self, limits: Limits, *, others_wait: bool) -> float:
-        return limits.film_grace  # it is in nobody's way
 
     @property
     def count(self) -> int:

@@ -27,7 +27,7 @@ class Limits:
     background_tasks: int = 8  # to be done while nobody waits
     grace: float = 300.0  # seconds that a job goes on with nobody watching
     grace_in_line: float = 30.0  # the same while others wait
-    film_grace: float = 1800.0  # the same of a film, whether others wait or not
+    grace_of_many: float = 1800.0  # the same of what lets others by, whether they wait or not
     checkpoint_every: float = 2.0  # seconds; what a crash can lose
     kept: float = 24 * 3600.0  # seconds after the last change
     undo: float = 600.0  # seconds during which a deleted job can be restored

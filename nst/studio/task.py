@@ -47,6 +47,9 @@ class Task:
     has_folder = False
     """Whether the store keeps it, in a folder by its id."""
 
+    lets_others_by = False
+    """Whether it has many pictures, and others are painted between two of them."""
+
     def __init__(self, visitor: str, id: str | None = None) -> None:
         self.id = id or new_id(visitor)
         self.created = self.changed = time.time()  # seconds since 1970; the latter, of the state
@@ -96,6 +99,8 @@ class Task:
 
     def most_unwatched(self, limits: Limits, *, others_wait: bool) -> float:
         """Return the seconds that it goes on with nobody watching."""
+        if self.lets_others_by:
+            return limits.grace_of_many  # it is in nobody's way
         return limits.grace_in_line if others_wait else limits.grace
 
     def run(self) -> Generator[object, None, None]:

@@ -26,7 +26,7 @@ from nst.images.sandbox import BUSY
 from nst.studio.batch_job import MOST_BATCH_BYTES, MOST_PHOTOS, NO_DISK, check_photos
 from nst.studio.job_store import Card
 from nst.studio.limits import Limits
-from nst.studio.task import State
+from nst.studio.task import State, Task
 from nst.studio.workshop import CLOSED, TOO_LONG, Workshop
 
 __all__ = ["engine", "make_batch", "make_job"]  # fixtures
@@ -90,6 +90,7 @@ def test_who_waits_behind_a_batch_waits_for_one_photo(
 ) -> None:
     workshop = Workshop(tmp_path / "jobs", Limits(wait=120.0))
     batch, job = make_batch(workshop, 4, engine=gate), make_job(visitor="ada")
+    batch.expected = 100.0
     workshop.submit(batch, 400.0)
     gate.wait()
     workshop.submit(job, 1.0)  # 400 seconds would be too long a wait
@@ -317,7 +318,13 @@ def test_it_may_be_painted_as_long_as_all_its_photos(tmp_path: Path, make_batch:
     assert batch.most_seconds(Limits(seconds=60.0)) == 180.0
     workshop.submit(batch)
     settle(workshop)
-    assert (batch.state, batch.note) == (State.STOPPED, TOO_LONG.format(-0.05))
+    assert (batch.state, batch.note) == (State.STOPPED, TOO_LONG.format(-0.05, "batch"))
+
+
+def test_it_goes_on_for_a_while_with_nobody_watching(tmp_path: Path, make_batch: MakeBatch) -> None:
+    batch, limits = make_batch(Workshop(tmp_path / "jobs")), Limits()
+    assert batch.most_unwatched(limits, others_wait=True) == limits.grace_of_many
+    assert Task("").most_unwatched(limits, others_wait=True) == limits.grace_in_line
 
 
 @pytest.mark.parametrize(
