@@ -19,7 +19,7 @@ from page.panels import charts
 from page.panels.picture_inputs import load_named
 from page.panels.result_panel import NO_PICTURE, expectation
 
-NOW_EACH = "Your photos are painted one after another. Keep this page open."
+NOW_EACH = "Your photos are painted one after another."
 
 
 @dataclass(frozen=True)
