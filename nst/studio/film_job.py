@@ -189,22 +189,24 @@ class Film(Task):
     def _pieces(self) -> Iterator[FilmStep]:
         """Paint the frames that are not finished yet, and write the film."""
         try:
-            store = FrameStore(self.home / FILM, json.dumps({"film": self.id}))
-        except OutputError:
-            raise BusyError(BUSY) from None
-        try:
-            with store:
+            with self._store() as store:
                 self.times = self.times[: store.count]
                 yield from self._paint(store)
                 if not self.times:
                     raise ImageError(NO_FRAME)
                 self._write_whole(store)
-        except OSError:
+        except (OSError, BusyError):
             if self.is_kept:
                 raise
             self._become(State.STOPPED)  # its folder is gone
             return
         self._become(State.FINISHED, "")
+
+    def _store(self) -> FrameStore:
+        try:
+            return FrameStore(self.home / FILM, json.dumps({"film": self.id}))
+        except OutputError:
+            raise BusyError(BUSY) from None
 
     def _paint(self, store: FrameStore) -> Iterator[FilmStep]:
         (self.home / FILMED).mkdir(exist_ok=True)
