@@ -192,11 +192,7 @@ class Film(Task):
     def _pieces(self) -> Iterator[FilmStep]:
         """Paint the frames that are not finished yet, and write the film."""
         try:
-            store = FrameStore(self.home / FILM, json.dumps({"film": self.id}))
-        except OutputError:
-            raise BusyError(BUSY) from None
-        try:
-            with store:
+            with self._open_store() as store:
                 self.times = self.times[: store.count]
                 yield from self._paint(store)
                 if not self.times:
@@ -208,6 +204,19 @@ class Film(Task):
             self._become(State.STOPPED)  # its folder is gone
             return
         self._become(State.FINISHED, "")
+
+    def _open_store(self) -> FrameStore:
+        """Hold the folder of frames.
+
+        Raises `BusyError` where another server paints the film, and `FileNotFoundError` where it
+        was deleted.
+        """
+        try:
+            return FrameStore(self.home / FILM, json.dumps({"film": self.id}))
+        except OutputError:
+            if not self.is_kept:
+                raise FileNotFoundError(self.home) from None
+            raise BusyError(BUSY) from None
 
     def _paint(self, store: FrameStore) -> Iterator[FilmStep]:
         (self.home / FILMED).mkdir(exist_ok=True)
