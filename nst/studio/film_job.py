@@ -27,7 +27,7 @@ import av
 from PIL import Image
 from typing_extensions import override
 
-from nst.errors import BusyError, ImageError, OutputError, SettingsError
+from nst.errors import BusyError, ImageError, OutputError, SettingsError, UserError
 from nst.files import whole_file
 from nst.images.color import dial_colors
 from nst.images.recipe import new_recipe
@@ -198,7 +198,7 @@ class Film(Task):
                 if not self.times:
                     raise ImageError(NO_FRAME)
                 self._write_whole(store)
-        except OSError:
+        except (OSError, UserError):
             if self.is_kept:
                 raise
             self._become(State.STOPPED)  # its folder is gone
@@ -206,16 +206,10 @@ class Film(Task):
         self._become(State.FINISHED, "")
 
     def _open_store(self) -> FrameStore:
-        """Hold the folder of frames.
-
-        Raises `BusyError` where another server paints the film, and `FileNotFoundError` where it
-        was deleted.
-        """
+        """Hold the folder of frames. Raises `BusyError` where another server paints the film."""
         try:
             return FrameStore(self.home / FILM, json.dumps({"film": self.id}))
         except OutputError:
-            if not self.is_kept:
-                raise FileNotFoundError(self.home) from None
             raise BusyError(BUSY) from None
 
     def _paint(self, store: FrameStore) -> Iterator[FilmStep]:
