@@ -27,7 +27,7 @@ import av
 from PIL import Image
 from typing_extensions import override
 
-from nst.errors import BusyError, ImageError, OutputError, SettingsError
+from nst.errors import BusyError, ImageError, OutputError, SettingsError, UserError
 from nst.files import whole_file
 from nst.images.color import dial_colors
 from nst.images.recipe import new_recipe
@@ -189,20 +189,21 @@ class Film(Task):
     def _pieces(self) -> Iterator[FilmStep]:
         """Paint the frames that are not finished yet, and write the film."""
         try:
-            with self._store() as store:
+            with self._open_store() as store:
                 self.times = self.times[: store.count]
                 yield from self._paint(store)
                 if not self.times:
                     raise ImageError(NO_FRAME)
                 self._write_whole(store)
-        except (OSError, BusyError):
+        except (OSError, UserError):
             if self.is_kept:
                 raise
             self._become(State.STOPPED)  # its folder is gone
             return
         self._become(State.FINISHED, "")
 
-    def _store(self) -> FrameStore:
+    def _open_store(self) -> FrameStore:
+        """Hold the folder of frames. Raises `BusyError` where another server paints the film."""
         try:
             return FrameStore(self.home / FILM, json.dumps({"film": self.id}))
         except OutputError:

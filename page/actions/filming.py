@@ -137,13 +137,14 @@ class Filming:
         if store is None:
             raise SettingsError(NO_FOLDER)
         settings = session.controls.settings(values)
+        seconds = self._preview(clip).facts.seconds  # first: nobody else should wait for it
         with session.admission.opened(settings):
             mix = self._mix(values)
             settings = _settings(settings, mix, clip)
             expected = self._expected(clip, mix, settings)
-            end = min(clip.end, self._preview(clip).facts.seconds)
+            cut = Cut(clip.begin, min(clip.end, seconds), clip.size, clip.rate)
             film = Film(
-                store.folder, Cut(clip.begin, end, clip.size, clip.rate), mix.paintings, settings,
+                store.folder, cut, mix.paintings, settings,
                 frames=expected.frames, visitor=visitor,
             )  # fmt: skip
             self._submit(film, expected, request, Path(clip.path))

@@ -20,15 +20,15 @@ from page.http.uploads import (
 )
 
 MEGABYTE = 1024 * 1024
-MAX_UPLOAD = MAX_BYTES  # one picture
+MAX_UPLOAD = MAX_BYTES  # one picture or clip
 MULTIPART = MEGABYTE  # what a form adds to it
 MAX_TOOL_CALL = 4 * MEGABYTE  # with pictures inside, in base64; the MCP server reads no more
 MAX_CALL = MEGABYTE  # any other request: numbers, and names of uploads
 
 
 TOO_LARGE = (
-    f"That is too large: {MAX_UPLOAD // 1_000_000} MB for a picture, 4 MB for a tool call, 1 MB for"
-    " anything else."
+    f"That is too large: {MAX_UPLOAD // 1_000_000} MB for a picture or a clip, 4 MB for a tool"
+    " call, 1 MB for anything else."
 )
 
 

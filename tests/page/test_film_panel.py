@@ -19,9 +19,12 @@ from starlette.applications import Starlette
 
 from helpers.clips import turn, write_frames, write_sound, write_still
 from helpers.filming import MakeFilm, Observed, after, film_engine, make_film
+from helpers.pictures import make_waves
 from helpers.working import settle
 from nst.errors import ImageError
+from nst.studio.film_forecast import FilmForecast
 from nst.studio.film_job import FILM, Film, FilmEngine
+from nst.studio.limits import Limits
 from nst.studio.task import State, share_id
 from nst.studio.workshop import Workshop
 from nst.video.decoding import NO_CLIP, NO_FRAMES, NO_VIDEO
@@ -30,8 +33,10 @@ from page.http.film_files import film_routes
 from page.http.job_files import JobFiles
 from page.looks import look_route
 from page.panels.clip_input import ChosenClip, ClipInput, clip_value
+from page.panels.components import Choice
 from page.panels.film import SHARED, verdict
 from page.panels.own_gallery import gallery_markup
+from page.panels.paintings import Paintings
 from page.rendering import Renderings
 from page.studio import Studio
 
@@ -357,6 +362,55 @@ def test_a_damaged_film_can_be_deleted(own_film: Film, unserved_studio: Studio) 
     (own_film.home / "film.json").write_text("{}")
     cards = Workshop(own_film.home.parent).cards(TOKEN)
     assert "damaged on the server" in gallery_markup(cards, 3600.0)
+
+
+# --- Limits -------------------------------------------------------------------------------------
+
+
+def asked(studio: Studio, folder: Path) -> dict[Any, Any]:
+    """What the page sends for a film of twelve frames."""
+    session = studio.session
+    make_waves(50, 70, seed=2).save(folder / "painting.png")
+    clip = write_frames(folder / "clip.mp4", 12)
+    return {
+        **{part: part.value for part in session.controls.components},
+        session.visitor: TOKEN,
+        session.painting: Choice(str(folder / "painting.png")),
+        session.paintings: Paintings(),
+        session.film.clip: ChosenClip(str(clip), 0.0, 1.0, 0.0, 64),
+    }
+
+
+def test_a_film_of_too_many_frames_is_refused_before_it_begins(
+    waiting_studio: Studio, tmp_path: Path
+) -> None:
+    session, filming = waiting_studio.session, waiting_studio.filming
+    session.workshop.limits = Limits(film_frames=5)
+    values = asked(waiting_studio, tmp_path)
+    sentence = "The film would have 12 frames, and 5 are the most here"
+    assert sentence in filming.estimate(values)
+    with pytest.warns(UserWarning, match=sentence):
+        refused = filming.begin(values, REQUEST)
+    assert sentence in refused[session.film.status]
+    assert list((tmp_path / "jobs").glob("*-*")) == []
+
+
+def test_a_visitor_has_as_many_films_waiting_as_pictures(
+    waiting_studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, filming = waiting_studio.session, waiting_studio.filming
+    expected = FilmForecast(1.0, 1.0, 12)
+    monkeypatch.setattr("page.actions.filming.forecast_film", lambda *_: expected)
+    values = asked(waiting_studio, tmp_path)
+    assert "About 12 s for 12 frames." in filming.estimate(values)
+    for _ in range(Limits.waiting_of_one):
+        begun = filming.begin(values, REQUEST)
+        assert begun[session.film.current]
+    with pytest.warns(UserWarning, match="waiting already"):
+        refused = filming.begin(values, REQUEST)
+    assert session.film.current not in refused
+    assert len(list((tmp_path / "jobs").glob("*-*"))) == Limits.waiting_of_one
+    session.workshop.close()
 
 
 def test_of_two_quick_clicks_the_second_film_is_painted(
