@@ -18,6 +18,7 @@ from nst.errors import BusyError
 from nst.studio.batch_job import Batch
 from nst.studio.batch_store import batch_card
 from nst.studio.film_job import Film
+from nst.studio.film_store import film_card
 from nst.studio.job import Job
 from nst.studio.job_store import Card
 from nst.studio.sheet_job import Sheet
@@ -93,7 +94,7 @@ def looked_at_film(film: Film, workshop: Workshop) -> dict[str, Any]:
     elif film.state is State.WAITING:
         status = charts.waiting(workshop.ahead_of(film), workshop.wait_of(film))
     return {
-        "card": label_of(Card.of(film)),
+        "card": label_of(film_card(film)),
         film_panel.STATUS: status,
         "percent": int(100 * film.count / film.total),
         "count": film.count,

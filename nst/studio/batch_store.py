@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,8 @@ from PIL import Image
 from nst.engine.transfer import TransferStep
 from nst.errors import BusyError, SettingsError
 from nst.settings import MOST_STYLES, TransferSettings
-from nst.studio import job_folder
 from nst.studio.batch_files import BatchFiles
 from nst.studio.batch_job import MOST_PHOTOS, Batch, BatchPhoto
-from nst.studio.clock import now
 from nst.studio.job_record import (
     LATEST,
     LONGEST_NOTE,
@@ -30,7 +28,6 @@ from nst.studio.job_record import (
     checked_value,
     field_of,
     figures_of,
-    is_file,
     list_up_to,
     number_up_to,
     parse_object,
@@ -94,7 +91,7 @@ class BatchStore:
 
     def has(self, id: str) -> bool:
         """Tell whether there is a batch of this id, deleted or not."""
-        return is_id(id) and is_file(self._record(id))
+        return is_id(id) and self._record(id).exists()
 
     def save(self, batch: Batch) -> None:
         """Write what a batch knows; its pictures are on disk already."""
@@ -134,11 +131,6 @@ class BatchStore:
         batch.failed, batch.opened = record.failed, record.opened
         return batch
 
-    def cards(self, owner: str, but: Set[str] = frozenset()) -> list[Card]:
-        """Return the cards of the batches whose ids begin with `owner`, `but` for some."""
-        ids = [id for id in self.store.ids() if id.startswith(f"{owner}-") and id not in but]
-        return [card for id in ids if (card := self.card(id))]
-
     def card(self, id: str) -> Card | None:
         """Return the card of a batch; None where there is none, or it is deleted."""
         if not self.has(id) or self.store.deletions.moment_of(id) is not None:
@@ -146,8 +138,7 @@ class BatchStore:
         try:
             record = self._read(id)
         except (DamagedError, OSError):
-            when = min(max(job_folder.changed(self.store.folder / id), 0.0), now())
-            return Card(id, when, State.FAILED, 0, 0, when, is_damaged=True, noun=Batch.noun)
+            return self.store.damaged_card(id, Batch.noun)
         photos = len(record.photos)
         return Card(
             id, record.created, record.state_after_restart, len(record.done), photos,

@@ -38,6 +38,7 @@ from nst.settings import FILM_DEFAULTS, FilmSettings, TransferSettings
 from nst.studio.film_record import MOST_FILM_JSON, Cut, FilmRecord, parse_film
 from nst.studio.job import picture_bytes
 from nst.studio.job_record import MOST_PNG, read_file, read_picture
+from nst.studio.job_store import THUMBNAIL_SIDE
 from nst.studio.limits import Limits
 from nst.studio.task import State, Task
 from nst.video.clips import Frame
@@ -51,7 +52,6 @@ FilmEngine = Callable[..., Iterator[FilmStep]]
 
 RECORD, CLIP, FILMED, THUMBNAIL = "film.json", "clip", "filmed", "thumbnail.jpg"
 FILM, ORIGINAL = "film.mp4", "original.mp4"
-THUMBNAIL_SIDE = 320  # pixels
 QUALITY = 92  # of the frames as filmed
 MEASURED = 8  # frames, whose mean time is expected of the next ones
 NO_FRAME = "There is no frame between these two times; move the handles apart."

@@ -11,20 +11,14 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from nst.studio.batch_job import Batch
-from nst.studio.batch_store import BatchStore
-from nst.studio.film_job import Film
 from nst.studio.job import Job
 from nst.studio.job_store import JobStore, error_text
 from nst.studio.keyed_locks import KeyedLocks
 from nst.studio.statistics import Statistics
 from nst.studio.task import Task
+from nst.studio.task_stores import Kept, TaskStores
 
 log = logging.getLogger(__name__)
-
-Kept = Job | Film | Batch
-KEPT = (Job, Film, Batch)
-"""The tasks that are kept on disk."""
 
 
 class JobSaver:
@@ -35,7 +29,7 @@ class JobSaver:
 
     def __init__(self, store: JobStore | None, statistics: Statistics | None = None) -> None:
         self.store = store
-        self.batches = BatchStore(store) if store else None
+        self.stores = TaskStores(store) if store else None
         self.statistics = statistics or Statistics()
         self.locks = KeyedLocks()  # one for each job
         self._news = threading.Condition()
@@ -43,19 +37,16 @@ class JobSaver:
         self._thread: threading.Thread | None = None
 
     def save(self, job: Kept) -> None:
-        """Write a job, a film or a batch to disk as it is now."""
-        if self.store and self.batches:
+        """Write a task to disk as it is now."""
+        if self.stores:
             with self.writing(job.id):
                 if job.is_kept:
                     with self.statistics.timed("saving"):
-                        if isinstance(job, Batch):
-                            self.batches.save(job)
-                        else:
-                            self.store.save(job)
+                        self.stores.save(job)
 
     def save_soon(self, tasks: Iterable[Task]) -> None:
         """Save jobs in a thread of their own: whoever asks for one need not wait for the disk."""
-        jobs = [task for task in tasks if isinstance(task, KEPT) and task.is_kept]
+        jobs = [task for task in tasks if isinstance(task, Kept) and task.is_kept]
         if not self.store or not jobs:
             return
         with self._news:

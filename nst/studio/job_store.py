@@ -39,10 +39,6 @@ from nst.images.writing import jpeg_bytes, save_png
 from nst.studio import job_folder
 from nst.studio.clock import now
 from nst.studio.deletion_marks import DELETED, DeletionMarks
-from nst.studio.film_job import RECORD as FILM_RECORD
-from nst.studio.film_job import THUMBNAIL_SIDE as THUMBNAIL_SIDE
-from nst.studio.film_job import Film, load_film
-from nst.studio.film_record import MOST_FILM_JSON, parse_film
 from nst.studio.handover_marks import HandoverMarks
 from nst.studio.job import Job
 from nst.studio.job_record import (
@@ -67,6 +63,7 @@ log = logging.getLogger(__name__)
 
 ID = re.compile(r"[0-9a-f]{16}-[0-9a-f]{32}")
 QUICK = 1  # PNG compression of what the server alone reads
+THUMBNAIL_SIDE = 320  # pixels
 FRAME_SIDE = 720
 MOST_FRAMES = 120  # beyond, every other one is dropped and half as many are added
 MOST_CARDS = 5000  # remembered, so that a gallery need not read what has not changed
@@ -88,13 +85,9 @@ class Card:
     noun: str = "picture"  # or film or batch; then iterations are frames or photos
 
     @staticmethod
-    def of(job: Job | Film) -> Card:
+    def of(job: Job) -> Card:
         """Return the card of a job in memory."""
         with job.lock:
-            if isinstance(job, Film):
-                return Card(
-                    job.id, job.created, job.state, job.count, job.total, job.changed, noun=job.noun
-                )
             done = job.moment.iteration if job.moment else 0
             total = max(done, job.settings.iterations)
             return Card(job.id, job.created, job.state, done, total, job.changed)
@@ -110,11 +103,8 @@ class JobStore:
         self.presence: ServerPresence | None = None  # where other servers may share the folder
         self._cards: LRUCache[str, tuple[object, Card]] = LRUCache(MOST_CARDS)  # by id, with a mark
 
-    def save(self, job: Job | Film) -> None:
+    def save(self, job: Job) -> None:
         """Write what has changed since the last time."""
-        if isinstance(job, Film):
-            job.save()
-            return
         with job.lock:
             written, moment, record = job.recipe(), job.moment, _record(job)
             inputs = {"content": job.content}
@@ -138,20 +128,6 @@ class JobStore:
             save_jpeg(shrink(moment.picture, THUMBNAIL_SIDE), home / "thumbnail.jpg")
         write_record(text, home / "job.json")
 
-    def load_film(self, id: str) -> Film | None:
-        """Return the film as it was saved last; None where there is none that can be read."""
-        if not self.has(id) or self.deletions.moment_of(id) is not None or not self._is_film(id):
-            return None
-        try:
-            return load_film(self.folder, id)
-        except (DamagedError, OSError) as error:
-            log.warning("a film on disk cannot be read: %s", error_text(error))
-            self._cards.keep(id, (self._mark(id), self._damaged_card(id)))
-            return None
-
-    def _is_film(self, id: str) -> bool:
-        return (self._home(id) / FILM_RECORD).exists()
-
     def load(self, id: str, *, is_claimed: bool = False) -> Job | None:
         """Return the job as it was saved last; one that was live then was interrupted since.
 
@@ -159,14 +135,14 @@ class JobStore:
         Raises `BusyError` where another server paints it, or has just stopped doing so, unless it
         `is_claimed` from that one.
         """
-        if not self.has(id) or self.deletions.moment_of(id) is not None or self._is_film(id):
+        if not self.has(id) or self.deletions.moment_of(id) is not None:
             return None
         mark = self._mark(id)
         try:
             return self._load(id, is_claimed=is_claimed)
         except (DamagedError, RecipeError, OSError) as error:
             log.warning("a job on disk cannot be read: %s", error_text(error))
-            self._cards.keep(id, (mark, self._damaged_card(id)))
+            self._cards.keep(id, (mark, self.damaged_card(id)))
             return None
 
     def _load(self, id: str, *, is_claimed: bool) -> Job:
@@ -207,14 +183,6 @@ class JobStore:
         """Tell whether a server is another one that lives."""
         return self.presence is not None and self.presence.is_alive(server)
 
-    def cards(self, owner: str, but: Set[str] = frozenset()) -> list[Card]:
-        """Return the cards of the jobs whose ids begin with `owner`, `but` for some.
-
-        They come from the records alone; only those that have changed are read again.
-        """
-        ids = [id for id in self.ids() if id.startswith(f"{owner}-") and id not in but]
-        return [card for id in ids if (card := self.card(id))]
-
     def card(self, id: str) -> Card | None:
         """Return the card of a job.
 
@@ -230,13 +198,11 @@ class JobStore:
 
     def _read_card(self, id: str) -> Card:
         home = self._home(id)
-        if self._is_film(id):
-            return self._read_film_card(id)
         try:
             data = read_file(home / "job.json", MOST_JSON)
             record = parse_record(data, with_steps=False)
         except (DamagedError, OSError):
-            return self._damaged_card(id)
+            return self.damaged_card(id)
         is_whole = is_file(home / "content.png") and is_file(home / "style-0.png")
         return Card(
             id=id,
@@ -248,21 +214,9 @@ class JobStore:
             is_damaged=not is_whole,
         )
 
-    def _read_film_card(self, id: str) -> Card:
-        home = self._home(id)
-        try:
-            film = parse_film(read_file(home / FILM_RECORD, MOST_FILM_JSON))
-        except (DamagedError, OSError):
-            return self._damaged_card(id)
-        count, is_whole = len(film.times), is_file(home / "style-0.png")
-        state, total = film.state_after_restart, max(film.total, len(film.times), 1)
-        return Card(
-            id, film.created, state, count, total, film.changed, not is_whole, noun=Film.noun
-        )
-
-    def _damaged_card(self, id: str) -> Card:
+    def damaged_card(self, id: str, noun: str = Job.noun) -> Card:
+        """Return the card of a task whose files cannot be read."""
         when = min(max(job_folder.changed(self._home(id)), 0.0), now())
-        noun = Film.noun if self._is_film(id) else Job.noun
         return Card(id, when, State.FAILED, 0, 0, when, is_damaged=True, noun=noun)
 
     def _mark(self, id: str) -> object | None:
@@ -271,14 +225,14 @@ class JobStore:
         None without either.
         """
         marks: list[tuple[int, int, int] | None] = []
-        for name in ("job.json", "picture.png", "content.png", "style-0.png", FILM_RECORD):
+        for name in ("job.json", "picture.png", "content.png", "style-0.png"):
             try:
                 found = (self._home(id) / name).lstat()
             except OSError:
                 marks.append(None)
                 continue
             marks.append((found.st_mtime_ns, found.st_size, found.st_ino))
-        return tuple(marks) if marks[0] or marks[1] or marks[-1] else None
+        return tuple(marks) if marks[0] or marks[1] else None
 
     def forget(self, id: str) -> bool:
         """Delete all of a job, as far as the disk lets us. Returns whether it is gone."""

@@ -24,11 +24,10 @@ from nst.errors import BusyError, UserError
 from nst.studio.backends.base import Backend
 from nst.studio.backends.local import LocalBackend
 from nst.studio.batch_job import Batch
-from nst.studio.batch_store import BatchStore, batch_card
 from nst.studio.film_job import Film
 from nst.studio.job import Job
 from nst.studio.job_deleter import JobDeleter
-from nst.studio.job_saver import KEPT, JobSaver, Kept
+from nst.studio.job_saver import JobSaver
 from nst.studio.job_store import ELSEWHERE, Card, JobStore, error_text, is_id
 from nst.studio.job_takeover import JobTakeover
 from nst.studio.limits import Limits
@@ -38,6 +37,7 @@ from nst.studio.sheet_job import Sheet
 from nst.studio.statistics import NoRoomError, Statistics
 from nst.studio.task import State, Task, owner_of, share_id
 from nst.studio.task_cache import TaskCache
+from nst.studio.task_stores import Kept, TaskStores, card_of
 
 log = logging.getLogger(__name__)
 
@@ -202,7 +202,7 @@ class Workshop:
                     if isinstance(task, Job) and piece is not None:
                         self._saver.add_frame(task)
                     is_due = now - saved >= self.limits.checkpoint_every or task.is_between
-                    if isinstance(task, KEPT) and piece is not None and is_due:
+                    if isinstance(task, Kept) and piece is not None and is_due:
                         self.save(task)
                         saved = time.monotonic()
                     self._stop_where_due(task)
@@ -211,7 +211,7 @@ class Workshop:
         finally:
             if isinstance(task, Job):
                 self._saver.add_frame(task, is_last=True)
-            if isinstance(task, KEPT):
+            if isinstance(task, Kept):
                 self.save(task)
                 self.sweep()
 
@@ -272,21 +272,16 @@ class Workshop:
                 task = self._tasks.get(id)
             if not task and self._takeover and self._takeover.is_due(id):
                 raise BusyError(ELSEWHERE)
-            job = None if task else self._load(id, self.job_store)
+            job = None if task or not self.stores else self.stores.load(id)
             if job:
                 with self._news:
                     self._tasks.add(job)
             return task or job
 
-    def _load(self, id: str, store: JobStore) -> Kept | None:
-        if self.batches and self.batches.has(id):
-            return self.batches.load(id)
-        return store.load_film(id) or store.load(id)
-
     @property
-    def batches(self) -> BatchStore | None:
-        """Return where batches are kept on disk, if anything is."""
-        return self._saver.batches
+    def stores(self) -> TaskStores | None:
+        """Return where tasks are kept on disk, if anything is."""
+        return self._saver.stores
 
     def find_batch(self, id: str) -> Batch | None:
         """Return the batch of this id, from memory or from disk."""
@@ -347,20 +342,17 @@ class Workshop:
         with self._news:
             own = [task for task in self._tasks if task.id.startswith(owner)]
         cards = [card for task in own if (card := card_of(task))]
-        if self.job_store and self.batches:
-            known = {card.id for card in cards}
-            cards += self.job_store.cards(owner, known) + self.batches.cards(owner, known)
+        if self.stores:
+            cards += self.stores.cards(owner, {card.id for card in cards})
         return sorted(cards, key=lambda card: card.created, reverse=True)
 
     def card_of(self, id: str) -> Card | None:
-        """Return the card of a job or a batch, also of one that is damaged."""
+        """Return the card of a task, also of one that is damaged."""
         with self._news:
             task = self._tasks.get(id)
         if card := task and card_of(task):
             return card
-        if not (self.job_store and self.batches and is_id(id)):
-            return None
-        return self.job_store.card(id) or self.batches.card(id)
+        return self.stores.card(id) if self.stores and is_id(id) else None
 
     def branch(self, job: Job, visitor: str) -> Job:
         """Return a copy of an ended job for a visitor, to be taken elsewhere."""
@@ -565,13 +557,6 @@ class Workshop:
     def _tidy(self) -> Iterator[None]:
         self.sweep()
         yield
-
-
-def card_of(task: Task) -> Card | None:
-    """Return the card of a task in memory, where it has one."""
-    if isinstance(task, Batch):
-        return batch_card(task)
-    return Card.of(task) if isinstance(task, (Job, Film)) else None
 
 
 def is_left(job: Job) -> bool:

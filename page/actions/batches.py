@@ -94,7 +94,7 @@ class Batches:
         visitor = session.visitor_of(values[session.visitor], request)
         tray: Sequence[TrayPhoto] = values[session.tray]
         settings = session.controls.settings(values)
-        if workshop.batches is None:
+        if workshop.stores is None:
             raise SettingsError(NO_FOLDER)
         with session.admission.opened(settings):
             plan = self.planned(values)
@@ -102,7 +102,9 @@ class Batches:
             size = picture_bytes(*plan.mix.paintings)
             workshop.check_room(id.partition("-")[0], source_of(request), size)
             try:
-                files = workshop.batches.begin(id, [p.path for p in tray], plan.mix.paintings)
+                files = workshop.stores.batches.begin(
+                    id, [p.path for p in tray], plan.mix.paintings
+                )
             except OSError as error:
                 raise OutputError(NO_DISK) from error
             batch = Batch(

@@ -33,6 +33,7 @@ from nst.studio.job import Job
 from nst.studio.job_store import MOST_FRAMES, Card, JobStore
 from nst.studio.limits import Limits
 from nst.studio.task import State, owner_of
+from nst.studio.task_stores import TaskStores
 from nst.studio.workshop import Workshop
 
 __all__ = ["engine"]  # a fixture
@@ -214,7 +215,7 @@ def test_what_is_damaged_is_no_job_but_a_line_in_the_log(
     assert Workshop(job_store.folder).find(mock.id) is None
     assert "a job on disk cannot be read" in caplog.text
     assert str(job_store.folder) not in caplog.text
-    cards = job_store.cards(owner_of(TOKEN))
+    cards = TaskStores(job_store).cards(owner_of(TOKEN))
     assert [card.is_damaged for card in cards] == [True]
 
 
@@ -233,7 +234,7 @@ def test_damage_anywhere_never_raises(job_store: JobStore, mock: Job) -> None:
             path.write_bytes(data)
             again = job_store.load(mock.id)
             assert again is None or again.id == mock.id
-            job_store.cards(owner_of(TOKEN))
+            TaskStores(job_store).cards(owner_of(TOKEN))
         path.write_bytes(whole)
     assert facts(loaded(job_store, mock.id)) == facts(mock)
 
@@ -242,7 +243,7 @@ def test_no_such_job_is_no_news(
     job_store: JobStore, mock: Job, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert job_store.load(mock.id) is None
-    assert job_store.cards(owner_of(TOKEN)) == []
+    assert TaskStores(job_store).cards(owner_of(TOKEN)) == []
     assert job_store.ids() == []
     assert caplog.text == ""
 
@@ -380,8 +381,10 @@ def test_cards_are_of_one_owner(job_store: JobStore, mock: Job, photo: Image.Ima
     paint(mock, until=3)
     job_store.save(mock)
     job_store.save(Job(photo, [photo], SMALL, visitor="another"))
-    assert job_store.cards(owner_of(TOKEN)) == [Card(mock.id, mock.created, State.STOPPED, 3, 6)]
-    assert job_store.cards(owner_of("nobody")) == []
+    assert TaskStores(job_store).cards(owner_of(TOKEN)) == [
+        Card(mock.id, mock.created, State.STOPPED, 3, 6)
+    ]
+    assert TaskStores(job_store).cards(owner_of("nobody")) == []
 
 
 def test_the_picture_alone_carries_the_recipe(job_store: JobStore, mock: Job) -> None:
@@ -454,7 +457,7 @@ def test_a_disk_that_cannot_be_written_to_is_an_os_error(tmp_path: Path, mock: J
     with pytest.raises(OSError, match=r"exists|directory"):
         job_store.save(mock)
     assert job_store.load(mock.id) is None
-    assert (job_store.ids(), job_store.cards("")) == ([], [])
+    assert (job_store.ids(), TaskStores(job_store).cards("")) == ([], [])
     job_store.sweep(0, 0, spare=set())
 
 

@@ -28,6 +28,7 @@ from nst.studio.job_record import DamagedError, parse_record, read_file
 from nst.studio.job_store import JobStore
 from nst.studio.limits import Limits
 from nst.studio.task import State, owner_of
+from nst.studio.task_stores import TaskStores
 from nst.studio.workshop import Workshop
 from page.examples import ExampleSet
 from page.http.job_files import JobFiles, file_routes
@@ -218,7 +219,7 @@ def test_a_job_that_was_only_begun_to_be_written_is_no_card(tmp_path: Path, job:
     """The pictures are written first; a crash then leaves no job, and the sweep takes them."""
     for name in ("job.json", "picture.png", "thumbnail.jpg"):
         (tmp_path / job.id / name).unlink()
-    assert JobStore(tmp_path).cards(owner_of(TOKEN)) == []
+    assert TaskStores(JobStore(tmp_path)).cards(owner_of(TOKEN)) == []
 
 
 def test_a_card_is_read_again_when_its_file_was_written(
@@ -231,13 +232,13 @@ def test_a_card_is_read_again_when_its_file_was_written(
         return read_file(path, most)
 
     monkeypatch.setattr("nst.studio.job_store.read_file", counted)
-    first = job_store.cards(owner_of(TOKEN))
-    assert job_store.cards(owner_of(TOKEN)) == first
+    first = TaskStores(job_store).cards(owner_of(TOKEN))
+    assert TaskStores(job_store).cards(owner_of(TOKEN)) == first
     assert reads == ["job.json"]
     job.stop()
     job.state = State.STOPPED
     job_store.save(job)
-    assert [card.state for card in job_store.cards(owner_of(TOKEN))] == [State.STOPPED]
+    assert [card.state for card in TaskStores(job_store).cards(owner_of(TOKEN))] == [State.STOPPED]
     assert reads == ["job.json"] * 2
 
 

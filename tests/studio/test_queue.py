@@ -151,7 +151,7 @@ def test_who_lets_others_by_is_in_the_way_for_a_piece_alone(clock: list[float]) 
     queue.join(another, 10.0)
     assert queue.wait_of(another) == 2.0
     assert queue.wait_of(picture) == 12.0, "its visitor has a film already"
-    assert queue.load.seconds == 22.0
+    assert queue.load.seconds == 5020.0
 
 
 def test_several_painters_shorten_the_wait() -> None:
