@@ -1,25 +1,18 @@
-"""What a film will cost on this machine, before it starts.
-
-Its first frame is painted as a picture is; each other one has a few iterations at full size, and
-the flow of its motion.
-"""
+"""What a film will cost on this machine, before it starts, and whether there is room for it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PIL import Image
-
-from nst.engine.schedule import Moment
 from nst.errors import TooLargeError
 from nst.images.tensors import fitted_size
 from nst.settings import FilmSettings, TransferSettings
-from nst.studio.backends.base import Backend
+from nst.studio.backends.local import LocalBackend
 from nst.studio.forecast import PlannedRun, Size
 from nst.studio.limits import Limits
+from nst.video.forecast import FilmForecast
 
-FLOW_SECONDS = 1.2e-6  # for each pixel of a frame, forward and backward, to as many as it recalls
 TOO_MANY_FRAMES = (
     "The film would have {} frames, and {} are the most here; choose a shorter part or fewer frames"
     " per second."
@@ -31,28 +24,27 @@ TOO_LONG = (
 
 
 @dataclass(frozen=True)
-class FilmForecast:
-    """The seconds of the first frame, of each other one, and of so many in all."""
+class ExpectedFilm:
+    """A film of so many frames, and what each takes."""
 
-    first: float
-    following: float
     frames: int
+    pace: FilmForecast
 
     @property
     def seconds(self) -> float:
         """Return the seconds of the whole film."""
-        return self.first + self.following * (self.frames - 1)
+        return self.pace.seconds(self.frames)
 
 
-def forecast_film(
-    backend: Backend,
+def expected_film(
+    backend: LocalBackend,
     size: Size,
     paintings: Sequence[Size],
     settings: TransferSettings,
     film: FilmSettings,
     frames: int,
     limits: Limits,
-) -> FilmForecast:
+) -> ExpectedFilm:
     """Return what a film of so many frames needs, with frames of that size (width, height).
 
     Raises `TooLargeError` where there is no room or no time for it.
@@ -60,15 +52,8 @@ def forecast_film(
     if frames > limits.film_frames:
         raise TooLargeError(TOO_MANY_FRAMES.format(frames, limits.film_frames))
     shape = fitted_size(size, settings.size)
-    run = PlannedRun(shape, paintings, settings)
-    first = backend.admit(run, seconds=limits.seconds)
-    few = film.frame_iterations
-    begun = Moment(Image.new("L", shape), few)
-    following = backend.forecast(
-        PlannedRun(shape, [(1, 1)], settings.replace(iterations=2 * few), begun)
-    )
-    flow = FLOW_SECONDS * shape[0] * shape[1]
-    expected = FilmForecast(first.seconds, following.seconds + flow, max(1, frames))
+    backend.admit(PlannedRun(shape, paintings, settings), seconds=limits.seconds)
+    expected = ExpectedFilm(max(1, frames), backend.film_forecast(shape, paintings, settings, film))
     if expected.seconds > limits.film_seconds:
         minutes = expected.seconds / 60, limits.film_seconds / 60
         raise TooLargeError(TOO_LONG.format(*minutes))

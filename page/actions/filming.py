@@ -15,7 +15,7 @@ from nst.errors import ImageError
 from nst.images.opencv import load_opencv
 from nst.settings import DEFAULTS, FILM_DEFAULTS
 from nst.studio.backends.local import in_this_process
-from nst.studio.film_forecast import FilmForecast, forecast_film
+from nst.studio.film_forecast import ExpectedFilm, expected_film
 from nst.studio.film_job import Film
 from nst.studio.film_record import Cut
 from nst.video.flow import NEEDED
@@ -90,12 +90,12 @@ class Filming:
         first = load_named(values[self.session.painting], "painting")
         return mixed(first, replace(values[self.session.paintings], regions=()))
 
-    def _expected(self, clip: ChosenClip, mix: Mix, settings: TransferSettings) -> FilmForecast:
+    def _expected(self, clip: ChosenClip, mix: Mix, settings: TransferSettings) -> ExpectedFilm:
         """Return what a film will need. Raises `TooLargeError` where that is more than there is."""
         facts, workshop = self._preview(clip).facts, self.session.workshop
         frames = facts.frames(clip.begin, clip.end, clip.rate)
         sizes = [painting.size for painting in mix.paintings]
-        return forecast_film(
+        return expected_film(
             in_this_process(workshop.backend), (facts.width, facts.height), sizes, settings,
             FILM_DEFAULTS, frames, workshop.limits,
         )  # fmt: skip
@@ -129,7 +129,7 @@ class Filming:
 
     def _new_film(
         self, values: dict[Component, Any], visitor: str, request: gr.Request
-    ) -> tuple[Film, FilmForecast]:
+    ) -> tuple[Film, ExpectedFilm]:
         session = self.session
         clip, store = values[session.film.clip], session.workshop.job_store
         if clip is None:
@@ -151,12 +151,12 @@ class Filming:
         return film, expected
 
     def _submit(
-        self, film: Film, expected: FilmForecast, request: gr.Request, clip: Path | None = None
+        self, film: Film, expected: ExpectedFilm, request: gr.Request, clip: Path | None = None
     ) -> None:
         """Queue a film. Raises `BusyError`; nothing is left of a new one then."""
         session = self.session
         film.engine = in_this_process(session.workshop.backend).film_engine()
-        film.first_seconds, film.next_seconds = expected.first, expected.following
+        film.first_seconds, film.next_seconds = expected.pace.first, expected.pace.following
         session.workshop.check_room(film.owner, source_of(request), film.bytes)
         try:
             if clip:
@@ -204,10 +204,10 @@ class Filming:
         gallery = session.gallery_of(session.visitor_of(visitor, request))
         return {**panel.live(film), session.gallery: gallery}
 
-    def _left(self, film: Film) -> FilmForecast:
+    def _left(self, film: Film) -> ExpectedFilm:
         workshop, sizes = self.session.workshop, [style.size for style in film.styles]
         size = film.frame_size or (film.cut.size, film.cut.size)
-        return forecast_film(
+        return expected_film(
             in_this_process(workshop.backend), size, sizes, film.settings, film.film,
             max(1, film.total - film.count), workshop.limits,
         )  # fmt: skip

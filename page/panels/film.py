@@ -12,7 +12,7 @@ import gradio as gr
 from gradio.components import Component
 from markupsafe import Markup
 
-from nst.studio.film_forecast import FilmForecast
+from nst.studio.film_forecast import ExpectedFilm
 from nst.studio.film_job import Film
 from nst.studio.task import State
 from page.assets import mount
@@ -199,7 +199,7 @@ def takeaway_markup(film: Film) -> Markup:
     return render("film_takeaway", address=pair_of(film)["painted"], name=FILE)
 
 
-def expectation(expected: FilmForecast) -> str:
+def expectation(expected: ExpectedFilm) -> str:
     """Return how long a film will take."""
     count = "one frame" if expected.frames == 1 else f"{expected.frames} frames"
     return f"About {charts.duration(expected.seconds)} for {count}."

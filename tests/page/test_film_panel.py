@@ -22,12 +22,13 @@ from helpers.filming import MakeFilm, Observed, after, film_engine, make_film
 from helpers.pictures import make_waves
 from helpers.working import settle
 from nst.errors import ImageError
-from nst.studio.film_forecast import FilmForecast
+from nst.studio.film_forecast import ExpectedFilm
 from nst.studio.film_job import FILM, Film, FilmEngine
 from nst.studio.limits import Limits
 from nst.studio.task import State, share_id
 from nst.studio.workshop import Workshop
 from nst.video.decoding import NO_CLIP, NO_FRAMES, NO_VIDEO
+from nst.video.forecast import FilmForecast
 from page.clip_previews import ClipFacts, preview_of
 from page.http.film_files import film_routes
 from page.http.job_files import JobFiles
@@ -399,8 +400,8 @@ def test_a_visitor_has_as_many_films_waiting_as_pictures(
     waiting_studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session, filming = waiting_studio.session, waiting_studio.filming
-    expected = FilmForecast(1.0, 1.0, 12)
-    monkeypatch.setattr("page.actions.filming.forecast_film", lambda *_: expected)
+    expected = ExpectedFilm(12, FilmForecast(1.0, 1.0))
+    monkeypatch.setattr("page.actions.filming.expected_film", lambda *_: expected)
     values = asked(waiting_studio, tmp_path)
     assert "About 12 s for 12 frames." in filming.estimate(values)
     for _ in range(Limits.waiting_of_one):

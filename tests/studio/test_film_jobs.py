@@ -23,14 +23,17 @@ from helpers.pictures import make_waves
 from helpers.places import ROOT, TESTS
 from helpers.working import PATIENCE, MakeJob, make_job, settle
 from nst.errors import SettingsError, TooLargeError
-from nst.settings import FILM_DEFAULTS
-from nst.studio.film_forecast import forecast_film
+from nst.settings import FILM_DEFAULTS, TransferSettings
+from nst.studio.backends.local import LocalBackend
+from nst.studio.film_forecast import expected_film
 from nst.studio.film_job import CLIP, FILM, NO_FRAME, ORIGINAL, RECORD, SILENT, Film, FilmEngine
 from nst.studio.film_record import Cut
+from nst.studio.forecast import Forecast, PlannedRun
 from nst.studio.job import Job
 from nst.studio.limits import Limits
 from nst.studio.task import State
 from nst.studio.workshop import CLOSED, Workshop
+from nst.video.forecast import FilmForecast
 from nst.video.frame_store import store_folder
 from nst.video.writing import read_recipe_text
 
@@ -299,22 +302,23 @@ def test_a_film_has_a_limit_of_time_of_its_own(make_film: MakeFilm, tmp_path: Pa
 
 
 def test_what_is_too_long_is_told_before_it_begins(tmp_path: Path) -> None:
-    backend, limits = Workshop().backend, Limits(film_frames=10, film_seconds=20.0)
+    limits = Limits(film_frames=10, film_seconds=20.0)
 
-    class Slow(type(backend)):  # type: ignore[misc]
-        def forecast(self, run: object) -> object:
-            from nst.studio.forecast import Forecast
-
+    class Slow(LocalBackend):
+        def forecast(self, run: PlannedRun) -> Forecast:
             return Forecast(5.0, 1)
 
-        def free_memory(self, settings: object, held: int) -> None:
+        def free_memory(self, settings: TransferSettings, held: int) -> None:
             return None
 
+        def film_forecast(self, *_: object) -> FilmForecast:
+            return FilmForecast(first=5.0, following=2.0)
+
     def forecast(frames: int) -> float:
-        found = forecast_film(Slow(), (96, 64), [(50, 70)], SMALL, FILM_DEFAULTS, frames, limits)
+        found = expected_film(Slow(), (96, 64), [(50, 70)], SMALL, FILM_DEFAULTS, frames, limits)
         return found.seconds
 
-    assert 5 < forecast(2) < forecast(3) < 20
+    assert (forecast(1), forecast(3)) == (5.0, 9.0)
     with pytest.raises(TooLargeError, match="most for one film here; choose a smaller size"):
         forecast(9)
     with pytest.raises(TooLargeError, match="11 frames, and 10 are the most here"):

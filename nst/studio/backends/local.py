@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 from typing_extensions import override
 
 from nst.engine.devices import load_network
 from nst.engine.memory import available_memory
 from nst.engine.transfer import Engine, transfer_style
-from nst.settings import DEFAULTS, TransferSettings
+from nst.settings import DEFAULTS, FilmSettings, TransferSettings
 from nst.studio.backends.base import Backend
 from nst.studio.film_job import FilmEngine
-from nst.studio.forecast import Forecast, PlannedRun, forecast, seconds_per_pixel
+from nst.studio.forecast import Forecast, PlannedRun, Size, forecast, seconds_per_pixel
+from nst.video.forecast import FilmForecast, film_forecast
 from nst.video.transfer import transfer_video
 
 
@@ -39,6 +41,17 @@ class LocalBackend(Backend):
     def film_engine(self) -> FilmEngine:
         """Return what paints films, with the signature of `nst.transfer_video`."""
         return functools.partial(transfer_video, device=self.device)
+
+    def film_forecast(
+        self,
+        frame: Size,
+        paintings: Sequence[Size],
+        settings: TransferSettings,
+        film: FilmSettings,
+    ) -> FilmForecast:
+        """Return what the frames of a film take here."""
+        network = load_network(settings, self.device)
+        return film_forecast(network, frame, paintings, settings, film)
 
     @override
     def forecast(self, run: PlannedRun) -> Forecast:
