@@ -20,6 +20,7 @@ from nst.settings import GATYS_STYLE_LAYERS
 from nst.studio.job import Job
 from nst.studio.limits import Limits
 from page.panels.components import Choice
+from page.panels.modes import PICTURE
 from page.panels.paintings import Paintings
 from page.panels.textures import Textures
 from page.picture_cache import PictureCache
@@ -179,6 +180,7 @@ def test_from_the_upload_to_the_next_slider_it_is_opened_once(
     values |= {studio.session.visitor: "jane", studio.session.current: ""}
     values |= {studio.session.photo: Choice(photo), studio.session.painting: Choice(painting)}
     values |= {studio.session.paintings: Paintings(), studio.session.init: None}
+    values |= {studio.session.film.modes: PICTURE}
 
     studio.steering.take_photo(Choice(photo), "")
     studio.steering.take_painting(Choice(painting))
