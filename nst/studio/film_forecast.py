@@ -17,6 +17,11 @@ TOO_MANY_FRAMES = (
     "The film would have {} frames, and {} are the most here; choose a shorter part or fewer frames"
     " per second."
 )
+TOO_LARGE = (
+    "The film would take about {:.0f} MB on the server's disk while it is painted, and {:.0f} are"
+    " the most; choose a smaller size, a shorter part or fewer frames per second."
+)
+BYTES = 2.7  # on disk, of a pixel of a frame: as painted, and as filmed
 TOO_LONG = (
     "This would take about {:.0f} minutes, and {:.0f} are the most for one film here; choose a"
     " smaller size, a shorter part or fewer frames per second."
@@ -52,6 +57,9 @@ def expected_film(
     if frames > limits.film_frames:
         raise TooLargeError(TOO_MANY_FRAMES.format(frames, limits.film_frames))
     shape = fitted_size(size, settings.size)
+    size_on_disk = frames * shape[0] * shape[1] * BYTES
+    if size_on_disk > limits.film_bytes:
+        raise TooLargeError(TOO_LARGE.format(size_on_disk / 1e6, limits.film_bytes / 1e6))
     backend.admit(PlannedRun(shape, paintings, settings), seconds=limits.seconds)
     expected = ExpectedFilm(max(1, frames), backend.film_forecast(shape, paintings, settings, film))
     if expected.seconds > limits.film_seconds:

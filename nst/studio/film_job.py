@@ -57,6 +57,7 @@ MEASURED = 8  # frames, whose mean time is expected of the next ones
 NO_FRAME = "There is no frame between these two times; move the handles apart."
 NO_CLIP = "The clip of this film is no longer kept; please start the film anew."
 BUSY = "This film is being painted already."
+CUT_OFF = "It ends after {} frames, the most for one film here."
 SILENT = "The sound of the clip cannot be in an MP4 file, so the film has none."
 
 
@@ -96,6 +97,8 @@ class Film(Task):
         self.seconds = 0.0  # spent painting, before this time
         self.rate = Fraction(25)
         self.has_sound, self.remark, self.recipe = False, "", ""
+        self.server = ""  # that paints it, where several share the folder
+        self.most_frames = Limits.film_frames
         self.present: Image.Image | None = None
         self.step: FilmStep | None = None
         self._is_between = False
@@ -216,7 +219,7 @@ class Film(Task):
         self.has_sound = self._can_have_sound(clip)
         taken: list[Fraction] = []
         steps = self.engine(
-            _pictures(clip, taken), self.styles, self.settings, self.film, painted=store.load
+            self._pictures(clip, taken), self.styles, self.settings, self.film, painted=store.load
         )
         before = self.painted
         for step in steps:
@@ -228,6 +231,18 @@ class Film(Task):
             if is_new:
                 self._measure(step, self.painted - before)
             before = self.painted if step.is_finished else before
+
+    def _pictures(self, clip: TrimmedClip, taken: list[Fraction]) -> Iterator[Image.Image]:
+        """Yield the frames of a clip, and note their times.
+
+        There are no more than a film may have, whatever the clip says of itself.
+        """
+        for frame in clip:
+            if len(taken) >= self.most_frames:
+                self.remark = CUT_OFF.format(self.most_frames)
+                return
+            taken.append(frame.time)
+            yield frame.picture
 
     def _clip(self) -> TrimmedClip:
         cut = self.cut
@@ -294,6 +309,8 @@ class Film(Task):
                     self._write(path, self._painted(count), sound)
                 return
             except (av.FFmpegError, ValueError):  # of the sound: all else is our own
+                if not (self.home / CLIP).is_file():  # the film was finished meanwhile
+                    raise FileNotFoundError(self.home / CLIP) from None
                 self.has_sound, self.remark = False, SILENT
         self._write(path, self._painted(count))
 
@@ -357,6 +374,7 @@ class Film(Task):
                 changed=self.changed,
                 state=self.state,
                 note=self.note,
+                server=self.server,
                 cut=self.cut,
                 settings=self.settings,
                 film=self.film,
@@ -387,16 +405,11 @@ def load_film(folder: Path, id: str) -> Film:
     film.frames, film.times, film.seconds = record.total, record.times, record.seconds
     film.has_sound, film.remark, film.recipe = record.has_sound, record.remark, record.recipe
     film.rate = record.rate
-    film.created, film.changed = record.created, record.changed
+    film.created, film.changed, film.server = record.created, record.changed, record.server
     film.state, film.note = record.state_after_restart, record.note
+    if film.state is State.INTERRUPTED and not (home / CLIP).exists() and (home / FILM).exists():
+        film.state = State.FINISHED  # only its frames were still to be deleted
     return film
-
-
-def _pictures(clip: TrimmedClip, taken: list[Fraction]) -> Iterator[Image.Image]:
-    """Yield the frames of a clip, and note their times."""
-    for frame in clip:
-        taken.append(frame.time)
-        yield frame.picture
 
 
 def _write(data: bytes, path: Path) -> None:

@@ -6,20 +6,32 @@ Must not know where a film's files are.
 from __future__ import annotations
 
 import json
-import math
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 from nst.errors import SettingsError
-from nst.settings import FilmSettings, TransferSettings
-from nst.studio.job_record import LATEST, LONGEST_NOTE, DamagedError
+from nst.settings import MOST_STYLES, FilmSettings, TransferSettings
+from nst.studio.job_record import (
+    LATEST,
+    LONGEST_NOTE,
+    checked_value,
+    field_of,
+    list_up_to,
+    number_up_to,
+    parse_object,
+    state_named,
+    text_up_to,
+    whole_number,
+)
 from nst.studio.task import State
 from nst.video.decoding import MOST_FRAMES
 
 MOST_FILM_JSON = 4_000_000  # bytes; the time of a frame takes about 20
 LONGEST_RECIPE = 1_000_000  # characters
-MOST_STYLES = 64
+FRACTION = re.compile(r"\d{1,20}(/[1-9]\d{0,19})?")
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,7 @@ class FilmRecord:
     changed: float
     state: State  # as it was written; after a restart nothing is live
     note: str
+    server: str  # that paints it, where several share the folder
     cut: Cut
     settings: TransferSettings
     film: FilmSettings
@@ -77,50 +90,69 @@ class FilmRecord:
 
 def parse_film(data: bytes) -> FilmRecord:
     """Return the record in the bytes of a `film.json`. Raises `DamagedError`."""
-    try:
-        return _record(json.loads(data))
-    except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
-        if isinstance(error, SettingsError):
-            raise DamagedError(f"film.json has impossible settings: {error}") from None
-        raise DamagedError("film.json is damaged") from None
-
-
-def _record(values: dict[str, Any]) -> FilmRecord:
-    begin, end, size, rate = values["cut"]
-    times = [Fraction(_text(time, 60)) for time in values["times"]]
-    if len(times) > MOST_FRAMES or any(time < 0 for time in times):
-        raise ValueError("times of frames")
+    fields = parse_object(data)
     return FilmRecord(
-        created=_number(values["created"], LATEST),
-        changed=_number(values["changed"], LATEST),
-        state=State(values["state"]),
-        note=_text(values["note"], LONGEST_NOTE),
-        cut=Cut(
-            _number(begin, LATEST),
-            _number(end, LATEST),
-            int(_number(size, 1e5)),
-            _number(rate, 1e3),
-        ),
-        settings=TransferSettings.from_json(values["settings"]),
-        film=FilmSettings(**values["film"]),
-        styles=int(_number(values["styles"], MOST_STYLES)),
-        total=int(_number(values["total"], MOST_FRAMES)),
-        seconds=_number(values["seconds"], LATEST),
-        has_sound=values["has_sound"] is True,
-        remark=_text(values["remark"], LONGEST_NOTE),
-        recipe=_text(values["recipe"], LONGEST_RECIPE),
-        rate=Fraction(_text(values["rate"], 60)),
-        times=times,
+        created=field_of(fields, "created", number_up_to(LATEST)),
+        changed=field_of(fields, "changed", number_up_to(LATEST)),
+        state=field_of(fields, "state", state_named),
+        note=field_of(fields, "note", text_up_to(LONGEST_NOTE)),
+        server=checked_value("server", fields.get("server", ""), text_up_to(40)),
+        cut=field_of(fields, "cut", _cut),
+        settings=field_of(fields, "settings", _settings),
+        film=field_of(fields, "film", _film),
+        styles=field_of(fields, "styles", _count_up_to(MOST_STYLES)),
+        total=field_of(fields, "total", whole_number),
+        seconds=field_of(fields, "seconds", number_up_to(LATEST)),
+        has_sound=fields.get("has_sound") is True,
+        remark=field_of(fields, "remark", text_up_to(LONGEST_NOTE)),
+        recipe=field_of(fields, "recipe", text_up_to(LONGEST_RECIPE)),
+        rate=field_of(fields, "rate", _rate),
+        times=[
+            checked_value("times", time, _fraction)
+            for time in field_of(fields, "times", list_up_to(MOST_FRAMES))
+        ],
     )
 
 
-def _number(value: Any, most: float) -> float:
-    if isinstance(value, bool) or not math.isfinite(value) or not 0 <= value <= most:
-        raise ValueError("a number in its range")
-    return float(value)
+def _cut(value: Any) -> Cut:
+    begin, end, size, rate = list_up_to(4)(value)
+    seconds = number_up_to(LATEST)
+    return Cut(seconds(begin), seconds(end), whole_number(size), number_up_to(1e3)(rate))
 
 
-def _text(value: Any, longest: int) -> str:
-    if not isinstance(value, str) or len(value) > longest:
-        raise ValueError("a text")
-    return value
+def _settings(value: Any) -> TransferSettings:
+    try:
+        return TransferSettings.from_json(value)
+    except SettingsError as error:
+        raise ValueError(str(error)) from None
+
+
+def _film(value: Any) -> FilmSettings:
+    try:
+        return FilmSettings(**value)
+    except SettingsError as error:
+        raise ValueError(str(error)) from None
+
+
+def _count_up_to(most: int) -> Callable[[Any], int]:
+    def check(value: Any) -> int:
+        if not 1 <= whole_number(value) <= most:
+            raise ValueError("a count in its range")
+        return int(value)
+
+    return check
+
+
+def _fraction(value: Any) -> Fraction:
+    """Return a fraction of two whole numbers: an exponent could take for ever to work out."""
+    text = text_up_to(60)(value)
+    if not FRACTION.fullmatch(text):
+        raise ValueError("a fraction")
+    return Fraction(text)
+
+
+def _rate(value: Any) -> Fraction:
+    rate = _fraction(value)
+    if not 0 < rate <= 1000:
+        raise ValueError("a rate in its range")
+    return rate

@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from nst.errors import BusyError
 from nst.studio.film_job import RECORD, Film, load_film
 from nst.studio.film_record import MOST_FILM_JSON, parse_film
 from nst.studio.job_record import DamagedError, is_file, read_file
-from nst.studio.job_store import Card, JobStore, error_text, is_id
+from nst.studio.job_store import ELSEWHERE, Card, JobStore, error_text, is_id
+from nst.studio.task import State
 
 log = logging.getLogger(__name__)
 
@@ -29,17 +31,21 @@ class FilmStore:
 
     def save(self, film: Film) -> None:
         """Write what a film knows; its frames are on disk already."""
+        film.server = self.store.presence.name if self.store.presence else ""
         film.save()
 
     def load(self, id: str) -> Film | None:
         """Return a film as it was saved last; one that was live then was interrupted since.
 
-        None where it is deleted or damaged.
+        None where it is deleted or damaged. Raises `BusyError` where another server paints it.
         """
         if self.store.deletions.moment_of(id) is not None:
             return None
         try:
-            return load_film(self.store.folder, id)
+            film = load_film(self.store.folder, id)
+            if film.state is State.INTERRUPTED and self.store.is_elsewhere(film.server):
+                raise BusyError(ELSEWHERE)
+            return film
         except (DamagedError, OSError) as error:
             log.warning("a film on disk cannot be read: %s", error_text(error))
             return None

@@ -17,6 +17,8 @@ class Limits:
     film_seconds: float = 3 * 3600.0  # the same, of a film, which others are painted between
     film_length: float = 120.0  # seconds of a clip
     film_frames: int = 1200
+    film_bytes: float = 600e6  # on disk, of the frames of one film while it is painted
+    begun: int = 4  # films and batches that are begun at the same time: each holds a decoder
     waiting: int = 60  # tasks in the queue
     waiting_of_one: int = 4  # the same, of one visitor
     waiting_of_source: int = 12  # the same, from one network

@@ -121,7 +121,7 @@ class TaskQueue:
     @property
     def has_next(self) -> bool:
         """Tell whether a task can be taken."""
-        return bool(self._places)
+        return self._next() is not None
 
     def take(self) -> Task | None:
         """Return the next task, which is painted from now on.
@@ -129,18 +129,29 @@ class TaskQueue:
         First what has ended, and only has to be put away, then one of those for whom nothing is
         painted yet, then any.
         """
-        if not self._places:
+        place = self._next()
+        if place is None:
             return None
-        served = {place.task.owner for place in self.painted}
-
-        def rank(place: Place) -> tuple[bool, bool]:
-            return place.task.state is State.WAITING, place.task.owner in served
-
-        place = min(self._places, key=rank)  # the first of several
         self._places.remove(place)
         place.began = time.monotonic()
         self.painted.append(place)
         return place.task
+
+    def _next(self) -> Place | None:
+        served = {place.task.owner for place in self.painted}
+        begun = [place for place in self.painted if place.task.lets_others_by]
+        begun += [place for place in self._places if place.task.has_given_way]
+        is_full = len(begun) >= self.limits.begun
+
+        def rank(place: Place) -> tuple[bool, bool]:
+            return place.task.state is State.WAITING, place.task.owner in served
+
+        def can_begin(place: Place) -> bool:
+            task = place.task
+            is_new = task.state is State.WAITING and not task.has_given_way
+            return not (is_full and is_new and task.lets_others_by)
+
+        return min(filter(can_begin, self._places), key=rank, default=None)  # the first of several
 
     def is_painting(self, task: Task) -> bool:
         """Tell whether a task is painted."""

@@ -406,12 +406,25 @@ class Workshop:
             unfinished = [place.task for place in places if isinstance(place.task, Job)]
         for thread in self._painters:
             thread.join(max(0.0, end - time.monotonic()))
+        self._interrupt_waiting()
         is_kept = self._saver.wait(max(0.0, end - time.monotonic()))
         if hands_over:
             self._hand_over(unfinished)
         if self.job_store and self.job_store.presence:
             self.job_store.presence.end()
         return is_kept and not any(thread.is_alive() for thread in self._painters)
+
+    def _interrupt_waiting(self) -> None:
+        """End the films and batches that wait, with the processes and locks that they hold.
+
+        They go to no other server.
+        """
+        with self._news:
+            tasks = [place.task for place in self._queue.waiting]
+        for task in tasks:
+            if task.lets_others_by:
+                task.stop(CLOSED, State.INTERRUPTED)
+                self._saver.save_soon([task])
 
     @property
     def is_closing(self) -> bool:

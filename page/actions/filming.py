@@ -147,8 +147,12 @@ class Filming:
                 store.folder, cut, mix.paintings, settings,
                 frames=expected.frames, visitor=visitor,
             )  # fmt: skip
+            self._check_room(film, request)
             self._submit(film, expected, request, Path(clip.path))
         return film, expected
+
+    def _check_room(self, film: Film, request: gr.Request) -> None:
+        self.session.workshop.check_room(film.owner, source_of(request), film.bytes)
 
     def _submit(
         self, film: Film, expected: ExpectedFilm, request: gr.Request, clip: Path | None = None
@@ -157,7 +161,7 @@ class Filming:
         session = self.session
         film.engine = in_this_process(session.workshop.backend).film_engine()
         film.first_seconds, film.next_seconds = expected.pace.first, expected.pace.following
-        session.workshop.check_room(film.owner, source_of(request), film.bytes)
+        film.most_frames = session.workshop.limits.film_frames
         try:
             if clip:
                 film.take_clip(clip)
@@ -197,6 +201,7 @@ class Filming:
                 raise SettingsError(NOT_KEPT)
             with session.admission.opened(film.settings):
                 expected = self._left(film)
+                self._check_room(film, request)
                 film.resume()
                 self._submit(film, expected, request)
         except Exception as error:
