@@ -21,7 +21,7 @@ from helpers.clips import turn, write_frames, write_sound, write_still
 from helpers.filming import MakeFilm, Observed, after, film_engine, make_film
 from helpers.pictures import make_waves
 from helpers.working import settle
-from nst.errors import ImageError
+from nst.errors import BusyError, ImageError
 from nst.studio.film_forecast import ExpectedFilm
 from nst.studio.film_job import FILM, Film, FilmEngine
 from nst.studio.limits import Limits
@@ -339,6 +339,21 @@ def test_only_its_visitor_stops_and_continues_a_film(
         "another-visitor-00000000000000000", SimpleNamespace(job=own_film.id), REQUEST
     )
     assert panel.stage not in opened
+
+
+def test_a_full_queue_leaves_a_film_as_it_was(
+    own_film: Film, unserved_studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise BusyError("Too many are waiting.")
+
+    filming, panel = unserved_studio.filming, unserved_studio.session.film
+    with monkeypatch.context() as patch:
+        patch.setattr(unserved_studio.session.workshop, "check_room", full)
+        with pytest.warns(UserWarning, match="Too many are waiting"):
+            refused = filming.go_on(own_film.id, TOKEN, REQUEST)
+    assert "Too many are waiting" in refused[panel.status]
+    assert own_film.state is State.STOPPED
 
 
 def test_a_card_opens_the_film_and_deletes_it(own_film: Film, unserved_studio: Studio) -> None:

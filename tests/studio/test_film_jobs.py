@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+from collections import deque
 from fractions import Fraction
 from pathlib import Path
 
@@ -344,3 +346,87 @@ def test_pictures_do_not_see_films(make_film: MakeFilm, tmp_path: Path) -> None:
     settle(workshop)
     assert workshop.find_film(picture.id) is None
     assert {card.noun for card in workshop.cards("jane")} == {"film", "picture"}
+
+
+def test_a_film_has_no_more_frames_than_it_may(make_film: MakeFilm, tmp_path: Path) -> None:
+    film = make_film(6)
+    film.most_frames = 3
+    painted(film, Workshop(tmp_path / "jobs"))
+    assert (film.state, film.count) == (State.FINISHED, 3)
+    assert film.remark == "It ends after 3 frames, the most for one film here."
+    assert len(times_of(film.home / FILM)) == 3
+
+
+def test_what_a_film_takes_on_disk_is_told_before_it_begins() -> None:
+    class Free(LocalBackend):
+        def forecast(self, run: PlannedRun) -> Forecast:
+            return Forecast(1.0, 1)
+
+        def free_memory(self, settings: TransferSettings, held: int) -> None:
+            return None
+
+    settings, limits = SMALL.replace(size=512), Limits(film_bytes=50e6)
+    with pytest.raises(TooLargeError, match=r"about 53 MB on the server's disk .* 50 are the most"):
+        expected_film(Free(), (1024, 768), [(50, 70)], settings, FILM_DEFAULTS, 100, limits)
+
+
+def test_a_closing_server_ends_a_film_that_has_given_way(
+    make_film: MakeFilm, film_engine: FilmEngine, tmp_path: Path
+) -> None:
+    workshop, is_there = Workshop(tmp_path / "jobs"), threading.Event()
+
+    def hold(frame: int) -> None:
+        engine.gate.clear()
+        is_there.set()
+
+    engine = Observed(film_engine, hold)
+    first, second = make_film(4), make_film(4, visitor="ada", engine=engine)
+    pieces = first.run()
+    while first.count < 1:
+        next(pieces)
+    first.give_way()
+    deque(pieces, maxlen=0)
+    assert first.has_given_way
+    workshop.submit(second, 1.0)
+    assert is_there.wait(PATIENCE)
+    workshop.submit(first, 1.0)  # which waits: the second is in the middle of a frame
+    workshop._is_closing.set()  # as `close` does, before it waits for the frame under way
+    engine.gate.set()
+    assert workshop.close(PATIENCE)
+    assert (first.state, first.note, first.has_given_way) == (State.INTERRUPTED, CLOSED, False)
+    found = Workshop(tmp_path / "jobs").find_film(first.id)
+    assert found
+    assert (found.state, found.note, found.count) == (State.INTERRUPTED, CLOSED, 1)
+
+
+def test_a_film_whose_frames_were_still_to_be_deleted_is_finished(
+    make_film: MakeFilm, tmp_path: Path
+) -> None:
+    film = painted(make_film(3), Workshop(tmp_path / "jobs"))
+    record = film.home / RECORD
+    record.write_text(record.read_text().replace('"finished"', '"running"'))
+    found = Workshop(tmp_path / "jobs").find_film(film.id)
+    assert found
+    assert found.state is State.FINISHED
+
+
+@pytest.mark.parametrize("time", ["1e9999999", "-1", "1/0", "1.5", "x"])
+def test_times_are_plain_fractions(make_film: MakeFilm, tmp_path: Path, time: str) -> None:
+    film = painted(make_film(2), Workshop(tmp_path / "jobs"))
+    record = film.home / RECORD
+    values = json.loads(record.read_text())
+    for damaged in ({"times": [time]}, {"rate": time}, {"rate": "0"}):
+        record.write_text(json.dumps({**values, **damaged}))
+        workshop = Workshop(tmp_path / "jobs")
+        assert workshop.find(film.id) is None
+        assert [card.is_damaged for card in workshop.cards("jane")] == [True]
+
+
+def test_its_sound_is_as_it_was_when_a_rendering_comes_too_late(
+    make_film: MakeFilm, tmp_path: Path
+) -> None:
+    film = painted(make_film(2), Workshop(tmp_path / "jobs"))
+    film.has_sound = True
+    with pytest.raises(FileNotFoundError):
+        film.write_painted(tmp_path / "late.mp4", 2)
+    assert (film.has_sound, film.remark) == (True, "")

@@ -135,6 +135,8 @@ def test_the_wait_is_what_is_left_to_paint_before(clock: list[float]) -> None:
 class Yielding(Waiting):
     """A task that lets others by every two seconds."""
 
+    lets_others_by = True
+
     @property
     def piece_seconds(self) -> float:
         return 2.0
@@ -152,6 +154,21 @@ def test_who_lets_others_by_is_in_the_way_for_a_piece_alone(clock: list[float]) 
     assert queue.wait_of(another) == 2.0
     assert queue.wait_of(picture) == 12.0, "its visitor has a film already"
     assert queue.load.seconds == 5020.0
+
+
+def test_few_that_let_others_by_are_begun_at_the_same_time(clock: list[float]) -> None:
+    queue = TaskQueue(Limits(begun=1))
+    films = [Yielding(name) for name in "ab"]
+    for film in films:
+        queue.join(film, 10.0)
+    assert queue.take() is films[0]
+    assert not queue.has_next
+    assert queue.take() is None
+    picture = Waiting("c")
+    queue.join(picture, 1.0)
+    assert queue.take() is picture
+    queue.leave(films[0])
+    assert queue.take() is films[1]
 
 
 def test_several_painters_shorten_the_wait() -> None:
