@@ -234,16 +234,20 @@ class Workshop:
 
     @contextlib.contextmanager
     def _counted(self, task: Task) -> Iterator[None]:
-        """Count how long a task has waited, how long the block paints it, and how that ends."""
+        """Count how long a task has waited and was painted, and how that ends.
+
+        Once for a task that gives way, which waits and is painted many times.
+        """
         if task.state is not State.WAITING:  # it only has to be put away
             yield
             return
-        self.statistics.spend("waiting", time.time() - task.changed)
+        if not task.has_given_way:
+            self.statistics.spend("waiting", time.time() - task.changed)
         try:
-            with self.statistics.timed("painting"):
-                yield
+            yield
         finally:
             if not task.state.is_live:
+                self.statistics.spend("painting", task.painted)
                 self.statistics.end(task.state.value)
 
     @property

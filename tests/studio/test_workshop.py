@@ -775,6 +775,7 @@ def test_a_task_of_many_pictures_gives_way_between_them() -> None:
     assert sorted(log) == ["a0", "a1", "a2", "b0", "b1", "b2", "c0"]
     assert {task.state for task in (*albums, single)} == {State.FINISHED}
     assert workshop.statistics.ended == {"finished": 3}
+    assert {workshop.statistics.durations[each].count for each in ("waiting", "painting")} == {3}
 
 
 def test_alone_it_does_not_give_way() -> None:
