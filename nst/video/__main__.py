@@ -26,8 +26,18 @@ from nst.painting_flags import (
 )
 from nst.setting_flags import add_device_flag, add_flags_of, add_look_flag, settings_given
 from nst.settings import LIVING_RATE, NO_WEIGHT, FilmSettings, TransferSettings
-from nst.video.film_flags import add_cluster_flags, add_film_flags, checked_rate
-from nst.video.mask_flags import add_film_mask_flags, mask_files, read_key_masks
+from nst.video.film_flags import (
+    add_cluster_flags,
+    add_film_flags,
+    check_cluster_flags,
+    checked_rate,
+)
+from nst.video.mask_flags import (
+    add_film_mask_flags,
+    check_mask_flags,
+    mask_files,
+    read_key_masks,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -130,6 +140,7 @@ def run(options: argparse.Namespace, stop: StopRequest) -> bool:
     plan = _plan(options, settings, film)
     check_room(plan.clip)
     check_kind(plan.clip, output, has_sound=not options.no_sound)
+    plan.check_masks()
     network = load_network(settings, "cpu" if options.ray else options.device)
     with _store(plan, output, options) as store:
         output_of_steps = sys.stdout
@@ -171,6 +182,8 @@ def checked_settings(options: argparse.Namespace) -> tuple[TransferSettings, Fil
     else:
         _check_folder(output)
     checked_rate(options.fps)
+    check_cluster_flags(options)
+    check_mask_flags(options)
     check_styles(options.styles)
     if options.living is not None:
         _check_living(options)
