@@ -147,7 +147,8 @@ def run(options: argparse.Namespace, stop: StopRequest) -> bool:
         with _painting(plan, network, store, options) as painting:
             _paint(painting, plan.clip, store, options, stop, output_of_steps)
         if not store.count:
-            raise OutputError("stopped before the first frame was done; nothing was written")
+            _say_why_nothing_was_written(store)
+            return False
         is_whole = not stop.is_made
         ends = {name: getattr(options, name) for name in vars(options) if name.startswith("end_")}
         recipe = plan.recipe(painting.device, ends)
@@ -163,6 +164,14 @@ def run(options: argparse.Namespace, stop: StopRequest) -> bool:
                 file=sys.stderr,
             )
     return is_whole
+
+
+def _say_why_nothing_was_written(store: FrameStore) -> None:
+    """Tell on stderr that a film was stopped that has no beginning yet."""
+    kept = "nothing was written"
+    if store.painted:  # on a cluster scenes are painted at the same time
+        kept = "frames of later scenes are kept, and the same command goes on"
+    print(f"nst video: stopped before the first frame was done; {kept}", file=sys.stderr)
 
 
 def checked_settings(options: argparse.Namespace) -> tuple[TransferSettings, FilmSettings]:
