@@ -26,8 +26,18 @@ from nst.painting_flags import (
 )
 from nst.setting_flags import add_device_flag, add_flags_of, add_look_flag, settings_given
 from nst.settings import LIVING_RATE, NO_WEIGHT, FilmSettings, TransferSettings
-from nst.video.film_flags import add_cluster_flags, add_film_flags, checked_rate
-from nst.video.mask_flags import add_film_mask_flags, mask_files, read_key_masks
+from nst.video.film_flags import (
+    add_cluster_flags,
+    add_film_flags,
+    check_cluster_flags,
+    checked_rate,
+)
+from nst.video.mask_flags import (
+    add_film_mask_flags,
+    check_mask_flags,
+    mask_files,
+    read_key_masks,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -130,13 +140,15 @@ def run(options: argparse.Namespace, stop: StopRequest) -> bool:
     plan = _plan(options, settings, film)
     check_room(plan.clip)
     check_kind(plan.clip, output, has_sound=not options.no_sound)
+    plan.check_masks()
     network = load_network(settings, "cpu" if options.ray else options.device)
     with _store(plan, output, options) as store:
         output_of_steps = sys.stdout
         with _painting(plan, network, store, options) as painting:
             _paint(painting, plan.clip, store, options, stop, output_of_steps)
         if not store.count:
-            raise OutputError("stopped before the first frame was done; nothing was written")
+            _say_why_nothing_was_written(store)
+            return False
         is_whole = not stop.is_made
         ends = {name: getattr(options, name) for name in vars(options) if name.startswith("end_")}
         recipe = plan.recipe(painting.device, ends)
@@ -152,6 +164,14 @@ def run(options: argparse.Namespace, stop: StopRequest) -> bool:
                 file=sys.stderr,
             )
     return is_whole
+
+
+def _say_why_nothing_was_written(store: FrameStore) -> None:
+    """Tell on stderr that a film was stopped that has no beginning yet."""
+    kept = "nothing was written"
+    if store.painted:  # on a cluster scenes are painted at the same time
+        kept = "frames of later scenes are kept, and the same command goes on"
+    print(f"nst video: stopped before the first frame was done; {kept}", file=sys.stderr)
 
 
 def checked_settings(options: argparse.Namespace) -> tuple[TransferSettings, FilmSettings]:
@@ -171,6 +191,8 @@ def checked_settings(options: argparse.Namespace) -> tuple[TransferSettings, Fil
     else:
         _check_folder(output)
     checked_rate(options.fps)
+    check_cluster_flags(options)
+    check_mask_flags(options)
     check_styles(options.styles)
     if options.living is not None:
         _check_living(options)

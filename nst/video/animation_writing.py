@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from itertools import pairwise
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from nst.video.decoding import Facts
 
 ANIMATIONS = (".gif", ".webp")
 MOST_PIXELS = 100_000_000  # of all frames together: Pillow holds them at once
+MOST_HELD = 2 * MOST_PIXELS  # of those that are there; clips only estimate how many they have
+MOST_LOOPS = 65_535  # both kinds of files count them in 16 bits
 GIF_FASTEST = 50  # frames per second; browsers slow down what is quicker
 LAST = Fraction(1, 12)  # seconds that the last frame is shown, where nothing else is known
 VISIBLE = 128  # of alpha; a GIF has no half transparency
@@ -27,7 +29,15 @@ TRANSPARENT = 255  # its colour in a GIF with transparency
 
 
 def check_animation(path: Path, facts: Facts) -> None:
-    """Raise `OutputError` where a clip is too long or too quick for an animated picture."""
+    """Raise `OutputError` where a clip is too long or too quick for an animated picture.
+
+    One that does not say how long it is may be too long.
+    """
+    if not facts.frames:
+        raise OutputError(
+            f"the clip does not say how long it is, and a {path.suffix.lower()} file must be short;"
+            " write .mp4"
+        )
     if facts.frames * facts.width * facts.height > MOST_PIXELS:
         most = MOST_PIXELS // (facts.width * facts.height)
         raise OutputError(
@@ -47,11 +57,21 @@ def write_animation(
     """Write frames with their times as a GIF or WebP, by the ending of `path`.
 
     `plays` says how often it is played, 0 for ever. Transparency is kept, in a GIF all or nothing.
-    The recipe is the comment of a GIF, and in the XMP of a WebP where there is room for it.
+    More plays than a file can count are for ever. The recipe is the comment of a GIF, and in the
+    XMP of a WebP where there is room for it.
+
+    Raises `OutputError` for more frames than are held in memory.
     """
     pictures, times = list[Image.Image](), list[Fraction]()
     last: Fraction | None = None
+    held = 0
     for frame in frames:
+        held += frame.picture.width * frame.picture.height
+        if held > MOST_HELD:
+            raise OutputError(
+                f"the film has more than {len(pictures)} frames, too many for a"
+                f" {path.suffix.lower()} file; choose a smaller --size or --fps, or write .mp4"
+            )
         pictures.append(frame.with_alpha())
         times.append(frame.time)
         last = frame.length
@@ -65,26 +85,33 @@ def write_animation(
 def lengths(times: Sequence[Fraction], ticks: int, *, least: int = 1) -> list[int]:
     """Return how long frames are shown, in units of 1 / `ticks` seconds; the last time is the end.
 
-    Each one ends at the tick nearest to its true end, so that rounding never adds up.
+    Each one ends at the tick nearest to its true end, so that rounding never adds up. One that
+    would be shorter than `least` takes from the next; it is 0 long, and left out, where those
+    before have taken all of it. The first one never is.
     """
-    ends = [round(time * ticks) for time in times]
-    return [max(least, end - start) for start, end in pairwise(ends)]
+    begin = ends = round(times[0] * ticks)
+    shown = list[int]()
+    for time in times[1:]:
+        due = round(time * ticks)
+        shown.append(max(least, due - ends) if due > ends or ends == begin else 0)
+        ends += shown[-1]
+    return shown
 
 
 def _write_webp(
     path: Path, pictures: Sequence[Image.Image], times: Sequence[Fraction], plays: int, recipe: str
 ) -> None:
-    first, *others = pictures
+    shown = lengths(times, WEBP_TICKS)
+    first, *others = compress(pictures, shown)
     options: dict[str, Any] = {**WEBP, "icc_profile": srgb_profile()}
     if recipe and (packet := packet_of(recipe)):
         options["xmp"] = packet
-    shown = lengths(times, WEBP_TICKS)
     first.save(
         *(path, "WEBP"),
         save_all=True,
         append_images=others,
-        duration=shown if others else shown[0],
-        loop=plays,
+        duration=list(filter(None, shown)) if others else shown[0],
+        loop=plays if plays <= MOST_LOOPS else 0,
         **options,
     )
 
@@ -92,20 +119,21 @@ def _write_webp(
 def _write_gif(
     path: Path, pictures: Sequence[Image.Image], times: Sequence[Fraction], plays: int, recipe: str
 ) -> None:
+    shown = [10 * length for length in lengths(times, GIF_TICKS, least=2)]
+    pictures = list(compress(pictures, shown))
     has_alpha = any(picture.mode == "RGBA" for picture in pictures)
     palette = common_palette([each.convert("RGB") for each in pictures], 255 if has_alpha else 256)
     first, *others = [_indexed(picture, palette) for picture in pictures]
     options: dict[str, Any] = {"comment": recipe.encode()} if recipe else {}
     if has_alpha:
         options |= {"transparency": TRANSPARENT, "disposal": 2}
-    if plays != 1:
-        options["loop"] = max(0, plays - 1)
-    shown = [10 * length for length in lengths(times, GIF_TICKS, least=2)]
+    if plays != 1:  # the file counts how often it is played again
+        options["loop"] = max(0, plays - 1) if plays - 1 <= MOST_LOOPS else 0
     first.save(
         *(path, "GIF"),
         save_all=True,
         append_images=others,
-        duration=shown if others else shown[0],
+        duration=list(filter(None, shown)) if others else shown[0],
         **options,
     )
 

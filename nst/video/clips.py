@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -35,6 +36,7 @@ SECONDS = 60.0  # for one frame, however busy the machine is
 SERVERS = {False: ("decoding", "serve_frames"), True: ("animation_decoding", "serve_animation")}
 """What opens a clip, and what opens an animated picture."""
 OPAQUE = 255
+SMALLEST = 32  # pixels, of frames that are only counted
 DEFEATED = "This clip needs more time or memory than there is for one; it may be damaged."
 
 
@@ -111,6 +113,13 @@ class Clip:
     def pictures(self) -> Pictures:
         """Return its frames without their times, for `transfer_video`."""
         return Pictures(self)
+
+    def counted(self, most: int) -> int:
+        """Return how many frames there are, or `most` where there are more; reads them, small.
+
+        Raises what iterating does.
+        """
+        return sum(1 for _ in islice(replace(self, size=SMALLEST), most))
 
     def _answers(self) -> Generator[Facts | Frame, None, None]:
         """Yield what the process answers: the facts, and the frames."""

@@ -265,17 +265,29 @@ def _check_count(stream: Any, facts: Facts, rate: float) -> None:
 def _facts(clip: Any, stream: Any, frame: Any, longest_side: int, rate: float) -> Facts:
     own = _rate_of(stream)
     shown = min(own, Fraction(rate).limit_denominator(1000)) if rate else own
-    seconds = (clip.duration or 0) / av.time_base
     width, height = _shown_size(frame, longest_side)
     return Facts(
         width,
         height,
         stream.time_base or Fraction(1, 90_000),
         shown,
-        round(seconds * shown) if seconds else int(stream.frames or 0),
+        round(_seconds(clip, stream) * shown),
         frame.pts or 0,
         bool(clip.streams.audio),
     )
+
+
+def _seconds(clip: Any, stream: Any) -> Fraction:
+    """Return how long the picture says it lasts, 0 if it does not say.
+
+    The container is asked last: it lasts as long as its sound. An MP4 in fragments may count the
+    frames of the first one alone.
+    """
+    if stream.duration and stream.time_base:
+        return Fraction(stream.duration * stream.time_base)
+    if stream.frames:
+        return Fraction(stream.frames) / _rate_of(stream)
+    return Fraction(clip.duration or 0, av.time_base)
 
 
 def _rate_of(stream: Any) -> Fraction:

@@ -39,6 +39,12 @@ def add_cluster_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check_cluster_flags(options: argparse.Namespace) -> None:
+    """Raise `SettingsError` for `--jobs` without the cluster that it is about."""
+    if options.jobs is not None and not options.ray:
+        raise SettingsError("--jobs is about a Ray cluster; add --ray, or leave it out")
+
+
 def checked_rate(rate: float) -> float:
     """Return the value of `--fps`. Raises `SettingsError` where it is out of range."""
     if rate and not SLOWEST <= rate <= FASTEST:

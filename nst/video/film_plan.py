@@ -24,7 +24,7 @@ from nst.video.film_recipe import film_recipe
 from nst.video.forecast import FilmForecast, film_forecast
 from nst.video.frame_store import FrameStore, film_key
 from nst.video.living import StillClip, living_painting
-from nst.video.mask_tracks import KeyMasks, followed_masks
+from nst.video.mask_tracks import KeyMasks, check_key_numbers, followed_masks
 from nst.video.ramps import between
 from nst.video.transfer import FilmStep, Remembered, Scene
 
@@ -71,6 +71,15 @@ class FilmPlan:
         if masks or self.protect_faces:
             made_of.append({"masks": masks, "protect_faces": self.protect_faces})
         return film_key(self.clip, self.styles, made_of)
+
+    def check_masks(self) -> None:
+        """Raise `ImageError` for masks of a frame that the clip does not have.
+
+        What a clip says of its length is an estimate, so frames are read as far as there are masks.
+        """
+        last = max(self.masks, default=0)
+        if last:
+            check_key_numbers(self.masks, self.clip.counted(last + 1))
 
     def paint(
         self,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from nst.errors import SettingsError
 from nst.painting_flags import add_mask_flags, entries_of, files_given, read_masks
 
 if TYPE_CHECKING:
@@ -51,6 +53,19 @@ def mask_files(options: argparse.Namespace) -> list[str]:
     return [*files_given(options), *filter(None, later)]
 
 
+def check_mask_flags(options: argparse.Namespace) -> None:
+    """Raise `SettingsError` where a flag of masks would replace another one."""
+    for name in ("masks", "keep"):
+        frames = Counter(frame for frame, _ in getattr(options, f"{name}_at"))
+        twice = next((frame for frame, count in frames.items() if count > 1), None)
+        if twice is not None:
+            raise SettingsError(f"--{name}-at is given twice for frame {twice + 1}; leave one out")
+        if 0 in frames and getattr(options, name):
+            raise SettingsError(
+                f"--{name} is painted on frame 1; leave it out, or leave out --{name}-at 1=…"
+            )
+
+
 def read_key_masks(options: argparse.Namespace, load: Callable[[str], Image.Image]) -> KeyMasks:
     """Return the masks that were given, by their frames from 0; raises what `load` does."""
     from nst.images.masks import Masks  # after --help
@@ -58,17 +73,13 @@ def read_key_masks(options: argparse.Namespace, load: Callable[[str], Image.Imag
     keys: dict[int, Masks] = {}
     if first := read_masks(options, load):
         keys[0] = first
-    regions, kept = _by_frame(options.masks_at), _by_frame(options.keep_at)
+    regions, kept = dict[int, list[str]](options.masks_at), dict[int, list[str]](options.keep_at)
     for frame in {**regions, **kept}:
         known = keys.get(frame, Masks())
         masks = tuple(load(path) if path else None for path in regions.get(frame, ()))
         keep = next(map(load, kept.get(frame, ())), known.keep)
         keys[frame] = Masks(masks or known.regions, keep, known.within)
     return keys
-
-
-def _by_frame(given: Iterable[Painted]) -> dict[int, list[str]]:
-    return dict(given)
 
 
 def _masks_at(text: str) -> Painted:

@@ -60,6 +60,15 @@ def check_key_masks(keys: KeyMasks, frame: Image.Image, paintings: Sequence[Imag
             raise ImageError(BLACK.format("The keep mask" if is_keep else f"Mask {slot + 1}"))
 
 
+def check_key_numbers(keys: KeyMasks, count: int) -> None:
+    """Raise `ImageError` for masks of a frame that a clip of so many frames does not have."""
+    missing = [number for number in keys if number >= count]
+    if missing:
+        raise ImageError(
+            f"There are masks for frame {min(missing) + 1}, and the clip has {count} frames."
+        )
+
+
 def followed_masks(
     frames: Iterable[Image.Image], keys: KeyMasks, *, protect_faces: bool = False
 ) -> Iterator[Masks]:
@@ -76,11 +85,7 @@ def followed_masks(
     count = 0
     for count, frame in enumerate(frames, start=1):
         yield from follower.take(count - 1, frame)
-    missing = [number for number in keys if number >= count]
-    if missing:
-        raise ImageError(
-            f"There are masks for frame {min(missing) + 1}, and the clip has {count} frames."
-        )
+    check_key_numbers(keys, count)
     yield from follower.rest()
 
 

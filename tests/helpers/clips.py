@@ -23,13 +23,15 @@ def write_frames(
     rate: int = 12,
     times: Sequence[int] | None = None,
     codec: Literal["libx264", "mpeg4"] = "libx264",
+    options: dict[str, str] | None = None,
 ) -> Path:
     """Write frames whose left half is red and right half blue, and which grow brighter.
 
     `times` are those of the frames in milliseconds, evenly spaced where they are not given.
+    `options` are those of the encoder and the container.
     """
-    with av.open(str(path), "w") as film:
-        stream = film.add_stream(codec, rate=rate)
+    with av.open(str(path), "w", options=options or {}) as film:
+        stream = film.add_stream(codec, rate=rate, options=options)
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
         if times is not None:

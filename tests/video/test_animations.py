@@ -14,9 +14,10 @@ from PIL import Image, ImageDraw
 from helpers.clips import write_frames
 from helpers.tiny_network import MakeNetwork
 from nst.errors import ImageError, OutputError
+from nst.video import animation_writing
 from nst.video.__main__ import main
 from nst.video.animation_writing import check_animation, lengths, write_animation
-from nst.video.clips import Clip
+from nst.video.clips import Clip, Frame
 from nst.video.decoding import MOST_FRAMES, NO_CLIP, NO_FRAMES, TOO_LONG, Facts
 
 SIZE = (64, 48)
@@ -163,6 +164,54 @@ def test_lengths_end_where_frames_end() -> None:
     assert set(lengths(times, 100)) == {3, 4}
 
 
+def test_frames_that_are_too_short_take_from_the_next_or_are_left_out(tmp_path: Path) -> None:
+    times = [Fraction(0), *(Fraction(500 + 12 * n, 1000) for n in range(41))]
+    shown = lengths(times, 100, least=2)
+    assert shown[0] == 50
+    assert set(shown[1:]) == {0, 2}
+    assert abs(sum(shown) - 98) <= 1  # of 500 + 40 · 12 ms
+    assert lengths([Fraction(n, 1000) for n in (0, 14, 40)], 100, least=2) == [2, 2]
+    assert lengths([Fraction(0), Fraction(1, 1000)], 100, least=2) == [2]
+    frames = [
+        Frame(drawn(number % 4, alpha=False), time, length=Fraction(12, 1000))
+        for number, time in enumerate(times[:-1])
+    ]
+    write_animation(tmp_path / "a.gif", frames)
+    written = list(Clip(tmp_path / "a.gif", 64))
+    assert len(written) == sum(length > 0 for length in shown)
+    assert written[1].time == Fraction(1, 2)
+    assert abs(written[-1].time + (written[-1].length or 0) - times[-1]) <= Fraction(1, 100)
+
+
+@pytest.mark.parametrize(
+    ("ending", "plays", "told"),
+    [
+        (".webp", 65_535, 65_535),
+        (".webp", 65_536, 0),
+        (".gif", 65_536, 65_536),
+        (".gif", 65_537, 0),
+    ],
+)
+def test_more_plays_than_a_file_can_count_are_for_ever(
+    tmp_path: Path, ending: str, plays: int, told: int
+) -> None:
+    clip = Clip(write(tmp_path / "a.gif"), 64)
+    write_animation(tmp_path / f"b{ending}", clip, plays=plays)
+    assert Clip(tmp_path / f"b{ending}", 64).facts.plays == told
+
+
+def test_frames_are_counted_where_a_clip_has_more_than_it_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(animation_writing, "MOST_HELD", 3 * SIZE[0] * SIZE[1])
+    clip = Clip(write(tmp_path / "a.gif"), 64)
+    with pytest.raises(
+        OutputError, match=r"more than 3 frames, too many for a \.webp file; choose"
+    ):
+        write_animation(tmp_path / "b.webp", clip)
+    assert not (tmp_path / "b.webp").exists()
+
+
 def test_what_an_animated_picture_cannot_hold_is_told() -> None:
     def facts(frames: int, rate: int) -> Facts:
         return Facts(1000, 1000, Fraction(1, 1000), Fraction(rate), frames, 0, False)
@@ -171,6 +220,8 @@ def test_what_an_animated_picture_cannot_hold_is_told() -> None:
     check_animation(Path("a.webp"), facts(100, 120))
     with pytest.raises(OutputError, match="can have 100 frames; choose a smaller --size"):
         check_animation(Path("a.webp"), facts(101, 25))
+    with pytest.raises(OutputError, match=r"does not say how long it is, and a \.webp file"):
+        check_animation(Path("a.webp"), facts(0, 25))
     with pytest.raises(OutputError, match="add --fps 50, or write"):
         check_animation(Path("a.gif"), facts(10, 60))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers.clips import turn, write_frames, write_sound, write_still
+from helpers.clips import turn, write_frames, write_sound, write_sounding, write_still
 from nst.errors import ImageError
 from nst.video import decoding
 from nst.video.clips import Clip
@@ -73,6 +73,19 @@ def test_too_many_frames_are_told_before_the_first_one(tmp_path: Path, name: str
     assert str(caught.value) == decoding.TOO_LONG
     assert Clip(path, 64, rate=12).facts.frames == pytest.approx(1012, abs=2)
     assert Clip(write_still(tmp_path / name, decoding.MOST_FRAMES), 64).facts.frames > 0
+
+
+@pytest.mark.parametrize("name", ["clip.mov", "clip.avi"])
+def test_sound_that_lasts_longer_adds_no_frames(tmp_path: Path, name: str) -> None:
+    path = write_sounding(tmp_path / name, "pcm_s16le", seconds=8.5)
+    assert Clip(path, 64).facts.frames == 6
+    assert Clip(path, 64, rate=6).facts.frames == 3
+
+
+def test_the_frames_of_all_fragments_are_expected(tmp_path: Path) -> None:
+    options = {"movflags": "frag_keyframe", "g": "4"}
+    clip = Clip(write_frames(tmp_path / "clip.mp4", 12, options=options), 64)
+    assert clip.facts.frames == len(list(clip)) == 12
 
 
 def test_one_frame_a_second_is_a_clip(tmp_path: Path) -> None:

@@ -146,6 +146,48 @@ def test_flags_that_cannot_be_read_are_usage_errors(
     assert sentence in capsys.readouterr().err
 
 
+def test_masks_past_the_end_are_told_before_anything_is_painted(
+    films: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_frames(films / "clip.mp4", 3)
+    Image.new("L", (96, 64), 255).save(films / "white.png")
+    words = ["clip.mp4", "painting.png", "-o", "film.mp4", *SIZE, "--keep-at", "2=white.png"]
+    assert main([*words, "--keep-at", "4=white.png"]) == 1
+    told = "There are masks for frame 4, and the clip has 3 frames.\n"
+    assert capsys.readouterr().err.endswith(told)
+    assert main([*words, "--keep-at", "3=white.png"]) == 1
+    assert "about to paint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--jobs", "3"), "--jobs is about a Ray cluster; add --ray, or leave it out"),
+        (
+            ("--masks-at", "3=a.png", "--masks-at", "3=b.png"),
+            "--masks-at is given twice for frame 3; leave one out",
+        ),
+        (
+            ("--keep-at", "2=a.png", "--keep-at", "2=b.png"),
+            "--keep-at is given twice for frame 2; leave one out",
+        ),
+        (
+            ("--keep", "a.png", "--keep-at", "1=b.png"),
+            "--keep is painted on frame 1; leave it out, or leave out --keep-at 1=…",
+        ),
+        (
+            ("--masks", "a.png", "--masks-at", "1=b.png"),
+            "--masks is painted on frame 1; leave it out, or leave out --masks-at 1=…",
+        ),
+    ],
+)
+def test_flags_that_would_be_ignored_are_told(
+    films: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], sentence: str
+) -> None:
+    assert main(["clip.mp4", "painting.png", "-o", "film.mp4", *SIZE, *words]) == 1
+    assert capsys.readouterr().err == f"nst video: {sentence}\n"
+
+
 def test_masks_are_those_of_their_frames(tmp_path: Path) -> None:
     words = ["clip.mp4", "a.png", "b.png", "-o", "film.mp4", "--masks", "1.png,", "--keep", "k.png"]
     words += ["--masks-at", "3=2.png", "--keep-at", "3=l.png", "--keep-at", "5=m.png"]

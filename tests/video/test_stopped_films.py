@@ -26,7 +26,8 @@ Paint = Callable[..., int]
 def paint(folder: Path, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch) -> Paint:
     """`paint(output, *flags, stop_after=None)`: the command on a clip of four frames.
 
-    It is stopped by a signal when so many frames are done. Its status is returned.
+    It is stopped by a signal when so many frames are done, and for 0 before the first one is. Its
+    status is returned.
     """
     write_frames(folder / "clip.mp4", 4)
     monkeypatch.chdir(folder)
@@ -35,8 +36,9 @@ def paint(folder: Path, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPat
 
     def command(output: str, *flags: str, stop_after: int | None = None) -> int:
         def stopped(*arguments: Any, **options: Any) -> Iterator[FilmStep]:
-            for step in transfer_video(*arguments, **options):
-                if step.is_finished and step.frame + 1 == stop_after:
+            for number, step in enumerate(transfer_video(*arguments, **options)):
+                is_last = step.is_finished and step.frame + 1 == stop_after
+                if is_last or (stop_after == 0 and number == 1):
                     signal.raise_signal(signal.SIGTERM)
                 yield step
 
@@ -61,6 +63,23 @@ def test_a_stopped_film_goes_on_in_its_folder(
     assert names(folder / "pictures") == [f"{number:06}.png" for number in (1, 2, 3, 4)]
     assert paint("pictures") == 1  # it is whole: nothing goes on there
     assert "is not empty" in capsys.readouterr().err
+
+
+def test_a_film_that_has_no_beginning_yet_says_what_is_kept(
+    folder: Path, paint: Paint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow = ("--iterations", "5")
+    told = "nst video: stopped before the first frame was done; "
+    assert paint("film.mp4", *slow, stop_after=0) == 143
+    assert capsys.readouterr().err.endswith(f"{told}nothing was written\n")
+    assert paint("film.mp4", *slow, stop_after=3) == 143
+    (folder / "film.mp4").unlink()
+    (folder / ".film.mp4.frames" / "000000.png").unlink()  # as if its scene were still painted
+    capsys.readouterr()
+    assert paint("film.mp4", *slow, stop_after=0) == 143
+    kept = "frames of later scenes are kept, and the same command goes on"
+    assert capsys.readouterr().err.endswith(f"{told}{kept}\n")
+    assert not (folder / "film.mp4").exists()
 
 
 def test_a_whole_film_is_not_said_to_be_stopped_while_it_is_written(
