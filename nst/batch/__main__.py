@@ -66,8 +66,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m nst.batch",
         description="Paint photos in the manner of paintings: each after each, into a folder."
         " Started again it paints only what is missing or has changed.",
-        epilog="Ctrl-C once ends it; what is finished is kept. A photo called batch is written"
-        " ./batch for `nst`.",
+        epilog="Ctrl-C once ends it; what is finished is kept. Machines rented by --hf-jobs go"
+        " on, and their ids are printed. A photo called batch is written ./batch for `nst`.",
     )
     parser.add_argument(
         "photos",

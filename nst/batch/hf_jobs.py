@@ -21,6 +21,7 @@ from huggingface_hub import HfApi, JobInfo, Volume
 
 from nst.batch.bucket import Bucket
 from nst.batch.code_archive import code_archive
+from nst.batch.inputs import InputFile
 from nst.batch.messages import Failed
 from nst.batch.plan import Item
 from nst.batch.runner import Runner
@@ -145,10 +146,17 @@ class RentedBatch:
     def run(self, stop: StopRequest) -> None:
         """Paint what is missing, or wait for those who do, until a stop is requested.
 
-        The jobs go on after a stop. Raises `UserError`.
+        The jobs go on after a stop, and after an error; then it is said which. Raises `UserError`.
         """
         self._bucket = Bucket(self.api, self.rental.bucket or self._own_bucket())
         self._missing = {item.key: item for item in self.runner.claim()}
+        try:
+            self._paint_missing(stop)
+        finally:
+            if self._missing:
+                self._say_what_goes_on()
+
+    def _paint_missing(self, stop: StopRequest) -> None:
         if self._bucket.exists():
             self._fetch_painted()
             self._join()
@@ -158,8 +166,6 @@ class RentedBatch:
             self._rent(left, stop)
         stop.defer()
         self._wait(stop)
-        if stop.is_made and self._missing:
-            self._say_what_goes_on()
 
     def _own_bucket(self) -> str:
         return f"{call_hub('this account', self.api.whoami)['name']}/{BUCKET}"
@@ -199,12 +205,26 @@ class RentedBatch:
         archive = code_archive()
         code = f"code/{content_name(archive)}.zip"
         self._upload(items, {code: archive} | {plan_path(p.name): p.to_bytes() for p in plans})
-        self._bucket.delete(failure_path(item.key) for item in items)
+        self._delete_unusable(items)
         stop.defer()
         for plan in plans:
             if not stop.is_made:
                 info = call_hub(self._bucket.name, partial(self._start, plan, code, machine))
                 self._note(_Job(info, plan.keys))
+
+    def _delete_unusable(self, items: Iterable[Item]) -> None:
+        """Delete what the bucket has of items, unless somebody has painted them meanwhile."""
+        self._fetch_painted()
+        self._bucket.delete(
+            path
+            for item in items
+            if item.key in self._missing
+            for path in (
+                failure_path(item.key),
+                record_path(item.key),
+                output_path(item, self.runner.manner.format),
+            )
+        )
 
     def _machine(self) -> Machine:
         """Return the kind of machine that was asked for. Raises `SettingsError`."""
@@ -227,21 +247,25 @@ class RentedBatch:
         return Machine(found.name, found.pretty_name, gpus, dollars)
 
     def _upload(self, items: Iterable[Item], files: Mapping[str, bytes]) -> None:
-        """Upload files, and the inputs of items, unless they are there."""
+        """Upload files, and the inputs of items, unless they are there.
+
+        Raises `ImageError` for an input that has no longer the bytes that its name says.
+        """
         controls = self.runner.manner.controls
-        wanted: dict[str, Path | bytes] = dict(files)
+        wanted: dict[str, InputFile | bytes] = dict(files)
         for name, sha256 in controls.hashes().items():
             wanted[input_path(sha256)] = getattr(controls, name)
         for item in items:
-            wanted[input_path(item.photo.sha256, clip_ending(item))] = item.photo.path
-            wanted[input_path(item.painting.sha256)] = item.painting.path
+            wanted[input_path(item.photo.sha256, clip_ending(item))] = item.photo
+            wanted[input_path(item.painting.sha256)] = item.painting
         there = self._bucket.sizes(wanted)
-        news = {path: data for path, data in wanted.items() if path not in there}
-        size = sum(map(_size, news.values()))
+        sizes = {path: _size(data) for path, data in wanted.items()}
+        news = {path: wanted[path] for path, size in sizes.items() if there.get(path) != size}
+        size = sum(sizes[path] for path in news)
         files_text = "1 file" if len(news) == 1 else f"{len(news)} files"
         line = f"uploading {files_text} ({size / 1e6:.1f} MB) to {self._bucket.address}"
         self.runner.report.note("uploading", line, files=len(news), bytes=size)
-        self._bucket.write(news)
+        self._bucket.write({path: partial(_content, data) for path, data in news.items()})
 
     def _start(self, plan: ShardPlan, code: str, machine: Machine) -> JobInfo:
         device = self.rental.device
@@ -318,7 +342,8 @@ class RentedBatch:
             item = items[path]
             painted = painted_from(item.number, records[record_path(item.key)], data)
             if painted:
-                self.runner.settle(self._missing.pop(item.key), painted)
+                self.runner.settle(item, painted)
+                del self._missing[item.key]
 
         self._bucket.read(list(items), use)
 
@@ -330,7 +355,8 @@ class RentedBatch:
             item = items[path]
             failed = failed_from(item.number, data)
             if failed:
-                self.runner.settle(self._missing.pop(item.key), failed)
+                self.runner.settle(item, failed)
+                del self._missing[item.key]
 
         self._bucket.read(list(items), use)
 
@@ -396,11 +422,21 @@ def _mounts(job: JobInfo, bucket: str) -> bool:
     return any(volume.source == bucket for volume in job.volumes or ())
 
 
-def _size(data: Path | bytes) -> int:
+def _size(data: InputFile | bytes) -> int:
     """Return the bytes of a file. Raises `ImageError` where it is gone."""
     if isinstance(data, bytes):
         return len(data)
     try:
-        return data.stat().st_size
+        return data.path.stat().st_size
     except OSError as error:
-        raise ImageError(f"{data}: it cannot be read: {error.strerror or error}") from None
+        raise ImageError(f"{data.path}: it cannot be read: {error.strerror or error}") from None
+
+
+def _content(data: InputFile | bytes) -> Path | bytes:
+    """Return what is uploaded: bytes, or the path of a clip. Raises `ImageError`."""
+    if isinstance(data, bytes):
+        return data
+    try:
+        return data.checked_path() if data.is_clip else data.read()
+    except ImageError as error:
+        raise ImageError(f"{data.path}: {error}") from None

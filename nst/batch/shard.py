@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nst.batch.messages import Painted
+from nst.batch.messages import FileFormat, Painted
 from nst.batch.plan import Item, Manner
 from nst.batch.shard_plan import ShardPlan, failure_path, output_path, plan_path, record_path
 from nst.console import CommandParser, StopRequest, run_command, until_stopped
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     folder: Path = options.folder
     plan = ShardPlan.from_bytes((folder / plan_path(options.plan)).read_bytes())
     manner = plan.manner(folder)
-    runner = Runner(SharedFolder(folder), manner, PlainReporter(sys.stderr))
+    runner = Runner(SharedFolder(folder, manner.format), manner, PlainReporter(sys.stderr))
     runner.find_missing(plan.items(folder))
     films = runner.claim(lambda item: item.is_film)
     stop.defer()
@@ -71,12 +71,20 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
 class SharedFolder:
     """Finished pictures in the folder that a rented machine shares with whoever rented it."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, format: FileFormat) -> None:
+        self._folder, self._format = folder, format
 
     def holds(self, item: Item) -> bool:
-        """Tell whether a picture is there."""
-        return (self._folder / record_path(item.key)).is_file()
+        """Tell whether a picture is there, with a record that fits.
+
+        Whoever rented the machine takes no other.
+        """
+        try:
+            record = (self._folder / record_path(item.key)).read_bytes()
+            data = (self._folder / output_path(item, self._format)).read_bytes()
+        except OSError:
+            return False
+        return painted_from(item.number, record, data) is not None
 
     def store(self, item: Item, painted: Painted, manner: Manner) -> None:
         """Write a finished picture, and then its record. Raises `OutputError`."""

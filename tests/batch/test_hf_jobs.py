@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import errno
+import hashlib
 import importlib.metadata
 import io
 import os
@@ -13,6 +15,7 @@ import zipfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import HfApi
@@ -28,12 +31,17 @@ from helpers.tiny_network import SERVED
 from helpers.waiting import until
 from nst.batch import hf_jobs
 from nst.batch.__main__ import build_parser, main, run
+from nst.batch.bucket import Bucket
 from nst.batch.code_archive import PACKAGES, code_archive
 from nst.batch.hf_jobs import DECLINED, OLD, SIGNED_OUT, UNASKED
-from nst.batch.inputs import InputFile
-from nst.batch.plan import Item
-from nst.batch.shard_plan import shards
+from nst.batch.inputs import CHANGED, InputFile
+from nst.batch.messages import FileFormat, Painted
+from nst.batch.plan import Item, Manner
+from nst.batch.shard import SharedFolder
+from nst.batch.shard_plan import ShardPlan, output_path, plan_path, record_path, shards
 from nst.console import StopRequest
+from nst.errors import HubError
+from nst.settings import TransferSettings
 from nst.video.clips import Clip
 
 N_PHOTOS = 3
@@ -274,6 +282,98 @@ def test_nothing_leaves_the_machine_without_a_yes(
     assert capsys.readouterr().err.endswith(f"Rent them? [y/N] nst: {DECLINED}\n")
     assert not hub.buckets
     assert not hub.jobs
+
+
+def stopped_at_once(hub: JobsHub, *more: str) -> None:
+    """Rent machines that are never free, and stop when they are asked for."""
+    hub.runs_jobs = False
+    n_jobs = len(hub.jobs)
+    with StopRequest() as stop:
+
+        def interrupt() -> None:
+            until(lambda: len(hub.jobs) > n_jobs, "a job")
+            stop.signal = signal.SIGINT
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        run(build_parser().parse_args(words("out", "--yes", *more)), stop)
+        thread.join()
+
+
+def planned_by(hub: JobsHub, job: str) -> ShardPlan:
+    name = hub.jobs[job].spec["labels"]["plan"]
+    return ShardPlan.from_bytes(hub.read(BUCKET, plan_path(name)))
+
+
+def test_a_record_without_its_picture_is_none_and_is_deleted(hub: JobsHub, place: Path) -> None:
+    stopped_at_once(hub)
+    items = planned_by(hub, "1").items(place / "bucket")
+    hub.jobs["1"].stage = "CANCELED"
+    bad = {record_path(items[0].key): b"", record_path(items[1].key): b'{"sha256": "0"}'}
+    bad[output_path(items[1], FileFormat())] = b"half"
+    writing: list[tuple[str | Path | bytes, str]] = [(data, path) for path, data in bad.items()]
+    hub._client.batch_bucket_files(BUCKET, add=writing)
+    for path, data in bad.items():
+        (place / "bucket" / path).parent.mkdir(parents=True, exist_ok=True)
+        (place / "bucket" / path).write_bytes(data)
+    folder = SharedFolder(place / "bucket", FileFormat())
+    assert not any(map(folder.holds, items))
+    folder.store(items[1], Painted(1, b"whole", 1, 1, 1, {}, 1.0), Manner(TransferSettings()))
+    assert folder.holds(items[1])
+    stopped_at_once(hub)
+    assert len(hub.jobs) == 2
+    assert not outputs(hub)
+
+
+def test_a_photo_that_changes_while_the_price_is_asked_is_not_uploaded(
+    hub: JobsHub, place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_clip(pan((96, 72), 2), place / "photos" / "clip.mp4")
+
+    create = Bucket.create
+
+    def change(bucket: Bucket) -> None:
+        data = changed.read_bytes()
+        changed.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        create(bucket)
+
+    monkeypatch.setattr(Bucket, "create", change)
+    for name in ("1.png", "clip.mp4"):
+        changed = place / "photos" / name
+        assert main(words("out", "--yes")) == 1
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert last == f"nst: photos/{name}: {CHANGED}"
+        assert not hub.jobs
+        hashes = {path.removeprefix("inputs/").split(".")[0] for path in hub.buckets[BUCKET].files}
+        before = hashlib.sha256((place / "photos" / name).read_bytes()).hexdigest()
+        assert before not in hashes
+
+
+def test_an_error_tells_of_the_jobs_that_go_on(
+    hub: JobsHub, place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.runs_jobs = False
+    start = hf_jobs.RentedBatch._start
+
+    def start_one(*arguments: Any) -> Any:
+        if hub.jobs:
+            raise HubError("The Hub has enough.")
+        return start(*arguments)
+
+    monkeypatch.setattr(hf_jobs.RentedBatch, "_start", start_one)
+    assert main(words("out", "--yes", "--jobs", "3")) == 1
+    errors = capsys.readouterr().err
+    assert "jobs that go on: 1; the same command joins them" in errors
+    assert errors.endswith("nst: The Hub has enough.\n")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(HfApi, "get_bucket_paths_info", full)
+    assert main(words("out", "--yes")) == 1
+    assert "A file cannot be read or written on this machine: No space left" in (
+        capsys.readouterr().err
+    )
 
 
 def test_what_cannot_be_rented_is_a_sentence(
