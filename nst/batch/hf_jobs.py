@@ -8,9 +8,11 @@ run, or to be there, is read from the Hub each time, so nothing is lost with thi
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -54,6 +56,7 @@ POLL = 10.0  # seconds between two looks at the Hub, which counts requests
 TICK = 0.2  # seconds between two looks at signals
 SETTLING = 6  # looks after the last job's end, until what it wrote must be there
 MOST_FAILED_LOOKS = 30  # in a row
+CULPRITS = ("", "photo", "painting")  # of a failure that is about some pictures
 PER_HOUR = {"second": 3600.0, "minute": 60.0, "hour": 1.0}
 UNASKED = "renting machines costs money, and nobody can be asked here; agree with --yes"
 DECLINED = "nothing was uploaded, and no machine rented"
@@ -89,7 +92,7 @@ class Machine:
 
     def offer(self, n_pictures: int, n_jobs: int, hours: float) -> str:
         """Return what painting costs, as a sentence."""
-        most = self.dollars * n_jobs * hours * ATTEMPTS
+        most = math.ceil(round(self.dollars * n_jobs * hours * ATTEMPTS * 100, 6)) / 100
         pictures = "1 picture" if n_pictures == 1 else f"{n_pictures} pictures"
         jobs = "1 job" if n_jobs == 1 else f"{n_jobs} jobs"
         return (
@@ -175,18 +178,21 @@ class RentedBatch:
     def _join(self) -> None:
         """Find the jobs that run and paint what is missing here, whoever began them."""
         running = call_hub(self._bucket.name, self._running_jobs)
-        by_plan = {plan_path((job.labels or {}).get("plan", "")): job for job in running}
+        by_plan = defaultdict[str, list[JobInfo]](list)
+        for job in running:
+            by_plan[plan_path((job.labels or {}).get("plan", ""))].append(job)
 
         def use(path: str, data: bytes) -> None:
             keys = _keys_of(data)
             if keys & self._missing.keys():
-                self._note(_Job(by_plan[path], keys))
+                for job in by_plan[path]:
+                    self._note(_Job(job, keys))
 
-        self._bucket.read(by_plan, use)
+        self._bucket.read(list(by_plan), use)
 
     def _running_jobs(self) -> list[JobInfo]:
         jobs = self.api.list_jobs(status=list(ALIVE), labels=LABEL, namespace=self._bucket.owner)
-        return [job for job in jobs if _mounts(job, self._bucket.name)]
+        return [job for job in jobs if _uses(job, self._bucket.name)]
 
     # What is rented.
 
@@ -236,6 +242,12 @@ class RentedBatch:
                 f"--hf-jobs must be one of {', '.join(by_name)}, not {self.rental.flavor!r}"
             )
         gpus = int(found.accelerator.quantity) if found.accelerator else 0
+        devices = ("auto", "cpu", "cuda") if gpus else ("auto", "cpu")
+        if self.rental.device not in devices:
+            raise SettingsError(
+                f"--device on {found.name} must be one of {', '.join(devices)}, not"
+                f" {self.rental.device!r}"
+            )
         if gpus > 1:
             raise SettingsError(
                 f"{found.name} has {gpus} GPUs, and a job paints on one; choose a machine with one,"
@@ -279,7 +291,7 @@ class RentedBatch:
             timeout=round(self.rental.hours * 3600),
             attempts=ATTEMPTS,
             name=f"nst-batch-{plan.name[:8]}",
-            labels={**LABEL, "plan": plan.name},
+            labels={**LABEL, "plan": plan.name, "bucket": _label_of(self._bucket.name)},
             volumes=[Volume(type="bucket", source=self._bucket.name, mount_path=MOUNT)],
             namespace=self._bucket.owner,
         )
@@ -405,9 +417,10 @@ def failed_from(number: int, data: bytes) -> Failed | None:
     """Return what a shared folder says of a failure; None while it is being written."""
     try:
         values = json.loads(data)
-        return Failed(number, str(values["reason"]), str(values["culprit"]))
-    except (ValueError, TypeError, KeyError):
+        reason, culprit = str(values["reason"]), values["culprit"]
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
+    return Failed(number, reason, culprit) if culprit in CULPRITS else None
 
 
 def _keys_of(plan: bytes) -> frozenset[str]:
@@ -418,8 +431,15 @@ def _keys_of(plan: bytes) -> frozenset[str]:
         return frozenset()
 
 
-def _mounts(job: JobInfo, bucket: str) -> bool:
-    return any(volume.source == bucket for volume in job.volumes or ())
+def _uses(job: JobInfo, bucket: str) -> bool:
+    """Tell whether a job paints into a bucket: its label says so, or its volumes."""
+    is_labelled = (job.labels or {}).get("bucket") == _label_of(bucket)
+    return is_labelled or any(volume.source == bucket for volume in job.volumes or ())
+
+
+def _label_of(bucket: str) -> str:
+    """Return a bucket's name as the value of a label, in which not every sign is allowed."""
+    return content_name(bucket.encode())
 
 
 def _size(data: InputFile | bytes) -> int:

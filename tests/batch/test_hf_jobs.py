@@ -7,6 +7,7 @@ import errno
 import hashlib
 import importlib.metadata
 import io
+import json
 import os
 import signal
 import sys
@@ -23,24 +24,31 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from benchmarks.clips import pan, write_clip
 from helpers.batches import arguments, records
-from helpers.loopback_jobs import JobsHub, LoopbackBucket, jobs_hub
+from helpers.loopback_jobs import JobsHub, LoopbackBucket, LoopbackJob, jobs_hub
 from helpers.pictures import MakePicture
 from helpers.places import ROOT
 from helpers.server import planted
 from helpers.tiny_network import SERVED
 from helpers.waiting import until
-from nst.batch import hf_jobs
+from nst.batch import hf_jobs, shard
 from nst.batch.__main__ import build_parser, main, run
 from nst.batch.bucket import Bucket
-from nst.batch.code_archive import PACKAGES, code_archive
-from nst.batch.hf_jobs import DECLINED, OLD, SIGNED_OUT, UNASKED
+from nst.batch.code_archive import OPENCV, PACKAGES, code_archive, requirements
+from nst.batch.hf_jobs import DECLINED, OLD, SIGNED_OUT, UNASKED, failed_from
 from nst.batch.inputs import CHANGED, InputFile
-from nst.batch.messages import FileFormat, Painted
-from nst.batch.plan import Item, Manner
-from nst.batch.shard import SharedFolder
-from nst.batch.shard_plan import ShardPlan, output_path, plan_path, record_path, shards
+from nst.batch.messages import Failed, FileFormat, Painted
+from nst.batch.plan import Item, Manner, plan_items
+from nst.batch.shard import SharedFolder, painted_from
+from nst.batch.shard_plan import (
+    ShardPlan,
+    failure_path,
+    output_path,
+    plan_path,
+    record_path,
+    shards,
+)
 from nst.console import StopRequest
-from nst.errors import HubError
+from nst.errors import DeviceError, HubError
 from nst.settings import TransferSettings
 from nst.video.clips import Clip
 
@@ -271,7 +279,7 @@ def test_nothing_leaves_the_machine_without_a_yes(
     assert main(words()) == 1
     errors = capsys.readouterr().err.splitlines()
     assert errors[-1] == f"nst: {UNASKED}"
-    assert "at most $0.06" in errors[-2]
+    assert "at most $0.07" in errors[-2]  # 6.012 cents
 
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
@@ -376,6 +384,21 @@ def test_an_error_tells_of_the_jobs_that_go_on(
     )
 
 
+def test_two_jobs_of_one_plan_are_both_joined_by_their_label(
+    hub: JobsHub, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopped_at_once(hub)
+    spec = {**hub.jobs["1"].spec, "volumes": []}
+    hub.jobs["2"] = LoopbackJob("2", spec, "ada")
+    other = {**spec, "labels": {**spec["labels"], "bucket": "another"}}
+    hub.jobs["3"] = LoopbackJob("3", other, "ada")
+    capsys.readouterr()
+    with StopRequest() as stop:
+        stop.signal = signal.SIGINT
+        run(build_parser().parse_args(words()), stop)
+    assert "jobs that go on: 1, 2; the same command" in capsys.readouterr().err
+
+
 def test_what_cannot_be_rented_is_a_sentence(
     hub: JobsHub,
     place: Path,
@@ -388,6 +411,11 @@ def test_what_cannot_be_rented_is_a_sentence(
 
     assert "must be one of cpu-basic, t4-small, l4x4, not 'h300'" in refused("--hf-jobs", "h300")
     assert "l4x4 has 4 GPUs, and a job paints on one" in refused("--hf-jobs", "l4x4")
+    cpu = "--device on cpu-basic must be one of auto, cpu, not"
+    assert f"{cpu} 'cuda'" in refused("--device", "cuda")
+    assert "must be one of auto, cpu, cuda, not 'mps'" in refused(
+        "--hf-jobs", "t4-small", "--device", "mps"
+    )
     assert "looks like owner/name, not 'mine'" in refused("--hf-bucket", "mine")
     hub.buckets["ada/open"] = LoopbackBucket(private=False)
     assert "ada/open is public" in refused("--hf-bucket", "ada/open", "--yes")
@@ -401,15 +429,80 @@ def test_what_cannot_be_rented_is_a_sentence(
     assert refused() == f"nst: {OLD}"
 
 
-def test_a_shard_is_the_same_whatever_else_is_missing() -> None:
-    file = InputFile(Path("x"))
-    items = [Item(n, file, file, "x", f"{n * 2654435761 % 2**32:08x}") for n in range(40)]
-    whole = [{item.key for item in part} for part in shards(items, 3)]
-    assert sum(map(len, whole)) == 40
-    assert len(whole) == 3
-    some = [{item.key for item in part} for part in shards(items[::-3], 3)]
-    assert all(any(part <= each for each in whole) for part in some)
+@pytest.mark.parametrize(
+    "flags", [("--yes",), ("--hf-hours", "1"), ("--hf-bucket", "a/b"), ("--hf-image", "x")]
+)
+def test_flags_of_rented_machines_need_some(
+    flags: tuple[str, ...], place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments("out"), *flags]) == 1
+    assert f"nst: {flags[0]} needs --hf-jobs" in capsys.readouterr().err
+
+
+def test_shards_are_of_one_size_and_films_are_spread() -> None:
+    photo, clip = InputFile(Path("x")), InputFile(Path("x.mp4"))
+    items = [
+        Item(n, clip if n % 8 == 0 else photo, photo, "x", f"{n * 2654435761 % 2**32:08x}")
+        for n in range(40)
+    ]
+    parts = shards(items, 3)
+    assert [len(part) for part in parts] == [14, 13, 13]
+    assert [sum(item.is_film for item in part) for part in parts] == [2, 2, 1]
+    assert {item.key for part in parts for item in part} == {item.key for item in items}
+    assert shards(items[::-1], 3) == parts
     assert shards(items[:1], 5) == [items[:1]]
+
+
+def test_a_record_holds_numbers_and_nothing_else() -> None:
+    good: dict[str, Any] = {"width": 2, "height": 1, "iterations": 3, "costs": {"J": 1}}
+    good |= {"seconds": 1.5, "sha256": hashlib.sha256(b"x").hexdigest()}
+
+    def painted(**values: Any) -> Painted | None:
+        return painted_from(7, json.dumps({**good, **values}).encode(), b"x")
+
+    assert painted(file="/etc/hostname") == Painted(7, b"x", 2, 1, 3, {"J": 1.0}, 1.5)
+    for name, value in [
+        *(("width", "2"), ("height", True), ("iterations", -1), ("costs", [1])),
+        *(("costs", {"J": "1"}), ("seconds", None), ("seconds", 10**400), ("sha256", "")),
+    ]:
+        assert painted(**{name: value}) is None, name
+    assert painted_from(7, b"[" * 100_000, b"x") is None
+    assert failed_from(7, b'{"reason": "no", "culprit": "photo"}') == Failed(7, "no", "photo")
+    assert failed_from(7, b'{"reason": "no", "culprit": "all"}') is None
+    assert failed_from(7, b'{"reason": "no", "culprit": ["photo"]}') is None
+
+
+def test_what_another_attempt_cannot_change_is_told_in_the_folder(
+    tmp_path: Path, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_picture(8, 8).save(tmp_path / "x.png")
+    manner = Manner(TransferSettings())
+    plan = ShardPlan.of(plan_items([(tmp_path / "x.png", tmp_path / "x.png")], manner), manner)
+    (tmp_path / "plans").mkdir()
+    (tmp_path / plan_path(plan.name)).write_bytes(plan.to_bytes())
+
+    def none(*_: object) -> None:
+        raise DeviceError("There is no GPU here.")
+
+    monkeypatch.setattr("nst.batch.local_pool.LocalPool", none)
+    assert shard.main([str(tmp_path), plan.name, "cuda"]) == 0
+    (key,) = plan.keys
+    failed = failed_from(0, (tmp_path / failure_path(key)).read_bytes())
+    assert failed == Failed(0, "There is no GPU here.")
+
+
+def test_opencv_is_required_whatever_it_came_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("cv2")
+    version = importlib.metadata.version
+
+    def without(name: str) -> str:
+        if name == OPENCV:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr("importlib.metadata.version", without)
+    (line,) = (line for line in requirements() if line.startswith(OPENCV))
+    assert line in (ROOT / "requirements-masks.txt").read_text().splitlines()
 
 
 def test_the_code_is_the_same_bytes_and_needs_no_other_packages() -> None:
