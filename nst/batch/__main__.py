@@ -187,6 +187,10 @@ def run(options: argparse.Namespace, stop: StopRequest) -> Tally:
         runner = Runner(folder, manner, reporter)
         try:
             tally = runner.find_missing(items)
+            if any(item.is_film for item in items):
+                from nst.batch.films import delete_leftovers
+
+                delete_leftovers(items, folder)
             if not runner.is_over:
                 paint(options, runner, folder, len(items), stop)
             reporter.end(tally)

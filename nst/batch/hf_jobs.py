@@ -165,6 +165,7 @@ class RentedBatch:
             self._join()
         covered = frozenset[str]().union(*(job.keys for job in self._jobs.values()))
         left = [item for key, item in self._missing.items() if key not in covered]
+        left = self._without_bad_clips(left)
         if left:
             self._rent(left, stop)
         stop.defer()
@@ -195,6 +196,18 @@ class RentedBatch:
         return [job for job in jobs if _uses(job, self._bucket.name)]
 
     # What is rented.
+
+    def _without_bad_clips(self, items: Sequence[Item]) -> list[Item]:
+        """Fail the clips that cannot become films, and return the others with all photos."""
+        if not any(item.is_film for item in items):
+            return list(items)
+        from nst.batch.films import damage_of  # which loads torch
+
+        for item in items:
+            if item.is_film and (failed := damage_of(item, self.runner.manner)):
+                self.runner.settle(item, failed)
+                del self._missing[item.key]
+        return [item for item in items if item.key in self._missing]
 
     def _rent(self, items: Sequence[Item], stop: StopRequest) -> None:
         """Ask, upload what is not there, and start a job for each shard."""

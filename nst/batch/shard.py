@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -17,7 +18,14 @@ from typing import Any
 
 from nst.batch.messages import FileFormat, Painted
 from nst.batch.plan import Item, Manner
-from nst.batch.shard_plan import ShardPlan, failure_path, output_path, plan_path, record_path
+from nst.batch.shard_plan import (
+    ShardPlan,
+    failure_path,
+    frames_path,
+    output_path,
+    plan_path,
+    record_path,
+)
 from nst.console import CommandParser, StopRequest, run_command, until_stopped
 from nst.errors import DeviceError, MissingPackageError, OutputError
 
@@ -77,6 +85,7 @@ def _paint(
 
     runner = Runner(shared, manner, PlainReporter(sys.stderr))
     runner.find_missing(items)
+    shared.delete_leftovers(items)
     films = runner.claim(lambda item: item.is_film)
     stop.defer()
     if not runner.is_over:
@@ -108,6 +117,13 @@ class SharedFolder:
         except OSError:
             return False
         return painted_from(item.number, record, data) is not None
+
+    def delete_leftovers(self, items: Sequence[Item]) -> None:
+        """Delete the frames of films that are written: a kill may have come between."""
+        for item in items:
+            frames = self._folder / frames_path(item.key)
+            if item.is_film and frames.is_dir() and self.holds(item):
+                shutil.rmtree(frames, ignore_errors=True)
 
     def store(self, item: Item, painted: Painted, manner: Manner) -> None:
         """Write a finished picture, and then its record. Raises `OutputError`."""

@@ -24,6 +24,7 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from benchmarks.clips import pan, write_clip
 from helpers.batches import arguments, records
+from helpers.clips import write_sounding
 from helpers.loopback_jobs import JobsHub, LoopbackBucket, LoopbackJob, jobs_hub
 from helpers.pictures import MakePicture
 from helpers.places import ROOT
@@ -42,6 +43,7 @@ from nst.batch.shard import SharedFolder, painted_from
 from nst.batch.shard_plan import (
     ShardPlan,
     failure_path,
+    frames_path,
     output_path,
     plan_path,
     record_path,
@@ -384,6 +386,18 @@ def test_an_error_tells_of_the_jobs_that_go_on(
     )
 
 
+def test_a_clip_that_cannot_become_a_film_is_told_before_the_price(
+    hub: JobsHub, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_sounding(place / "clip.mkv", "pcm_s16le")
+    words = ["clip.mkv", "--styles", "paintings", "-o", "out", "--hf-jobs", "cpu-basic"]
+    assert main(words) == 1
+    errors = capsys.readouterr().err
+    assert "nst: clip.mkv: a .mp4 file cannot hold the clip's sound" in errors
+    assert "at most $" not in errors
+    assert not hub.buckets
+
+
 def test_two_jobs_of_one_plan_are_both_joined_by_their_label(
     hub: JobsHub, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -470,6 +484,16 @@ def test_a_record_holds_numbers_and_nothing_else() -> None:
     assert failed_from(7, b'{"reason": "no", "culprit": "photo"}') == Failed(7, "no", "photo")
     assert failed_from(7, b'{"reason": "no", "culprit": "all"}') is None
     assert failed_from(7, b'{"reason": "no", "culprit": ["photo"]}') is None
+
+
+def test_frames_of_a_film_that_is_written_are_deleted(tmp_path: Path) -> None:
+    folder, clip = SharedFolder(tmp_path, FileFormat()), InputFile(Path("x.mp4"))
+    items = [Item(number, clip, clip, "x", key) for number, key in enumerate("ab")]
+    for item in items:
+        (tmp_path / frames_path(item.key)).mkdir(parents=True)
+    folder.store(items[0], Painted(0, b"film", 1, 1, 1, {}, 1.0), Manner(TransferSettings()))
+    folder.delete_leftovers(items)
+    assert [path.name for path in (tmp_path / "frames").iterdir()] == ["b"]
 
 
 def test_what_another_attempt_cannot_change_is_told_in_the_folder(
