@@ -227,12 +227,12 @@ class RentedBatch:
         self._delete_unusable(items)
         stop.defer()
         for plan in plans:
-            if not stop.is_made:
+            if not stop.is_made and plan.keys & self._missing.keys():
                 info = call_hub(self._bucket.name, partial(self._start, plan, code, machine))
                 self._note(_Job(info, plan.keys))
 
     def _delete_unusable(self, items: Iterable[Item]) -> None:
-        """Delete what the bucket has of items, unless somebody has painted them meanwhile."""
+        """Delete what the bucket has of items, but for those that were painted meanwhile."""
         self._fetch_painted()
         self._bucket.delete(
             path

@@ -17,7 +17,7 @@ from nst.batch.pool import Pool
 from nst.batch.reporting import Reporter
 from nst.batch.tally import Tally
 from nst.console import StopRequest
-from nst.errors import ImageError, UserError
+from nst.errors import ImageError
 
 TICK = 0.2  # seconds between two looks at what else there is to do
 MOST_LOSSES = 3  # workers that one picture may cost
@@ -212,7 +212,7 @@ class Runner:
     def _give_up(self, item: Item, failed: Failed) -> None:
         """Fail an item, and all that share what is to blame; the report tells of it once."""
         if failed.culprit == "all":
-            raise UserError(failed.reason)
+            raise failed.kind(failed.reason)
         sharing, others = list[Item](), deque[Item]()
         for each in self._waiting:
             (sharing if _shares(each, item, failed.culprit) else others).append(each)

@@ -24,7 +24,7 @@ from nst.batch.tally import Tally
 from nst.console import StopRequest
 from nst.engine.schedule import Moment
 from nst.engine.transfer import transfer_style
-from nst.errors import UserError, WeightsError
+from nst.errors import WeightsError
 from nst.images.reading import load_image
 from nst.images.recipe import read_recipe
 from nst.settings import TransferSettings
@@ -219,7 +219,7 @@ def test_what_none_can_be_painted_without_ends_the_batch(
         raise WeightsError("The parameters cannot be had.")
 
     monkeypatch.setattr("nst.batch.painter.load_network", fail)
-    with pytest.raises(UserError, match=r"The parameters cannot be had\."):
+    with pytest.raises(WeightsError, match=r"The parameters cannot be had\."):
         run(tmp_path / "out", planned(photos, paintings))
 
 

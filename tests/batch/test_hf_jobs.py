@@ -50,9 +50,10 @@ from nst.batch.shard_plan import (
     shards,
 )
 from nst.console import StopRequest
-from nst.errors import DeviceError, HubError
+from nst.errors import DeviceError, HubError, OutputError
 from nst.settings import TransferSettings
 from nst.video.clips import Clip
+from nst.web.hub_client import explain
 
 N_PHOTOS = 3
 START = 300.0  # seconds for a job to begin, on a busy machine
@@ -380,6 +381,9 @@ def test_an_error_tells_of_the_jobs_that_go_on(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(HfApi, "get_bucket_paths_info", full)
+    with pytest.raises(OutputError, match="No space left"):  # looked at once, and not 30 times
+        Bucket(HfApi(), BUCKET).sizes(["x"])
+    assert explain(ConnectionRefusedError(), "x") == "The Hugging Face Hub cannot be reached now."
     assert main(words("out", "--yes")) == 1
     assert "A file cannot be read or written on this machine: No space left" in (
         capsys.readouterr().err
@@ -411,6 +415,32 @@ def test_two_jobs_of_one_plan_are_both_joined_by_their_label(
         stop.signal = signal.SIGINT
         run(build_parser().parse_args(words()), stop)
     assert "jobs that go on: 1, 2; the same command" in capsys.readouterr().err
+
+
+def test_nothing_is_rented_for_what_was_painted_while_the_price_was_asked(
+    hub: JobsHub, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped_at_once(hub)
+    hub.jobs["1"].stage = "CANCELED"
+    bucket = place / "bucket"
+    items, create = planned_by(hub, "1").items(bucket), Bucket.create
+
+    def paint_elsewhere(made: Bucket) -> None:
+        create(made)
+        shared = SharedFolder(bucket, FileFormat())
+        for item in items:
+            shared.store(item, Painted(0, b"x", 1, 1, 1, {}, 1.0), Manner(TransferSettings()))
+        add: list[Any] = [
+            (path.read_bytes(), str(path.relative_to(bucket)))
+            for path in (bucket / "outputs").iterdir()
+        ]
+        hub._client.batch_bucket_files(BUCKET, add=add)
+
+    bucket.mkdir()
+    monkeypatch.setattr(Bucket, "create", paint_elsewhere)
+    assert main(words("out", "--yes")) == 0
+    assert list(hub.jobs) == ["1"]
+    assert len(records(place / "out")) == N_PHOTOS
 
 
 def test_what_cannot_be_rented_is_a_sentence(
