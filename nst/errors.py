@@ -81,6 +81,13 @@ class UnreachableError(UserError, RuntimeError):
     may_pass = True
 
 
+class ClusterError(UserError, RuntimeError):
+    """A cluster that cannot be reached, is lost, or cannot start a worker."""
+
+    http_status = 503
+    may_pass = True
+
+
 class WorkerError(UserError, RuntimeError):
     """A worker has ended, and a run with it."""
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nst.console import SIGNALS
-from nst.errors import MissingPackageError, UserError
+from nst.errors import ClusterError, MissingPackageError
 
 AUTO, LOCAL = "auto", "local"  # addresses: of what runs here or is started, and always started
 QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
@@ -46,13 +46,13 @@ class HeadWatch:
         self.is_lost = False
 
     def check(self) -> None:
-        """Raise `UserError` when the head is out of reach; Ray would end this process, in time."""
+        """Raise `ClusterError` when the head is lost; Ray would end this process, in time."""
         if not self._head or time.monotonic() - self._checked < CHECK_EVERY:
             return
         self._checked = time.monotonic()
         if reason := _why_unreachable(self._head):
             self.is_lost = True
-            raise UserError(
+            raise ClusterError(
                 f"The head of the Ray cluster is lost: {reason}; what is finished is kept, and the"
                 " same command goes on when it is back."
             )
@@ -64,7 +64,7 @@ class JoinedCluster:
     Meanwhile stdout leads to stderr, for all who do not hold the stream itself: Ray prints there
     when a worker dies.
 
-    Raises `MissingPackageError` without Ray, and `UserError` where there is no such cluster.
+    Raises `MissingPackageError` without Ray, and `ClusterError` where there is no such cluster.
     """
 
     def __init__(self, address: str) -> None:
@@ -124,11 +124,11 @@ def import_ray() -> Any:
 def connect(ray: Any, address: str) -> None:
     """Join a cluster, or start one on this machine: for `auto` where none runs here.
 
-    Raises `UserError` where there is no such cluster.
+    Raises `ClusterError` where there is no such cluster.
     """
     is_head = address not in (AUTO, LOCAL) and "://" not in address
     if is_head and (reason := _why_unreachable(address)):  # Ray would end this process
-        raise UserError(f"The Ray cluster {address!r} cannot be reached: {reason}.")
+        raise ClusterError(f"The Ray cluster {address!r} cannot be reached: {reason}.")
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         if address == AUTO:
@@ -139,7 +139,7 @@ def connect(ray: Any, address: str) -> None:
         else:
             ray.init(address=address, **QUIET, **(STARTED if address == LOCAL else {}))
     except Exception as error:
-        raise UserError(
+        raise ClusterError(
             f"The Ray cluster {address!r} cannot be reached: {first_line(error)}"
         ) from None
     finally:

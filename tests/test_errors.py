@@ -23,7 +23,15 @@ from nst import (
     transfer_style,
 )
 from nst.engine.repaint import repaint
-from nst.errors import BusyError, GPUError, HubError, OutputError, RecipeError, TooLargeError
+from nst.errors import (
+    BusyError,
+    ClusterError,
+    GPUError,
+    HubError,
+    OutputError,
+    RecipeError,
+    TooLargeError,
+)
 from nst.errors import ImageError as ImageErrorOfTheDecoder
 from nst.images.recipe import new_recipe, parse_recipe, read_recipe
 from nst.settings import parse_weights
@@ -31,7 +39,15 @@ from nst.vgg.network import VGG
 
 PICTURE = Image.new("RGB", (64, 48), "teal")
 KINDS = (
-    *(BusyError, GPUError, HubError, ImageErrorOfTheDecoder, NumericalError, OutputError),
+    *(
+        BusyError,
+        ClusterError,
+        GPUError,
+        HubError,
+        ImageErrorOfTheDecoder,
+        NumericalError,
+        OutputError,
+    ),
     *(RecipeError, SettingsError, TooLargeError, WeightsError),
 )
 

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from nst.batch.tally import Tally
 
 MOST_JOBS = 64
-MOST_HOURS = 72
+LEAST_HOURS, MOST_HOURS = 0.05, 72
+RENTAL_FLAGS = ("hf_bucket", "hf_hours", "hf_image", "yes")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,8 +67,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m nst.batch",
         description="Paint photos in the manner of paintings: each after each, into a folder."
         " Started again it paints only what is missing or has changed.",
-        epilog="Ctrl-C once ends it; what is finished is kept. A photo called batch is written"
-        " ./batch for `nst`.",
+        epilog="Ctrl-C once ends it; what is finished is kept. Machines rented by --hf-jobs go"
+        " on, and their ids are printed. A photo called batch is written ./batch for `nst`.",
     )
     parser.add_argument(
         "photos",
@@ -154,7 +155,6 @@ def _add_rental_flags(parser: argparse.ArgumentParser) -> None:
         "--hf-hours",
         type=_hours,
         metavar="N",
-        default=2.0,
         help="with --hf-jobs: how long each job may run (default: 2); the same command goes on",
     )
     parser.add_argument(
@@ -172,6 +172,7 @@ def run(options: argparse.Namespace, stop: StopRequest) -> Tally:
 
     Raises `UserError` for what ends the whole batch.
     """
+    check_rental_flags(options)
     settings, film = chosen_settings(options)
     check_format(f"picture.{options.format}", options.depth, keep_alpha=options.keep_alpha)
 
@@ -186,12 +187,25 @@ def run(options: argparse.Namespace, stop: StopRequest) -> Tally:
         runner = Runner(folder, manner, reporter)
         try:
             tally = runner.find_missing(items)
+            if any(item.is_film for item in items):
+                from nst.batch.films import delete_leftovers
+
+                delete_leftovers(items, folder)
             if not runner.is_over:
                 paint(options, runner, folder, len(items), stop)
             reporter.end(tally)
         finally:
             reporter.close()
     return tally
+
+
+def check_rental_flags(options: argparse.Namespace) -> None:
+    """Raise `SettingsError` for a flag about rented machines where none are asked for."""
+    for name in RENTAL_FLAGS:
+        if getattr(options, name) and not options.hf_jobs:
+            raise SettingsError(
+                f"--{name.replace('_', '-')} needs --hf-jobs; leave it out, or both"
+            )
 
 
 def paint(
@@ -232,7 +246,7 @@ def paint_on_rented_machines(
     rental = Rental(
         options.hf_jobs,
         options.jobs or 1,
-        options.hf_hours,
+        options.hf_hours or Rental.hours,
         options.hf_bucket,
         options.hf_image,
         options.device,
@@ -350,8 +364,10 @@ def _hours(text: str) -> float:
         hours = float(text)
     except ValueError:
         hours = 0.0
-    if not 0 < hours <= MOST_HOURS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of hours up to {MOST_HOURS}")
+    if not LEAST_HOURS <= hours <= MOST_HOURS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number of hours from {LEAST_HOURS} to {MOST_HOURS}"
+        )
     return hours
 
 

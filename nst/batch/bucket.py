@@ -5,6 +5,7 @@ Knows names and bytes; nothing of batches.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,8 +16,8 @@ from typing import TypeVar
 from huggingface_hub import BucketFile, HfApi
 from huggingface_hub.utils import disable_progress_bars
 
-from nst.errors import SettingsError
-from nst.web.hub_client import hub_errors, status_of
+from nst.errors import OutputError, SettingsError
+from nst.web.hub_client import hub_errors, is_local, local_problem, status_of
 
 BUCKET_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 AT_ONCE = 50  # files of one request
@@ -31,7 +32,8 @@ Key = TypeVar("Key")
 class Bucket:
     """A bucket `owner/name`, which need not exist before `create`.
 
-    Raises `SettingsError` for what is no name of one. All methods raise `HubError`.
+    Raises `SettingsError` for what is no name of one. All methods raise `HubError`, and
+    `OutputError` where a file cannot be read or written here.
     """
 
     def __init__(self, api: HfApi, name: str) -> None:
@@ -55,7 +57,7 @@ class Bucket:
 
         Raises `SettingsError` where everybody can see what is in it.
         """
-        with hub_errors(self.name):
+        with _bucket_errors(self.name):
             try:
                 info = self.api.bucket_info(self.name)
             except Exception as error:
@@ -68,42 +70,62 @@ class Bucket:
 
     def create(self) -> None:
         """Make it, private, unless it is there."""
-        with hub_errors(self.name):
+        with _bucket_errors(self.name):
             self.api.create_bucket(self.name, private=True, exist_ok=True)
         self.exists()
 
     def sizes(self, paths: Iterable[str]) -> dict[str, int]:
         """Return the bytes of those of the files that are there, by path."""
-        with hub_errors(self.name):
+        with _bucket_errors(self.name):
             found = self.api.get_bucket_paths_info(self.name, list(paths))
             return {file.path: file.size for file in found}
 
-    def write(self, files: Mapping[str, Path | bytes]) -> None:
-        """Upload files, by their paths in the bucket."""
+    def write(self, files: Mapping[str, Callable[[], Path | bytes]]) -> None:
+        """Upload files, by their paths in the bucket; each is called for when its turn comes.
+
+        Raises what they raise.
+        """
         for part in _parts(list(files.items())):
-            with hub_errors(self.name):
-                add: list[tuple[str | Path | bytes, str]] = [(data, path) for path, data in part]
+            add: list[tuple[str | Path | bytes, str]] = [(read(), path) for path, read in part]
+            with _bucket_errors(self.name):
                 self.api.batch_bucket_files(self.name, add=add)
 
     def delete(self, paths: Iterable[str]) -> None:
         """Delete those of the files that are there."""
         there = list(self.sizes(paths))
-        with hub_errors(self.name):
+        with _bucket_errors(self.name):
             self.api.batch_bucket_files(self.name, delete=there)
 
     def read(self, paths: Iterable[str], use: Callable[[str, bytes], None]) -> None:
         """Call `use` with the path and the bytes of each of the files that is there."""
-        with hub_errors(self.name):
+        with _bucket_errors(self.name):
             found = list(self.api.get_bucket_paths_info(self.name, list(paths)))
         for part in _parts(found):
             with tempfile.TemporaryDirectory(prefix="nst-") as folder:
                 places = {file.path: Path(folder, str(n)) for n, file in enumerate(part)}
-                with hub_errors(self.name):
+                with _bucket_errors(self.name):
                     wanted: list[tuple[str | BucketFile, str | Path]]
                     wanted = [(file, places[file.path]) for file in part]
                     self.api.download_bucket_files(self.name, wanted)
                 for path, place in places.items():
-                    use(path, place.read_bytes())
+                    with _bucket_errors(self.name):
+                        data = place.read_bytes()
+                    use(path, data)
+
+
+@contextlib.contextmanager
+def _bucket_errors(name: str) -> Iterator[None]:
+    """Let errors leave the block as a `HubError`, those of this machine as an `OutputError`."""
+    local: OutputError | None = None
+    with hub_errors(name):
+        try:
+            yield
+        except OSError as error:
+            if not is_local(error):
+                raise
+            local = OutputError(local_problem(error))
+    if local:
+        raise local
 
 
 def _parts(things: Sequence[Key]) -> Iterator[list[Key]]:

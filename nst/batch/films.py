@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -15,12 +16,14 @@ from typing_extensions import override
 
 from nst.batch.inputs import InputFile
 from nst.batch.messages import FILM_SUFFIX, Failed, Painted, Progress
+from nst.batch.output_folder import OutputFolder
 from nst.batch.painter import sentence_of
 from nst.batch.plan import Item, Manner
 from nst.batch.runner import Runner
 from nst.console import StopRequest
 from nst.engine import devices
 from nst.errors import (
+    ClusterError,
     DeviceError,
     ImageError,
     MissingPackageError,
@@ -36,12 +39,14 @@ from nst.video.clips import Clip
 from nst.video.film_files import check_kind, check_room, write_film
 from nst.video.film_plan import FilmPlan
 from nst.video.flow import NEEDED
-from nst.video.frame_store import FrameStore
+from nst.video.frame_store import FrameStore, store_folder
 from nst.video.ray_scenes import SceneCluster
 from nst.video.scene_store import SceneStore
 from nst.video.transfer import FilmStep
 
-ENDS_ALL = (OutputError, MissingPackageError, WeightsError, DeviceError)  # not one film alone
+ENDS_ALL = (OutputError, MissingPackageError, WeightsError, DeviceError, ClusterError)
+"""What is about more than one film."""
+OTHER_KINDS = re.compile(r"write (\.\w+( or )?)+, or ")  # that a film might be written as
 NO_CONTROLS = "a clip takes no masks and nothing to start from; leave them out, or the clips"
 NO_PATTERNS = "a film cannot be seamless; leave the clips out, or --seamless"
 
@@ -56,6 +61,18 @@ def check_films(manner: Manner) -> None:
     if manner.settings.is_seamless:
         raise SettingsError(NO_PATTERNS)
     load_opencv(NEEDED)
+
+
+def delete_leftovers(items: Iterable[Item], folder: OutputFolder) -> None:
+    """Delete the frames of films that are written: a kill may have come between."""
+    for item in items:
+        output = folder.path / item.output
+        if not (item.is_film and store_folder(output).is_dir()):
+            continue
+        with contextlib.suppress(OutputError):  # somebody else has the folder, or the film
+            if folder.holds(item):
+                with FrameStore(output, item.key) as store:
+                    store.delete()
 
 
 class FilmPainter:
@@ -130,15 +147,8 @@ class FilmPainter:
     def _plan(self, item: Item) -> FilmPlan:
         """Return what a film is made of. Raises `_InputError` for what cannot be used."""
         settings, format = self._manner.settings, self._manner.film
-        try:
-            clip = Clip(item.photo.path, settings.size, format.rate)
-        except ImageError as error:
-            raise _InputError(str(error), "photo") from None
+        clip = _opened_clip(item, self._manner)
         check_room(clip)
-        try:
-            check_kind(clip, Path(item.output), has_sound=format.has_sound)
-        except OutputError as error:
-            raise _InputError(str(error), "photo") from None
         plan = FilmPlan(clip, [self._opened_painting(item.painting)], settings, format.settings)
         if json.loads(plan.key)["clip"] != item.photo.sha256:
             raise _InputError("It was changed while the batch ran; start it again.", "photo")
@@ -182,6 +192,26 @@ class _InputError(UserError):
     def __init__(self, sentence: str, culprit: str) -> None:
         super().__init__(sentence)
         self.culprit = culprit
+
+
+def damage_of(item: Item, manner: Manner) -> Failed | None:
+    """Return why no film can be made of an item's clip; None where one can."""
+    try:
+        _opened_clip(item, manner)
+    except _InputError as error:
+        return Failed(item.number, str(error), error.culprit)
+    return None
+
+
+def _opened_clip(item: Item, manner: Manner) -> Clip:
+    """Return a clip. Raises `_InputError` where it cannot become what batches write."""
+    try:
+        clip = Clip(item.photo.path, manner.settings.size, manner.film.rate)
+        check_kind(clip, Path(item.output), has_sound=manner.film.has_sound)
+    except (ImageError, OutputError) as error:
+        sentence = OTHER_KINDS.sub("", str(error))  # a batch writes no other
+        raise _InputError(sentence, "photo") from None
+    return clip
 
 
 def _opened_painting(file: InputFile) -> Image.Image:

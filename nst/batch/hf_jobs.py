@@ -8,9 +8,11 @@ run, or to be there, is read from the Hub each time, so nothing is lost with thi
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +23,7 @@ from huggingface_hub import HfApi, JobInfo, Volume
 
 from nst.batch.bucket import Bucket
 from nst.batch.code_archive import code_archive
+from nst.batch.inputs import InputFile
 from nst.batch.messages import Failed
 from nst.batch.plan import Item
 from nst.batch.runner import Runner
@@ -53,6 +56,7 @@ POLL = 10.0  # seconds between two looks at the Hub, which counts requests
 TICK = 0.2  # seconds between two looks at signals
 SETTLING = 6  # looks after the last job's end, until what it wrote must be there
 MOST_FAILED_LOOKS = 30  # in a row
+CULPRITS = ("", "photo", "painting")  # of a failure that is about some pictures
 PER_HOUR = {"second": 3600.0, "minute": 60.0, "hour": 1.0}
 UNASKED = "renting machines costs money, and nobody can be asked here; agree with --yes"
 DECLINED = "nothing was uploaded, and no machine rented"
@@ -88,7 +92,7 @@ class Machine:
 
     def offer(self, n_pictures: int, n_jobs: int, hours: float) -> str:
         """Return what painting costs, as a sentence."""
-        most = self.dollars * n_jobs * hours * ATTEMPTS
+        most = math.ceil(round(self.dollars * n_jobs * hours * ATTEMPTS * 100, 6)) / 100
         pictures = "1 picture" if n_pictures == 1 else f"{n_pictures} pictures"
         jobs = "1 job" if n_jobs == 1 else f"{n_jobs} jobs"
         return (
@@ -145,21 +149,27 @@ class RentedBatch:
     def run(self, stop: StopRequest) -> None:
         """Paint what is missing, or wait for those who do, until a stop is requested.
 
-        The jobs go on after a stop. Raises `UserError`.
+        The jobs go on after a stop, and after an error; then it is said which. Raises `UserError`.
         """
         self._bucket = Bucket(self.api, self.rental.bucket or self._own_bucket())
         self._missing = {item.key: item for item in self.runner.claim()}
+        try:
+            self._paint_missing(stop)
+        finally:
+            if self._missing:
+                self._say_what_goes_on()
+
+    def _paint_missing(self, stop: StopRequest) -> None:
         if self._bucket.exists():
             self._fetch_painted()
             self._join()
         covered = frozenset[str]().union(*(job.keys for job in self._jobs.values()))
         left = [item for key, item in self._missing.items() if key not in covered]
+        left = self._without_bad_clips(left)
         if left:
             self._rent(left, stop)
         stop.defer()
         self._wait(stop)
-        if stop.is_made and self._missing:
-            self._say_what_goes_on()
 
     def _own_bucket(self) -> str:
         return f"{call_hub('this account', self.api.whoami)['name']}/{BUCKET}"
@@ -169,20 +179,35 @@ class RentedBatch:
     def _join(self) -> None:
         """Find the jobs that run and paint what is missing here, whoever began them."""
         running = call_hub(self._bucket.name, self._running_jobs)
-        by_plan = {plan_path((job.labels or {}).get("plan", "")): job for job in running}
+        by_plan = defaultdict[str, list[JobInfo]](list)
+        for job in running:
+            by_plan[plan_path((job.labels or {}).get("plan", ""))].append(job)
 
         def use(path: str, data: bytes) -> None:
             keys = _keys_of(data)
             if keys & self._missing.keys():
-                self._note(_Job(by_plan[path], keys))
+                for job in by_plan[path]:
+                    self._note(_Job(job, keys))
 
-        self._bucket.read(by_plan, use)
+        self._bucket.read(list(by_plan), use)
 
     def _running_jobs(self) -> list[JobInfo]:
         jobs = self.api.list_jobs(status=list(ALIVE), labels=LABEL, namespace=self._bucket.owner)
-        return [job for job in jobs if _mounts(job, self._bucket.name)]
+        return [job for job in jobs if _uses(job, self._bucket.name)]
 
     # What is rented.
+
+    def _without_bad_clips(self, items: Sequence[Item]) -> list[Item]:
+        """Fail the clips that cannot become films, and return the others with all photos."""
+        if not any(item.is_film for item in items):
+            return list(items)
+        from nst.batch.films import damage_of  # which loads torch
+
+        for item in items:
+            if item.is_film and (failed := damage_of(item, self.runner.manner)):
+                self.runner.settle(item, failed)
+                del self._missing[item.key]
+        return [item for item in items if item.key in self._missing]
 
     def _rent(self, items: Sequence[Item], stop: StopRequest) -> None:
         """Ask, upload what is not there, and start a job for each shard."""
@@ -199,12 +224,26 @@ class RentedBatch:
         archive = code_archive()
         code = f"code/{content_name(archive)}.zip"
         self._upload(items, {code: archive} | {plan_path(p.name): p.to_bytes() for p in plans})
-        self._bucket.delete(failure_path(item.key) for item in items)
+        self._delete_unusable(items)
         stop.defer()
         for plan in plans:
-            if not stop.is_made:
+            if not stop.is_made and plan.keys & self._missing.keys():
                 info = call_hub(self._bucket.name, partial(self._start, plan, code, machine))
                 self._note(_Job(info, plan.keys))
+
+    def _delete_unusable(self, items: Iterable[Item]) -> None:
+        """Delete what the bucket has of items, but for those that were painted meanwhile."""
+        self._fetch_painted()
+        self._bucket.delete(
+            path
+            for item in items
+            if item.key in self._missing
+            for path in (
+                failure_path(item.key),
+                record_path(item.key),
+                output_path(item, self.runner.manner.format),
+            )
+        )
 
     def _machine(self) -> Machine:
         """Return the kind of machine that was asked for. Raises `SettingsError`."""
@@ -216,6 +255,12 @@ class RentedBatch:
                 f"--hf-jobs must be one of {', '.join(by_name)}, not {self.rental.flavor!r}"
             )
         gpus = int(found.accelerator.quantity) if found.accelerator else 0
+        devices = ("auto", "cpu", "cuda") if gpus else ("auto", "cpu")
+        if self.rental.device not in devices:
+            raise SettingsError(
+                f"--device on {found.name} must be one of {', '.join(devices)}, not"
+                f" {self.rental.device!r}"
+            )
         if gpus > 1:
             raise SettingsError(
                 f"{found.name} has {gpus} GPUs, and a job paints on one; choose a machine with one,"
@@ -227,21 +272,25 @@ class RentedBatch:
         return Machine(found.name, found.pretty_name, gpus, dollars)
 
     def _upload(self, items: Iterable[Item], files: Mapping[str, bytes]) -> None:
-        """Upload files, and the inputs of items, unless they are there."""
+        """Upload files, and the inputs of items, unless they are there.
+
+        Raises `ImageError` for an input that has no longer the bytes that its name says.
+        """
         controls = self.runner.manner.controls
-        wanted: dict[str, Path | bytes] = dict(files)
+        wanted: dict[str, InputFile | bytes] = dict(files)
         for name, sha256 in controls.hashes().items():
             wanted[input_path(sha256)] = getattr(controls, name)
         for item in items:
-            wanted[input_path(item.photo.sha256, clip_ending(item))] = item.photo.path
-            wanted[input_path(item.painting.sha256)] = item.painting.path
+            wanted[input_path(item.photo.sha256, clip_ending(item))] = item.photo
+            wanted[input_path(item.painting.sha256)] = item.painting
         there = self._bucket.sizes(wanted)
-        news = {path: data for path, data in wanted.items() if path not in there}
-        size = sum(map(_size, news.values()))
+        sizes = {path: _size(data) for path, data in wanted.items()}
+        news = {path: wanted[path] for path, size in sizes.items() if there.get(path) != size}
+        size = sum(sizes[path] for path in news)
         files_text = "1 file" if len(news) == 1 else f"{len(news)} files"
         line = f"uploading {files_text} ({size / 1e6:.1f} MB) to {self._bucket.address}"
         self.runner.report.note("uploading", line, files=len(news), bytes=size)
-        self._bucket.write(news)
+        self._bucket.write({path: partial(_content, data) for path, data in news.items()})
 
     def _start(self, plan: ShardPlan, code: str, machine: Machine) -> JobInfo:
         device = self.rental.device
@@ -255,7 +304,7 @@ class RentedBatch:
             timeout=round(self.rental.hours * 3600),
             attempts=ATTEMPTS,
             name=f"nst-batch-{plan.name[:8]}",
-            labels={**LABEL, "plan": plan.name},
+            labels={**LABEL, "plan": plan.name, "bucket": _label_of(self._bucket.name)},
             volumes=[Volume(type="bucket", source=self._bucket.name, mount_path=MOUNT)],
             namespace=self._bucket.owner,
         )
@@ -318,7 +367,8 @@ class RentedBatch:
             item = items[path]
             painted = painted_from(item.number, records[record_path(item.key)], data)
             if painted:
-                self.runner.settle(self._missing.pop(item.key), painted)
+                self.runner.settle(item, painted)
+                del self._missing[item.key]
 
         self._bucket.read(list(items), use)
 
@@ -330,7 +380,8 @@ class RentedBatch:
             item = items[path]
             failed = failed_from(item.number, data)
             if failed:
-                self.runner.settle(self._missing.pop(item.key), failed)
+                self.runner.settle(item, failed)
+                del self._missing[item.key]
 
         self._bucket.read(list(items), use)
 
@@ -379,9 +430,10 @@ def failed_from(number: int, data: bytes) -> Failed | None:
     """Return what a shared folder says of a failure; None while it is being written."""
     try:
         values = json.loads(data)
-        return Failed(number, str(values["reason"]), str(values["culprit"]))
-    except (ValueError, TypeError, KeyError):
+        reason, culprit = str(values["reason"]), values["culprit"]
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
+    return Failed(number, reason, culprit) if culprit in CULPRITS else None
 
 
 def _keys_of(plan: bytes) -> frozenset[str]:
@@ -392,15 +444,32 @@ def _keys_of(plan: bytes) -> frozenset[str]:
         return frozenset()
 
 
-def _mounts(job: JobInfo, bucket: str) -> bool:
-    return any(volume.source == bucket for volume in job.volumes or ())
+def _uses(job: JobInfo, bucket: str) -> bool:
+    """Tell whether a job paints into a bucket: its label says so, or its volumes."""
+    is_labelled = (job.labels or {}).get("bucket") == _label_of(bucket)
+    return is_labelled or any(volume.source == bucket for volume in job.volumes or ())
 
 
-def _size(data: Path | bytes) -> int:
+def _label_of(bucket: str) -> str:
+    """Return a bucket's name as the value of a label, in which not every sign is allowed."""
+    return content_name(bucket.encode())
+
+
+def _size(data: InputFile | bytes) -> int:
     """Return the bytes of a file. Raises `ImageError` where it is gone."""
     if isinstance(data, bytes):
         return len(data)
     try:
-        return data.stat().st_size
+        return data.path.stat().st_size
     except OSError as error:
-        raise ImageError(f"{data}: it cannot be read: {error.strerror or error}") from None
+        raise ImageError(f"{data.path}: it cannot be read: {error.strerror or error}") from None
+
+
+def _content(data: InputFile | bytes) -> Path | bytes:
+    """Return what is uploaded: bytes, or the path of a clip. Raises `ImageError`."""
+    if isinstance(data, bytes):
+        return data
+    try:
+        return data.checked_path() if data.is_clip else data.read()
+    except ImageError as error:
+        raise ImageError(f"{data.path}: {error}") from None

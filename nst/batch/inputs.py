@@ -21,6 +21,7 @@ CLIP_SUFFIXES = (
 )
 """The endings of clips. A GIF is a picture here: its first frame."""
 CHUNK = 1 << 20  # bytes
+CHANGED = "It was changed while the batch ran; start the batch again."
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,15 @@ class InputFile:
         except OSError as error:
             raise ImageError(f"It cannot be read: {error.strerror or error}.") from None
         if hashlib.sha256(data).hexdigest() != self.sha256:
-            raise ImageError("It was changed while the batch ran; start the batch again.")
+            raise ImageError(CHANGED)
         return data
+
+    def checked_path(self) -> Path:
+        """Return the path of bytes that have the hash, however many. Raises `ImageError`."""
+        now = InputFile.of(self.path)
+        if now.problem or now.sha256 != self.sha256:
+            raise ImageError(now.problem or CHANGED)
+        return self.path
 
 
 def is_clip(path: Path) -> bool:

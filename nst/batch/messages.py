@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nst.errors import UserError
 from nst.settings import FilmSettings, TransferSettings
 
 FILM_SUFFIX = ".mp4"  # of what clips become
@@ -116,6 +117,7 @@ class Failed:
     culprit: str = ""
     """`photo` or `painting` where no picture with that file can be painted, `all` where none can be
     painted at all, "" where it is about this picture alone."""
+    kind: type[UserError] = UserError  # of error that ends the batch where the culprit is `all`
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class Painter:
             yield Failed(request.number, str(error), error.culprit)
         except UserError as error:
             culprit = "all" if isinstance(error, NONE_CAN) else ""
-            yield Failed(request.number, str(error), culprit)
+            yield Failed(request.number, str(error), culprit, type(error))
         except Exception as error:
             yield Failed(request.number, sentence_of(error, request.settings.size))
 

@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from nst.batch.messages import AT_ONCE, Event, Failed, Lost, PaintRequest, Progress
 from nst.batch.pool import Pool
-from nst.errors import UserError
+from nst.errors import ClusterError
 from nst.ray_clusters import JoinedCluster, divide, first_line
 
 MOST_FAILED_STARTS = 3  # actors in a row that die before they are ready
@@ -53,7 +53,7 @@ class RayPool(Pool):
         jobs: number of actors; None for one on each GPU, or on each node where there are none.
         device: as on the command line.
 
-    Raises `MissingPackageError` without Ray, and `UserError` where there is no such cluster.
+    Raises `MissingPackageError` without Ray, and `ClusterError` where there is no such cluster.
     """
 
     def __init__(self, address: str, jobs: int | None, device: str) -> None:
@@ -122,7 +122,7 @@ class RayPool(Pool):
             del actor.runs[number]
             yield Failed(number, f"The cluster could not paint it: {first_line(error)}")
         except self._ray.exceptions.RayError as error:
-            raise UserError(f"The Ray cluster is lost: {first_line(error)}") from None
+            raise ClusterError(f"The Ray cluster is lost: {first_line(error)}") from None
         else:
             if isinstance(event, Progress):
                 actor.painting = number
@@ -132,7 +132,7 @@ class RayPool(Pool):
         if lost.start is not None:
             self._failed_starts += 1
             if self._failed_starts == MOST_FAILED_STARTS:
-                raise UserError(f"The Ray cluster cannot start a worker: {first_line(error)}")
+                raise ClusterError(f"The Ray cluster cannot start a worker: {first_line(error)}")
         with contextlib.suppress(Exception):  # it may only have been out of reach
             self._ray.kill(lost.handle)
         self._actors[self._actors.index(lost)] = self._start()

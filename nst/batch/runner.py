@@ -17,7 +17,7 @@ from nst.batch.pool import Pool
 from nst.batch.reporting import Reporter
 from nst.batch.tally import Tally
 from nst.console import StopRequest
-from nst.errors import ImageError, UserError
+from nst.errors import ImageError
 
 TICK = 0.2  # seconds between two looks at what else there is to do
 MOST_LOSSES = 3  # workers that one picture may cost
@@ -167,15 +167,24 @@ class Runner:
             self._retry(run, event)
 
     def _store(self, item: Item, painted: Painted) -> None:
+        """Write a picture under the first of its names that is free, and copy it to the others."""
+        names = deque([item, *self._duplicates.pop(item.key, [])])
+        is_written = False
+        while names and not is_written:
+            is_written = self._write(names.popleft(), painted)
+        for duplicate in names:
+            self._copy(duplicate)
+
+    def _write(self, item: Item, painted: Painted) -> bool:
+        """Write a picture, and return whether its place was free."""
         try:
             self.folder.store(item, painted, self.manner)
         except OccupiedError as error:
             self._fail(item, str(error))
-        else:
-            self.tally.painted += 1
-            self.report.painted(item, painted, self.tally)
-        for duplicate in self._duplicates.pop(item.key, []):
-            self._copy(duplicate)
+            return False
+        self.tally.painted += 1
+        self.report.painted(item, painted, self.tally)
+        return True
 
     def _copy(self, item: Item) -> None:
         """Write a picture that has just been painted under another name."""
@@ -203,7 +212,7 @@ class Runner:
     def _give_up(self, item: Item, failed: Failed) -> None:
         """Fail an item, and all that share what is to blame; the report tells of it once."""
         if failed.culprit == "all":
-            raise UserError(failed.reason)
+            raise failed.kind(failed.reason)
         sharing, others = list[Item](), deque[Item]()
         for each in self._waiting:
             (sharing if _shares(each, item, failed.culprit) else others).append(each)

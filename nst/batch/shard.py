@@ -9,26 +9,37 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nst.batch.messages import Painted
+from nst.batch.messages import FileFormat, Painted
 from nst.batch.plan import Item, Manner
-from nst.batch.shard_plan import ShardPlan, failure_path, output_path, plan_path, record_path
+from nst.batch.shard_plan import (
+    ShardPlan,
+    failure_path,
+    frames_path,
+    output_path,
+    plan_path,
+    record_path,
+)
 from nst.console import CommandParser, StopRequest, run_command, until_stopped
-from nst.errors import OutputError
+from nst.errors import DeviceError, MissingPackageError, OutputError
 
 NAME = "nst batch"
 CONTENT = ("data", "file")  # of a finished picture, which a record does not hold
+LASTING = (DeviceError, MissingPackageError)  # what this machine would say again
+WHOLE = ("width", "height", "iterations")  # numbers of a record
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Paint a plan; return 0 unless it was stopped or could not be painted at all.
 
-    Pictures that cannot be painted are told of in the folder: it would help nobody to begin again.
+    Pictures that cannot be painted are told of in the folder: it would help nobody to begin again,
+    and each beginning is paid for.
     """
     parser = CommandParser(prog="python -m nst.batch.shard", description=__doc__)
     parser.add_argument("folder", type=Path)
@@ -44,16 +55,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace, stop: StopRequest) -> None:
-    """Paint what is missing of a plan. Raises `UserError` for what ends all of it."""
+    """Paint what is missing of a plan.
+
+    Raises `UserError` for what ends all of it, and may not when it is begun again.
+    """
+    folder: Path = options.folder
+    plan = ShardPlan.from_bytes((folder / plan_path(options.plan)).read_bytes())
+    manner, items = plan.manner(folder), plan.items(folder)
+    shared = SharedFolder(folder, manner.format)
+    try:
+        _paint(items, manner, shared, options, stop)
+    except LASTING as error:
+        for item in items:
+            if not shared.holds(item):
+                shared.note_failure(item, manner, str(error))
+        print(f"{NAME}: {error}", file=sys.stderr)
+
+
+def _paint(
+    items: Sequence[Item],
+    manner: Manner,
+    shared: SharedFolder,
+    options: argparse.Namespace,
+    stop: StopRequest,
+) -> None:
     from nst.batch.local_pool import LocalPool
     from nst.batch.reporting import PlainReporter
     from nst.batch.runner import Runner
 
-    folder: Path = options.folder
-    plan = ShardPlan.from_bytes((folder / plan_path(options.plan)).read_bytes())
-    manner = plan.manner(folder)
-    runner = Runner(SharedFolder(folder), manner, PlainReporter(sys.stderr))
-    runner.find_missing(plan.items(folder))
+    runner = Runner(shared, manner, PlainReporter(sys.stderr))
+    runner.find_missing(items)
+    shared.delete_leftovers(items)
     films = runner.claim(lambda item: item.is_film)
     stop.defer()
     if not runner.is_over:
@@ -64,19 +96,34 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
         from nst.batch.shared_films import SharedFilmPainter
 
         with tempfile.TemporaryDirectory(prefix="nst-") as own:
-            painter = SharedFilmPainter(folder, Path(own), manner, options.device)
+            painter = SharedFilmPainter(options.folder, Path(own), manner, options.device)
             paint_films(films, painter, runner, stop)
 
 
 class SharedFolder:
     """Finished pictures in the folder that a rented machine shares with whoever rented it."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, format: FileFormat) -> None:
+        self._folder, self._format = folder, format
 
     def holds(self, item: Item) -> bool:
-        """Tell whether a picture is there."""
-        return (self._folder / record_path(item.key)).is_file()
+        """Tell whether a picture is there, with a record that fits.
+
+        Whoever rented the machine takes no other.
+        """
+        try:
+            record = (self._folder / record_path(item.key)).read_bytes()
+            data = (self._folder / output_path(item, self._format)).read_bytes()
+        except OSError:
+            return False
+        return painted_from(item.number, record, data) is not None
+
+    def delete_leftovers(self, items: Sequence[Item]) -> None:
+        """Delete the frames of films that are written: a kill may have come between."""
+        for item in items:
+            frames = self._folder / frames_path(item.key)
+            if item.is_film and frames.is_dir() and self.holds(item):
+                shutil.rmtree(frames, ignore_errors=True)
 
     def store(self, item: Item, painted: Painted, manner: Manner) -> None:
         """Write a finished picture, and then its record. Raises `OutputError`."""
@@ -105,15 +152,30 @@ class SharedFolder:
 def painted_from(number: int, record: bytes, data: bytes) -> Painted | None:
     """Return a picture of a shared folder; None where picture and record do not fit together.
 
-    They do not while one of them is being written.
+    They do not while one of them is being written. Nothing is taken from a record but numbers:
+    others may write to the folder.
     """
     try:
         values = dict(json.loads(record))
-        if values.pop("sha256") != hashlib.sha256(data).hexdigest():
+        if values["sha256"] != hashlib.sha256(data).hexdigest():
             return None
-        return Painted(**{**values, "number": number, "data": data})
-    except (ValueError, TypeError, KeyError):
+        width, height, iterations = (_whole(values[name]) for name in WHOLE)
+        costs = {str(name): _number(cost) for name, cost in dict(values["costs"]).items()}
+        return Painted(number, data, width, height, iterations, costs, _number(values["seconds"]))
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(value)
+    return value
+
+
+def _number(value: Any) -> float:
+    if type(value) not in (int, float):
+        raise ValueError(value)
+    return float(value)
 
 
 if __name__ == "__main__":

@@ -124,14 +124,12 @@ class ShardPlan:
 
 
 def shards(items: Sequence[Item], count: int) -> list[list[Item]]:
-    """Return items by shards, told apart by their keys; empty shards are left out.
+    """Return items by shards of the same size, give or take one; empty shards are left out.
 
-    Which shard a picture is in depends on its key and the number of shards alone.
+    Films, which take longest, are spread first. The same items in another order give the same.
     """
-    parts: list[list[Item]] = [[] for _ in range(count)]
-    for item in sorted(items, key=lambda each: each.key):
-        parts[int(item.key[:8], 16) % count].append(item)
-    return [part for part in parts if part]
+    ordered = sorted(items, key=lambda each: (not each.is_film, each.key))
+    return [ordered[first::count] for first in range(min(count, len(ordered)))]
 
 
 def content_name(data: bytes) -> str:

@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 
 from nst.engine import devices
-from nst.errors import UserError, WorkerError
+from nst.errors import ClusterError, UserError, WorkerError
 from nst.images.writing import png_bytes
 from nst.ray_clusters import JoinedCluster, divide, first_line
 from nst.vgg.network import VGG
@@ -94,7 +94,7 @@ class SceneCluster:
         device: as on the command line.
         plan: of the film.
 
-    Raises `MissingPackageError` without Ray, `UserError` where there is no such cluster, and
+    Raises `MissingPackageError` without Ray, `ClusterError` where there is no such cluster, and
     `OSError` where the clip cannot be read.
     """
 
@@ -136,7 +136,7 @@ class SceneCluster:
 
         The caller keeps finished frames, so that `painted` has them: a scene whose actor is lost
         goes on from its last one. `network` is only asked for its device. Raises what
-        `transfer_video` does, and `UserError` where there can be no actors.
+        `transfer_video` does, and `ClusterError` where there can be no actors.
         """
         began = time.monotonic()
         found = _SceneSearch(self.plan, network)
@@ -196,7 +196,7 @@ class SceneCluster:
                 raise error.cause from None
             raise WorkerError(f"The cluster could not paint a scene: {first_line(error)}") from None
         except errors.RayError as error:
-            raise UserError(f"The Ray cluster is lost: {first_line(error)}") from None
+            raise ClusterError(f"The Ray cluster is lost: {first_line(error)}") from None
         else:
             yield step
 
@@ -204,7 +204,7 @@ class SceneCluster:
         if lost.start is not None:
             self._failed_starts += 1
             if self._failed_starts == MOST_FAILED_STARTS:
-                raise UserError(f"The Ray cluster cannot start a worker: {first_line(error)}")
+                raise ClusterError(f"The Ray cluster cannot start a worker: {first_line(error)}")
         with contextlib.suppress(Exception):  # it may only have been out of reach
             self._ray.kill(lost.handle)
         self._actors[self._actors.index(lost)] = self._start()

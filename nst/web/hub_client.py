@@ -7,9 +7,11 @@ may hold addresses and tokens, and is never passed on.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import logging
 import math
+import os
 import queue
 import re
 import threading
@@ -52,6 +54,11 @@ WAIT = 1.0  # seconds before the second try; doubled before each further one
 LONGEST_WAIT = 30.0  # seconds that a server may ask for
 CONFLICTS = (409, 412)  # another commit came first
 PASSING = (408, 429, 500, 502, 503, 504)
+LOCAL_ERRORS = (
+    *(errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EISDIR, errno.EMFILE),
+    *(errno.ENOENT, errno.ENOSPC, errno.ENOTDIR, errno.EROFS),
+)
+"""What the system says about files, and never about a connection."""
 
 
 class ConflictError(HubError):
@@ -113,6 +120,8 @@ def explain(error: Exception, repo: str) -> str:
         return "The Hugging Face Hub is switched off here (HF_HUB_OFFLINE)."
     if isinstance(error, GatedRepoError):
         return f"{repo} on the Hugging Face Hub is only open to those whom its owner has let in."
+    if is_local(error):
+        return local_problem(error)
     status = status_of(error)
     if status == 401 and not isinstance(error, RepositoryNotFoundError):
         return "The Hugging Face Hub does not accept this sign-in any more; please sign in again."
@@ -137,6 +146,17 @@ def _explain_status(status: int | None, repo: str) -> str:
     if status is not None:
         return f"The Hugging Face Hub has a problem of its own (status {status})."
     return "The Hugging Face Hub cannot be reached now."
+
+
+def is_local(error: Exception) -> bool:
+    """Tell whether it is about a file of this machine, such as on a disk that is full."""
+    return isinstance(error, OSError) and error.errno in LOCAL_ERRORS
+
+
+def local_problem(error: Exception) -> str:
+    """Return one sentence about such an error."""
+    reason = os.strerror(getattr(error, "errno", None) or errno.EIO)
+    return f"A file cannot be read or written on this machine: {reason}."
 
 
 def status_of(error: BaseException | None) -> int | None:
@@ -305,7 +325,9 @@ def is_passing(error: Exception | None, also: Sequence[int] = ()) -> bool:
     status = status_of(error)
     if status is not None:
         return status in (*PASSING, *also)
-    is_network = isinstance(error, OSError) or type(error).__module__.startswith("httpx")
+    is_network = (isinstance(error, OSError) and not is_local(error)) or type(
+        error
+    ).__module__.startswith("httpx")
     return is_network and not isinstance(error, OfflineModeIsEnabled)
 
 

@@ -18,9 +18,10 @@ from helpers.places import ROOT
 from helpers.tiny_network import SERVED
 from nst.batch import films as batch_films
 from nst.batch.__main__ import main
-from nst.errors import MissingPackageError
+from nst.errors import ClusterError, MissingPackageError
 from nst.vgg.network import VGG
 from nst.video.clips import Clip
+from nst.video.frame_store import store_folder
 from nst.video.writing import read_recipe_text
 
 pytestmark = pytest.mark.slow
@@ -120,6 +121,7 @@ def test_a_bad_clip_is_a_line_and_the_rest_goes_on(
     assert len(lines) == 2
     assert "broken.mov: This is not a clip that can be read" in lines[0]
     assert "other.mkv: a .mp4 file cannot hold the clip's sound" in lines[1]
+    assert lines[1].endswith("as it is; leave it out with --no-sound")  # no batch writes .mkv
     assert Path("out", FILM).exists()
     failed = records(Path("out"), "failed")
     assert [each["culprit"] for each in failed] == ["photo", "photo"]
@@ -148,6 +150,31 @@ def test_after_kill_9_a_film_goes_on_from_its_frames(
     steps = [each for each in events if each["event"] == "progress"]
     n_new = FRAMES - len(stored)
     assert len(steps) == len(stored) + n_new * 2  # steps 0 and 1 of each that was not stored
+
+
+def test_frames_that_a_kill_has_left_beside_a_film_are_deleted(clips: Path) -> None:
+    assert paint("clip.mp4") == 0
+    mine = Path("out", ".other.mp4.frames")
+    for left in (store_folder(Path("out", FILM)), mine):
+        left.mkdir()
+        (left / "000000.png").write_bytes(b"frame")
+    assert paint("clip.mp4") == 0
+    assert sorted(os.listdir("out")) == [mine.name, FILM, "manifest.jsonl"]
+
+
+def test_a_lost_cluster_ends_the_batch(
+    clips: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_clip(pan((96, 72), 2), clips / "other.mp4")
+
+    def lost(*_: object) -> None:
+        raise ClusterError("The Ray cluster 'auto' cannot be reached: nobody is there.")
+
+    monkeypatch.setattr("nst.video.ray_scenes.JoinedCluster", lost)
+    assert paint("clip.mp4", "other.mp4", more=("--ray", "auto")) == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("nst: ")]
+    assert lines == ["nst: The Ray cluster 'auto' cannot be reached: nobody is there."]
+    assert not records(Path("out"), "failed")
 
 
 def test_what_films_cannot_be_is_one_sentence(

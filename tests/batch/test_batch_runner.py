@@ -24,7 +24,7 @@ from nst.batch.tally import Tally
 from nst.console import StopRequest
 from nst.engine.schedule import Moment
 from nst.engine.transfer import transfer_style
-from nst.errors import UserError, WeightsError
+from nst.errors import WeightsError
 from nst.images.reading import load_image
 from nst.images.recipe import read_recipe
 from nst.settings import TransferSettings
@@ -140,6 +140,26 @@ def test_a_file_in_the_way_is_left_and_the_rest_goes_on(
     assert (out / "b--x.png").read_bytes() == b"mine"
 
 
+def test_a_claimed_picture_whose_place_is_taken_is_written_under_its_other_names(
+    tmp_path: Path, photos: list[Path], paintings: list[Path]
+) -> None:
+    for photo in photos[1:]:
+        photo.write_bytes(photos[0].read_bytes())
+    (items, manner), heard, out = planned(photos, paintings), Heard(), tmp_path / "out"
+    with OutputFolder(out, []) as folder:
+        runner = Runner(folder, manner, heard)
+        tally = runner.find_missing(items)
+        (item,) = runner.claim()
+        (out / "a--x.png").write_bytes(b"mine")
+        runner.settle(item, Painted(item.number, b"painted", 1, 1, 1, {}, 1.0))
+    assert heard.events == [
+        ("failed", "a--x.png"), ("painted", "b--x.png"), ("copied", "c--x.png")
+    ]  # fmt: skip
+    assert tally == Tally(3, present=1, painted=1, failed=1)
+    assert runner.is_over
+    assert (out / "c--x.png").read_bytes() == b"painted"
+
+
 class LosingPool(InlinePool):
     """Its worker is lost once the oldest request has reached an iteration, so many times."""
 
@@ -199,7 +219,7 @@ def test_what_none_can_be_painted_without_ends_the_batch(
         raise WeightsError("The parameters cannot be had.")
 
     monkeypatch.setattr("nst.batch.painter.load_network", fail)
-    with pytest.raises(UserError, match=r"The parameters cannot be had\."):
+    with pytest.raises(WeightsError, match=r"The parameters cannot be had\."):
         run(tmp_path / "out", planned(photos, paintings))
 
 
