@@ -21,7 +21,7 @@ from helpers.clips import turn, write_frames, write_sound, write_still
 from helpers.filming import MakeFilm, Observed, after, film_engine, make_film
 from helpers.pictures import make_waves
 from helpers.working import settle
-from nst.errors import ImageError
+from nst.errors import BusyError, ImageError
 from nst.studio.film_forecast import ExpectedFilm
 from nst.studio.film_job import FILM, Film, FilmEngine
 from nst.studio.limits import Limits
@@ -29,7 +29,8 @@ from nst.studio.task import State, share_id
 from nst.studio.workshop import Workshop
 from nst.video.decoding import NO_CLIP, NO_FRAMES, NO_VIDEO
 from nst.video.forecast import FilmForecast
-from page.clip_previews import ClipFacts, preview_of
+from page import clip_previews
+from page.clip_previews import ONE_AT_A_TIME, Client, ClipFacts, WaitingClips, preview_of
 from page.http.film_files import film_routes
 from page.http.job_files import JobFiles
 from page.looks import look_route
@@ -177,6 +178,34 @@ def test_what_is_no_clip_gets_one_sentence(
     assert str(caught.value) in sentences
 
 
+def test_a_clip_that_takes_too_long_to_read_gets_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clip_previews, "READ_SECONDS", 0.0)
+    with pytest.raises(ImageError, match="takes too long to read; please choose a shorter"):
+        preview_of(str(write_frames(tmp_path / "clip.mp4", 3)), component())
+
+
+def test_a_visitor_waits_for_one_clip_at_a_time_and_a_network_for_a_few() -> None:
+    waiting, jane = WaitingClips(), Client("jane", "home")
+    with waiting.place(jane, "a"), waiting.place(jane, "a"):
+        with pytest.raises(BusyError, match=ONE_AT_A_TIME), waiting.place(jane, "b"):
+            pass
+        with (
+            waiting.place(Client("ada", "home"), "b"),
+            waiting.place(Client("eve", "home"), "c"),
+            waiting.place(Client("joan", "home"), "d"),
+            waiting.place(Client("mary", "work"), "e"),
+            waiting.place(Client(), "f"),
+            waiting.place(Client(), "g"),
+            pytest.raises(BusyError),
+            waiting.place(Client("rose", "home"), "h"),
+        ):
+            pass
+    with waiting.place(jane, "b"):
+        pass
+
+
 @pytest.mark.parametrize(("rate", "size"), [(1, (96, 64)), (240, (96, 64)), (12, (4096, 2160))])
 def test_odd_clips_are_taken(tmp_path: Path, rate: int, size: tuple[int, int]) -> None:
     clip = write_frames(tmp_path / "clip.mp4", 3, size=size, rate=rate)
@@ -194,7 +223,7 @@ def test_without_opencv_a_clip_gets_one_sentence(
     monkeypatch.setitem(sys.modules, "cv2", None)
     clip = ChosenClip(str(write_frames(tmp_path / "clip.mp4", 2)), 0, 0, 0, 256)
     with pytest.warns(UserWarning, match="need OpenCV"):
-        refused = unserved_studio.filming.take_clip(clip)
+        refused = unserved_studio.filming.take_clip(clip, TOKEN, REQUEST)
     assert "pip install nst[masks]" in refused["refusal"]
 
 
@@ -389,7 +418,7 @@ def test_a_film_of_too_many_frames_is_refused_before_it_begins(
     session.workshop.limits = Limits(film_frames=5)
     values = asked(waiting_studio, tmp_path)
     sentence = "The film would have 12 frames, and 5 are the most here"
-    assert sentence in filming.estimate(values)
+    assert sentence in filming.estimate(values, REQUEST)
     with pytest.warns(UserWarning, match=sentence):
         refused = filming.begin(values, REQUEST)
     assert sentence in refused[session.film.status]
@@ -403,7 +432,7 @@ def test_a_visitor_has_as_many_films_waiting_as_pictures(
     expected = ExpectedFilm(12, FilmForecast(1.0, 1.0))
     monkeypatch.setattr("page.actions.filming.expected_film", lambda *_: expected)
     values = asked(waiting_studio, tmp_path)
-    assert "About 12 s for 12 frames." in filming.estimate(values)
+    assert "About 12 s for 12 frames." in filming.estimate(values, REQUEST)
     for _ in range(Limits.waiting_of_one):
         begun = filming.begin(values, REQUEST)
         assert begun[session.film.current]
