@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +21,7 @@ from starlette.applications import Starlette
 from helpers.clips import turn, write_frames, write_sound, write_still
 from helpers.filming import MakeFilm, Observed, after, film_engine, make_film
 from helpers.pictures import make_waves
-from helpers.working import settle
+from helpers.working import PATIENCE, settle
 from nst.errors import BusyError, ImageError
 from nst.studio.film_forecast import ExpectedFilm
 from nst.studio.film_job import FILM, Film, FilmEngine
@@ -31,7 +32,7 @@ from nst.video.decoding import NO_CLIP, NO_FRAMES, NO_VIDEO
 from nst.video.forecast import FilmForecast
 from page import clip_previews
 from page.clip_previews import ONE_AT_A_TIME, Client, ClipFacts, WaitingClips, preview_of
-from page.http.film_files import film_routes
+from page.http.film_files import FrameCounts, film_routes, key_of
 from page.http.job_files import JobFiles
 from page.looks import look_route
 from page.panels.clip_input import ChosenClip, ClipInput, clip_value
@@ -58,9 +59,9 @@ def workshop(tmp_path: Path) -> Workshop:
 @pytest.fixture
 def web(workshop: Workshop) -> Iterator[Any]:
     """`web(path, **headers)`: an answer of the routes of films."""
-    renderings = Renderings(1)
+    renderings, encodings = Renderings(1), Renderings(1)
     files = JobFiles(workshop, renderings)
-    app = Starlette(routes=[*film_routes(files), look_route(workshop, renderings)])
+    app = Starlette(routes=[*film_routes(files, encodings), look_route(workshop, renderings)])
 
     def ask(path: str, **headers: str) -> httpx.Response:
         async def get() -> httpx.Response:
@@ -72,6 +73,7 @@ def web(workshop: Workshop) -> Iterator[Any]:
 
     yield ask
     renderings.close()
+    encodings.close()
 
 
 def painted(film: Film, workshop: Workshop) -> Film:
@@ -255,11 +257,39 @@ def test_what_is_done_plays_at_any_moment(
     for name in ("film.mp4", "original.mp4"):
         address = f"/studio/{film.id}/{name}"
         assert web(address).headers["Content-Type"] == "video/mp4"
-        assert [frames_in(web(address + query).content) for query in ("", "?frames=2")] == [3, 2]
-        assert frames_in(web(address + "?frames=99").content) == 3
-        assert frames_in(web(address + "?frames=x").content) == 3
+        assert [frames_in(web(address + query).content) for query in ("", "?frames=3")] == [3, 3]
+        for other in ("?frames=2", "?frames=99", "?frames=x"):
+            assert frames_in(web(address + other).content) == 3
         assert web(address + "?frames=0").status_code == 404
     assert web(f"/studio/{film.id}/frame.webp?side=256").headers["Content-Type"] == "image/webp"
+
+
+def test_a_film_is_encoded_once_whatever_is_asked_for(
+    make_film: MakeFilm, film_engine: FilmEngine, workshop: Workshop
+) -> None:
+    film = stopped(make_film, film_engine, workshop, 3)
+    release, writing = threading.Event(), threading.Event()
+
+    def made() -> bytes:
+        writing.set()
+        assert release.wait(PATIENCE)
+        return b"a film"
+
+    encodings = Renderings(1)
+    counts = FrameCounts(encodings)
+    assert [counts.count_of(film, asked) for asked in (None, 1, 2, 99, 0)] == [3, 3, 3, 3, 0]
+    waiting = threading.Thread(target=encodings.fetch_now, args=(key_of(film, FILM, 3), made))
+    waiting.start()
+    assert writing.wait(PATIENCE)
+    film.times = [*film.times, film.times[-1] + 1]
+    assert (counts.count_of(film, 4), counts.count_of(film, None)) == (3, 3), "it is being made"
+    release.set()
+    waiting.join()
+    encodings.close()
+    assert counts.count_of(film, 4) == 3, "an address answers with the same, for ranges of it"
+    assert (counts.count_of(film, None), counts.count_of(film, 5)) == (4, 4)
+    film.times = film.times[:2]
+    assert counts.count_of(film, 4) == 2
 
 
 def test_a_film_is_sent_in_ranges_as_safari_asks_for_it(
