@@ -26,7 +26,7 @@ from page.http.admission import source_of
 from page.http.following import AT_ONCE, LATEST, tab_of
 from page.panels import charts
 from page.panels.clip_input import ChosenClip, clip_value
-from page.panels.film import CHOOSE, NO_FRAME, expectation
+from page.panels.film import CHOOSE, DELETED, NO_FRAME, expectation
 from page.panels.mix import Mix, mixed
 from page.panels.picture_inputs import load_named
 
@@ -193,7 +193,8 @@ class Filming:
         film = self._own_film(id, visitor, request)
         gallery = {session.gallery: session.gallery_of(session.visitor_of(visitor, request))}
         if film is None:  # there was nothing of it to keep
-            return {**panel.empty(NO_FRAME), **gallery}
+            text = DELETED if self._is_deleted(id, visitor, request) else NO_FRAME
+            return {**panel.empty(text), **gallery}
         return gallery if film.state.is_live else {**panel.ended(film), **gallery}
 
     def go_on(self, id: str, visitor: str, request: gr.Request) -> Updates:
@@ -219,6 +220,12 @@ class Filming:
             in_this_process(workshop.backend), size, sizes, film.settings, film.film,
             max(1, film.total - film.count), workshop.limits,
         )  # fmt: skip
+
+    def _is_deleted(self, id: str, visitor: str, request: gr.Request) -> bool:
+        """Tell whether a film of the visitor's was deleted, and can still be brought back."""
+        store = self.session.workshop.job_store
+        is_own = is_owned(id, self.session.visitor_of(visitor, request))
+        return store is not None and is_own and store.deletions.moment_of(id) is not None
 
     def _own_film(self, id: str, visitor: str, request: gr.Request) -> Film | None:
         session = self.session

@@ -31,13 +31,16 @@ from nst.studio.workshop import Workshop
 from nst.video.decoding import NO_CLIP, NO_FRAMES, NO_VIDEO
 from nst.video.forecast import FilmForecast
 from page import clip_previews
+from page.actions.visits import LOST
 from page.clip_previews import ONE_AT_A_TIME, Client, ClipFacts, WaitingClips, preview_of
 from page.http.film_files import FrameCounts, film_routes, key_of
 from page.http.job_files import JobFiles
 from page.looks import look_route
+from page.panels.charts import message
 from page.panels.clip_input import ChosenClip, ClipInput, clip_value
 from page.panels.components import Choice
-from page.panels.film import SHARED, verdict
+from page.panels.film import DELETED, NO_FRAME, SHARED, progress, verdict
+from page.panels.modes import FILM as FILM_TAB
 from page.panels.own_gallery import gallery_markup
 from page.panels.paintings import Paintings
 from page.rendering import Renderings
@@ -394,10 +397,11 @@ def test_only_its_visitor_stops_and_continues_a_film(
     assert own_film.state is State.STOPPED
     nothing = filming.halt(own_film.id, "another-visitor-00000000000000000", REQUEST)
     assert "nothing to stop" in nothing[panel.status]
-    opened = unserved_studio.own_pictures.open_card(
-        "another-visitor-00000000000000000", SimpleNamespace(job=own_film.id), REQUEST
-    )
-    assert panel.stage not in opened
+    with pytest.warns(UserWarning, match="no longer kept"):
+        opened = unserved_studio.own_pictures.open_card(
+            "another-visitor-00000000000000000", SimpleNamespace(job=own_film.id), REQUEST
+        )
+    assert list(opened) == [unserved_studio.session.gallery]
 
 
 def test_a_card_opens_the_film_and_deletes_it(own_film: Film, unserved_studio: Studio) -> None:
@@ -416,6 +420,43 @@ def test_a_verdict_says_what_was_reached(own_film: Film) -> None:
     own_film.state, own_film.remark = State.FINISHED, "The film has no sound."
     assert verdict(own_film).startswith("Finished: 2 frames in")
     assert verdict(own_film).endswith("The film has no sound.")
+    own_film.times = own_film.times[:1]
+    assert verdict(own_film).startswith("Finished: 1 frame in")
+
+
+def test_progress_is_no_live_region(own_film: Film) -> None:
+    own_film._become(State.RUNNING)
+    markup = progress(own_film)
+    assert 'value="0.500" aria-label="Progress of the film"' in markup
+    assert "role=" not in markup
+
+
+def test_a_film_that_was_deleted_elsewhere_says_so(own_film: Film, unserved_studio: Studio) -> None:
+    session, filming = unserved_studio.session, unserved_studio.filming
+    session.workshop.delete(own_film.id)
+    ended = filming.see_the_end(own_film.id, TOKEN, REQUEST)
+    assert (ended[session.film.status], ended[session.film.current]) == (message(DELETED), "")
+    session.workshop.forget(own_film.id)
+    ended = filming.see_the_end(own_film.id, TOKEN, REQUEST)
+    assert ended[session.film.status] == message(NO_FRAME)
+
+
+def test_a_link_to_what_is_gone_says_so(unserved_studio: Studio) -> None:
+    request: Any = SimpleNamespace(
+        session_hash="tab", query_params={"result": "0" * 32}, client=None
+    )
+    found = unserved_studio.visits.arrive(TOKEN, request)
+    assert LOST in found[unserved_studio.session.result_panel.status]
+
+
+def test_a_damaged_film_is_named_on_its_tab(own_film: Film, unserved_studio: Studio) -> None:
+    session, click = unserved_studio.session, SimpleNamespace(job=own_film.id)
+    session.workshop._tasks.remove(own_film.id)
+    (own_film.home / "film.json").write_text("{}")
+    opened = unserved_studio.own_pictures.open_card(TOKEN, click, REQUEST)
+    assert "This film is damaged" in opened[session.film.status]
+    assert opened[session.film.modes] == FILM_TAB
+    assert session.result_panel.status not in opened
 
 
 def test_a_damaged_film_can_be_deleted(own_film: Film, unserved_studio: Studio) -> None:
