@@ -5,8 +5,11 @@ Any browser plays that, whatever the clip itself is. Knows encodings; nothing of
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -15,7 +18,7 @@ from pathlib import Path
 import gradio as gr
 
 from nst.caches import LRUCache
-from nst.errors import ImageError
+from nst.errors import BusyError, ImageError
 from nst.studio.limits import Limits
 from nst.video.clips import Clip, Frame
 from nst.video.writing import write_film
@@ -25,7 +28,11 @@ from page.rendering import clip_renderings
 SIDE = 480  # pixels
 RATE = 15.0  # frames per second, at most
 MOST_KNOWN = 200  # clips
+READ_SECONDS = 90.0  # for all of one clip, however many of its frames are passed over
+MOST_OF_VISITOR = 1  # clips that are read or wait for it
+MOST_OF_NETWORK = 4  # the same
 TOO_LONG = "The clip is longer than {:.0f} seconds, the most here; please choose a shorter one."
+ONE_AT_A_TIME = "Another clip of yours is still being read; please try again in a moment."
 
 
 @dataclass(frozen=True)
@@ -59,19 +66,64 @@ class ClipPreview:
         return file_url(self.path)
 
 
+@dataclass(frozen=True)
+class Client:
+    """Who waits for a clip; "" stands for a visitor or a network that is not known."""
+
+    visitor: str = ""
+    network: str = ""
+
+
+class WaitingClips:
+    """The clips that are read or wait for it, and for whom. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._places: list[tuple[Client, str]] = []
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def place(self, client: Client, path: str) -> Iterator[None]:
+        """Count a clip for a client while the block waits for it.
+
+        Raises `BusyError` where others of the same client are enough; the same one may be waited
+        for any number of times.
+        """
+        with self._lock:
+            others = {place for place in self._places if place[1] != path}
+            of_visitor = sum(other.visitor == client.visitor for other, _ in others)
+            of_network = sum(other.network == client.network for other, _ in others)
+            if (client.visitor and of_visitor >= MOST_OF_VISITOR) or (
+                client.network and of_network >= MOST_OF_NETWORK
+            ):
+                raise BusyError(ONE_AT_A_TIME)
+            self._places.append((client, path))
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._places.remove((client, path))
+
+
 _known: LRUCache[str, ClipPreview] = LRUCache(MOST_KNOWN)
+_waiting = WaitingClips()
 
 
-def preview_of(path: str, component: gr.HTML, longest: float = Limits.film_length) -> ClipPreview:
+def preview_of(
+    path: str,
+    component: gr.HTML,
+    longest: float = Limits.film_length,
+    client: Client = Client(),  # frozen
+) -> ClipPreview:
     """Return the preview of an uploaded clip, which is kept in the component's cache.
 
-    Raises `ImageError` for what is no clip or longer than so many seconds, `OSError` on a full
-    disk and `RenderingBusyError`.
+    Raises `ImageError` for what is no clip, longer than so many seconds, or not read within
+    `READ_SECONDS`, `OSError` on a full disk, and `BusyError`.
     """
     known = _known.get(path)
     if known and Path(known.path).exists():  # old files are deleted
         return known
-    made = clip_renderings().fetch_now(("clip", path), lambda: _rendered(Path(path), longest))
+    with _waiting.place(client, path):
+        made = clip_renderings().fetch_now(("clip", path), lambda: _rendered(Path(path), longest))
     facts, _, film = made.read().partition(b"\n")
     preview = ClipPreview(ClipFacts(**json.loads(facts)), cached(film, "clip.mp4", component))
     return _known.keep(path, preview)
@@ -79,8 +131,9 @@ def preview_of(path: str, component: gr.HTML, longest: float = Limits.film_lengt
 
 def _rendered(path: Path, longest: float) -> bytes:
     """Return the facts of a clip as a line of JSON, and then the small MP4."""
-    whole = Clip(path, SIDE).facts
-    clip, times = Clip(path, SIDE, RATE), list[Fraction]()
+    end = time.monotonic() + READ_SECONDS
+    whole = Clip(path, SIDE, deadline=end).facts
+    clip, times = Clip(path, SIDE, RATE, deadline=end), list[Fraction]()
     if clip.facts.frames > longest * clip.facts.rate + 1:
         raise ImageError(TOO_LONG.format(longest))
     with tempfile.TemporaryDirectory(prefix="nst-") as folder:

@@ -33,6 +33,7 @@ from nst.errors import BusyError
 PATIENCE = 20.0  # seconds that a caller waits before the answer is 503
 RETRY_AFTER = 10  # seconds
 CLIP_PATIENCE = 180.0  # seconds, the same for a clip to be read, which may be minutes long
+FILM_PATIENCE = 60.0  # seconds, the same for what is done of a film to be encoded
 RENDER_BYTES = 900_000_000  # measured: dialling and encoding a square of 4096 px takes 850 MB
 MEMORY_SHARE = 4  # the pool may take one part in so many of the memory that is free at its start
 MOST_PENDING = 64  # renderings that are made or wait for a thread
@@ -181,6 +182,11 @@ class Renderings:
         finally:
             future.cancel()
 
+    def is_pending(self, key: Hashable) -> bool:
+        """Tell whether a rendering is made or waits for a thread."""
+        with self._lock:
+            return key in self._flights
+
     @property
     def pending(self) -> int:
         """Return how many renderings are made or wait for a thread."""
@@ -296,3 +302,9 @@ def shared_renderings() -> Renderings:
 def clip_renderings() -> Renderings:
     """Return the pool of one thread that reads clips: a long one holds up no picture."""
     return Renderings(1, patience=CLIP_PATIENCE)
+
+
+@functools.cache
+def film_renderings() -> Renderings:
+    """Return the pool of one thread that encodes films that are not finished yet."""
+    return Renderings(1, patience=FILM_PATIENCE)

@@ -58,7 +58,7 @@ from page.logs import adopt_loggers, configure_logs, log_style
 from page.looks import look_route
 from page.panels.components import pictures
 from page.panels.publishing import SignInMiddleware
-from page.rendering import clip_renderings, shared_renderings
+from page.rendering import clip_renderings, film_renderings, shared_renderings
 from page.theme import theme
 
 log = logging.getLogger(__name__)
@@ -100,8 +100,8 @@ def main() -> None:
             backend.close()  # before there is no time left for it
             if demo:
                 demo.close(verbose=False)  # streams too: nothing is written for them any more
-            clip_renderings().close()
-            shared_renderings().close()
+            for pool in (clip_renderings(), film_renderings(), shared_renderings()):
+                pool.close()
     if stop.signal == signal.SIGTERM or not (is_still and examples.is_settled.is_set()):
         logging.shutdown()
         os._exit(0)  # without waiting for an iteration, or for the Hub in a library's own threads
@@ -239,7 +239,7 @@ def launch_options(
                 *corrected_routes(),
                 asset_route(),
                 look_route(workshop, job_files.renderings),
-                *film_routes(job_files),
+                *film_routes(job_files, film_renderings()),
                 *batch_routes(job_files),
                 *display_routes(job_files, examples, pictures),
                 *file_routes(job_files, examples, gallery),

@@ -53,11 +53,14 @@ class BatchFiles:
         """Tell whether a picture is finished."""
         return is_file(self.picture(number))
 
-    def take(self, photos: Sequence[Path], paintings: Sequence[Image.Image]) -> None:
-        """Copy the photos, and write the paintings. Raises `OSError`."""
+    def take_photos(self, photos: Sequence[Path]) -> None:
+        """Copy the photos. Raises `OSError`."""
         for number, path in enumerate(photos):
             with whole_file(self.photo(number)) as temporary:
                 shutil.copyfile(path, temporary)
+
+    def take_paintings(self, paintings: Sequence[Image.Image]) -> None:
+        """Write the paintings. Raises `OSError`."""
         for number, painting in enumerate(paintings):
             save_quickly(painting, self.painting(number))
 

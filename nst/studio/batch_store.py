@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from nst.engine.transfer import TransferStep
 from nst.errors import BusyError, SettingsError
 from nst.settings import MOST_STYLES, TransferSettings
@@ -77,13 +75,11 @@ class BatchStore:
     def __init__(self, store: JobStore) -> None:
         self.store = store
 
-    def begin(
-        self, id: str, photos: Sequence[Path], paintings: Sequence[Image.Image]
-    ) -> BatchFiles:
-        """Copy what a new batch is painted from into its folder."""
+    def begin(self, id: str, photos: Sequence[Path]) -> BatchFiles:
+        """Make the folder of a new batch, and copy its photos into it."""
         files = BatchFiles(self.store.make_home(id))
         try:
-            files.take(photos, paintings)
+            files.take_photos(photos)
         except OSError:
             self.store.forget(id)
             raise

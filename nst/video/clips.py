@@ -7,8 +7,10 @@ more than a few frames are in memory: the process waits until they are taken.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import subprocess
+import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -38,6 +40,7 @@ SERVERS = {False: ("decoding", "serve_frames"), True: ("animation_decoding", "se
 OPAQUE = 255
 SMALLEST = 32  # pixels, of frames that are only counted
 DEFEATED = "This clip needs more time or memory than there is for one; it may be damaged."
+TOO_SLOW = "This clip takes too long to read; please choose a shorter or smaller one."
 
 
 @dataclass(frozen=True)
@@ -85,12 +88,14 @@ class Pictures:
 class Clip:
     """A clip whose frames have a longest side of `size` pixels.
 
-    `rate` is the most frames per second that are taken; 0 takes all.
+    `rate` is the most frames per second that are taken; 0 takes all. `deadline` is when the clip
+    must have been read, in seconds of `time.monotonic`; frames that are passed over take time too.
     """
 
     path: Path
     size: int
     rate: float = 0.0
+    deadline: float = field(default=math.inf, kw_only=True)
     facts: Facts = field(init=False)
 
     def __post_init__(self) -> None:
@@ -128,8 +133,9 @@ class Clip:
         with _worker(self.path, call, module) as worker:
             facts = None
             while True:
+                most = START_SECONDS + SECONDS if facts is None else SECONDS
                 try:
-                    with ended_after(START_SECONDS + SECONDS if facts is None else SECONDS, worker):
+                    with ended_after(self._seconds_left(most), worker):
                         kind = bytes(read_exactly(worker.stdout, 1))
                         if kind == REFUSAL:
                             raise ImageError(read_sentence(worker.stdout))
@@ -137,11 +143,19 @@ class Clip:
                 except ImageError:
                     raise
                 except (OSError, EOFError, ValueError):
+                    self._seconds_left()
                     raise ImageError(DEFEATED) from None
                 if answer is None:
                     return
                 facts = answer if isinstance(answer, Facts) else facts
                 yield answer
+
+    def _seconds_left(self, most: float = math.inf) -> float:
+        """Return the seconds until the deadline, at most so many. Raises `ImageError` after it."""
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise ImageError(TOO_SLOW)
+        return min(most, left)
 
     @contextlib.contextmanager
     def sound(self) -> Iterator[IO[bytes] | None]:

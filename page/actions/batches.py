@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +14,11 @@ from gradio.components import Component
 
 from nst import TransferSettings
 from nst.errors import ImageError, OutputError, SettingsError
+from nst.studio.batch_files import BatchFiles
 from nst.studio.batch_job import Batch, BatchPhoto, check_photos
 from nst.studio.forecast import PHOTO, Forecast, PlannedRun
 from nst.studio.job import picture_bytes
-from nst.studio.task import new_id
+from nst.studio.task import new_id, owner_of
 from page.actions.session import Session, Updates
 from page.assets import handler
 from page.error_messages import NO_DISK, error_message
@@ -92,40 +94,46 @@ class Batches:
         """Queue a batch of the photos in the tray. Raises `UserError`."""
         session, workshop = self.session, self.session.workshop
         visitor = session.visitor_of(values[session.visitor], request)
-        tray: Sequence[TrayPhoto] = values[session.tray]
-        settings = session.controls.settings(values)
         if workshop.stores is None:
             raise SettingsError(NO_FOLDER)
-        with session.admission.opened(settings):
-            plan = self.planned(values)
-            id = new_id(visitor)
-            size = picture_bytes(*plan.mix.paintings)
-            workshop.check_room(id.partition("-")[0], source_of(request), size)
-            try:
-                files = workshop.stores.batches.begin(
-                    id, [p.path for p in tray], plan.mix.paintings
-                )
-            except OSError as error:
-                raise OutputError(NO_DISK) from error
-            batch = Batch(
-                plan.photos, plan.mix.paintings, plan.settings, files, id=id,
-                engine=workshop.backend.engine(), expected=plan.seconds / len(plan.photos),
-            )  # fmt: skip
-            try:
-                session.admission.submit(batch, plan.seconds, request)
-            except Exception:
-                workshop.forget(id)
-                raise
+        id = new_id(visitor)
+        workshop.check_room(owner_of(visitor), source_of(request))
+        photos = self._photos(values)  # first: nobody else should wait for them
+        try:
+            with writing():
+                files = workshop.stores.batches.begin(id, [p.path for p in values[session.tray]])
+            with session.admission.opened(session.controls.settings(values)):
+                return self._submitted(id, files, self._plan(photos, values), request)
+        except Exception:
+            workshop.forget(id)
+            raise
+
+    def _submitted(self, id: str, files: BatchFiles, plan: Plan, request: gr.Request) -> Batch:
+        """Queue a batch whose photos are copied. Raises `UserError`."""
+        session, workshop, paintings = self.session, self.session.workshop, plan.mix.paintings
+        batch = Batch(
+            plan.photos, paintings, plan.settings, files, id=id,
+            engine=workshop.backend.engine(), expected=plan.seconds / len(plan.photos),
+        )  # fmt: skip
+        workshop.check_room(batch.owner, source_of(request), picture_bytes(*paintings))
+        with writing():
+            files.take_paintings(paintings)
+        session.admission.submit(batch, plan.seconds, request)
         return batch
 
     def planned(self, values: Mapping[Component, Any]) -> Plan:
         """Return the batch that a click would begin. Raises `UserError`."""
-        session = self.session
-        tray: Sequence[TrayPhoto] = values[session.tray]
+        return self._plan(self._photos(values), values)
+
+    def _photos(self, values: Mapping[Component, Any]) -> list[BatchPhoto]:
+        """Return the photos in the tray, with their sizes. Raises `ImageError`."""
+        tray: Sequence[TrayPhoto] = values[self.session.tray]
         check_photos(len(tray), sum(size_on_disk(photo) for photo in tray))
-        photos = [photo.admitted() for photo in tray]
+        return [photo.admitted() for photo in tray]
+
+    def _plan(self, photos: Sequence[BatchPhoto], values: Mapping[Component, Any]) -> Plan:
         mix = self._mix_of(values)
-        settings = session.controls.settings(values).replace(paintings=mix.uses)
+        settings = self.session.controls.settings(values).replace(paintings=mix.uses)
         return Plan(photos, mix, settings, self._forecasts(photos, mix, settings))
 
     def _mix_of(self, values: Mapping[Component, Any]) -> Mix:
@@ -202,6 +210,15 @@ class Batches:
             "batchName": photos_text(len(batch.photos)),
         }
         return {**shown, session.gallery: session.gallery_of(visitor)}
+
+
+@contextlib.contextmanager
+def writing() -> Iterator[None]:
+    """Raise `OutputError` where the disk refuses what the block writes."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(NO_DISK) from error
 
 
 def size_on_disk(photo: TrayPhoto) -> int:

@@ -11,7 +11,7 @@ import gradio as gr
 from gradio.components import Component
 
 from nst import SettingsError, TransferSettings
-from nst.errors import ImageError
+from nst.errors import BusyError, ImageError
 from nst.images.opencv import load_opencv
 from nst.settings import DEFAULTS, FILM_DEFAULTS
 from nst.studio.backends.local import in_this_process
@@ -20,13 +20,13 @@ from nst.studio.film_job import Film
 from nst.studio.film_record import Cut
 from nst.video.flow import NEEDED
 from page.actions.session import Session, Updates, is_owned
-from page.clip_previews import ClipPreview, preview_of
+from page.clip_previews import Client, ClipFacts, ClipPreview, preview_of
 from page.error_messages import error_message
 from page.http.admission import source_of
 from page.http.following import AT_ONCE, LATEST, tab_of
 from page.panels import charts
 from page.panels.clip_input import ChosenClip, clip_value
-from page.panels.film import CHOOSE, NO_FRAME, expectation
+from page.panels.film import CHOOSE, DELETED, NO_FRAME, expectation
 from page.panels.mix import Mix, mixed
 from page.panels.picture_inputs import load_named
 
@@ -46,7 +46,8 @@ class Filming:
         """Connect the clip, Stylize, Stop, the end of the film, and going on with it."""
         session, panel = self.session, self.session.film
         values, outputs = session.values | {panel.clip}, [*panel.outputs, session.gallery]
-        taken = panel.clip.choose(self.take_clip, [panel.clip], [panel.clip], **LATEST)
+        chosen = [panel.clip, session.visitor]
+        taken = panel.clip.choose(self.take_clip, chosen, [panel.clip], **LATEST)
         taken.then(self.estimate, values, [panel.estimate], **LATEST)
         panel.clip.edit(self.estimate, values, [panel.estimate], **LATEST)
         asked = panel.go.click(panel.getting_ready, None, panel.outputs, **AT_ONCE)
@@ -57,31 +58,35 @@ class Filming:
         panel.stage.ended(self.see_the_end, known, outputs, **LATEST)
         panel.more.click(self.go_on, known, outputs, **AT_ONCE)
 
-    def take_clip(self, clip: ChosenClip | None) -> Any:
+    def take_clip(self, clip: ChosenClip | None, visitor: str, request: gr.Request) -> Any:
         """Look at a clip that was chosen; return all that its input holds of it."""
         if clip is None:
             return gr.update()
         try:
             load_opencv(NEEDED)
-            return clip_value(clip, self._preview(clip))
+            return clip_value(clip, self._preview(clip, self._client(visitor, request)))
         except Exception as error:
             sentence = error_message(error)
             gr.Warning(sentence)
             return {"file": None, "refusal": sentence}
 
-    def _preview(self, clip: ChosenClip) -> ClipPreview:
+    def _preview(self, clip: ChosenClip, client: Client) -> ClipPreview:
         longest = self.session.workshop.limits.film_length
-        return preview_of(clip.path, self.session.film.clip, longest)
+        return preview_of(clip.path, self.session.film.clip, longest, client)
 
-    def estimate(self, values: dict[Component, Any]) -> str:
+    def _client(self, visitor: str, request: gr.Request) -> Client:
+        return Client(self.session.visitor_of(visitor, request), source_of(request))
+
+    def estimate(self, values: dict[Component, Any], request: gr.Request) -> str:
         """Tell how long a click on Stylize takes."""
         clip = values[self.session.film.clip]
         if clip is None:
             return charts.hint(CHOOSE)
         try:
+            facts = self._preview(clip, self._client(values[self.session.visitor], request)).facts
             mix, settings = self._mix(values), self.session.controls.settings(values)
-            expected = self._expected(clip, mix, _settings(settings, mix, clip))
-        except ValueError as error:
+            expected = self._expected(facts, clip, mix, _settings(settings, mix, clip))
+        except (ValueError, BusyError) as error:
             return charts.hint(str(error))
         return charts.hint(expectation(expected))
 
@@ -90,9 +95,11 @@ class Filming:
         first = load_named(values[self.session.painting], "painting")
         return mixed(first, replace(values[self.session.paintings], regions=()))
 
-    def _expected(self, clip: ChosenClip, mix: Mix, settings: TransferSettings) -> ExpectedFilm:
+    def _expected(
+        self, facts: ClipFacts, clip: ChosenClip, mix: Mix, settings: TransferSettings
+    ) -> ExpectedFilm:
         """Return what a film will need. Raises `TooLargeError` where that is more than there is."""
-        facts, workshop = self._preview(clip).facts, self.session.workshop
+        workshop = self.session.workshop
         frames = facts.frames(clip.begin, clip.end, clip.rate)
         sizes = [painting.size for painting in mix.paintings]
         return expected_film(
@@ -137,12 +144,13 @@ class Filming:
         if store is None:
             raise SettingsError(NO_FOLDER)
         settings = session.controls.settings(values)
-        seconds = self._preview(clip).facts.seconds  # first: nobody else should wait for it
+        client = self._client(visitor, request)
+        facts = self._preview(clip, client).facts  # first: nobody else should wait for it
         with session.admission.opened(settings):
             mix = self._mix(values)
             settings = _settings(settings, mix, clip)
-            expected = self._expected(clip, mix, settings)
-            cut = Cut(clip.begin, min(clip.end, seconds), clip.size, clip.rate)
+            expected = self._expected(facts, clip, mix, settings)
+            cut = Cut(clip.begin, min(clip.end, facts.seconds), clip.size, clip.rate)
             film = Film(
                 store.folder, cut, mix.paintings, settings,
                 frames=expected.frames, visitor=visitor,
@@ -189,7 +197,8 @@ class Filming:
         film = self._own_film(id, visitor, request)
         gallery = {session.gallery: session.gallery_of(session.visitor_of(visitor, request))}
         if film is None:  # there was nothing of it to keep
-            return {**panel.empty(NO_FRAME), **gallery}
+            text = DELETED if self._is_deleted(id, visitor, request) else NO_FRAME
+            return {**panel.empty(text), **gallery}
         return gallery if film.state.is_live else {**panel.ended(film), **gallery}
 
     def go_on(self, id: str, visitor: str, request: gr.Request) -> Updates:
@@ -216,6 +225,12 @@ class Filming:
             in_this_process(workshop.backend), size, sizes, film.settings, film.film,
             max(1, film.total - film.count), workshop.limits,
         )  # fmt: skip
+
+    def _is_deleted(self, id: str, visitor: str, request: gr.Request) -> bool:
+        """Tell whether a film of the visitor's was deleted, and can still be brought back."""
+        store = self.session.workshop.job_store
+        is_own = is_owned(id, self.session.visitor_of(visitor, request))
+        return store is not None and is_own and store.deletions.moment_of(id) is not None
 
     def _own_film(self, id: str, visitor: str, request: gr.Request) -> Film | None:
         session = self.session

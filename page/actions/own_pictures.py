@@ -7,14 +7,22 @@ from dataclasses import dataclass
 import gradio as gr
 
 from nst.studio.batch_job import Batch
+from nst.studio.film_job import Film
 from nst.studio.job import Job
 from page.actions.session import Session, Updates, is_owned
 from page.http.following import AT_ONCE, event_value, tab_of
-from page.panels.modes import PICTURE
+from page.panels import charts
+from page.panels.film import DELETED
+from page.panels.modes import FILM, PICTURE
 from page.panels.stage import first_value
 
 GONE = "It can no longer be brought back."
-DAMAGED = "This picture is damaged on the server's disk; it can only be deleted."
+NOT_KEPT = "What this card shows is no longer kept."
+DAMAGED = {
+    Job.noun: "This picture is damaged on the server's disk; it can only be deleted.",
+    Batch.noun: "These photos are damaged on the server's disk; they can only be deleted.",
+    Film.noun: "This film is damaged on the server's disk; it can only be deleted.",
+}
 
 
 @dataclass(frozen=True)
@@ -56,13 +64,21 @@ class OwnPictures:
             return session.film.shown(film)
         job = session.own_task(id, visitor)
         if not isinstance(job, (Job, Batch)):
-            is_there = is_owned(id, visitor) and session.workshop.card_of(id) is not None
-            missing = session.result_panel.idle(
-                DAMAGED if is_there else "This picture is no longer kept."
-            )
-            return {**missing, session.gallery: session.gallery_of(visitor)}
+            return {**self._refusal(id, visitor), session.gallery: session.gallery_of(visitor)}
         session.tabs.turn(tab_of(request), "job", job.id)
         return {**session.on_panel(job), session.film.modes: PICTURE}
+
+    def _refusal(self, id: str, visitor: str) -> Updates:
+        """Say why a card cannot be opened: on the tab of its kind, where there still is a card."""
+        session = self.session
+        card = session.workshop.card_of(id) if is_owned(id, visitor) else None
+        if card is None:
+            gr.Warning(NOT_KEPT)
+            return {}
+        text = DAMAGED[card.noun]
+        if card.noun == Film.noun:
+            return {session.film.status: charts.message(text), session.film.modes: FILM}
+        return {**session.result_panel.idle(text), session.film.modes: PICTURE}
 
     def delete_card(
         self,
@@ -82,12 +98,12 @@ class OwnPictures:
             panel = session.result_panel
             updates = {
                 session.current: "",
-                **panel.idle("Deleted."),
+                **panel.idle(DELETED),
                 **panel.without_result(),
                 panel.stage: first_value(session.examples),
             }
         if id == current_film:
-            updates = {**updates, **session.film.empty("Deleted.")}
+            updates = {**updates, **session.film.empty(DELETED)}
         session.workshop.delete(id)  # also one that is damaged
         return {**updates, session.gallery: session.gallery_of(visitor, deleted=id)}
 

@@ -26,6 +26,7 @@ from page.panels.picture_inputs import example_value
 from page.panels.publishing import SIGN_IN_FAILED
 
 NOT_SIGNED_IN = "You were not signed in with Hugging Face. Everything else works without it."
+LOST = "What this link shows is no longer kept; its settings are."
 REOPENED = 3600.0  # seconds; a job that is older waits in the gallery when the page is opened
 
 
@@ -111,9 +112,7 @@ class Visits:
         if film and film.count and not film.state.is_live:
             return session.film.shared(film, share)
         if job is None or job.moment is None:
-            return session.result_panel.idle(
-                "The picture of this link is no longer kept; its settings are."
-            )
+            return session.result_panel.idle(LOST)
         return session.result_panel.shared(job, share)
 
 

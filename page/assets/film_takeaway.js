@@ -5,8 +5,14 @@ export default function mount({ element, watch }) {
     element.addEventListener("click", async ({ target }) => {
         const button = target.closest(".share");
         if (!button) return;
+        button.textContent = "Share…";
         try {
-            const data = await (await fetch(button.dataset.film)).blob();
+            const response = await fetch(button.dataset.film);
+            if (!response.ok) {
+                button.textContent = "The film is not ready; please try again";
+                return;
+            }
+            const data = await response.blob();
             await navigator.share({
                 files: [new File([data], button.dataset.name, { type: TYPE })],
             });

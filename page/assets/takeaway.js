@@ -1,6 +1,7 @@
 const file = async ({ picture, name }) => {
-    const data = await (await fetch(picture)).blob();
-    return new File([data], name, { type: "image/png" });
+    const response = await fetch(picture);
+    if (!response.ok) throw new Error(response.statusText);
+    return new File([await response.blob()], name, { type: "image/png" });
 };
 element.addEventListener("click", async (event) => {
     const button = event.target.closest(".share");

@@ -1,6 +1,8 @@
 """The files of films over HTTP: what is done so far, the same as filmed, and the present frame.
 
-As with pictures, whoever knows a film's id may have its files, nobody else can.
+As with pictures, whoever knows a film's id may have its files, nobody else can. What is done of a
+film that is not finished is encoded anew in a pool of its own: for one count of frames at a time,
+whatever is asked for.
 """
 
 from __future__ import annotations
@@ -14,20 +16,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from nst.caches import LRUCache
 from nst.images.tensors import shrink
 from nst.images.writing import webp_bytes
 from nst.studio.film_job import FILM, ORIGINAL, Film
 from nst.studio.task import State
 from page.http.display_files import COARSE, METHOD, QUALITY, side_of
 from page.http.job_files import FOREVER, PRIVATE, JobFiles, bounded, missing
-from page.rendering import Rendering
+from page.rendering import Rendering, Renderings
 
 MP4 = "video/mp4"
+MOST_COUNTS = 4096  # remembered, of addresses that ask for so many frames
 
 
-def film_routes(files: JobFiles) -> list[Route]:
-    """Return the routes below `studio/` of films."""
-    films = FilmFiles(files)
+def film_routes(files: JobFiles, encodings: Renderings) -> list[Route]:
+    """Return the routes below `studio/` of films. `encodings` is where parts of them are made."""
+    films = FilmFiles(files, encodings)
     return [
         Route("/studio/shared/{share}/film.mp4", bounded(films.shared)),
         Route("/studio/{film}/film.mp4", bounded(films.painted)),
@@ -39,11 +43,12 @@ def film_routes(files: JobFiles) -> list[Route]:
 class FilmFiles:
     """The endpoints. All of them wait in the event loop, in no thread."""
 
-    def __init__(self, files: JobFiles) -> None:
+    def __init__(self, files: JobFiles, encodings: Renderings) -> None:
         self.files, self.workshop, self.renderings = files, files.workshop, files.renderings
+        self.counts = FrameCounts(encodings)
 
     async def painted(self, request: Request) -> Response:
-        """Send the frames that are done as an MP4, or the first so many of them."""
+        """Send the frames that are done as an MP4."""
         return await self._film(await self._found(request), FILM, request)
 
     async def original(self, request: Request) -> Response:
@@ -76,7 +81,7 @@ class FilmFiles:
         return await self.renderings.look_up(lambda: self.workshop.find_film(id), request)
 
     async def _film(self, film: Film | None, name: str, request: Request) -> Response:
-        count = count_of(request, film.count) if film else 0
+        count = self.counts.count_of(film, asked_count(request)) if film else 0
         if film is None or count == 0:
             return missing()
         try:
@@ -91,15 +96,52 @@ class FilmFiles:
             opened = functools.partial(Rendering.open, film.home / name)
             return await self.renderings.look_up(opened, request)
         write = film.write_painted if name == FILM else film.write_original
-        key = (f"film {name}", film.id, count)
-        return await self.renderings.fetch(key, lambda: _written(write, name, count), request)
+        key = key_of(film, name, count)
+        encodings = self.counts.encodings
+        return await encodings.fetch(key, lambda: _written(write, name, count), request)
 
 
-def count_of(request: Request, most: int) -> int:
-    """Return how many frames a request asks for; all that there are where it does not say."""
+class FrameCounts:
+    """How many frames of an unfinished film an address answers with.
+
+    All that are done when it is first asked for, or as many as are being encoded then: an address
+    for each frame would have each part of the film encoded again. From then on it is the same, as
+    players ask for a file in ranges, and for the original beside the painted film.
+    """
+
+    def __init__(self, encodings: Renderings) -> None:
+        self.encodings = encodings
+        self._of_addresses: LRUCache[tuple[str, int], int] = LRUCache(MOST_COUNTS)
+        self._latest: LRUCache[str, int] = LRUCache(MOST_COUNTS)
+
+    def count_of(self, film: Film, asked: int | None) -> int:
+        """Return how many frames answer an address that asks for so many, or does not say."""
+        if asked == 0 or not film.count:
+            return 0
+        known = self._of_addresses.get((film.id, asked)) if asked else None
+        if known:
+            return min(known, film.count)
+        count = self._latest.keep(film.id, self._present_count(film))
+        if asked:
+            self._of_addresses.keep((film.id, asked), count)
+        return count
+
+    def _present_count(self, film: Film) -> int:
+        latest = self._latest.get(film.id, 0) or 0
+        keys = (key_of(film, name, latest) for name in (FILM, ORIGINAL))
+        return latest if any(map(self.encodings.is_pending, keys)) else film.count
+
+
+def key_of(film: Film, name: str, count: int) -> tuple[str, str, int]:
+    """Return the key of the rendering of so many frames of a film."""
+    return (f"film {name}", film.id, count)
+
+
+def asked_count(request: Request) -> int | None:
+    """Return how many frames a request asks for; None where it does not say."""
     asked = request.query_params.get("frames", "")
     is_number = asked.isascii() and asked.isdigit() and len(asked) < 10
-    return min(int(asked), most) if is_number else most
+    return int(asked) if is_number else None
 
 
 def _written(write: Callable[[Path, int], None], name: str, count: int) -> bytes:

@@ -15,7 +15,7 @@ from page.http.batch_routes import ZIP_NAME, picture_names
 from page.panels import charts
 from page.templates import render
 
-LETS_OTHERS_BY = "A picture of somebody else is painted first; photo {} of {} is next."
+LETS_OTHERS_BY = "Another picture is painted first; photo {} of {} is next."
 INTERRUPTED = "The server was restarted meanwhile. Continue paints the photos that are left."
 
 

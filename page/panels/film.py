@@ -28,8 +28,8 @@ READY = "Choose a clip and a painting, then press Stylize."
 CHOOSE = "Here you will see how long it takes."
 GETTING_READY = "Getting ready…"
 NO_FRAME = "Stopped before the first frame."
+DELETED = "Deleted."
 SHARED = "A film from a link, with its settings. Press Stylize to paint your own."
-LOST = "The film of this link is no longer kept; its settings are."
 NAME = "Your film"
 FILE = "painted-film.mp4"
 STATUS = "film-status"
@@ -201,8 +201,7 @@ def takeaway_markup(film: Film) -> Markup:
 
 def expectation(expected: ExpectedFilm) -> str:
     """Return how long a film will take."""
-    count = "one frame" if expected.frames == 1 else f"{expected.frames} frames"
-    return f"About {charts.duration(expected.seconds)} for {count}."
+    return f"About {charts.duration(expected.seconds)} for {frames_text(expected.frames)}."
 
 
 def progress(film: Film) -> Markup:
@@ -212,6 +211,7 @@ def progress(film: Film) -> Markup:
         return charts.message(film.note or GETTING_READY)
     return render(
         "film_progress",
+        share=f"{share_done(film):.3f}",
         frame=min(film.count + 1, film.total),
         total=film.total,
         iteration=step.step.iteration,
@@ -220,6 +220,14 @@ def progress(film: Film) -> Markup:
         height=step.step.height,
         left=charts.duration(film.remaining),
     )
+
+
+def share_done(film: Film) -> float:
+    """Return how much of a film is painted, from 0 to 1."""
+    step = film.step
+    is_under_way = step is not None and not film.is_between
+    frame = step.step.iteration / max(1, step.step.total) if step and is_under_way else 0.0
+    return min(1.0, (film.count + frame) / max(1, film.total))
 
 
 def can_go_on(film: Film) -> bool:
@@ -234,7 +242,12 @@ def verdict(film: Film) -> str:
         return film.note or NO_FRAME
     took = charts.duration(film.all_seconds)
     if film.state is State.FINISHED:
-        text = f"Finished: {film.count} frames in {took}."
+        text = f"Finished: {frames_text(film.count)} in {took}."
     else:
-        text = f"Stopped after {film.count} of {film.total} frames, {took}."
+        text = f"Stopped after {film.count} of {frames_text(film.total)}, {took}."
     return " ".join(filter(None, (text, film.note, film.remark)))
+
+
+def frames_text(count: int) -> str:
+    """Return so many frames in words."""
+    return "1 frame" if count == 1 else f"{count} frames"

@@ -44,7 +44,8 @@ def make_batch(tmp_path: Path, make_picture: MakePicture) -> MakeBatch:
                 make_picture(40 + number, 30, seed=number).save(path)
         paintings = [make_picture(30, 30, seed=99)]
         id = new_id(visitor)
-        files = workshop.stores.batches.begin(id, paths, paintings)
+        files = workshop.stores.batches.begin(id, paths)
+        files.take_paintings(paintings)
         named = names or tuple(f"photo {number}.png" for number in range(count))
         photos = [
             BatchPhoto(name, None if number in damaged else (40 + number, 30))

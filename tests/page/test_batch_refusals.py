@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,8 @@ from helpers.painting import SMALL, tone
 from helpers.photo_batches import MakeBatch, make_batch
 from helpers.pictures import MakePicture
 from helpers.working import settle
-from nst.studio.batch_job import Batch
+from nst.errors import TooLargeError
+from nst.studio.batch_job import Batch, BatchPhoto
 from nst.studio.job import Job
 from nst.studio.limits import Limits
 from nst.studio.task import State
@@ -124,6 +126,38 @@ def test_a_full_disk_is_one_sentence(
     monkeypatch.setattr("nst.studio.batch_files.shutil.copyfile", full)
     said = studio.painting.begin(values, TAB)[studio.session.result_panel.status]
     assert "The server&#39;s disk is full" in said
+    assert list((tmp_path / "jobs").iterdir()) == []
+
+
+def test_nobody_waits_while_the_photos_are_opened_and_copied(
+    studio: Studio, values: dict[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door, copyfile, admitted = studio.session.admission._door, shutil.copyfile, TrayPhoto.admitted
+    seen: list[tuple[str, bool]] = []
+
+    def copied(*paths: Path) -> object:
+        seen.append(("copied", door.locked()))
+        return copyfile(*paths)
+
+    def opened(photo: TrayPhoto) -> BatchPhoto:
+        seen.append(("opened", door.locked()))
+        return admitted(photo)
+
+    monkeypatch.setattr("nst.studio.batch_files.shutil.copyfile", copied)
+    monkeypatch.setattr(TrayPhoto, "admitted", opened)
+    begun(studio, values)
+    assert seen == [("opened", False)] * 3 + [("copied", False)] * 3
+
+
+def test_photos_of_a_run_that_is_too_large_are_not_kept(
+    studio: Studio, values: dict[Any, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def too_large(*_: object, **__: object) -> None:
+        raise TooLargeError("There is no room for it.")
+
+    monkeypatch.setattr("nst.studio.backends.local.LocalBackend.admit", too_large)
+    said = studio.painting.begin(values, TAB)[studio.session.result_panel.status]
+    assert "There is no room for it." in said
     assert list((tmp_path / "jobs").iterdir()) == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +21,7 @@ from starlette.applications import Starlette
 from helpers.clips import turn, write_frames, write_sound, write_still
 from helpers.filming import MakeFilm, Observed, after, film_engine, make_film
 from helpers.pictures import make_waves
-from helpers.working import settle
+from helpers.working import PATIENCE, settle
 from nst.errors import BusyError, ImageError
 from nst.studio.film_forecast import ExpectedFilm
 from nst.studio.film_job import FILM, Film, FilmEngine
@@ -29,13 +30,17 @@ from nst.studio.task import State, share_id
 from nst.studio.workshop import Workshop
 from nst.video.decoding import NO_CLIP, NO_FRAMES, NO_VIDEO
 from nst.video.forecast import FilmForecast
-from page.clip_previews import ClipFacts, preview_of
-from page.http.film_files import film_routes
+from page import clip_previews
+from page.actions.visits import LOST
+from page.clip_previews import ONE_AT_A_TIME, Client, ClipFacts, WaitingClips, preview_of
+from page.http.film_files import FrameCounts, film_routes, key_of
 from page.http.job_files import JobFiles
 from page.looks import look_route
+from page.panels.charts import message
 from page.panels.clip_input import ChosenClip, ClipInput, clip_value
 from page.panels.components import Choice
-from page.panels.film import SHARED, verdict
+from page.panels.film import DELETED, NO_FRAME, SHARED, progress, verdict
+from page.panels.modes import FILM as FILM_TAB
 from page.panels.own_gallery import gallery_markup
 from page.panels.paintings import Paintings
 from page.rendering import Renderings
@@ -57,9 +62,9 @@ def workshop(tmp_path: Path) -> Workshop:
 @pytest.fixture
 def web(workshop: Workshop) -> Iterator[Any]:
     """`web(path, **headers)`: an answer of the routes of films."""
-    renderings = Renderings(1)
+    renderings, encodings = Renderings(1), Renderings(1)
     files = JobFiles(workshop, renderings)
-    app = Starlette(routes=[*film_routes(files), look_route(workshop, renderings)])
+    app = Starlette(routes=[*film_routes(files, encodings), look_route(workshop, renderings)])
 
     def ask(path: str, **headers: str) -> httpx.Response:
         async def get() -> httpx.Response:
@@ -71,6 +76,7 @@ def web(workshop: Workshop) -> Iterator[Any]:
 
     yield ask
     renderings.close()
+    encodings.close()
 
 
 def painted(film: Film, workshop: Workshop) -> Film:
@@ -177,6 +183,34 @@ def test_what_is_no_clip_gets_one_sentence(
     assert str(caught.value) in sentences
 
 
+def test_a_clip_that_takes_too_long_to_read_gets_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clip_previews, "READ_SECONDS", 0.0)
+    with pytest.raises(ImageError, match="takes too long to read; please choose a shorter"):
+        preview_of(str(write_frames(tmp_path / "clip.mp4", 3)), component())
+
+
+def test_a_visitor_waits_for_one_clip_at_a_time_and_a_network_for_a_few() -> None:
+    waiting, jane = WaitingClips(), Client("jane", "home")
+    with waiting.place(jane, "a"), waiting.place(jane, "a"):
+        with pytest.raises(BusyError, match=ONE_AT_A_TIME), waiting.place(jane, "b"):
+            pass
+        with (
+            waiting.place(Client("ada", "home"), "b"),
+            waiting.place(Client("eve", "home"), "c"),
+            waiting.place(Client("joan", "home"), "d"),
+            waiting.place(Client("mary", "work"), "e"),
+            waiting.place(Client(), "f"),
+            waiting.place(Client(), "g"),
+            pytest.raises(BusyError),
+            waiting.place(Client("rose", "home"), "h"),
+        ):
+            pass
+    with waiting.place(jane, "b"):
+        pass
+
+
 @pytest.mark.parametrize(("rate", "size"), [(1, (96, 64)), (240, (96, 64)), (12, (4096, 2160))])
 def test_odd_clips_are_taken(tmp_path: Path, rate: int, size: tuple[int, int]) -> None:
     clip = write_frames(tmp_path / "clip.mp4", 3, size=size, rate=rate)
@@ -194,7 +228,7 @@ def test_without_opencv_a_clip_gets_one_sentence(
     monkeypatch.setitem(sys.modules, "cv2", None)
     clip = ChosenClip(str(write_frames(tmp_path / "clip.mp4", 2)), 0, 0, 0, 256)
     with pytest.warns(UserWarning, match="need OpenCV"):
-        refused = unserved_studio.filming.take_clip(clip)
+        refused = unserved_studio.filming.take_clip(clip, TOKEN, REQUEST)
     assert "pip install nst[masks]" in refused["refusal"]
 
 
@@ -226,11 +260,39 @@ def test_what_is_done_plays_at_any_moment(
     for name in ("film.mp4", "original.mp4"):
         address = f"/studio/{film.id}/{name}"
         assert web(address).headers["Content-Type"] == "video/mp4"
-        assert [frames_in(web(address + query).content) for query in ("", "?frames=2")] == [3, 2]
-        assert frames_in(web(address + "?frames=99").content) == 3
-        assert frames_in(web(address + "?frames=x").content) == 3
+        assert [frames_in(web(address + query).content) for query in ("", "?frames=3")] == [3, 3]
+        for other in ("?frames=2", "?frames=99", "?frames=x"):
+            assert frames_in(web(address + other).content) == 3
         assert web(address + "?frames=0").status_code == 404
     assert web(f"/studio/{film.id}/frame.webp?side=256").headers["Content-Type"] == "image/webp"
+
+
+def test_a_film_is_encoded_once_whatever_is_asked_for(
+    make_film: MakeFilm, film_engine: FilmEngine, workshop: Workshop
+) -> None:
+    film = stopped(make_film, film_engine, workshop, 3)
+    release, writing = threading.Event(), threading.Event()
+
+    def made() -> bytes:
+        writing.set()
+        assert release.wait(PATIENCE)
+        return b"a film"
+
+    encodings = Renderings(1)
+    counts = FrameCounts(encodings)
+    assert [counts.count_of(film, asked) for asked in (None, 1, 2, 99, 0)] == [3, 3, 3, 3, 0]
+    waiting = threading.Thread(target=encodings.fetch_now, args=(key_of(film, FILM, 3), made))
+    waiting.start()
+    assert writing.wait(PATIENCE)
+    film.times = [*film.times, film.times[-1] + 1]
+    assert (counts.count_of(film, 4), counts.count_of(film, None)) == (3, 3), "it is being made"
+    release.set()
+    waiting.join()
+    encodings.close()
+    assert counts.count_of(film, 4) == 3, "an address answers with the same, for ranges of it"
+    assert (counts.count_of(film, None), counts.count_of(film, 5)) == (4, 4)
+    film.times = film.times[:2]
+    assert counts.count_of(film, 4) == 2
 
 
 def test_a_film_is_sent_in_ranges_as_safari_asks_for_it(
@@ -335,10 +397,11 @@ def test_only_its_visitor_stops_and_continues_a_film(
     assert own_film.state is State.STOPPED
     nothing = filming.halt(own_film.id, "another-visitor-00000000000000000", REQUEST)
     assert "nothing to stop" in nothing[panel.status]
-    opened = unserved_studio.own_pictures.open_card(
-        "another-visitor-00000000000000000", SimpleNamespace(job=own_film.id), REQUEST
-    )
-    assert panel.stage not in opened
+    with pytest.warns(UserWarning, match="no longer kept"):
+        opened = unserved_studio.own_pictures.open_card(
+            "another-visitor-00000000000000000", SimpleNamespace(job=own_film.id), REQUEST
+        )
+    assert list(opened) == [unserved_studio.session.gallery]
 
 
 def test_a_full_queue_leaves_a_film_as_it_was(
@@ -372,6 +435,43 @@ def test_a_verdict_says_what_was_reached(own_film: Film) -> None:
     own_film.state, own_film.remark = State.FINISHED, "The film has no sound."
     assert verdict(own_film).startswith("Finished: 2 frames in")
     assert verdict(own_film).endswith("The film has no sound.")
+    own_film.times = own_film.times[:1]
+    assert verdict(own_film).startswith("Finished: 1 frame in")
+
+
+def test_progress_is_no_live_region(own_film: Film) -> None:
+    own_film._become(State.RUNNING)
+    markup = progress(own_film)
+    assert 'value="0.500" aria-label="Progress of the film"' in markup
+    assert "role=" not in markup
+
+
+def test_a_film_that_was_deleted_elsewhere_says_so(own_film: Film, unserved_studio: Studio) -> None:
+    session, filming = unserved_studio.session, unserved_studio.filming
+    session.workshop.delete(own_film.id)
+    ended = filming.see_the_end(own_film.id, TOKEN, REQUEST)
+    assert (ended[session.film.status], ended[session.film.current]) == (message(DELETED), "")
+    session.workshop.forget(own_film.id)
+    ended = filming.see_the_end(own_film.id, TOKEN, REQUEST)
+    assert ended[session.film.status] == message(NO_FRAME)
+
+
+def test_a_link_to_what_is_gone_says_so(unserved_studio: Studio) -> None:
+    request: Any = SimpleNamespace(
+        session_hash="tab", query_params={"result": "0" * 32}, client=None
+    )
+    found = unserved_studio.visits.arrive(TOKEN, request)
+    assert LOST in found[unserved_studio.session.result_panel.status]
+
+
+def test_a_damaged_film_is_named_on_its_tab(own_film: Film, unserved_studio: Studio) -> None:
+    session, click = unserved_studio.session, SimpleNamespace(job=own_film.id)
+    session.workshop._tasks.remove(own_film.id)
+    (own_film.home / "film.json").write_text("{}")
+    opened = unserved_studio.own_pictures.open_card(TOKEN, click, REQUEST)
+    assert "This film is damaged" in opened[session.film.status]
+    assert opened[session.film.modes] == FILM_TAB
+    assert session.result_panel.status not in opened
 
 
 def test_a_damaged_film_can_be_deleted(own_film: Film, unserved_studio: Studio) -> None:
@@ -404,7 +504,7 @@ def test_a_film_of_too_many_frames_is_refused_before_it_begins(
     session.workshop.limits = Limits(film_frames=5)
     values = asked(waiting_studio, tmp_path)
     sentence = "The film would have 12 frames, and 5 are the most here"
-    assert sentence in filming.estimate(values)
+    assert sentence in filming.estimate(values, REQUEST)
     with pytest.warns(UserWarning, match=sentence):
         refused = filming.begin(values, REQUEST)
     assert sentence in refused[session.film.status]
@@ -418,7 +518,7 @@ def test_a_visitor_has_as_many_films_waiting_as_pictures(
     expected = ExpectedFilm(12, FilmForecast(1.0, 1.0))
     monkeypatch.setattr("page.actions.filming.expected_film", lambda *_: expected)
     values = asked(waiting_studio, tmp_path)
-    assert "About 12 s for 12 frames." in filming.estimate(values)
+    assert "About 12 s for 12 frames." in filming.estimate(values, REQUEST)
     for _ in range(Limits.waiting_of_one):
         begun = filming.begin(values, REQUEST)
         assert begun[session.film.current]

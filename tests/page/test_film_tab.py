@@ -140,8 +140,30 @@ def test_a_clip_becomes_a_film_that_is_compared_downloaded_and_shared(
 
     assert frames_in(downloaded_file(page, "Download MP4")) == 8
 
+    share_the_file(page)
     follow_its_link(page, visit)
     delete_and_bring_back(page)
+
+
+def share_the_file(page: Page) -> None:
+    """An answer that is no film is not shared, and a later try is."""
+    page.evaluate(
+        """() => {
+            navigator.share = async ({ files: [file] }) => globalThis.shared = file.type;
+            const ask = globalThis.fetch;
+            globalThis.fetch = async () => {
+                globalThis.fetch = ask;
+                return new Response("busy", { status: 503 });
+            };
+        }"""
+    )
+    share = page.locator("#film-takeaway .share")  # hidden: this browser shares no files
+    share.dispatch_event("click")
+    expect(share).to_have_text("The film is not ready; please try again")
+    assert page.evaluate("globalThis.shared ?? null") is None
+    share.dispatch_event("click")
+    page.wait_for_function("globalThis.shared === 'video/mp4'", timeout=LONG)
+    expect(share).to_have_text("Share…")
 
 
 def follow_its_link(page: Page, visit: Visit) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NoReturn
 
 import numpy as np
 import pytest
 
 from helpers.clips import turn, write_frames, write_sound, write_sounding, write_still
 from nst.errors import ImageError
-from nst.video import decoding
+from nst.video import clips, decoding
 from nst.video.clips import Clip
 
 
@@ -157,3 +159,35 @@ def test_a_worker_ends_when_no_more_frames_are_wanted(tmp_path: Path) -> None:
     clip = Clip(write_frames(tmp_path / "clip.mp4", 100), 96)
     assert len(list(islice(clip, 3))) == 3
     assert len(list(clip)) == 100
+
+
+def test_a_clip_is_read_no_longer_than_its_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(clips, "time", SimpleNamespace(monotonic=lambda: now))
+    frames = iter(Clip(write_frames(tmp_path / "clip.mp4", 9), 96, deadline=60.0))
+    assert len(list(islice(frames, 3))) == 3
+    now = 60.0
+    with pytest.raises(ImageError, match="takes too long to read"):
+        next(frames)
+
+
+def test_frames_that_are_passed_over_take_time_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, limits = 0.0, list[float]()
+
+    def late(seconds: float, _: object) -> NoReturn:
+        nonlocal now
+        limits.append(seconds)
+        now += seconds
+        raise TimeoutError
+
+    monkeypatch.setattr(clips, "time", SimpleNamespace(monotonic=lambda: now))
+    frames = iter(Clip(write_frames(tmp_path / "clip.mp4", 9), 96, rate=1, deadline=60.0))
+    now = 59.0
+    monkeypatch.setattr(clips, "ended_after", late)
+    with pytest.raises(ImageError, match="takes too long to read"):
+        next(frames)
+    assert limits == [1.0]
