@@ -75,10 +75,16 @@ class Cluster:
 
     def kill_worker(self) -> None:
         """End a worker that is painting."""
-        until(self.painting, "nobody paints")
-        pid = self.painting()[0]
-        os.kill(pid, signal.SIGKILL)
-        (self.folder / "painting" / str(pid)).unlink(missing_ok=True)
+        until(self._kill_one, "nobody paints")
+
+    def _kill_one(self) -> bool:
+        """End one of those that say that they paint; tell whether there was one."""
+        for pid in self.painting():
+            (self.folder / "painting" / str(pid)).unlink(missing_ok=True)
+            with contextlib.suppress(ProcessLookupError):  # it has ended before
+                os.kill(pid, signal.SIGKILL)
+                return True
+        return False
 
 
 def descendants(pid: int) -> list[int]:
