@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: each test process has one core
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -37,6 +38,10 @@ from helpers.tiny_network import SERVED, MakeNetwork, tiny_weights
 from nst.engine.devices import load_network
 from nst.settings import TransferSettings
 from nst.vgg.network import VGG
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what is in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 expect.set_options(timeout=60_000)  # milliseconds; a page answers late on a busy machine
 

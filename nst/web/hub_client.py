@@ -55,8 +55,9 @@ LONGEST_WAIT = 30.0  # seconds that a server may ask for
 CONFLICTS = (409, 412)  # another commit came first
 PASSING = (408, 429, 500, 502, 503, 504)
 LOCAL_ERRORS = (
-    *(errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EISDIR, errno.EMFILE),
+    *(errno.EACCES, errno.EFBIG, errno.EIO, errno.EISDIR, errno.EMFILE),
     *(errno.ENOENT, errno.ENOSPC, errno.ENOTDIR, errno.EROFS),
+    getattr(errno, "EDQUOT", errno.ENOSPC),  # Windows has none
 )
 """What the system says about files, and never about a connection."""
 
