@@ -55,7 +55,6 @@ class Batch(Task):
     """
 
     noun = "batch"
-    has_folder = True
     lets_others_by = True
 
     def __init__(
@@ -81,7 +80,7 @@ class Batch(Task):
         self.failed: dict[int, str] = {}
         self.opened: dict[int, str] = {}
         self._present: tuple[int, Job] | None = None
-        self._is_between = False
+        self.is_between = False
         self._ingredients: list[Ingredient] = []
 
     @property
@@ -98,11 +97,6 @@ class Batch(Task):
     def _largest_photo(self) -> int:
         sizes = [photo.size for photo in self.photos if photo.size]
         return max((3 * width * height for width, height in sizes), default=0)
-
-    @property
-    @override
-    def is_between(self) -> bool:
-        return self._is_between
 
     @property
     @override
@@ -156,7 +150,7 @@ class Batch(Task):
             if self.state.is_live:
                 raise SettingsError(PAINTED_ALREADY)
             self.engine, self.failed = engine, {}
-            self._is_between = False
+            self.is_between = False
             self._stopped.clear()
             self._last_seen = time.monotonic()
             self._become(State.WAITING, "")
@@ -183,9 +177,9 @@ class Batch(Task):
         for number in self.missing:
             yield from self._paint(number)
             with self.lock:
-                self._is_between = bool(self.missing)
+                self.is_between = bool(self.missing)
             yield number
-            self._is_between = False
+            self.is_between = False
         self._finish()
 
     def _paint(self, number: int) -> Iterator[object]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nst.engine.transfer import TransferStep
-from nst.errors import BusyError, SettingsError
+from nst.errors import BusyError
 from nst.settings import MOST_STYLES, TransferSettings
 from nst.studio.batch_files import BatchFiles
 from nst.studio.batch_job import MOST_PHOTOS, Batch, BatchPhoto
@@ -30,6 +30,7 @@ from nst.studio.job_record import (
     number_up_to,
     parse_object,
     read_file,
+    settings_of,
     state_named,
     step_of,
     text_up_to,
@@ -191,7 +192,7 @@ def parse_batch(data: bytes) -> BatchRecord:
         server=field_of(fields, "server", text_up_to(40)),
         seconds=field_of(fields, "seconds", number_up_to(LATEST)),
         expected=field_of(fields, "expected", number_up_to(LATEST)),
-        settings=field_of(fields, "settings", _settings),
+        settings=field_of(fields, "settings", settings_of),
         paintings=min(field_of(fields, "paintings", whole_number), MOST_STYLES),
         photos=photos,
         done={n: step_of(values, names) for n, values in _by_number(fields, "done", count)},
@@ -204,13 +205,6 @@ def parse_batch(data: bytes) -> BatchRecord:
             for n, id in _by_number(fields, "opened", count)
         },
     )
-
-
-def _settings(values: Any) -> TransferSettings:
-    try:
-        return TransferSettings.from_json(values)
-    except SettingsError as error:
-        raise ValueError(str(error)) from None
 
 
 def _photo(value: Any) -> BatchPhoto:

@@ -70,7 +70,6 @@ class Film(Task):
     """
 
     noun = "film"
-    has_folder = True
     lets_others_by = True
 
     def __init__(
@@ -101,18 +100,13 @@ class Film(Task):
         self.most_frames = Limits.film_frames
         self.present: Image.Image | None = None
         self.step: FilmStep | None = None
-        self._is_between = False
+        self.is_between = False
         self._paces: list[float] = []
 
     @property
     @override
     def bytes(self) -> int:
         return picture_bytes(*self.styles, *([self.present] if self.present else []))
-
-    @property
-    @override
-    def is_between(self) -> bool:
-        return self._is_between
 
     @property
     @override
@@ -133,7 +127,7 @@ class Film(Task):
         """Return how many frames there will be, as far as that can be told."""
         if self.state is State.FINISHED:
             return self.count
-        return max(self.frames, self.count + (self.step is not None and not self._is_between), 1)
+        return max(self.frames, self.count + (self.step is not None and not self.is_between), 1)
 
     @property
     def frame_size(self) -> tuple[int, int] | None:
@@ -156,7 +150,7 @@ class Film(Task):
         """Return the seconds until the film is finished, as expected."""
         left, step = self.total - self.count, self.step
         done = step.step.iteration / max(1, step.step.total) if step else 0.0
-        under_way = 0.0 if self._is_between else done
+        under_way = 0.0 if self.is_between else done
         if self.count == 0:
             return self.first_seconds * (1 - under_way) + self.frame_seconds * (left - 1)
         return self.frame_seconds * max(0.0, left - under_way)
@@ -262,7 +256,7 @@ class Film(Task):
     def _show(self, step: FilmStep) -> None:
         with self.lock:
             self.step, self.present = step, step.image
-            self._is_between = step.is_finished
+            self.is_between = step.is_finished
             self.version += 1
 
     def _keep(self, step: FilmStep, store: FrameStore, time: Fraction) -> None:

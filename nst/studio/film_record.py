@@ -22,6 +22,7 @@ from nst.studio.job_record import (
     list_up_to,
     number_up_to,
     parse_object,
+    settings_of,
     state_named,
     text_up_to,
     whole_number,
@@ -98,7 +99,7 @@ def parse_film(data: bytes) -> FilmRecord:
         note=field_of(fields, "note", text_up_to(LONGEST_NOTE)),
         server=checked_value("server", fields.get("server", ""), text_up_to(40)),
         cut=field_of(fields, "cut", _cut),
-        settings=field_of(fields, "settings", _settings),
+        settings=field_of(fields, "settings", settings_of),
         film=field_of(fields, "film", _film),
         styles=field_of(fields, "styles", _count_up_to(MOST_STYLES)),
         total=field_of(fields, "total", whole_number),
@@ -118,13 +119,6 @@ def _cut(value: Any) -> Cut:
     begin, end, size, rate = list_up_to(4)(value)
     seconds = number_up_to(LATEST)
     return Cut(seconds(begin), seconds(end), whole_number(size), number_up_to(1e3)(rate))
-
-
-def _settings(value: Any) -> TransferSettings:
-    try:
-        return TransferSettings.from_json(value)
-    except SettingsError as error:
-        raise ValueError(str(error)) from None
 
 
 def _film(value: Any) -> FilmSettings:

@@ -64,8 +64,6 @@ class Job(Task):
     known.
     """
 
-    has_folder = True
-
     def __init__(
         self,
         content: Image.Image,

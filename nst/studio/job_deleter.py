@@ -14,6 +14,7 @@ from nst.studio.job_store import is_id
 from nst.studio.limits import Limits
 from nst.studio.task import Task
 from nst.studio.task_cache import TaskCache
+from nst.studio.task_stores import Kept
 
 
 class JobDeleter:
@@ -44,7 +45,7 @@ class JobDeleter:
                 return  # it was restored meanwhile, or its time was over
             with self._news:
                 task = self._hide(id) or task  # somebody was just opening it
-            if task is None or task.has_folder:
+            if task is None or isinstance(task, Kept):
                 self.marks.write(id)
         self.saver.save_soon([task] if task else [])
 

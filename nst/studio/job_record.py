@@ -22,7 +22,9 @@ import torch
 from PIL import Image
 
 from nst.engine.transfer import TransferStep
+from nst.errors import SettingsError
 from nst.images.reading import MAX_PIXELS
+from nst.settings import TransferSettings
 from nst.studio.task import State
 
 MOST_JSON = 100_000_000  # bytes; a step takes about 250
@@ -244,6 +246,14 @@ def _layers(value: Any) -> dict[str, float]:
     if not isinstance(value, dict) or len(value) > 40:
         raise ValueError("costs by layer")
     return {text_up_to(40)(name): _finite(cost) for name, cost in value.items()}
+
+
+def settings_of(value: Any) -> TransferSettings:
+    """Return the settings in a record. Raises `ValueError`."""
+    try:
+        return TransferSettings.from_json(value)
+    except SettingsError as error:
+        raise ValueError(str(error)) from None
 
 
 def state_named(value: Any) -> State:

@@ -44,9 +44,6 @@ class Task:
     noun = "picture"
     """What visitors call it."""
 
-    has_folder = False
-    """Whether the store keeps it, in a folder by its id."""
-
     lets_others_by = False
     """Whether it has many pictures, and others are painted between two of them."""
 
@@ -64,6 +61,7 @@ class Task:
         self._obstacle = ""  # why it cannot be painted just now; its note meanwhile
         self._work: Iterator[object] | None = None  # its pieces, once begun
         self._gives_way = False
+        self.is_between = False  # whether it could wait now for others, and go on at no loss
         self.painted = 0.0  # seconds since it was begun, those not counted when it gave way
         self._watchers = 0
         self._last_seen = time.monotonic()
@@ -82,11 +80,6 @@ class Task:
     def bytes(self) -> int:
         """Return the in-memory size of the pictures that it is made from."""
         return 0
-
-    @property
-    def is_between(self) -> bool:
-        """Tell whether it could wait now for others to be painted, and go on at no loss."""
-        return False
 
     def most_seconds(self, limits: Limits) -> float:
         """Return the seconds that it may be painted for."""

@@ -745,11 +745,8 @@ class Album(Task):
         super().__init__(visitor)
         self.name, self.count, self.log = name, count, log
         self.gate = threading.Event()
+        self.is_between = True
         self.is_closed = False
-
-    @property
-    def is_between(self) -> bool:
-        return True
 
     def _pieces(self) -> Iterator[object]:
         try:
