@@ -113,6 +113,8 @@ def test_the_keyboard_reaches_and_starts_everything(visit: Visit) -> None:
     page = visit()
     set_slider(page, "Size", 64)
     set_slider(page, "Iterations", 2)
+    # Until it is known who has come, the button is disabled, and Tab passes over it.
+    expect(page.get_by_role("button", name="Stylize", exact=True)).to_be_enabled(timeout=LONG)
     page.mouse.click(2, 2)  # nothing has the focus
     reached: list[str] = []
     for _ in range(15):
