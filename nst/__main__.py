@@ -38,7 +38,7 @@ from nst.settings import options as setting_options
 if TYPE_CHECKING:
     from PIL import Image
 
-    from nst import TransferStep
+    from nst import Masks, TransferStep
     from nst.images.recipe import Recipe
 
 REPORTED = (
@@ -133,6 +133,8 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     recipe = None if options.recipe is None else load_named(read_recipe, options.recipe)
     if recipe and not masks:
         masks = recipe.masks.copies()  # nearly what it was painted with, and said to be others
+    if options.protect_faces:
+        masks = _with_faces_kept(masks, content)
     masks.check(content, styles)
     fresh = new_recipe(content, styles, settings, device, masks=masks, init=init)
     recipe = recipe or fresh
@@ -169,6 +171,16 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
         )
 
 
+def _with_faces_kept(masks: Masks, photo: Image.Image) -> Masks:
+    """Return masks where faces are left as they are; say so where there is none."""
+    from nst.images.found_masks import keep_faces  # after --help
+
+    found = keep_faces(masks, photo)
+    if found is masks:
+        print("nst: no face was found in the photo", file=sys.stderr)
+    return found
+
+
 def _checked_settings(options: argparse.Namespace) -> TransferSettings:
     """Return the settings that were given.
 
@@ -184,11 +196,15 @@ def _checked_settings(options: argparse.Namespace) -> TransferSettings:
     flag = "--" + min(flags).replace("_", "-") if flags else ""
     if options.recipe is not None and flag:
         raise SettingsError(f"with --recipe the settings are the recipe's; leave out {flag}")
-    if options.only_colors and (flag or options.recipe is not None):
-        raise SettingsError(
-            f"with --only-colors nothing is painted; leave out {flag or '--recipe'}"
-        )
+    if options.only_colors and (unused := flag or _about_painting(options)):
+        raise SettingsError(f"with --only-colors nothing is painted; leave out {unused}")
     return TransferSettings(**given, paintings=painting_uses(options, len(options.styles)))
+
+
+def _about_painting(options: argparse.Namespace) -> str:
+    """Return a flag that was given and says nothing where only colours are changed, or ""."""
+    names = ("recipe", "masks", "keep", "within", "protect_faces", "init")
+    return next((f"--{name.replace('_', '-')}" for name in names if getattr(options, name)), "")
 
 
 def _load_pictures(

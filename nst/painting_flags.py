@@ -107,6 +107,12 @@ def add_mask_flags(parser: argparse.ArgumentParser) -> None:
         help="a grey picture of the painting's shape, white in the part that is taken; one for each"
         " painting, separated by commas, or an empty entry for all of it",
     )
+    parser.add_argument(
+        "--protect-faces",
+        action="store_true",
+        help="leave faces as they are; they are found in each photo, and on each frame of a clip;"
+        " needs `pip install nst[masks]`",
+    )
 
 
 def add_init_flag(parser: argparse.ArgumentParser) -> None:

@@ -267,7 +267,7 @@ def planned(
     pairs = pair_up(photos, paintings, options.pairs)
     format = FileFormat(f".{options.format}", options.depth, options.keep_alpha)
     films = FilmFormat(film, checked_rate(options.fps), not options.no_sound)
-    manner = Manner(settings, format, controls_given(options), films)
+    manner = Manner(settings, format, controls_given(options), films, options.protect_faces)
     items = plan_items(pairs, manner)
     if any(item.is_film for item in items):
         from nst.batch.films import check_films  # after --help

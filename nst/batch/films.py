@@ -149,7 +149,13 @@ class FilmPainter:
         settings, format = self._manner.settings, self._manner.film
         clip = _opened_clip(item, self._manner)
         check_room(clip)
-        plan = FilmPlan(clip, [self._opened_painting(item.painting)], settings, format.settings)
+        plan = FilmPlan(
+            clip,
+            [self._opened_painting(item.painting)],
+            settings,
+            format.settings,
+            protect_faces=self._manner.protect_faces,
+        )
         if json.loads(plan.key)["clip"] != item.photo.sha256:
             raise _InputError("It was changed while the batch ran; start it again.", "photo")
         return plan

@@ -71,6 +71,7 @@ class PaintRequest:
     settings: TransferSettings = field(repr=False)
     format: FileFormat
     controls: Controls = field(default_factory=Controls, repr=False)
+    protect_faces: bool = False
     checkpoint: bytes | None = field(default=None, repr=False)  # to go on from: see `Progress`
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from nst.engine.schedule import Moment
 from nst.engine.transfer import TransferStep
 from nst.errors import DeviceError, MissingPackageError, UserError, WeightsError
 from nst.images.alpha import split_alpha
+from nst.images.found_masks import keep_faces
 from nst.images.masks import Masks
 from nst.images.reading import load_image
 from nst.images.recipe import KEYWORD, Passage, Recipe, new_recipe, read_recipe
@@ -47,18 +49,31 @@ class Pictures:
 
 
 class Painter:
-    """Holds the network; any number of threads may call `run`, and one of them paints at a time."""
+    """Holds the network; any number of threads may use it, and one of them paints at a time."""
 
     def __init__(self, device: str = "auto") -> None:
         self._device = str(pick_device(device))
         self._backend = LocalBackend(self._device)
-        self._turn = threading.Lock()
+        self._opening, self._turn = threading.Lock(), threading.Lock()
         self._open_painting = functools.lru_cache(PAINTINGS)(load_image)
 
     def run(self, request: PaintRequest) -> Iterator[Event]:
         """Yield the progress of a request, and in the end that it is painted or has failed."""
+        return self.run_next(lambda: request)
+
+    def run_next(self, take: Callable[[], PaintRequest]) -> Iterator[Event]:
+        """Do the same with the request that `take` returns.
+
+        Requests are painted in the order in which they are taken; each is taken and opened while
+        the one before it is painted.
+        """
+        with contextlib.ExitStack() as opening:
+            opening.enter_context(self._opening)
+            yield from self._events(take(), opening)
+
+    def _events(self, request: PaintRequest, opening: contextlib.ExitStack) -> Iterator[Event]:
         try:
-            yield from self._run(request)
+            yield from self._run(request, opening)
         except _InputError as error:
             yield Failed(request.number, str(error), error.culprit)
         except UserError as error:
@@ -67,9 +82,10 @@ class Painter:
         except Exception as error:
             yield Failed(request.number, sentence_of(error, request.settings.size))
 
-    def _run(self, request: PaintRequest) -> Iterator[Event]:
+    def _run(self, request: PaintRequest, opening: contextlib.ExitStack) -> Iterator[Event]:
         pictures = self._open(request)
         with self._turn:
+            opening.close()  # not sooner: another thread would be here first
             for step, recipe in self._paint(request, pictures):
                 yield _progress(request.number, step, recipe)
         data = finished_file(
@@ -101,6 +117,8 @@ class Painter:
             for data in (controls.mask, controls.keep, controls.within, controls.init)
         )
         masks = Masks((mask,) if mask else (), keep, (within,) if within else ())
+        if request.protect_faces:
+            masks = keep_faces(masks, photo)
         masks.check(photo, [painting])
         return Pictures(photo, alpha, painting, masks, init)
 

@@ -28,6 +28,7 @@ class Manner:
     format: FileFormat = field(default_factory=FileFormat)
     controls: Controls = field(default_factory=Controls)
     film: FilmFormat = field(default_factory=FilmFormat)
+    protect_faces: bool = False
 
     def key(self, photo: InputFile, painting: InputFile) -> str:
         """Return a hash of all that decides a picture: its inputs, the settings, and the engine.
@@ -42,6 +43,8 @@ class Manner:
             "settings version": VERSION,
             "engine": engine_version(),
         }
+        if self.protect_faces:
+            decisive["protect faces"] = True
         if photo.is_clip:
             decisive["film"] = _with_floats(self.film.to_json())
         else:
@@ -74,6 +77,7 @@ class Item:
             manner.settings,
             manner.format,
             manner.controls,
+            manner.protect_faces,
         )
 
 

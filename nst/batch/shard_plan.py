@@ -55,13 +55,19 @@ class ShardPlan:
     format: FileFormat
     film: FilmFormat = field(default_factory=FilmFormat)
     controls: Mapping[str, str] = field(default_factory=dict)  # SHA-256 by name
+    protect_faces: bool = False
 
     @staticmethod
     def of(items: Sequence[Item], manner: Manner) -> ShardPlan:
         """Return the plan of some items."""
         pictures = tuple(PlannedPicture.of(item) for item in items)
         return ShardPlan(
-            pictures, manner.settings, manner.format, manner.film, manner.controls.hashes()
+            pictures,
+            manner.settings,
+            manner.format,
+            manner.film,
+            manner.controls.hashes(),
+            manner.protect_faces,
         )
 
     def to_bytes(self) -> bytes:
@@ -72,6 +78,7 @@ class ShardPlan:
             "format": vars(self.format),
             "film": self.film.to_json(),
             "controls": dict(self.controls),
+            "protect_faces": self.protect_faces,
         }
         return json.dumps(values, sort_keys=True, indent=1).encode()
 
@@ -85,6 +92,7 @@ class ShardPlan:
             FileFormat(**values["format"]),
             FilmFormat.from_json(values["film"]),
             values["controls"],
+            values["protect_faces"],
         )
 
     @property
@@ -120,7 +128,7 @@ class ShardPlan:
             name: InputFile(folder / input_path(sha256), sha256).read()
             for name, sha256 in self.controls.items()
         }
-        return Manner(self.settings, self.format, Controls(**files), self.film)
+        return Manner(self.settings, self.format, Controls(**files), self.film, self.protect_faces)
 
 
 def shards(items: Sequence[Item], count: int) -> list[list[Item]]:

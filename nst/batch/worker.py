@@ -41,7 +41,7 @@ def serve(connection: Connection, device: str, index: int, jobs: int) -> None:
     def work() -> None:
         with contextlib.suppress(OSError):  # the other end is closed, and this process ends
             while True:
-                for event in painter.run(requests.get()):
+                for event in painter.run_next(requests.get):
                     with sending:
                         connection.send(event)
 

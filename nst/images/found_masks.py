@@ -8,6 +8,7 @@ from PIL import Image
 
 from nst.errors import ImageError
 from nst.images.faces import face_mask, faces
+from nst.images.masks import Masks
 from nst.images.segmentation import subject_mask
 
 NO_FACE = "No face was found in this photo; paint over it with the brush."
@@ -23,6 +24,15 @@ def mask_of_faces(photo: Image.Image) -> Image.Image:
     if not boxes:
         raise ImageError(NO_FACE)
     return face_mask(photo, boxes)
+
+
+def keep_faces(masks: Masks, photo: Image.Image) -> Masks:
+    """Return masks where the faces of a photo are left as they are, too.
+
+    They are the same where it has none. Raises `MissingPackageError`.
+    """
+    boxes = faces(photo)
+    return masks.keeping(face_mask(photo, boxes)) if boxes else masks
 
 
 def mask_of_subject(photo: Image.Image) -> Image.Image:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 from nst.errors import ImageError
 from nst.images.tensors import fitted_size
@@ -77,6 +77,14 @@ class Masks:
             tuple(_at(self.within, index) for index in wanted),
             self.is_followed,
         )
+
+    def keeping(self, mask: Mask) -> Masks:
+        """Return these masks where what another mask of the photo shows is left as it is, too."""
+        if self.keep is None:
+            return replace(self, keep=mask)
+        size = max(self.keep.size, mask.size)
+        both = [each.convert("L").resize(size) for each in (self.keep, mask)]
+        return replace(self, keep=ImageChops.lighter(*both))
 
     def _check(self, mask: Mask | None, name: str, picture: Image.Image, whose: str) -> None:
         if mask is None:

@@ -20,7 +20,7 @@ Painted = tuple[int, list[str]]  # on a frame, from 0: files
 
 
 def add_film_mask_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of masks, of the frames that they were painted on, and of faces."""
+    """Add the flags of masks, and of the frames that they were painted on."""
     add_mask_flags(parser)
     parser.add_argument(
         "--masks-at",
@@ -39,11 +39,6 @@ def add_film_mask_flags(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FRAME=MASK.png",
         help="the same of --keep",
-    )
-    parser.add_argument(
-        "--protect-faces",
-        action="store_true",
-        help="leave faces as they were filmed; they are found on each frame",
     )
 
 

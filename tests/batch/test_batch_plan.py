@@ -54,6 +54,7 @@ def test_a_key_changes_with_whatever_decides_the_picture() -> None:
         Manner(QUICK, FileFormat(".png", depth=16)),
         Manner(QUICK, controls=Controls(keep=b"mask")),
         Manner(QUICK, controls=Controls(mask=b"mask")),
+        Manner(QUICK, protect_faces=True),
     ]
     keys = {manner.key(PHOTO, PAINTING) for manner in manners}
     keys.add(manners[0].key(PAINTING, PAINTING))

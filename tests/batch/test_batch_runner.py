@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from helpers.batches import QUICK, Heard, InlinePool, planned, records
 from helpers.pictures import MakePicture
 from nst.batch.messages import Event, Failed, Lost, Painted, Progress
 from nst.batch.output_folder import OutputFolder
+from nst.batch.painter import Painter
 from nst.batch.plan import Item, Manner
 from nst.batch.pool import Pool
 from nst.batch.reporting import Estimate, PlainReporter, TableReporter, counted, span
@@ -341,3 +343,31 @@ def test_an_answer_to_no_question_is_passed_over(
             return [*events, *late, *(Lost(e.number, True, "late") for e in late)]
 
     assert run(tmp_path / "out", planned(photos, paintings), Echoing())[0] == Tally(3, painted=3)
+
+
+def test_a_request_is_opened_while_the_one_before_is_painted_and_not_sooner(
+    photos: list[Path], paintings: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So two threads paint in the order in which they take requests."""
+    items, manner = planned(photos[:2], paintings)
+    requests = iter([item.request(manner) for item in items])
+    painter, opened = Painter("cpu"), list[bool]()
+
+    def load(*arguments: object, **options: object) -> Image.Image:
+        opened.append(painter._opening.locked())
+        return load_image(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("nst.batch.painter.load_image", load)
+    runs = [painter.run_next(lambda: next(requests)) for _ in items]
+    assert isinstance(next(runs[0]), Progress)
+    assert opened == [True]
+    assert painter._turn.locked()
+    assert not painter._opening.locked()
+    rest: list[Event] = []
+    thread = threading.Thread(target=lambda: rest.extend(runs[1]))
+    thread.start()
+    assert isinstance([*runs[0]][-1], Painted)
+    thread.join()
+    assert (rest[-1].number, type(rest[-1])) == (items[1].number, Painted)
+    assert not painter._turn.locked()
+    assert not painter._opening.locked()

@@ -61,9 +61,16 @@ def test_only_colors_has_sixteen_bits_and_transparency(
 
 
 @pytest.mark.parametrize(
-    ("more", "flag"), [(["--alpha", "2"], "--alpha"), (["--recipe", "x.png"], "--recipe")]
+    ("more", "flag"),
+    [
+        (["--alpha", "2"], "--alpha"),
+        (["--recipe", "x.png"], "--recipe"),
+        (["--keep", "x.png"], "--keep"),
+        (["--protect-faces"], "--protect-faces"),
+        (["--init", "x.png"], "--init"),
+    ],
 )
-def test_only_colors_takes_no_settings(
+def test_only_colors_takes_nothing_about_painting(
     pictures: list[str], capsys: pytest.CaptureFixture[str], more: list[str], flag: str
 ) -> None:
     assert main([*pictures, "--only-colors", *more]) == 1

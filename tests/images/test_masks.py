@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from helpers.pictures import MakePicture
 from nst import Masks
@@ -122,3 +122,16 @@ def test_a_picture_fills_the_frame_with_its_middle() -> None:
     square = into_frame(wide, (20, 20))
     assert square.size == (20, 20)
     assert (np.asarray(square)[:, 3:-3] == (0, 0, 255)).all()
+
+
+def test_what_is_kept_besides_has_the_size_of_the_larger_mask() -> None:
+    masks = Masks((half(8, 6),), half(8, 6))
+    lower = Image.new("L", (16, 12))
+    lower.paste(200, (0, 6, 16, 12))
+    both = masks.keeping(lower)
+    assert both.regions == masks.regions
+    assert both.keep is not None
+    assert both.keep.size == (16, 12)
+    grey = half(8, 6).resize((16, 12))
+    assert both.keep.tobytes() == ImageChops.lighter(grey, lower).tobytes()
+    assert Masks().keeping(lower) == Masks(keep=lower)

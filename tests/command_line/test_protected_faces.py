@@ -1,0 +1,73 @@
+"""`--protect-faces` for one picture and for a batch: faces stay as they were photographed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers.batches import InlinePool
+from helpers.places import EXAMPLES
+from nst import __main__, load_image
+from nst.batch.__main__ import main as paint_batch
+from nst.images.faces import faces
+from nst.images.framing import Box
+from nst.images.recipe import read_recipe
+from nst.images.tensors import fit
+from nst.vgg.network import VGG
+
+ASTRONAUT, CASTLE = (str(EXAMPLES / "content" / name) for name in ("astronaut.jpg", "castle.jpg"))
+QUICK = ("--size", "128", "--iterations", "2", "--device", "cpu", "--protect-faces")
+PLACES = ("nst.engine.devices", "nst.batch.painter")
+
+pytest.importorskip("cv2")
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch, network: VGG, folder: Path) -> None:
+    """The command line with a tiny network in place of the real one."""
+    for module in PLACES:
+        monkeypatch.setattr(f"{module}.load_network", lambda *_: network)
+    monkeypatch.setattr("nst.batch.__main__.start_pool", lambda *_: InlinePool())
+    monkeypatch.chdir(folder)
+
+
+def changes(path: Path) -> tuple[float, float]:
+    """By how many levels a picture differs from the photo: in the face at most, and on average."""
+    photo = load_image(ASTRONAUT)
+    (box,) = faces(photo)
+    scale = 128 / max(photo.size)
+    left, top, right, bottom = (round(scale * side) for side in box_sides(box))
+    before, after = (np.asarray(each, int) for each in (fit(photo, 128), load_image(path)))
+    difference = np.abs(after - before).max(-1)
+    return float(difference[top:bottom, left:right].max()), float(difference.mean())
+
+
+def box_sides(box: Box) -> tuple[int, int, int, int]:
+    return box.left, box.top, box.right, box.bottom
+
+
+def test_a_face_is_left_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert __main__.main([ASTRONAUT, "painting.png", "-o", "out.png", *QUICK]) == 0
+    in_face, everywhere = changes(Path("out.png"))
+    assert in_face <= 2
+    assert everywhere > 8
+    assert read_recipe(Path("out.png")).masks.keep is not None
+    assert "no face" not in capsys.readouterr().err
+
+
+def test_that_no_face_was_found_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert __main__.main([CASTLE, "painting.png", "-o", "out.png", *QUICK]) == 0
+    assert "nst: no face was found in the photo" in capsys.readouterr().err
+    assert read_recipe(Path("out.png")).masks.keep is None
+
+
+def test_a_batch_finds_the_faces_of_each_photo() -> None:
+    words = [ASTRONAUT, CASTLE, "--styles", "painting.png", "-o", "out"]
+    assert paint_batch([*words, *QUICK]) == 0
+    assert changes(Path("out", "astronaut--painting.png"))[0] <= 2
+    assert read_recipe(Path("out", "castle--painting.png")).masks.keep is None
+    before = Path("out", "astronaut--painting.png").read_bytes()
+    assert paint_batch([*words, *QUICK[:-1]]) == 0  # other pictures, which replace these
+    assert Path("out", "astronaut--painting.png").read_bytes() != before
