@@ -95,16 +95,17 @@ class BatchStore:
         server = self.store.presence.name if self.store.presence else ""
         write_record(json.dumps({**record_of(batch), "server": server}), self._record(batch.id))
 
-    def load(self, id: str) -> Batch | None:
+    def load(self, id: str, *, is_claimed: bool = False) -> Batch | None:
         """Return a batch as it was saved last; one that was live then was interrupted since.
 
-        None where it is deleted or damaged. Raises `BusyError` where another server paints it.
+        None where it is deleted or damaged. Raises `BusyError` where another server paints it,
+        unless it `is_claimed` from that one.
         """
         if self.store.deletions.moment_of(id) is not None:
             return None
         try:
             record = self._read(id)
-            is_unfinished = record.state_after_restart is State.INTERRUPTED
+            is_unfinished = record.state_after_restart is State.INTERRUPTED and not is_claimed
             if is_unfinished and self.store.is_elsewhere(record.server):
                 raise BusyError(ELSEWHERE)
             return self._load(id, record)

@@ -34,16 +34,18 @@ class FilmStore:
         film.server = self.store.presence.name if self.store.presence else ""
         film.save()
 
-    def load(self, id: str) -> Film | None:
+    def load(self, id: str, *, is_claimed: bool = False) -> Film | None:
         """Return a film as it was saved last; one that was live then was interrupted since.
 
-        None where it is deleted or damaged. Raises `BusyError` where another server paints it.
+        None where it is deleted or damaged. Raises `BusyError` where another server paints it,
+        unless it `is_claimed` from that one.
         """
         if self.store.deletions.moment_of(id) is not None:
             return None
         try:
             film = load_film(self.store.folder, id)
-            if film.state is State.INTERRUPTED and self.store.is_elsewhere(film.server):
+            is_unfinished = film.state is State.INTERRUPTED and not is_claimed
+            if is_unfinished and self.store.is_elsewhere(film.server):
                 raise BusyError(ELSEWHERE)
             return film
         except (DamagedError, OSError) as error:

@@ -68,7 +68,7 @@ FRAME_SIDE = 720
 MOST_FRAMES = 120  # beyond, every other one is dropped and half as many are added
 MOST_CARDS = 5000  # remembered, so that a gallery need not read what has not changed
 
-ELSEWHERE = "This picture is being handed over to another server; please try again in a moment."
+ELSEWHERE = "This is being handed over to another server; please try again in a moment."
 
 
 @dataclass(frozen=True)

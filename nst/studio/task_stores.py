@@ -35,12 +35,12 @@ class TaskStores:
         else:
             self.jobs.save(task)
 
-    def load(self, id: str) -> Kept | None:
+    def load(self, id: str, *, is_claimed: bool = False) -> Kept | None:
         """Return the task as it was saved last; None where there is none that can be read.
 
-        Raises `BusyError` where another server paints it.
+        Raises `BusyError` where another server paints it, unless it `is_claimed` from that one.
         """
-        return self._store_of(id).load(id)
+        return self._store_of(id).load(id, is_claimed=is_claimed)
 
     def card(self, id: str) -> Card | None:
         """Return the card of a task; None where there is none, or it is deleted."""

@@ -29,7 +29,6 @@ from nst.studio.job import Job
 from nst.studio.job_deleter import JobDeleter
 from nst.studio.job_saver import JobSaver
 from nst.studio.job_store import ELSEWHERE, Card, JobStore, error_text, is_id
-from nst.studio.job_takeover import JobTakeover
 from nst.studio.limits import Limits
 from nst.studio.queue import Load, TaskQueue
 from nst.studio.server_presence import ServerPresence
@@ -38,6 +37,7 @@ from nst.studio.statistics import NoRoomError, Statistics
 from nst.studio.task import State, Task, owner_of, share_id
 from nst.studio.task_cache import TaskCache
 from nst.studio.task_stores import Kept, TaskStores, card_of
+from nst.studio.task_takeover import TaskTakeover
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class Workshop:
         self._deleter = JobDeleter(self._tasks, self._saver, self._news, self.limits)
         self._painters: list[threading.Thread] = []
         self._is_closing = threading.Event()
-        self._takeover: JobTakeover | None = None
+        self._takeover: TaskTakeover | None = None
         self.backend.watch_painters(self.set_painters)
 
     def share_folder(self) -> None:
@@ -96,7 +96,7 @@ class Workshop:
             log.warning("the folder of jobs cannot be shared: %s", error_text(error))
             return
         submit = partial(self.submit, is_admitted=True)
-        self._takeover = JobTakeover(
+        self._takeover = TaskTakeover(
             store, self._tasks, self._saver, self._news, self.limits, self.backend, submit
         )
 
@@ -396,7 +396,7 @@ class Workshop:
     def close(self, seconds: float = 20.0, *, hands_over: bool = False) -> bool:
         """Keep what the present task has reached, and paint no more; for the end of the process.
 
-        Return whether all is kept and still after so many seconds. Where it `hands_over`, the jobs
+        Return whether all is kept and still after so many seconds. Where it `hands_over`, the tasks
         that wait or were interrupted are left to the next server on the folder. A job whose
         iteration lasts longer than that is left as it was last saved.
         """
@@ -407,7 +407,7 @@ class Workshop:
             self._is_closing.set()
             self._news.notify_all()
             places = [*self._queue.painted, *self._queue.waiting]
-            unfinished = [place.task for place in places if isinstance(place.task, Job)]
+            unfinished = [place.task for place in places if isinstance(place.task, Kept)]
         for thread in self._painters:
             thread.join(max(0.0, end - time.monotonic()))
         self._interrupt_waiting()
@@ -419,10 +419,7 @@ class Workshop:
         return is_kept and not any(thread.is_alive() for thread in self._painters)
 
     def _interrupt_waiting(self) -> None:
-        """End the films and batches that wait, with the processes and locks that they hold.
-
-        They go to no other server.
-        """
+        """End the films and batches that wait, with the processes and locks that they hold."""
         with self._news:
             tasks = [place.task for place in self._queue.waiting]
         for task in tasks:
@@ -435,19 +432,23 @@ class Workshop:
         """Tell whether no more is painted here."""
         return self._is_closing.is_set()
 
-    def _hand_over(self, jobs: Iterable[Job]) -> None:
-        """Leave those of the jobs that are not finished to the next server on the folder."""
+    def _hand_over(self, tasks: Iterable[Kept]) -> None:
+        """Leave those of the tasks that are not finished to the next server on the folder."""
         if not self.job_store or self.backend.lends_gpus:
             return
-        left = [job for job in jobs if job.is_kept and is_left(job)]
-        for job in left:
-            job.is_kept = False  # nothing of it is written here any more
+        left = [task for task in tasks if task.is_kept and is_left(task)]
+        for task in left:
+            task.is_kept = False  # nothing of it is written here any more
+        wanted = {
+            task.id: task.settings_to_resume if isinstance(task, Job) else task.settings
+            for task in left
+        }
         try:
-            self.job_store.handover.offer({job.id: job.settings_to_resume for job in left})
+            self.job_store.handover.offer(wanted)
         except OSError as error:
-            log.warning("no pictures could be handed over: %s", error_text(error))
+            log.warning("nothing could be handed over: %s", error_text(error))
         else:
-            log.info("pictures left to the next server: %d", len(left))
+            log.info("tasks left to the next server: %d", len(left))
 
     def _check_open(self) -> None:
         if self._is_closing.is_set():
@@ -576,6 +577,10 @@ class Workshop:
         yield
 
 
-def is_left(job: Job) -> bool:
-    """Tell whether a job of a workshop that has closed is still to be painted."""
-    return job.state.is_live or job.state is State.INTERRUPTED
+def is_left(task: Kept) -> bool:
+    """Tell whether a task of a workshop that has closed is still to be painted elsewhere.
+
+    A film that is in the middle of an iteration is not: this process still holds its frames.
+    """
+    is_live = task.state.is_live and not isinstance(task, Film)
+    return is_live or task.state is State.INTERRUPTED

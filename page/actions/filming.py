@@ -15,7 +15,7 @@ from nst.errors import BusyError, ImageError
 from nst.images.opencv import load_opencv
 from nst.settings import DEFAULTS, FILM_DEFAULTS
 from nst.studio.backends.local import in_this_process
-from nst.studio.film_forecast import ExpectedFilm, expected_film
+from nst.studio.film_forecast import ExpectedFilm, equip, expected_film, ready_to_go_on
 from nst.studio.film_job import Film
 from nst.studio.film_record import Cut
 from nst.video.flow import NEEDED
@@ -162,21 +162,15 @@ class Filming:
     def _check_room(self, film: Film, request: gr.Request) -> None:
         self.session.workshop.check_room(film.owner, source_of(request), film.bytes)
 
-    def _submit(
-        self, film: Film, expected: ExpectedFilm, request: gr.Request, clip: Path | None = None
-    ) -> None:
-        """Queue a film. Raises `BusyError`; nothing is left of a new one then."""
-        session = self.session
-        film.engine = in_this_process(session.workshop.backend).film_engine()
-        film.first_seconds, film.next_seconds = expected.pace.first, expected.pace.following
-        film.most_frames = session.workshop.limits.film_frames
+    def _submit(self, film: Film, expected: ExpectedFilm, request: gr.Request, clip: Path) -> None:
+        """Queue a new film. Raises `BusyError`; nothing is left of it then."""
+        session, workshop = self.session, self.session.workshop
+        equip(film, expected, workshop.backend, workshop.limits)
         try:
-            if clip:
-                film.take_clip(clip)
+            film.take_clip(clip)
             session.admission.submit(film, expected.seconds, request)
         except Exception:
-            if clip:
-                shutil.rmtree(film.home, ignore_errors=True)
+            shutil.rmtree(film.home, ignore_errors=True)
             raise
 
     def halt(self, id: str, visitor: str, request: gr.Request) -> Updates:
@@ -209,22 +203,13 @@ class Filming:
             if film is None:
                 raise SettingsError(NOT_KEPT)
             with session.admission.opened(film.settings):
-                expected = self._left(film)
                 self._check_room(film, request)
-                film.resume()
-                self._submit(film, expected, request)
+                expected = ready_to_go_on(film, session.workshop.backend, session.workshop.limits)
+                session.admission.submit(film, expected.seconds, request)
         except Exception as error:
             return panel.refusal(error)
         gallery = session.gallery_of(session.visitor_of(visitor, request))
         return {**panel.live(film), session.gallery: gallery}
-
-    def _left(self, film: Film) -> ExpectedFilm:
-        workshop, sizes = self.session.workshop, [style.size for style in film.styles]
-        size = film.frame_size or (film.cut.size, film.cut.size)
-        return expected_film(
-            in_this_process(workshop.backend), size, sizes, film.settings, film.film,
-            max(1, film.total - film.count), workshop.limits,
-        )  # fmt: skip
 
     def _is_deleted(self, id: str, visitor: str, request: gr.Request) -> bool:
         """Tell whether a film of the visitor's was deleted, and can still be brought back."""
@@ -235,7 +220,8 @@ class Filming:
     def _own_film(self, id: str, visitor: str, request: gr.Request) -> Film | None:
         session = self.session
         visitor = session.visitor_of(visitor, request)
-        return session.workshop.find_film(id) if is_owned(id, visitor) else None
+        task = session.task_of(id) if is_owned(id, visitor) else None
+        return task if isinstance(task, Film) else None
 
 
 def _settings(settings: TransferSettings, mix: Mix, clip: ChosenClip) -> TransferSettings:

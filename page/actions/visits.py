@@ -77,13 +77,15 @@ class Visits:
         session = self.session
         updates: Updates = {}
         latest = {card.noun == Film.noun: card for card in reversed(cards)}
-        film = session.workshop.find_film(latest[True].id) if True in latest else None
-        if film:
-            updates = session.film.shown(film)
         try:
-            job = session.workshop.wait_for(latest[False].id) if False in latest else None
+            film, job = (
+                session.workshop.wait_for(latest[kind].id) if kind in latest else None
+                for kind in (True, False)
+            )
         except BusyError as error:
-            return updates | session.result_panel.idle(str(error))
+            return session.result_panel.idle(str(error))
+        if isinstance(film, Film):
+            updates |= session.film.shown(film)
         if isinstance(job, (Job, Batch)):
             updates |= session.on_panel(job)
         is_film_first = film is not None and cards[0].id == film.id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import pytest
 from PIL import Image, ImageChops
 from typing_extensions import override
 
+from helpers.filming import MakeFilm, Observed, film_engine, make_film
 from helpers.painting import SMALL, iterations, picture_of, tone, tone_of
+from helpers.photo_batches import MakeBatch, make_batch
 from helpers.pictures import MakePicture
 from helpers.waiting import until
 from helpers.working import ALWAYS, PATIENCE, Gate, MakeJob, assert_ends, make_job, settle
@@ -21,16 +24,19 @@ from nst.errors import BusyError, TooLargeError
 from nst.images.masks import Masks
 from nst.settings import PaintingUse, TransferSettings
 from nst.studio.backends.base import Backend
+from nst.studio.backends.local import LocalBackend
+from nst.studio.film_job import FilmEngine
 from nst.studio.forecast import Forecast, PlannedRun
 from nst.studio.handover_marks import HandoverMarks
 from nst.studio.job import Job
-from nst.studio.job_takeover import JobTakeover
 from nst.studio.limits import Limits
 from nst.studio.server_presence import ServerPresence
 from nst.studio.task import State
+from nst.studio.task_takeover import TaskTakeover
 from nst.studio.workshop import CLOSED, CLOSING, Workshop
+from nst.video.forecast import FilmForecast
 
-__all__ = ["make_job"]  # fixtures
+__all__ = ["film_engine", "make_batch", "make_film", "make_job"]  # fixtures
 
 
 class ToneBackend(Backend):
@@ -62,6 +68,39 @@ class ToneBackend(Backend):
         return self.room
 
 
+class Filming(ToneBackend):
+    """Paints films in this process, with `film_engine`."""
+
+    def __init__(self, film_engine: FilmEngine) -> None:
+        super().__init__()
+        self.films = FilmPainter(film_engine)
+
+    @property
+    @override
+    def in_process(self) -> Backend:
+        return self.films
+
+
+class FilmPainter(LocalBackend):
+    """Paints films with `paints_with`, and has room for all."""
+
+    def __init__(self, engine: FilmEngine) -> None:
+        super().__init__("cpu")
+        self.paints_with = engine
+
+    @override
+    def film_engine(self) -> FilmEngine:
+        return self.paints_with
+
+    @override
+    def film_forecast(self, *_: object) -> FilmForecast:
+        return FilmForecast(2.0, 1.0)
+
+    @override
+    def admit(self, *_: object, **__: object) -> Forecast:
+        return Forecast(1.0, 64, 0)
+
+
 @pytest.fixture
 def gate() -> Iterator[Gate]:
     gate = Gate()
@@ -72,13 +111,13 @@ def gate() -> Iterator[Gate]:
 @pytest.fixture
 def never(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is taken over but by `take_all`."""
-    monkeypatch.setattr(JobTakeover, "start", lambda _: None)
-    monkeypatch.setattr(JobTakeover, "end", lambda *_: None)
+    monkeypatch.setattr(TaskTakeover, "start", lambda _: None)
+    monkeypatch.setattr(TaskTakeover, "end", lambda *_: None)
 
 
 def opened(
     folder: Path, limits: Limits = ALWAYS, backend: Backend | None = None
-) -> tuple[Workshop, JobTakeover]:
+) -> tuple[Workshop, TaskTakeover]:
     """A server's workshop, and what takes jobs over into it."""
     workshop = Workshop(folder, limits, backend or ToneBackend())
     workshop.share_folder()
@@ -283,19 +322,19 @@ def test_what_is_taken_while_the_server_is_asked_to_leave_is_left_to_the_next(
     gate.wait()
     hand_over(first, gate)
     is_claiming, is_asked_to_end = threading.Event(), threading.Event()
-    go_on, end = JobTakeover._go_on, JobTakeover.end
+    ready, end = TaskTakeover._ready, TaskTakeover.end
 
-    def go_on_late(takeover: JobTakeover, job: Job, settings: TransferSettings) -> None:
+    def ready_late(takeover: TaskTakeover, job: Job, settings: TransferSettings) -> float:
         is_claiming.set()
         assert is_asked_to_end.wait(PATIENCE)
-        go_on(takeover, job, settings)
+        return ready(takeover, job, settings)
 
-    def end_now(takeover: JobTakeover, seconds: float) -> None:
+    def end_now(takeover: TaskTakeover, seconds: float) -> None:
         is_asked_to_end.set()
         end(takeover, seconds)
 
-    monkeypatch.setattr(JobTakeover, "_go_on", go_on_late)
-    monkeypatch.setattr(JobTakeover, "end", end_now)
+    monkeypatch.setattr(TaskTakeover, "_ready", ready_late)
+    monkeypatch.setattr(TaskTakeover, "end", end_now)
     second, _ = opened(tmp_path, Limits(painters=0))
     second.take_over_jobs()
     assert is_claiming.wait(PATIENCE)
@@ -444,3 +483,69 @@ def test_marks_keep_their_order_and_go_to_one(tmp_path: Path) -> None:
     assert marks.ids() == ["c", "a", "b"]
     assert [marks.claim("a"), marks.claim("a"), marks.claim("d")] == [True, False, False]
     assert [marks.has("a"), marks.has("b")] == [False, True]
+
+
+@pytest.mark.usefixtures("never")
+def test_a_batch_goes_on_with_the_photos_that_are_missing(
+    tmp_path: Path, make_batch: MakeBatch, gate: Gate
+) -> None:
+    (first, _), (second, takeover) = opened(tmp_path), opened(tmp_path)
+    batch = make_batch(first, 3, engine=gate)
+    first.submit(batch)
+    gate.wait()
+    while not batch.done:
+        gate.step()
+    assert first.wait_until_saved()
+    with pytest.raises(BusyError, match="handed over to another server"):
+        second.find(batch.id)
+    hand_over(first, gate)
+    assert batch.state is State.INTERRUPTED
+    painted = {number: batch.files.picture(number).read_bytes() for number in batch.done}
+    assert len(painted) < 3
+    takeover.take_all()
+    taken = second.find_batch(batch.id)
+    assert taken
+    settle(second)
+    assert (taken.state, taken.missing) == (State.FINISHED, [])
+    assert {number: taken.files.picture(number).read_bytes() for number in painted} == painted
+    assert Workshop(tmp_path).find_batch(batch.id).state is State.FINISHED  # type: ignore[union-attr]
+
+
+@pytest.mark.usefixtures("never")
+@pytest.mark.parametrize("is_waiting", [False, True])
+def test_a_film_goes_on_from_its_last_frame(
+    tmp_path: Path, make_film: MakeFilm, film_engine: FilmEngine, is_waiting: bool
+) -> None:
+    folder = tmp_path / "jobs"
+    (first, _), (second, takeover) = opened(folder), opened(folder, backend=Filming(film_engine))
+    is_there = threading.Event()
+
+    def hold(frame: int) -> None:
+        engine.gate.clear()
+        is_there.set()
+
+    engine = Observed(film_engine, hold)
+    film, other = make_film(3), make_film(3, visitor="ada", engine=engine)
+    if is_waiting:
+        pieces = film.run()
+        while film.count < 1:
+            next(pieces)
+        film.give_way()
+        deque(pieces, maxlen=0)
+    else:
+        film, other = other, film
+    first.submit(other if is_waiting else film, 1.0)
+    assert is_there.wait(PATIENCE)
+    first.submit(film if is_waiting else other, 1.0)
+    first._is_closing.set()  # as `close` does, before it waits for the frame under way
+    engine.gate.set()
+    assert first.close(PATIENCE, hands_over=True)
+    assert (film.state, film.count) == (State.INTERRUPTED, 1)
+    takeover.take_all()
+    taken = second.find_film(film.id)
+    assert taken
+    assert taken.count >= 1
+    settle(second)
+    assert (taken.state, taken.count) == (State.FINISHED, 3)
+    assert second.find_film(other.id).state is State.FINISHED  # type: ignore[union-attr]
+    assert list((folder / "handed-over").iterdir()) == []

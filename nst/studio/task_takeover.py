@@ -1,4 +1,4 @@
-"""Go on with the jobs that another server on the same folder has left.
+"""Go on with the tasks that another server on the same folder has left.
 
 A thread looks for them every second. Meanwhile who asks for one of them is told to ask again.
 """
@@ -12,6 +12,9 @@ from collections.abc import Callable
 from nst.errors import UserError
 from nst.settings import TransferSettings
 from nst.studio.backends.base import Backend
+from nst.studio.batch_job import Batch
+from nst.studio.film_forecast import ready_to_go_on
+from nst.studio.film_job import Film
 from nst.studio.forecast import PlannedRun
 from nst.studio.job import Job
 from nst.studio.job_saver import JobSaver
@@ -19,14 +22,15 @@ from nst.studio.job_store import JobStore, is_id
 from nst.studio.limits import Limits
 from nst.studio.task import State, Task
 from nst.studio.task_cache import TaskCache
+from nst.studio.task_stores import Kept
 
 log = logging.getLogger(__name__)
 
 EVERY = 1.0  # seconds between two looks
 
 
-class JobTakeover:
-    """Take over jobs into `tasks` and a queue, which `submit` puts them in.
+class TaskTakeover:
+    """Take over tasks into `tasks` and a queue, which `submit` puts them in.
 
     The saver's locks come before `news`, which `tasks` needs.
     """
@@ -44,10 +48,10 @@ class JobTakeover:
         self.store, self.tasks, self.saver, self._news = store, tasks, saver, news
         self.limits, self.backend, self._submit = limits, backend, submit
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="job takeover", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="task takeover", daemon=True)
 
     def start(self) -> None:
-        """Begin to look for jobs."""
+        """Begin to look for tasks."""
         self._thread.start()
 
     def end(self, seconds: float) -> None:
@@ -57,57 +61,66 @@ class JobTakeover:
             self._thread.join(seconds)
 
     def is_due(self, id: str) -> bool:
-        """Tell whether a job is about to be taken over here, or by another server."""
+        """Tell whether a task is about to be taken over here, or by another server."""
         return is_id(id) and not self._is_over.is_set() and self.store.handover.has(id)
 
     def take_all(self) -> None:
-        """Take over every job that is offered, in the order of the offers."""
+        """Take over every task that is offered, in the order of the offers."""
         for id in self.store.handover.ids():
             if self._is_over.is_set():
                 return
             try:
                 self._take(id)
             except UserError as error:
-                log.warning("a picture was taken over, but not painted: %s", error)
+                log.warning("a task was taken over, but not painted: %s", error)
 
     def _work(self) -> None:
         while not self._is_over.is_set():
             try:
                 self.take_all()
             except Exception:
-                log.exception("a picture could not be taken over")
+                log.exception("a task could not be taken over")
             self._is_over.wait(EVERY)
 
     def _take(self, id: str) -> None:
-        """Take a job over unless somebody else has. Raises `UserError` where it finds no room."""
+        """Take a task over unless somebody else has. Raises `UserError` where it finds no room."""
         if not is_id(id):
             return
         with self.saver.locks.held(id):
             wanted = self.store.handover.wanted(id)
             if not self.store.handover.claim(id) or not self._give_way(id):
                 return
-            job = self.store.load(id, is_claimed=True)
-            if job is None:
+            stores = self.saver.stores
+            task = stores.load(id, is_claimed=True) if stores else None
+            if task is None:
                 return
             with self._news:
-                self.tasks.add(job)
-            if job.state is State.INTERRUPTED:
-                self._go_on(job, wanted or job.settings)
+                self.tasks.add(task)
+            if task.state is State.INTERRUPTED:
+                self._submit(task, self._ready(task, wanted or task.settings))
 
     def _give_way(self, id: str) -> bool:
-        """Drop what is remembered of a job, unless it is painted on already."""
+        """Drop what is remembered of a task, unless it is painted on already."""
         with self._news:
             if id in self.tasks.live:
                 return False
             self.tasks.remove(id)
             return True
 
-    def _go_on(self, job: Job, settings: TransferSettings) -> None:
-        """Queue a job as it was asked for, from the picture that it has reached."""
-        sizes = [painting.size for painting in job.paintings]
+    def _ready(self, task: Kept, settings: TransferSettings) -> float:
+        """Make a task ready to go on as it was asked for; return how many seconds that takes."""
         self.backend.fetch_weights(settings)
+        if isinstance(task, Film):
+            return ready_to_go_on(task, self.backend, self.limits).seconds
+        if isinstance(task, Batch):
+            task.resume(self.backend.engine())
+            return task.seconds_left
+        return self._ready_job(task, settings)
+
+    def _ready_job(self, job: Job, settings: TransferSettings) -> float:
+        sizes = [painting.size for painting in job.paintings]
         run = PlannedRun(job.content.size, sizes, settings, job.moment, job.wanted_masks.count)
         expected = self.backend.admit(run, seconds=self.limits.seconds)
         job.engine = self.backend.engine()
         job.resume(settings)
-        self._submit(job, expected.seconds)
+        return expected.seconds
