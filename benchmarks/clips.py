@@ -169,10 +169,15 @@ def _camera(
     return MadeClip(name, size, count, frame, earlier)
 
 
-def write_clip(clip: MadeClip, path: Path, rate: int = RATE, *, sound: bool = False) -> None:
-    """Write a clip as H.264 in an MP4, with a tone of 440 Hz in AAC where there is to be sound."""
+def write_clip(
+    clip: MadeClip, path: Path, rate: int = RATE, *, sound: bool = False, crf: int = 12
+) -> None:
+    """Write a clip as H.264 in an MP4, with a tone of 440 Hz in AAC where there is to be sound.
+
+    `crf` is x264's, from 0 for the best quality to 51.
+    """
     with av.open(str(path), "w") as film:
-        stream = film.add_stream("libx264", rate=rate, options={"crf": "12"})
+        stream = film.add_stream("libx264", rate=rate, options={"crf": str(crf)})
         stream.width, stream.height = clip.size
         stream.pix_fmt = "yuv420p"
         tone = film.add_stream("aac", rate=44100, layout="mono") if sound else None
@@ -206,7 +211,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.clips", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=24, help="frames (default: 24)")
+    parser.add_argument(
+        "--example", action="store_true", help="only `example.mp4`, the one that the page offers"
+    )
     options = parser.parse_args()
+    if options.example:
+        write_clip(pan((384, 256), 2 * RATE, 3.0), options.folder / "example.mp4", crf=16)
+        return
     options.folder.mkdir(parents=True, exist_ok=True)
     for name, make in MAKERS.items():
         write_clip(make((256, 192), options.count), options.folder / f"{name}.mp4", sound=True)

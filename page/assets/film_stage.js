@@ -283,13 +283,22 @@ export default function mount({ element, props, trigger, watch }) {
         after.currentTime = detail.time;
     });
 
+    // For whoever has no clip at hand.
+    const takeExample = async () => {
+        const answer = await fetch(props.example).catch(() => null);
+        if (!answer?.ok) return say("The example could not be fetched. Please try again.");
+        const file = new File([await answer.blob()], "example.mp4", { type: "video/mp4" });
+        document.dispatchEvent(new CustomEvent("nst:file", { detail: { role: "clip", file } }));
+    };
+
     const acts = {
+        example: takeExample,
         play: () => isPlaying() ? halt() : begin(),
         compare: toggleComparing,
         full: () =>
             document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen(),
     };
-    find(".tools").addEventListener("click", ({ target }) => {
+    root.addEventListener("click", ({ target }) => {
         acts[target.closest("button[data-act]")?.dataset.act]?.();
     });
     if (!root.requestFullscreen) button("full").hidden = true; // Safari on a phone

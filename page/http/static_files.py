@@ -29,6 +29,7 @@ MEDIA_TYPES = {
     ".png": "image/png",
     ".webp": "image/webp",
     ".woff2": "font/woff2",
+    ".mp4": "video/mp4",
 }
 
 REVALIDATED = "no-cache"  # kept, but the server is asked each time whether it has changed

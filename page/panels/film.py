@@ -33,6 +33,7 @@ SHARED = "A film from a link, with its settings. Press Stylize to paint your own
 NAME = "Your film"
 FILE = "painted-film.mp4"
 STATUS = "film-status"
+EXAMPLE = "example.mp4"  # made by `python -m benchmarks.clips page/assets --example`
 BETWEEN = "Others are painted in between; {} of {} frames are done."
 
 
@@ -159,6 +160,7 @@ def add_film(
         {},
         html_template=render("film_stage"),
         js_on_load=mount("film_stage", "ended", url=asset_url("film_stage.js")),
+        example=asset_url(EXAMPLE),
         apply_default_css=False,
         elem_id="film-stage",
     )

@@ -316,6 +316,16 @@ def test_what_is_dropped_anywhere_opens_its_tab(visit: Visit, tmp_path: Path) ->
     expect(page.locator("#stage")).to_be_visible()
 
 
+def test_an_example_is_at_hand(visit: Visit) -> None:
+    page = visit(390)
+    open_tab(page)
+    screenshot(page, "film_empty_390")
+    page.get_by_role("button", name="Try it with an example").click()
+    expect(page.locator("#clip .trim")).to_be_visible(timeout=LONG)
+    expect(page.locator("#film-estimate")).to_contain_text("24 frames")
+    expect(page.get_by_role("button", name="Try it with an example")).to_be_hidden()
+
+
 def test_pictures_are_as_they_were(visit: Visit, tmp_path: Path) -> None:
     page = visit()
     open_tab(page)
