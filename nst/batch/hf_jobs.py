@@ -7,6 +7,7 @@ run, or to be there, is read from the Hub each time, so nothing is lost with thi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -228,8 +229,7 @@ class RentedBatch:
         stop.defer()
         for plan in plans:
             if not stop.is_made and plan.keys & self._missing.keys():
-                info = call_hub(self._bucket.name, partial(self._start, plan, code, machine))
-                self._note(_Job(info, plan.keys))
+                self._note(_Job(self._started(plan, code, machine), plan.keys))
 
     def _delete_unusable(self, items: Iterable[Item]) -> None:
         """Delete what the bucket has of items, but for those that were painted meanwhile."""
@@ -291,6 +291,20 @@ class RentedBatch:
         line = f"uploading {files_text} ({size / 1e6:.1f} MB) to {self._bucket.address}"
         self.runner.report.note("uploading", line, files=len(news), bytes=size)
         self._bucket.write({path: partial(_content, data) for path, data in news.items()})
+
+    def _started(self, plan: ShardPlan, code: str, machine: Machine) -> JobInfo:
+        """Start the job of a plan, and find it where only the Hub's answer was lost.
+
+        Raises `HubError`.
+        """
+        try:
+            return call_hub(self._bucket.name, partial(self._start, plan, code, machine))
+        except HubError as error:
+            with contextlib.suppress(HubError):
+                for job in call_hub(self._bucket.name, self._running_jobs):
+                    if (job.labels or {}).get("plan") == plan.name and job.id not in self._jobs:
+                        return job
+            raise error
 
     def _start(self, plan: ShardPlan, code: str, machine: Machine) -> JobInfo:
         device = self.rental.device

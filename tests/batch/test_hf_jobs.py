@@ -390,6 +390,24 @@ def test_an_error_tells_of_the_jobs_that_go_on(
     )
 
 
+def test_a_job_whose_answer_was_lost_is_found_by_its_plan(
+    hub: JobsHub, place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_job, answers = HfApi.run_job, iter([True, False])
+
+    def lose(api: HfApi, **options: Any) -> Any:
+        info = run_job(api, **options)
+        if next(answers):
+            raise ConnectionResetError
+        return info
+
+    monkeypatch.setattr(HfApi, "run_job", lose)
+    assert main(words("out", "--yes", "--jobs", "2")) == 0
+    assert sorted(hub.jobs) == ["1", "2"], "nothing is rented twice"
+    assert len(records(place / "out")) == N_PHOTOS
+    assert "cannot be reached" not in capsys.readouterr().err
+
+
 def test_a_clip_that_cannot_become_a_film_is_told_before_the_price(
     hub: JobsHub, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
