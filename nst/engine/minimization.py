@@ -27,7 +27,7 @@ BINDING = (
     *("size", "optimizer", "style_scale", "edges", "pooling", "precision", "weights"),
     "color_transfer",
 )
-FREE = ("iterations", "start", "seed")  # not part of the objective
+FREE = ("iterations", "start", "init_weight", "seed")  # not part of the objective
 
 
 class CostFunction(Protocol):
