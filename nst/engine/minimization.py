@@ -15,8 +15,8 @@ from typing import Protocol
 from PIL import Image
 from torch import Tensor
 
+from nst.engine.costs import Costs, Measure
 from nst.engine.fingerprint import bytes_of
-from nst.engine.objective import Costs, Measure
 from nst.engine.optimizers import Optimizer
 from nst.engine.style_target import Guidance
 from nst.errors import NumericalError
