@@ -122,6 +122,7 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     from nst.engine.devices import load_network, pick_device
     from nst.engine.finished_file import finished_file
     from nst.engine.repaint import repaint
+    from nst.images.masks import Masks
     from nst.images.recipe import new_recipe, read_recipe
     from nst.provenance import provenance_of
     from nst.studio.backends.local import LocalBackend
@@ -131,16 +132,22 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     masks = read_masks(options, lambda path: load_named(load_image, path))
     device = str(pick_device(options.device))
     recipe = None if options.recipe is None else load_named(read_recipe, options.recipe)
-    if recipe and not masks:
-        masks = recipe.masks.copies()  # nearly what it was painted with, and said to be others
     if options.protect_faces:
         masks = _with_faces_kept(masks, content)
+    course = [masks]  # of the passages
+    if recipe:
+        styles = recipe.paired(styles)
+        course = recipe.passage_masks(masks or None)
+        # The copies are nearly what it was painted with, and said to be others.
+        masks = masks or recipe.masks.copies()
     masks.check(content, styles)
+    for each in course:
+        Masks(keep=each.keep).check(content, styles)
     fresh = new_recipe(content, styles, settings, device, masks=masks, init=init)
     recipe = recipe or fresh
     backend = LocalBackend(device)
     engine = backend.engine()
-    steps = repaint(recipe, content, styles, masks=masks, init=init, engine=engine)
+    steps = repaint(recipe, content, styles, masks=course, init=init, engine=engine)
     check_space(output, _largest_file(content, recipe, options.depth, alpha is not None))
     network = load_network(recipe.settings, device)
     sizes = [style.size for style in recipe.last_of(styles)]
@@ -148,16 +155,17 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     admit(backend, planned, assume_yes=options.yes)
     here = provenance_of(network.device, network.dtype)
     fresh = dataclasses.replace(fresh, provenance=(here,))
-    for difference in recipe.differences(fresh) if options.recipe is not None else ():
+    present = recipe.painted_again(fresh, course)
+    for difference in recipe.differences(present) if options.recipe is not None else ():
         print(f"nst: {difference}; the result may differ", file=sys.stderr)
     passages, step = _paint(steps, options, stop)
-    used = recipe.painted_until(passages, step.iteration).painted_again(fresh)
+    used = present.painted_until(passages, step.iteration)
     data = finished_file(
         step.pixels,
         used,
         content,
         styles,
-        masks,
+        course[passages - 1],
         suffix=output.suffix.lower(),
         depth=options.depth,
         alpha=alpha,

@@ -13,7 +13,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from nst.engine.objective import Costs, Measure, Objective
+from nst.engine.costs import Costs, Measure
+from nst.engine.objective import Objective
 from nst.engine.style_target import Guidance
 
 LOBES = 3  # of the Lanczos kernel

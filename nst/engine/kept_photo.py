@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from nst.engine.costs import Costs, Measure
 from nst.engine.minimization import CostAround, CostFunction
-from nst.engine.objective import Costs, Measure
 from nst.images.tensors import to_unit
 
 LEAST_SHARE = 1 / 510  # of what is painted; with less it has no part in 8 bits

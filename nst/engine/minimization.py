@@ -15,8 +15,8 @@ from typing import Protocol
 from PIL import Image
 from torch import Tensor
 
+from nst.engine.costs import Costs, Measure
 from nst.engine.fingerprint import bytes_of
-from nst.engine.objective import Costs, Measure
 from nst.engine.optimizers import Optimizer
 from nst.engine.style_target import Guidance
 from nst.errors import NumericalError
@@ -27,7 +27,7 @@ BINDING = (
     *("size", "optimizer", "style_scale", "edges", "pooling", "precision", "weights"),
     "color_transfer",
 )
-FREE = ("iterations", "start", "seed")  # not part of the objective
+FREE = ("iterations", "start", "init_weight", "seed")  # not part of the objective
 
 
 class CostFunction(Protocol):

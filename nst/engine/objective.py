@@ -7,20 +7,20 @@ nothing of optimisers, scales or files.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from nst.caches import LRUCache
+from nst.engine.costs import Costs, Measure, read_costs
 from nst.engine.fingerprint import bytes_of, fingerprint
 from nst.engine.finite import finite
-from nst.engine.laplacian import LaplacianTerm
 from nst.engine.layer_statistics import LayerSums, accumulate
-from nst.engine.losses import content_cost, total_variation, total_variation_gradient, widened
+from nst.engine.losses import content_cost, widened
 from nst.engine.out_of_memory import give_back
+from nst.engine.pixel_terms import OutlinesTerm, SmoothnessTerm
 from nst.engine.region_targets import RegionTarget, region_targets
 from nst.engine.regions import WHOLE, Regions
 from nst.engine.style_batch import LayerShare, StyleBatch
@@ -34,31 +34,6 @@ from nst.vgg.network import VGG, Trace, carry_down
 Sums = dict[tuple[int, str], LayerSums]  # by region and layer
 
 
-@dataclass(frozen=True)
-class Costs:
-    """J and its parts at one picture: J = α · content + β · style + smoothness.
-
-    `content` is 2 J_content / N, the mean squared difference of N activations, summed over the
-    content layers with their weights, and the Laplacian term; `layers` holds λ[l] · J_style[l], and
-    `style` is their sum; `smoothness` is the term of total variation, with all its factors.
-    """
-
-    J: float
-    content: float
-    style: float
-    layers: dict[str, float]
-    smoothness: float
-    goal: float  # what the gradient descends: J, or the surrogate of a guided objective
-    steepest: float = field(default=0.0, compare=False)  # of the gradient; NaN where one of it is
-    measured: tuple[float, ...] = field(default=(), compare=False)  # what `evaluate` was asked for
-    base: float = 0.0  # the base-size term, see `base_term`; not part of J
-    temporal: float = 0.0  # the term of earlier frames, see `temporal`; not part of J
-
-
-Measure = Callable[[Tensor], list[Tensor]]
-"""Makes numbers of the gradient that are read together with the costs; 0-dimensional tensors."""
-
-
 def _target_size(target: dict[str, Tensor] | Style) -> int:
     return target.size() if isinstance(target, Style) else bytes_of(*target.values())
 
@@ -69,8 +44,6 @@ targets: LRUCache[Any, Any] = LRUCache(256 * 2**20, _target_size)
 NO_SCENE = "The photo's scene is not a finite number."
 DEEP_EVERY = 10  # evaluations
 DEEP_SHARE = 0.03  # of J
-SMOOTHNESS_UNIT = 1000.0  # of β; what a total variation weight of 1 stands for
-LAPLACIAN_UNIT = 1000.0  # of α; what a Laplacian weight of 1 stands for
 
 
 def make_room() -> None:
@@ -125,9 +98,7 @@ class Objective:
         self.batches: dict[tuple[Guidance | None, Sequence[LayerShare]], StyleBatch] = {}
         self.forget()
         self._take_photo(content)
-        self.laplacian = (
-            LaplacianTerm(content, wraps=settings.is_seamless) if settings.laplacian else None
-        )
+        self.outlines, self.smoothness = OutlinesTerm(content, settings), SmoothnessTerm(settings)
         self.targets = self._region_targets(styles, self._place_regions())
         self.terms = {
             number: StyleTerms(number, target, settings) for number, target in self.targets.items()
@@ -194,7 +165,7 @@ class Objective:
         tests.
         """
         weights, layers, image = self.settings.content_weights, {}, self._spanned(image)
-        content, levels = self._outlines_cost(image), self._levels()
+        content, levels = self.outlines.cost(image), self._levels()
         for layer, activation in self.network.walk(image, self._layers):
             if layer in weights:
                 generated = widened(activation)
@@ -232,16 +203,15 @@ class Objective:
     def cost(self, image: Tensor) -> Tensor:
         """Return J, the specification of the whole, differentiable."""
         content, layers = self.parts(image)
-        return self._total(
-            self.settings.alpha, content, layers.values(), self._smoothness_cost(image)
-        )
+        smoothness = self.smoothness.cost(self._spanned(image))
+        return self._total(self.settings.alpha, content, layers.values(), smoothness)
 
     @torch.no_grad()
     def costs(self, image: Tensor) -> Costs:
         """Return the costs alone, by the specification."""
-        content, layers = self.parts(image)
-        smoothness = self._smoothness_cost(image)
-        return self._read(self.settings.alpha, content, layers, layers.values(), smoothness)
+        settings, (content, layers) = self.settings, self.parts(image)
+        smoothness = self.smoothness.cost(self._spanned(image))
+        return read_costs(settings, settings.alpha, content, layers, layers.values(), smoothness)
 
     @torch.no_grad()
     def evaluate(self, image: Tensor, measure: Measure | None = None) -> tuple[Costs, Tensor]:
@@ -263,10 +233,10 @@ class Objective:
         alpha = self._alpha
         content, pulls = self._content_pulls(trace, alpha)
         gradient, deep_gradient = self._pull_back(trace, pulls, terms, kept)
-        smoothness, its_gradient = self._smoothness(image)
+        smoothness, its_gradient = self.smoothness.with_gradient(image)
         if its_gradient is not None:
             gradient = gradient + its_gradient
-        content = content + self._add_outlines(gradient, image, alpha)
+        content = content + self.outlines.add_gradient(gradient, image, alpha)
         gradient = self._spanned(gradient)
 
         terms = {layer: term.settled() for layer, term in terms.items()}
@@ -274,7 +244,7 @@ class Objective:
         goals = [term.goal for term in terms.values()]
         steepest = torch.linalg.vector_norm(gradient, torch.inf)
         measured = [steepest, *(measure(gradient) if measure else [])]
-        costs = self._read(alpha, content, layers, goals, smoothness, measured)
+        costs = read_costs(settings, alpha, content, layers, goals, smoothness, measured)
         if kept is None and deep_gradient is not None:
             share = settings.beta * sum(costs.layers[layer] for layer in self._deep)
             small = share < DEEP_SHARE * costs.J
@@ -424,70 +394,6 @@ class Objective:
     ) -> Tensor:
         style_cost = sum(style, torch.zeros_like(content))
         return alpha * content + self.settings.beta * style_cost + smoothness
-
-    def _read(
-        self,
-        alpha: float,
-        content: Tensor,
-        layers: Mapping[str, Tensor],
-        goals: Iterable[Tensor],
-        smoothness: Tensor,
-        measured: Sequence[Tensor] = (),
-    ) -> Costs:
-        """Return the costs as numbers, in one transfer.
-
-        `alpha` is that of the goal; the first of `measured` is the gradient's steepest entry.
-        """
-        settings, n_layers = self.settings, len(layers)
-        tensors = [content, smoothness, *layers.values(), *goals, *measured]
-        content_, smoothness_, *others = torch.stack(tensors).tolist()  # one wait
-        by_layer = dict(zip(layers, others, strict=False))
-        style, goal_style = sum(by_layer.values()), sum(others[n_layers : 2 * n_layers])
-        steepest, *rest = others[2 * n_layers :] or [0.0]
-        return Costs(
-            J=settings.alpha * content_ + settings.beta * style + smoothness_,
-            content=content_,
-            style=style,
-            layers=by_layer,
-            smoothness=smoothness_,
-            goal=alpha * content_ + settings.beta * goal_style + smoothness_,
-            steepest=steepest,
-            measured=tuple(rest),
-        )
-
-    def _outlines_cost(self, image: Tensor) -> Tensor:
-        """Return the Laplacian part of the content term, 1000 · weight · `laplacian_cost`.
-
-        As the weight is a factor beside α, it does the same whatever α is.
-        """
-        if self.laplacian is None:
-            return image.new_zeros(())
-        return LAPLACIAN_UNIT * self.settings.laplacian * self.laplacian.cost(image)
-
-    def _add_outlines(self, gradient: Tensor, image: Tensor, alpha: float) -> Tensor:
-        """Add α times the derivative of the same to a gradient; return it."""
-        if self.laplacian is None:
-            return image.new_zeros(())
-        weight = LAPLACIAN_UNIT * self.settings.laplacian
-        return weight * self.laplacian.add_gradient(gradient, image, alpha * weight)
-
-    def _smoothness(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the smoothness term of a spanned image, and its gradient where it has one."""
-        if self.settings.total_variation == 0:
-            return image.new_zeros(()), None
-        gradient = total_variation_gradient(255 * image, self._smoothness_weight)
-        return self._smoothness_cost(image), 255 * gradient
-
-    def _smoothness_cost(self, image: Tensor) -> Tensor:
-        """Return β · 1000 · weight · total variation, in levels of 255.
-
-        A weight does the same whatever β is.
-        """
-        return self._smoothness_weight * total_variation(255 * self._spanned(image))
-
-    @property
-    def _smoothness_weight(self) -> float:
-        return self.settings.beta * SMOOTHNESS_UNIT * self.settings.total_variation
 
 
 class DeepLayers:

@@ -11,8 +11,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from nst.engine.costs import Costs, Measure
 from nst.engine.minimization import CostAround, CostFunction
-from nst.engine.objective import Costs, Measure
 
 LEVELS = 255.0
 

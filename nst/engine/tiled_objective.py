@@ -14,10 +14,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from nst.caches import LRUCache
+from nst.engine.costs import Costs, Measure, read_costs
 from nst.engine.fingerprint import bytes_of
 from nst.engine.finite import finite
 from nst.engine.losses import widened
-from nst.engine.objective import NO_SCENE, Costs, Measure, Objective, Sums
+from nst.engine.objective import NO_SCENE, Objective, Sums
 from nst.engine.regions import Regions
 from nst.engine.style_terms import Term
 from nst.engine.tiles import GRID, Tile, WrappedTile, contiguous, sweep, tiles
@@ -84,7 +85,7 @@ class TiledObjective(Objective):
         squares, sums = self._measured(image)
         terms = self._terms_of(sums)
         self._visit(image, terms)
-        content = self._content_cost(squares) + self._outlines_cost(image)
+        content = self._content_cost(squares) + self.outlines.cost(image)
         return content, {layer: term.settled().cost for layer, term in terms.items()}
 
     def _measured(self, image: Tensor) -> tuple[Squares, Sums]:
@@ -121,10 +122,10 @@ class TiledObjective(Objective):
         """Return the same as `Objective.evaluate`."""
         image, alpha = self._spanned(image), self._alpha
         terms, squares, gradient = self._pulled(image)
-        smoothness, its_gradient = self._smoothness(image)
+        smoothness, its_gradient = self.smoothness.with_gradient(image)
         if its_gradient is not None:
             gradient.add_(its_gradient)
-        content = self._content_cost(squares) + self._add_outlines(gradient, image, alpha)
+        content = self._content_cost(squares) + self.outlines.add_gradient(gradient, image, alpha)
         if self.is_grey:
             gradient = self._spanned(gradient)
         steepest = torch.linalg.vector_norm(gradient, torch.inf)
@@ -132,7 +133,9 @@ class TiledObjective(Objective):
         terms = {layer: term.settled() for layer, term in terms.items()}
         layers = {layer: term.cost for layer, term in terms.items()}
         goals = [term.goal for term in terms.values()]
-        return self._read(alpha, content, layers, goals, smoothness, measured), gradient
+        return read_costs(
+            self.settings, alpha, content, layers, goals, smoothness, measured
+        ), gradient
 
     def _pulled(self, image: Tensor) -> tuple[dict[str, Term], Squares, Tensor]:
         """Return the terms of a spanned picture, squared residuals, and the gradient of both."""

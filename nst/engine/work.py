@@ -29,7 +29,7 @@ class PlannedRun:
     """A run before it begins.
 
     It has the sizes of its pictures (width, height) in pixels, its settings, the moment that it
-    goes on from, and the number of its regions.
+    goes on from, and the number of its paintings with a mask.
     """
 
     photo: Size
@@ -37,6 +37,12 @@ class PlannedRun:
     settings: TransferSettings
     begin: Moment | None = None
     regions: int = 0
+
+    @property
+    def evaluation_time(self) -> float:
+        """Return the time of an evaluation of J, in those of the usual settings without regions."""
+        has_rest = self.regions < len(self.paintings)  # where no mask is, some painting rules
+        return style_time(self.settings, self.regions + has_rest) + REGION_TIME * self.regions
 
     def under(self, settings: TransferSettings) -> PlannedRun:
         """Return the same run under other settings."""
@@ -80,13 +86,8 @@ def work_of(
         last = picture + sum(styles)
         seen += last
     seen += last + picture  # the finished picture in float32, and its targets
-    evaluated *= evaluation_time(run.settings, run.regions)
+    evaluated *= run.evaluation_time
     return Work(evaluated + FORWARD * seen, largest, at_once, held)
-
-
-def evaluation_time(settings: TransferSettings, regions: int = 0) -> float:
-    """Return the time of an evaluation of J, in those of the usual settings without regions."""
-    return style_time(settings) + REGION_TIME * regions
 
 
 def seconds_per_pixel(network: VGG) -> float:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image
 
@@ -92,14 +92,13 @@ class MaskRecords:
         )
         return Masks(regions, self.keep.copy() if self.keep else None, within)
 
-    def hashes(self, n_paintings: int) -> list[str | None]:
-        """Return the hashes of all masks of so many paintings, to be compared."""
-        return [record.sha256 if record else None for record in self._listed(n_paintings)]
-
-    def _listed(self, n_paintings: int) -> Iterator[MaskRecord | None]:
-        for records in (self.regions, self.within):
-            yield from (*records, *[None] * (n_paintings - len(records)))
-        yield self.keep
+    def to_json(self) -> dict[str, Any]:
+        """Return them as numbers, texts, lists and dicts."""
+        lists = {
+            name: [record and vars(record) for record in getattr(self, name)]
+            for name in ("regions", "within")
+        }
+        return lists | ({"keep": vars(self.keep)} if self.keep else {})
 
     def __bool__(self) -> bool:
         return any((*self.regions, self.keep, *self.within))

@@ -7,25 +7,27 @@ object:
     content     {"sha256": of `hash_of`, "width": px, "height": px}
     styles      the same of every painting that was used
     passages    [{"iteration": where it begins, "settings": {name: value}, "styles": [index, …],
-                "continues": whether with what the optimiser had learned,
-                "painted_by": index}, …]
+                "continues": whether with what the optimiser had learned, "painted_by": index,
+                "keep": where something is left as it is, the index of its mask}, …]
     iterations  done in all
     colors      the colour dial, −1 … 1
     provenance  [{"device": "cpu", "cuda", "mps" or "xpu", "processor": "AVX512" or a GPU's name,
                 "precision": "float32" or "bfloat16", "threads": on a CPU,
                 "software": {"nst": "0.2.0", "torch": "2.14.1"}}, …], one for each way in which
                 passages were painted
-    masks       where there are some: {"regions": [of each painting, null without one],
-                "keep": of what is left as it is, if there is one, "within": [like regions]}, each
+    masks       where there are some: {"known": [each different one, once], "regions": [of each
+                painting an index of these, null without one], "within": [like regions]}, each
                 {"sha256", "width", "height" as above, "small_width", "small_height", "small": a
                 small copy, see `nst.images.mask_records`}
     init        where there is one: the picture that the run started from, as the content
 
 Each passage goes on from the 8-bit picture of the one before, or, where it continues, from where
-the optimiser stood. No names, paths or dates.
+the optimiser stood. A painting whose masks were edited is another one of `styles`, so that each
+passage has its own. No names, paths or dates.
 
 Version 1 is read as well: it has `device` and `software` in place of `provenance`, those of the
-process that wrote the recipe, and no passage of it continues.
+process that wrote the recipe, and no passage of it continues. So are masks without `known`: they
+are in the place of their indices, and `keep`, if there is one, is that of all passages.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +48,7 @@ from PIL import Image
 from nst.errors import RecipeError, SettingsError
 from nst.images.deep_png import deep_png_bytes
 from nst.images.mask_records import MOST_TEXT, MaskRecord, MaskRecords
-from nst.images.masks import Masks
+from nst.images.masks import Mask, Masks
 from nst.images.png_text import MAX_TEXT, read_text
 from nst.images.tiff import Samples, tiff_bytes
 from nst.images.transforms import seen_parts
@@ -57,6 +60,7 @@ from nst.settings import MOST_STYLES, NO_WEIGHT, VERSION, TransferSettings
 KEYWORD = "nst-recipe"
 MOST_PASSAGES = 1000
 MOST_ITERATIONS = 1_000_000
+MOST_MASKS = 2 * MOST_STYLES  # different ones of a recipe
 MOST_THREADS = 100_000
 MAX_BYTES = 400_000_000  # of a picture that is read for its recipe: 8192×6144 of 16 bits
 DELIVERED = 95  # quality of a JPEG or WebP that is delivered
@@ -72,6 +76,7 @@ class Passage:
     styles: tuple[int, ...] = (0,)  # which of the paintings
     continues: bool = False  # with what the optimiser had learned, not from the picture alone
     painted_by: int = 0  # which of the recipe's provenances
+    keep: MaskRecord | None = None  # of what is left as it is
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,8 @@ class Recipe:
     iterations: int
     colors: float
     provenance: tuple[Provenance, ...] = ()  # none before anything is painted
-    masks: MaskRecords = field(default_factory=MaskRecords)
+    regions: tuple[MaskRecord | None, ...] = ()  # of the styles, see `Masks`
+    within: tuple[MaskRecord | None, ...] = ()
     init: Ingredient | None = None  # a picture of one's own that the run started from
 
     def __post_init__(self) -> None:
@@ -115,7 +121,7 @@ class Recipe:
             range(len(self.styles))
         ):
             raise RecipeError("The recipe names a painting that it does not have.")
-        if max(len(self.masks.regions), len(self.masks.within)) > len(self.styles):
+        if max(len(self.regions), len(self.within)) > len(self.styles):
             raise RecipeError("The recipe has more masks than paintings.")
         painters = {passage.painted_by for passage in self.passages}
         if (self.provenance or self.iterations) and max(painters) >= len(self.provenance):
@@ -136,12 +142,53 @@ class Recipe:
         """Return the (first) painting in force at the end."""
         return self.styles[self.passages[-1].styles[0]]
 
+    @property
+    def masks(self) -> MaskRecords:
+        """Return the masks of all paintings, and of what is left as it is at the end."""
+        return MaskRecords(self.regions, self.passages[-1].keep, self.within)
+
+    def passage_masks(self, given: Masks | None = None) -> list[Masks]:
+        """Return the masks of the paintings of each passage: the small copies, or those given.
+
+        `given` are those of all paintings. A keep mask that is the one of some passages is theirs
+        alone, and the others have the small copies; any other is that of all passages.
+        """
+        masks = self.masks.copies() if given is None else given
+        return [
+            replace(masks.chosen(passage.styles), keep=keep)
+            for passage, keep in zip(self.passages, self._keeps(given), strict=True)
+        ]
+
+    def _keeps(self, given: Masks | None) -> list[Mask | None]:
+        """Return the keep mask of each passage; the same one is one object."""
+        records = [passage.keep for passage in self.passages]
+        copies = {record: record.copy() if record else None for record in records}
+        if given is not None:
+            sha256 = hash_of(given.keep) if given.keep else ""
+            same = [record for record in copies if record and record.sha256 == sha256]
+            copies |= dict.fromkeys(same or records, given.keep)
+        return [copies[record] for record in records]
+
     def painted_until(self, passages: int, iterations: int) -> Recipe:
         """Return the recipe of the picture that was reached after `iterations`.
 
         It lies in the last of the first `passages`.
         """
         return replace(self, passages=self.passages[:passages], iterations=iterations)
+
+    def paired(self, paintings: Sequence[Image.Image]) -> list[Image.Image]:
+        """Return the painting of each style, given all of them, or each different one once.
+
+        A painting is there again with each edit of its masks. Raises `RecipeError` for another
+        number of paintings.
+        """
+        different = list(dict.fromkeys(self.styles))
+        if len(paintings) == len(self.styles):
+            return list(paintings)
+        if len(paintings) == len(different):
+            return [paintings[different.index(style)] for style in self.styles]
+        needed = "one painting" if len(different) == 1 else f"{len(different)} paintings"
+        raise RecipeError(f"The recipe needs {needed}, not {len(paintings)}.")
 
     def last_of(self, styles: Sequence[Image.Image]) -> list[Image.Image]:
         """Return what is seen at the end of `styles`, paintings in the recipe's order.
@@ -159,7 +206,7 @@ class Recipe:
         if self.styles != present.styles:
             differ.append("the paintings are not the recipe's")
         n_styles = max(len(self.styles), len(present.styles))
-        if self.masks.hashes(n_styles) != present.masks.hashes(n_styles):
+        if self._mask_hashes(n_styles) != present._mask_hashes(n_styles):
             differ.append("the masks are not the recipe's")
         if self.init != present.init:
             differ.append("the picture to start from is not the recipe's")
@@ -170,23 +217,49 @@ class Recipe:
                 differ += self.provenance[index].differences(here, subject)
         return list(dict.fromkeys(differ))
 
-    def painted_again(self, present: Recipe) -> Recipe:
+    def painted_again(self, present: Recipe, masks: Sequence[Masks]) -> Recipe:
         """Return the recipe of the picture that following this one gave.
 
-        It has the pictures of `present`, and all of it was painted by what that names.
+        It has the pictures of `present`, and all of it was painted by what that names. `masks` are
+        those of each passage.
         """
+        keeps = [MaskRecord.of(each.keep) if each.keep else None for each in masks]
+        passages = zip(self.passages, keeps, strict=True)
         return replace(
             self,
             content=present.content,
             styles=present.styles,
-            passages=tuple(replace(passage, painted_by=0) for passage in self.passages),
+            passages=tuple(replace(each, painted_by=0, keep=keep) for each, keep in passages),
             provenance=present.provenance,
-            masks=present.masks,
+            regions=present.regions,
+            within=present.within,
             init=present.init,
         )
 
+    def _mask_hashes(self, n_styles: int) -> list[str | None]:
+        """Return the hashes of all masks, with those of so many styles, to be compared."""
+        by_style = (
+            (*records, *[None] * (n_styles - len(records)))
+            for records in (self.regions, self.within)
+        )
+        keeps = dict.fromkeys(passage.keep for passage in self.passages)
+        return [record.sha256 if record else None for record in (*chain(*by_style), *keeps)]
+
+    def _known_masks(self) -> list[MaskRecord]:
+        """Return the different masks, in a fixed order."""
+        keeps = (passage.keep for passage in self.passages)
+        known = dict.fromkeys(chain(self.regions, self.within, keeps))
+        return [record for record in known if record]
+
     def to_text(self) -> str:
         """Return the chunk's text, ASCII."""
+        known = self._known_masks()
+        indices = {record: index for index, record in enumerate(known)}
+        masks = {
+            "known": list(map(vars, known)),
+            "regions": [record and indices[record] for record in self.regions],
+            "within": [record and indices[record] for record in self.within],
+        }
         return json.dumps(
             {
                 "version": VERSION,
@@ -199,6 +272,7 @@ class Recipe:
                         "styles": list(passage.styles),
                         "continues": passage.continues,
                         "painted_by": passage.painted_by,
+                        **({"keep": indices[passage.keep]} if passage.keep else {}),
                     }
                     for passage in self.passages
                 ],
@@ -207,7 +281,7 @@ class Recipe:
                 "provenance": [
                     {**vars(each), "software": dict(each.software)} for each in self.provenance
                 ],
-                **({"masks": masks_to_json(self.masks)} if self.masks else {}),
+                **({"masks": masks} if known else {}),
                 **({"init": vars(self.init)} if self.init else {}),
             },
             separators=(",", ":"),
@@ -299,14 +373,16 @@ def new_recipe(
     The name of a device stands for a provenance of which nothing else is known.
     """
     known = Provenance(provenance) if isinstance(provenance, str) else provenance
+    records = MaskRecords.of(masks) if masks else MaskRecords()
     return Recipe(
         content=Ingredient.of(content),
         styles=tuple(map(Ingredient.of, styles)),
-        passages=(Passage(0, settings, tuple(range(len(styles)))),),
+        passages=(Passage(0, settings, tuple(range(len(styles))), keep=records.keep),),
         iterations=settings.iterations,
         colors=settings.colors,
         provenance=(known,),
-        masks=MaskRecords.of(masks) if masks else MaskRecords(),
+        regions=records.regions,
+        within=records.within,
         init=Ingredient.of(init) if init else None,
     )
 
@@ -327,33 +403,54 @@ def _recipe(data: Any) -> Recipe:
     if version < 1:
         raise KeyError("version")
     painters = _list(data["provenance"], MOST_PASSAGES) if version > 1 else [data]
+    masks = _masks(data.get("masks", {"regions": [], "within": []}))
+    passages = _list(data["passages"], MOST_PASSAGES)
     return Recipe(
         content=_ingredient(data["content"]),
         styles=tuple(_ingredient(style) for style in _list(data["styles"], MOST_STYLES)),
-        passages=tuple(_passage(each, version) for each in _list(data["passages"], MOST_PASSAGES)),
+        passages=tuple(_passage(each, version, masks) for each in passages),
         iterations=_whole(data["iterations"], MOST_ITERATIONS),
         colors=TransferSettings.from_json({"colors": data["colors"]}).colors,
         provenance=tuple(map(_provenance, painters)),
-        masks=_masks(data["masks"]) if "masks" in data else MaskRecords(),
+        regions=masks.regions,
+        within=masks.within,
         init=_ingredient(data["init"]) if "init" in data else None,
     )
 
 
-def masks_to_json(masks: MaskRecords) -> dict[str, Any]:
-    """Return what a recipe tells of masks, as numbers, texts, lists and dicts."""
-    lists = {
-        name: [record and vars(record) for record in getattr(masks, name)]
-        for name in ("regions", "within")
-    }
-    return lists | ({"keep": vars(masks.keep)} if masks.keep else {})
+@dataclass(frozen=True)
+class _Masks:
+    """What a recipe's text tells of masks."""
+
+    known: tuple[MaskRecord, ...]
+    regions: tuple[MaskRecord | None, ...]
+    within: tuple[MaskRecord | None, ...]
+    keep: MaskRecord | None  # of passages that name none
 
 
-def _masks(data: Any) -> MaskRecords:
+def _masks(data: Any) -> _Masks:
+    known: tuple[MaskRecord, ...] = ()
+    if "known" in data:
+        known = tuple(map(_mask, _list(data["known"], MOST_MASKS)))
+
+    def read(value: Any) -> MaskRecord | None:
+        """Return what an index stands for, or, as it was written before, what is in its place."""
+        if value is None:
+            return None
+        return _mask_at(known, value) if "known" in data else _mask(value)
+
     regions, within = (
-        tuple(None if each is None else _mask(each) for each in _list(data[name], MOST_STYLES))
-        for name in ("regions", "within")
+        tuple(map(read, _list(data[name], MOST_STYLES))) for name in ("regions", "within")
     )
-    return MaskRecords(regions, _mask(data["keep"]) if "keep" in data else None, within)
+    return _Masks(known, regions, within, _mask(data["keep"]) if "keep" in data else None)
+
+
+def _mask_at(known: Sequence[MaskRecord], index: Any) -> MaskRecord:
+    return known[_whole(index, MOST_MASKS)]
+
+
+def _mask_or_none(data: Any) -> MaskRecord | None:
+    return None if data is None else _mask(data)
 
 
 def _mask(data: Any) -> MaskRecord:
@@ -366,7 +463,7 @@ def _mask(data: Any) -> MaskRecord:
     return MaskRecord(mask.sha256, mask.width, mask.height, small_width, small_height, small)
 
 
-def _passage(data: Any, version: int) -> Passage:
+def _passage(data: Any, version: int, masks: _Masks) -> Passage:
     settings = TransferSettings.from_json(data["settings"], version=version)
     styles = tuple(_whole(index, MOST_STYLES) for index in _list(data["styles"], MOST_STYLES))
     if styles and not settings.used(styles):
@@ -377,6 +474,7 @@ def _passage(data: Any, version: int) -> Passage:
         styles=styles,
         continues=_flag(data.get("continues", False)),
         painted_by=_whole(data.get("painted_by", 0), MOST_PASSAGES),
+        keep=_mask_at(masks.known, data["keep"]) if "keep" in data else masks.keep,
     )
 
 

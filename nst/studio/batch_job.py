@@ -168,7 +168,6 @@ class Batch(Task):
         job.moment = Moment(picture, recipe.iterations)
         job.steps, job.seconds = [step], step.elapsed
         job.passages, job.provenance = list(recipe.passages), list(recipe.provenance)
-        job.keeps = [None] * len(job.passages)
         job.state = State.FINISHED
         return job
 

@@ -23,12 +23,13 @@ from nst.engine.seamless import keep_mask
 from nst.engine.transfer import Engine, TransferStep, as_list, transfer_style
 from nst.errors import SettingsError, UnreachableError, UserError
 from nst.images.color import dial_colors
+from nst.images.mask_records import MaskRecord
 from nst.images.masks import Mask, Masks
-from nst.images.recipe import MOST_PASSAGES, Ingredient, Passage, Recipe
+from nst.images.recipe import MOST_MASKS, MOST_PASSAGES, Ingredient, Passage, Recipe
 from nst.images.transforms import seen_parts
 from nst.provenance import UNKNOWN, Provenance
 from nst.settings import MOST_STYLES, TransferSettings
-from nst.studio.job_styles import NO_MASKS, JobStyles, Style, are_equal, one_of
+from nst.studio.job_styles import NO_MASKS, JobStyles, Style, are_equal
 from nst.studio.task import State, Task
 
 CHANGED_TOO_OFTEN = "This picture was changed too often; please start a new one."
@@ -56,12 +57,11 @@ class Job(Task):
 
     `content`, `styles` and `init`, which the run starts from where there is one, are RGB pictures;
     `styles` grows when the paintings or their masks are swapped, and each passage says which of
-    them it uses. `keeps` has the masks of what each passage leaves as it is; a recipe tells of the
-    last. `moment` is the latest picture, `steps` the figures of every iteration without pixels;
-    both are replaced or appended to, never changed. `provenance` holds what painted the passages,
-    which name them by index. The pictures are hashed when the job is made, which takes a while for
-    large ones; `ingredients`, of the content and then of each style, spare that where they are
-    known.
+    them it uses. `keeps` has, by their hashes, the masks of what passages leave as it is. `moment`
+    is the latest picture, `steps` the figures of every iteration without pixels; both are replaced
+    or appended to, never changed. `provenance` holds what painted the passages, which name them by
+    index. The pictures are hashed when the job is made, which takes a while for large ones;
+    `ingredients`, of the content and then of each style, spare that where they are known.
     """
 
     def __init__(
@@ -84,8 +84,9 @@ class Job(Task):
         self._init_ingredient = Ingredient.of(init) if init else None
         self._styles = JobStyles()
         paired = self._styles.pair(styles, masks, ingredients[1:])
-        self.passages = [Passage(0, settings, tuple(map(self._styles.add, paired)))]
-        self.keeps: list[Mask | None] = [masks.keep]
+        self.keeps: dict[str, Mask] = {}
+        styles_used = tuple(map(self._styles.add, paired))
+        self.passages = [Passage(0, settings, styles_used, keep=self._hold(masks.keep))]
         self.moment: Moment | None = None
         self.steps: list[TransferStep] = []
         self.frames: list[int] = []  # of the timelapse: indices into `steps`
@@ -104,7 +105,8 @@ class Job(Task):
             wanted = [style.painting for style in self._change.styles] if self._change else []
             pictures = [self.content, *self.styles, *wanted, *([self.init] if self.init else [])]
             distinct = {id(picture): picture for picture in pictures}.values()
-            masks = mask_bytes(self.masks, self.wanted_masks)
+            kept = [Masks(keep=mask) for mask in self.keeps.values()]
+            masks = mask_bytes(self.masks, self.wanted_masks, *kept)
             return picture_bytes(*distinct) + masks + (self.moment.bytes if self.moment else 0)
 
     @property
@@ -115,11 +117,23 @@ class Job(Task):
     @property
     def masks(self) -> Masks:
         """Return the masks of all `styles`, and of what is left as it is at present."""
-        return self._styles.masks_of(range(len(self._styles)), self.keeps[-1])
+        return self._styles.masks_of(range(len(self._styles)), self._keep_of(-1))
 
     def masks_of(self, passage: int) -> Masks:
-        """Return the masks of the paintings of a passage."""
-        return self._styles.masks_of(self.passages[passage].styles, self.keeps[passage])
+        """Return the masks of a passage, of its paintings and of what it leaves as it is."""
+        return self._styles.masks_of(self.passages[passage].styles, self._keep_of(passage))
+
+    def _keep_of(self, passage: int) -> Mask | None:
+        record = self.passages[passage].keep
+        return self.keeps[record.sha256] if record else None
+
+    def _hold(self, keep: Mask | None) -> MaskRecord | None:
+        """Return what tells of a mask of what is left as it is, which is held from now on."""
+        if keep is None:
+            return None
+        record = MaskRecord.of(keep)
+        self.keeps.setdefault(record.sha256, keep)
+        return record
 
     @property
     def settings(self) -> TransferSettings:
@@ -211,16 +225,28 @@ class Job(Task):
         if not change.styles and self._change:
             change = replace(self._change, settings=change.settings)
         found = tuple(map(self._styles.find, change.styles))
-        if found == present.styles and are_equal(change.keep, self.keeps[-1]):
+        if found == present.styles and are_equal(change.keep, self._keep_of(-1)):
             change = Change(change.settings)
         self.dial(change.settings.colors)
         is_news = bool(change.styles) or not change.settings.paints_like(present.settings)
-        is_full = len(self.passages) >= MOST_PASSAGES or (
-            len(self._styles) + found.count(None) > MOST_STYLES
+        is_full = (
+            len(self.passages) >= MOST_PASSAGES
+            or len(self._styles) + found.count(None) > MOST_STYLES
+            or self._count_masks(change) > MOST_MASKS
         )
         if is_news and is_full:
             raise SettingsError(CHANGED_TOO_OFTEN)
         self._change = change if is_news else None
+
+    def _count_masks(self, change: Change) -> int:
+        """Return how many different masks there would be with a change."""
+        held = [*self._styles.masks, *self.keeps.values()]
+        wanted = [
+            change.keep,
+            *(m for style in change.styles for m in (style.region, style.within)),
+        ]
+        new = [mask for mask in wanted if mask and not any(are_equal(mask, each) for each in held)]
+        return len(held) + len(new)
 
     def dial(self, colors: float) -> None:
         """Deliver the picture in other colours; nothing is painted again."""
@@ -262,7 +288,7 @@ class Job(Task):
             )
             twin.engine = self.engine
             twin.passages, twin.steps = list(self.passages), list(self.steps)
-            twin.keeps = list(self.keeps)
+            twin.keeps = dict(self.keeps)
             twin.moment, twin.colors = self.moment, self.colors
             twin.provenance = list(self.provenance)
             twin.frames, twin.seconds = list(self.frames), self.seconds
@@ -296,6 +322,7 @@ class Job(Task):
     def recipe(self) -> Recipe:
         """Return how the present picture came about."""
         with self.lock:
+            masks = self._styles.records()
             return Recipe(
                 content=self._content_ingredient,
                 styles=tuple(self._styles.ingredients),
@@ -303,7 +330,8 @@ class Job(Task):
                 iterations=self.moment.iteration if self.moment else 0,
                 colors=self.colors,
                 provenance=tuple(self.provenance),
-                masks=self._styles.records(self.keeps[-1]),
+                regions=masks.regions,
+                within=masks.within,
                 init=self._init_ingredient,
             )
 
@@ -369,12 +397,12 @@ class Job(Task):
         with self.lock:
             latest, change, moment = self.passages[-1], self._change, self.moment
             self._change = None
-            settings, styles, keep = latest.settings, latest.styles, self.keeps[-1]
+            settings, styles, keep = latest.settings, latest.styles, latest.keep
             if change:
                 settings = change.settings
             if change and change.styles:
                 styles = tuple(map(self._styles.add, change.styles))
-                keep = one_of([keep] if keep else [], change.keep)
+                keep = self._hold(change.keep)
             if moment is not None:
                 is_longer = settings.iterations > moment.iteration
                 is_shorter = settings.iterations < latest.settings.iterations
@@ -383,11 +411,9 @@ class Job(Task):
                     return False
             if moment is None or self._is_bare:
                 self.passages.pop()  # nothing was painted under it
-                self.keeps.pop()
             begin = moment.iteration if moment else 0
             continues = moment is not None and moment.state is not None
-            self.passages.append(Passage(begin, settings, styles, continues))
-            self.keeps.append(keep)
+            self.passages.append(Passage(begin, settings, styles, continues, keep=keep))
             self._is_bare = True
             return True
 

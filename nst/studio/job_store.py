@@ -110,7 +110,7 @@ class JobStore:
             inputs = {"content": job.content}
             inputs |= dict(zip(_style_names(written.styles), job.styles, strict=True))
             inputs |= {"init": job.init} if job.init else {}
-            steps, masks = list(job.steps), job.masks
+            steps, masks, keeps = list(job.steps), job.masks, dict(job.keeps)
         if self.presence:
             record["server"] = self.presence.name
         recipe = written.to_text()
@@ -119,7 +119,7 @@ class JobStore:
         for name, image in inputs.items():
             if not (home / f"{name}.png").exists():
                 save_quickly(image, home / f"{name}.png")
-        save_masks(masks, written.masks, home)
+        save_masks(masks, keeps, written, home)
         text = json.dumps({**record, "recipe": recipe})
         if not (home / "job.json").exists():
             write_record(text, home / "job.json")  # from the first picture on there is a job to it
@@ -161,14 +161,14 @@ class JobStore:
         ]
         known = [recipe.content, *recipe.styles]
         init = _input(home / "init.png", recipe.init) if recipe.init else None
-        masks = read_masks(recipe.masks, home)
+        masks, keeps = read_masks(recipe, home)
         job = Job(
             content, styles, recipe.settings, id=id, ingredients=known, masks=masks, init=init
         )
         if len(job.styles) != len(styles):
             raise DamagedError("the recipe names a painting twice")
         job.passages, job.moment = list(recipe.passages), moment
-        job.keeps = [masks.keep] * len(job.passages)
+        job.keeps = keeps
         job.provenance = list(recipe.provenance)
         job.created, job.changed, job.seconds = record.created, record.changed, record.seconds
         job.state, job.note, job.steps = record.state_after_restart, record.note, record.steps

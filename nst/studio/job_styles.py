@@ -55,6 +55,12 @@ class JobStyles:
         """Return the ingredient of each style's painting."""
         return [style.ingredient for style in self._styles]
 
+    @property
+    def masks(self) -> list[Mask]:
+        """Return the different masks of the styles."""
+        masks = [m for each in self._styles for m in (each.region, each.within) if m]
+        return list({id(mask): mask for mask in masks}.values())
+
     def pair(
         self, paintings: Sequence[Image.Image], masks: Masks, known: Sequence[Ingredient] = ()
     ) -> list[Style]:
@@ -83,13 +89,12 @@ class JobStyles:
         if at is not None:
             return at
         same = next((e.painting for e in self._styles if e.ingredient == style.ingredient), None)
-        masks = [m for each in self._styles for m in (each.region, each.within) if m]
         self._styles.append(
             replace(
                 style,
                 painting=same or style.painting,
-                region=one_of(masks, style.region),
-                within=one_of(masks, style.within),
+                region=one_of(self.masks, style.region),
+                within=one_of(self.masks, style.within),
             )
         )
         return len(self._styles) - 1
@@ -102,14 +107,11 @@ class JobStyles:
             tuple(regions) if any(regions) else (), keep, tuple(within) if any(within) else ()
         )
 
-    def records(self, keep: Mask | None) -> MaskRecords:
-        """Return what a recipe tells of all masks; each is hashed once."""
-        masks = self.masks_of(range(len(self)), keep)
-        return MaskRecords(
-            tuple(map(self._record, masks.regions)),
-            self._record(masks.keep),
-            tuple(map(self._record, masks.within)),
-        )
+    def records(self) -> MaskRecords:
+        """Return what a recipe tells of the masks of all styles; each is hashed once."""
+        masks = self.masks_of(range(len(self)), None)
+        regions, within = (tuple(map(self._record, each)) for each in (masks.regions, masks.within))
+        return MaskRecords(regions, None, within)
 
     def _record(self, mask: Mask | None) -> MaskRecord | None:
         if mask is None:

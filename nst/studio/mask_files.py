@@ -5,11 +5,12 @@ A file that a crash or a failing disk has damaged raises `DamagedError`, and not
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from nst.images.mask_records import MaskRecord, MaskRecords
+from nst.images.mask_records import MaskRecord
 from nst.images.masks import Mask, Masks
+from nst.images.recipe import Recipe
 from nst.images.writing import save_png
 from nst.studio.job_record import DamagedError, read_file, read_picture
 
@@ -18,23 +19,25 @@ MOST_MASK = 60_000_000  # bytes of a PNG; grey that does not compress takes one 
 Masked = Iterable[tuple[Mask | None, MaskRecord | None]]
 
 
-def save_masks(masks: Masks, records: MaskRecords, home: Path) -> None:
-    """Write the masks that are not there yet; `records` tell their hashes.
+def save_masks(masks: Masks, keeps: Mapping[str, Mask], recipe: Recipe, home: Path) -> None:
+    """Write the masks that are not there yet; the recipe tells their hashes.
 
-    Raises `OSError`.
+    `masks` are those of all paintings, `keeps` by their hashes those of what passages leave as it
+    is. Raises `OSError`.
     """
+    kept = [passage.keep for passage in recipe.passages]
     pairs: Masked = [
-        *zip(masks.regions, records.regions, strict=True),
-        *zip(masks.within, records.within, strict=True),
-        (masks.keep, records.keep),
+        *zip(masks.regions, recipe.regions, strict=True),
+        *zip(masks.within, recipe.within, strict=True),
+        *((keeps[record.sha256], record) for record in kept if record),
     ]
     for mask, record in pairs:
         if mask and record and not _file(home, record).exists():
             save_png(mask, _file(home, record))
 
 
-def read_masks(records: MaskRecords, home: Path) -> Masks:
-    """Return the masks that a recipe tells of, each different one once in memory."""
+def read_masks(recipe: Recipe, home: Path) -> tuple[Masks, dict[str, Mask]]:
+    """Return what `save_masks` has written, each different mask once in memory."""
     known: dict[str, Mask] = {}
 
     def mask_of(record: MaskRecord | None) -> Mask | None:
@@ -44,11 +47,13 @@ def read_masks(records: MaskRecords, home: Path) -> Masks:
             known[record.sha256] = _read(home, record)
         return known[record.sha256]
 
-    return Masks(
-        tuple(map(mask_of, records.regions)),
-        mask_of(records.keep),
-        tuple(map(mask_of, records.within)),
-    )
+    keeps = {
+        passage.keep.sha256: mask
+        for passage in recipe.passages
+        if passage.keep and (mask := mask_of(passage.keep))
+    }
+    regions, within = (tuple(map(mask_of, each)) for each in (recipe.regions, recipe.within))
+    return Masks(regions, mask_of(recipe.passages[-1].keep), within), keeps
 
 
 def _read(home: Path, record: MaskRecord) -> Mask:

@@ -14,7 +14,6 @@ from nst.errors import SettingsError
 from nst.images.color import dial_colors
 from nst.images.mask_records import MaskRecords
 from nst.images.masks import Masks
-from nst.images.recipe import masks_to_json
 from nst.images.transforms import seen_parts
 from nst.settings import FILM_DEFAULTS, FilmSettings, TransferSettings
 from nst.vgg.network import VGG
@@ -65,9 +64,7 @@ class FilmPlan:
         ]
         if isinstance(self.clip, StillClip):
             made_of.append({"living": self.clip.seconds})
-        masks = {
-            str(frame): masks_to_json(MaskRecords.of(each)) for frame, each in self.masks.items()
-        }
+        masks = {str(frame): MaskRecords.of(each).to_json() for frame, each in self.masks.items()}
         if masks or self.protect_faces:
             made_of.append({"masks": masks, "protect_faces": self.protect_faces})
         return film_key(self.clip, self.styles, made_of)

@@ -19,7 +19,7 @@ from PIL import Image
 
 from nst.errors import ImageError, RecipeError, SettingsError
 from nst.images.mask_records import MaskRecords
-from nst.images.recipe import masks_to_json, new_recipe, parse_recipe, picture_recipe_text
+from nst.images.recipe import new_recipe, parse_recipe, picture_recipe_text
 from nst.provenance import Provenance
 from nst.settings import FilmSettings, TransferSettings
 from nst.video.clips import read_tag
@@ -52,7 +52,7 @@ def film_recipe(
     told: dict[str, Any] = {**film.to_json(), **(others or {})}
     if keys:
         told["masks"] = {
-            str(frame + 1): masks_to_json(MaskRecords.of(keys[frame])) for frame in sorted(keys)
+            str(frame + 1): MaskRecords.of(keys[frame]).to_json() for frame in sorted(keys)
         }
     if protect_faces:
         told["protect_faces"] = True

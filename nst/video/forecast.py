@@ -17,7 +17,6 @@ from nst.engine.work import (
     PROBE,
     PlannedRun,
     Size,
-    evaluation_time,
     seconds_per_pixel,
     work_of,
 )
@@ -63,7 +62,7 @@ def film_forecast(
     pace, run = seconds_per_pixel(network), PlannedRun(frame, paintings, settings, None, regions)
     first, few = work_of(run), film.frame_iterations
     iterations = few + max(0, settings.iterations - few) * NEW
-    evaluations = iterations * evaluation_time(settings, regions) + SET_UP
+    evaluations = iterations * run.evaluation_time + SET_UP
     following = evaluations * pace + motion_seconds_per_pixel()
     return FilmForecast(first.pixels * pace, following * first.largest)
 

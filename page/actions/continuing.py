@@ -13,10 +13,11 @@ from gradio.processing_utils import save_pil_to_cache
 from nst import SettingsError, TransferSettings
 from nst.settings import options
 from nst.studio.job import Job, picture_bytes
-from page.actions.session import FIXED, Session, Updates, fixed_part
+from page.actions.session import Session, Updates, fixed_part
 from page.http.admission import source_of
 from page.http.following import AT_ONCE
 from page.panels.components import Choice
+from page.panels.controls import FIXED
 from page.panels.mix import Mix
 from page.panels.result_panel import LARGER, MORE
 

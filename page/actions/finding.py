@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+import numpy as np
 from PIL import Image
 
 from nst.images.found_masks import FINDERS
@@ -18,11 +20,15 @@ from page.error_messages import error_message
 from page.http.following import AT_ONCE, event_value
 from page.http.request_limits import WRONG_ARGUMENTS
 from page.panels.components import Choice
+from page.panels.mix import open_mask
+from page.panels.paintings import REST, Paintings, Region
 from page.panels.picture_inputs import load_named
 from page.previews import cached, file_url
 from page.rendering import shared_renderings
 
 SIMILAR = "similar"
+FACES = "faces"
+NEARLY_ALL = 0.9  # of a found mask, for a region to have it
 
 
 @dataclass(frozen=True)
@@ -35,17 +41,23 @@ class Finding:
         """Connect what asks for a mask with the answer."""
         session = self.session
         answer = {"js": handler("mask_found"), "show_progress": "hidden"}
+        known = [session.photo, session.paintings]
         asked = session.paintings.find(
-            self.find, [session.photo], [session.found], trigger_mode="multiple", **AT_ONCE
+            self.find, known, [session.found], trigger_mode="multiple", **AT_ONCE
         )
         asked.success(None, [session.found], None, **answer)
         asked.failure(None, None, None, **answer)
 
-    def find(self, photo: Choice | None, event: gr.EventData) -> str:
-        """Return the address of a mask of the photo, or a sentence, as JSON with its ticket."""
+    def find(self, photo: Choice | None, held: Paintings, event: gr.EventData) -> str:
+        """Return the address of a mask of the photo, or a sentence, as JSON with its ticket.
+
+        With a mask of faces comes the index of the region that has them already, if one has.
+        """
         ticket, wanted = event_value(event, "ticket"), Wanted.of(event)
         try:
             answer = self._found(photo, wanted)
+            if wanted.kind == FACES:
+                answer["region"] = region_with(open_mask(answer["file"]["path"]), held.regions)
         except Exception as error:
             answer = {"said": error_message(error)}
         return json.dumps({"ticket": ticket, **answer})
@@ -57,6 +69,31 @@ class Finding:
         rendering = shared_renderings().fetch_now(key, lambda: png_bytes(wanted.mask(photo)))
         path = cached(rendering.read(), "region.png", self.session.photo)
         return {"file": {"path": path}, "shown": file_url(path)}
+
+
+def region_with(mask: Image.Image, regions: Sequence[Region]) -> int | None:
+    """Return the index of the region where what a mask shows is protected, or can be.
+
+    That is one without a painting of its own that has nearly all of the mask, whoever made it: of
+    several, the one of the least strength. Raises `ImageError` for a region that cannot be opened.
+    """
+    strengths = {
+        index: 0.0 if region.painting is None else region.strength
+        for index, region in enumerate(regions)
+        if region.painting in (None, REST) and has_nearly_all(open_mask(region.mask), mask)
+    }
+    return min(strengths, key=strengths.__getitem__, default=None)
+
+
+def has_nearly_all(region: Image.Image, mask: Image.Image) -> bool:
+    """Tell whether a region has nearly all of a mask, compared at the smaller of their sizes."""
+    size = min(region.size, mask.size)
+    own, wanted = (
+        np.asarray(each.resize(size, Image.Resampling.BILINEAR), np.float32)
+        for each in (region, mask)
+    )
+    shared = np.minimum(own, wanted).sum()
+    return bool(wanted.any() and shared >= NEARLY_ALL * wanted.sum())
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,6 @@ from page.panels.picture_inputs import example_value, load_named, shown_value
 from page.panels.result_panel import ResultPanel
 from page.panels.topbar import History
 
-FIXED = ("start", "seed", "precision", "weights")  # not to be changed while a picture is painted
-
 Updates = dict[Component, Any]
 
 

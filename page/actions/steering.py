@@ -13,10 +13,11 @@ from nst.errors import BusyError
 from nst.images.recipe import Ingredient
 from nst.settings import options
 from nst.studio.job import Job, picture_bytes
-from page.actions.session import FIXED, Session, Updates, fixed_part
+from page.actions.session import Session, Updates, fixed_part
 from page.error_messages import error_message
 from page.http.following import AT_ONCE, LATEST
 from page.panels.components import Choice
+from page.panels.controls import FIXED
 from page.panels.mix import Mix
 from page.panels.modes import FILM, PICTURE
 from page.panels.paintings import Paintings
@@ -25,6 +26,7 @@ from page.panels.stage import StageValue, of_example, of_shared
 
 NOT_DIALLED = "The colours of this picture cannot be changed here; those of your next one can."
 NEXT_PHOTO = "The new photo is for the next picture: press Stylize when this one is done."
+NEXT_START = "It is the start of the next picture: press Stylize when this one is done."
 CHOSEN = ("paintings",)  # their weights and strengths, which no slider of the controls has
 TYPED = ("size", "iterations")  # a digit on the way would end the run, or shrink it
 
@@ -41,7 +43,8 @@ class Steering:
         panel, current = session.result_panel, session.current
         modes = session.film.modes
         steering = ({current, modes, *controls.components}, None)
-        live = [part for name, part in controls.by_name.items() if name not in ("colors", *TYPED)]
+        others = ("colors", *TYPED, *FIXED)
+        live = [part for name, part in controls.by_name.items() if name not in others]
         while_moved = by_hand(*live, *controls.weights)
         gr.on(while_moved, self.steer, *steering, **LATEST)
         for true_ones_moved in controls.linked:  # after Strength or Strokes
@@ -58,7 +61,7 @@ class Steering:
         session.painting.choose(self.swap, *swapping, **LATEST)
         session.paintings.edit(self.check_added, [session.paintings], None, **LATEST)
         session.paintings.edit(self.swap, *swapping, **LATEST)
-        session.init.choose(self.take_init, [session.init], session.init, **LATEST)
+        session.init.choose(self.take_init, [session.init, current], session.init, **LATEST)
         for taken_back in session.history.taken_back:
             taken_back.then(self.steer_typed, *steering, **LATEST)
             taken_back.then(self.dial, *dialling, **LATEST)
@@ -71,19 +74,21 @@ class Steering:
         """Move the controls to what the job is painted under, which another tab has changed.
 
         So are the weights and regions of its paintings shown. Size and iterations stay: they are
-        the visitor's, and a continued picture has its own.
+        the visitor's, and a continued picture has its own. So does what counts from the next
+        picture on.
         """
         controls = self.session.controls
         job = self.session.live_job(values[self.session.current])
         updates: Updates = {controls.by_name["alpha"]: gr.update()}
         if job is None:
             return updates
+        own = (*FIXED, *TYPED)
         try:
-            shown = controls.settings(values).replace(**fixed_part(job.settings, (*TYPED, *CHOSEN)))
+            shown = controls.settings(values).replace(**fixed_part(job.settings, (*own, *CHOSEN)))
         except ValueError:  # somebody is typing
             return updates
         if shown != job.settings:
-            updates |= controls.show(job.settings, set(options()) - set(TYPED))
+            updates |= controls.show(job.settings, set(options()) - set(own))
         return updates | self._other_paintings(job, values)
 
     def _other_paintings(self, job: Job, values: dict[Component, Any]) -> Updates:
@@ -163,9 +168,13 @@ class Steering:
         except ImageError as error:
             gr.Warning(str(error))
 
-    def take_init(self, choice: Choice | None) -> Any:
+    def take_init(self, choice: Choice | None, id: str) -> Any:
         """Show a starting picture that was chosen, and say what there is to say about it."""
-        return self._taken(choice, "starting picture")
+        shown = self._taken(choice, "starting picture")
+        job = self.session.live_job(id)
+        if job and choice and shown != gr.update():
+            gr.Info(NEXT_START)
+        return shown
 
     def take_photo(self, photo: Choice | None, id: str) -> Any:
         """Show a photo that was chosen, and say what there is to say about it."""

@@ -26,7 +26,8 @@ export const answerTo = (trigger, event, wanted) =>
         trigger(event, { ...wanted, ticket });
     });
 
-// Resolves to a mask as a region has it, { file, shown }, or to why there is none, { said }.
+// Resolves to a mask as a region has it, { file, shown }, or to why there is none, { said }. With
+// faces comes `region`, the index of the one that has them already, or null.
 // `wanted` is { kind: "faces" }, { kind: "subject" } or { kind: "similar", x, y }, the point as
 // shares of width and height.
 export const foundMask = (trigger, wanted) => answerTo(trigger, "find", wanted);

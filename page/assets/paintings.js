@@ -20,6 +20,7 @@ const NUMBERS = ["No", "One", "Two", "Three", "Four", "Five", "Six"];
 const MOST_WEIGHT = 2; // of a slider; only proportions count
 const MOST_STRENGTH = 4;
 const FACE_STRENGTH = 0.3; // of the paintings, where a face is protected
+const PROTECT = "Find the faces, and paint them at a lower strength";
 const NOT_SHOWN = "The photo cannot be shown yet; please try again in a moment.";
 const NO_PHOTO = "Choose a photo first.";
 const REGIONS_GONE =
@@ -57,6 +58,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
     const root = element.querySelector(".paintings");
     const said = root.querySelector(".said");
     const masks = new Map(); // that were loaded or painted, by their address
+    const facesIn = new Map(); // which region has the faces, by `facesKey`; null where none has
     let drawn = "";
 
     const say = (text) => said.textContent = text;
@@ -70,6 +72,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
         props.value = { ...props.value, ...changes };
         render();
         trigger("edit");
+        setTimeout(check);
     };
 
     const valueOf = (number) => number ? props.value.paintings[number - 1] : chosen.style;
@@ -87,7 +90,9 @@ export default function mount({ element, props, trigger, watch, upload }) {
             change({ uses: usesWith(number, use), painting: essenceOf(chosen.style) }),
     });
 
-    const askForMask = (wanted) => foundMask(trigger, wanted);
+    // One after another: there is one place for what is answered.
+    let asked = Promise.resolve();
+    const askForMask = (wanted) => asked = asked.then(() => foundMask(trigger, wanted));
 
     const changeRegion = (number, changes) => {
         const { regions } = props.value;
@@ -203,6 +208,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
         if (rows !== drawn) drawRows();
         drawn = rows;
         showWeights(value);
+        showFaces();
         direction.show();
         for (const [number, row] of [...root.querySelectorAll(".legend li")].entries()) {
             const { strength } = value.regions[number];
@@ -241,26 +247,75 @@ export default function mount({ element, props, trigger, watch, upload }) {
         root.querySelector("[data-act=paint]").focus();
     };
 
+    // What decides which region has the faces.
+    const facesKey = () =>
+        JSON.stringify([
+            essenceOf(chosen.content),
+            props.value.regions.map(({ file, painting }) => [file.path, painting]),
+        ]);
+
+    const isWeaker = ({ painting, strength }) => painting === null || strength < 1;
+
+    // The number of the region that protects the faces, or 0.
+    const protecting = () => {
+        const at = facesIn.get(facesKey()) ?? null;
+        return at !== null && isWeaker(props.value.regions[at]) ? at + 1 : 0;
+    };
+
+    const showFaces = () => {
+        const button = root.querySelector("[data-act=protect]"), number = protecting();
+        button.querySelector("span").textContent = number ? "Faces protected" : "Protect faces";
+        button.title = number ? `The faces are Region ${number}` : PROTECT;
+    };
+
+    // Whether a region has the faces is seen by its mask, so that it is known of one that comes
+    // from a stored picture or a recipe, and of one that was painted.
+    const askWhereFacesAre = async () => {
+        const key = facesKey();
+        const answer = await askForMask({ kind: "faces" });
+        facesIn.set(key, answer.region ?? null);
+        showFaces();
+        return answer;
+    };
+
+    const checkFaces = () => {
+        const isPossible = props.value.regions.some(({ painting }) =>
+            [null, REST].includes(painting)
+        );
+        if (!isPossible || !chosen.content || facesIn.has(facesKey())) return;
+        facesIn.set(facesKey(), null);
+        askWhereFacesAre();
+    };
+
     // Makes a region of the faces, where the paintings that rule elsewhere are less strong.
     const protectFaces = async () => {
         if (root.classList.contains("busy")) return;
-        const photo = chosen.content && essenceOf(chosen.content);
-        if (!photo) return say(NO_PHOTO);
+        if (!chosen.content) return say(NO_PHOTO);
         root.classList.add("busy");
         say("Looking for faces…");
-        const { file, shown, said } = await askForMask({ kind: "faces" });
+        const key = facesKey();
+        const { file, shown, region, said } = await askWhereFacesAre();
         root.classList.remove("busy");
         if (!file) return say(said);
-        if (photo !== essenceOf(chosen.content)) return say("");
+        if (key !== facesKey()) return say("");
+        if (protecting()) {
+            return say(`The faces are protected already: they are Region ${protecting()}.`);
+        }
+        if (region === null) addFaces({ file, shown });
+        else changeRegion(region, { strength: FACE_STRENGTH });
+        const number = protecting();
+        if (number) {
+            say(`The faces are Region ${number}: ${FACE_STRENGTH} of the strength elsewhere.`);
+        }
+    };
+
+    const addFaces = (mask) => {
         const { regions } = props.value;
-        const number = regions.findIndex((region) => region.file.path === file.path) + 1;
-        if (number) return say(`The faces are protected already: they are Region ${number}.`);
         if (regions.length >= MOST_REGIONS) return say(TOO_MANY);
         const faces = { painting: REST, strength: FACE_STRENGTH, color: firstFree(regions) };
-        change({ regions: [...regions, { file, shown, ...faces }], photo });
-        say(`The faces are Region ${
-            regions.length + 1
-        }: ${FACE_STRENGTH} of the strength elsewhere.`);
+        change({ regions: [...regions, { ...mask, ...faces }], photo: essenceOf(chosen.content) });
+        facesIn.set(facesKey(), regions.length);
+        showFaces();
     };
 
     const sent = async (file) => {
@@ -361,6 +416,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
     const check = () => {
         checkPhoto();
         checkPainting();
+        checkFaces();
     };
 
     const acts = {

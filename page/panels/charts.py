@@ -17,6 +17,7 @@ from markupsafe import Markup
 from nst import TransferSettings, TransferStep
 from nst.images.recipe import Passage
 from nst.settings import DEFAULTS, PaintingUse, options
+from page.panels.controls import FIXED
 from page.templates import render
 
 MOST_POINTS = 150  # of a curve: a tab under way asks for it twice a second
@@ -210,7 +211,7 @@ def _changes(passages: Sequence[Passage]) -> list[tuple[int, str]]:
     ]
 
 
-UNMARKED = {"colors", "start", "seed", "precision", "weights"}
+UNMARKED = {"colors", *FIXED}
 """Told in another way, or without effect once a picture has begun."""
 
 

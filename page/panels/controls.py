@@ -42,6 +42,10 @@ DECISIVE = (
     *("size", "iterations", "base_size", "restructure"),
     *("optimizer", "start", "precision", "weights"),
 )
+FIXED = ("start", "init_weight", "seed", "precision", "weights")
+"""What a picture is begun with: not to be changed while it is painted, or continued."""
+
+FROM_THE_NEXT = "It counts from the next Stylize on."
 ON_THE_PAGE: dict[str, Any] = {
     "queue": False,
     "show_progress": "hidden",
@@ -350,15 +354,14 @@ def _shown_look(look: Look) -> dict[str, str]:
 
 def _component(name: str, option: Option) -> Component:
     value = getattr(DEFAULTS, name)
+    info = f"{option.help} {FROM_THE_NEXT}" if name in FIXED else option.help
     if option.choices:
         choices = [(label, choice) for choice, label in option.choices.items()]
         kind = gr.Radio if len(choices) <= 3 else gr.Dropdown
-        return kind(choices, value=value, label=option.label, info=option.help)
+        return kind(choices, value=value, label=option.label, info=info)
     low, high = option.range
     if name == "seed":
         return gr.Number(
-            value, minimum=low, maximum=high, precision=0, label=option.label, info=option.help
+            value, minimum=low, maximum=high, precision=0, label=option.label, info=info
         )
-    return ForgivingSlider(
-        low, high, value=value, step=option.step, label=option.label, info=option.help
-    )
+    return ForgivingSlider(low, high, value=value, step=option.step, label=option.label, info=info)

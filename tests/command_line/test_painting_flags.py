@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ from helpers.pictures import MakePicture
 from nst import Masks, PaintingUse, TransferSettings, load_image, transfer_style
 from nst.__main__ import build_parser, main
 from nst.images.color import dial_colors
-from nst.images.recipe import read_recipe
+from nst.images.mask_records import MaskRecord
+from nst.images.recipe import read_recipe, signed_png
 from nst.images.tensors import fit
 from nst.painting_flags import painting_uses
+from nst.studio.job import Job
 from nst.vgg.network import VGG
 
 SMALL = TransferSettings(size=64, iterations=2)
@@ -126,6 +129,47 @@ def test_a_recipe_with_masks(place: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "nst: the picture to start from is not the recipe's; the result may differ" in said
     assert main(again(place, "--style-weights", "1,2")) == 1
     assert "leave out --style-weights" in capsys.readouterr().err
+
+
+def test_each_passage_of_a_recipe_has_its_own_keep_mask(
+    place: Path, network: VGG, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo, painting, other = (
+        load_image(place / f"{n}.png") for n in ("photo", "painting", "other")
+    )
+    keeps = [load_image(place / f"{name}.png").convert("L") for name in ("left", "keep")]
+    engine = partial(transfer_style, network=network)
+    job = Job(photo, [painting, other], SMALL, engine=engine, masks=Masks(keep=keeps[0]))
+    list(job.run())
+    longer = SMALL.replace(iterations=4)
+    job.resume(longer, [painting, other], Masks(keep=keeps[1]))
+    list(job.run())
+    (place / "out.png").write_bytes(signed_png(*job.delivered()))
+    for flags in ([], ["--keep", str(place / "keep.png")]):
+        assert main(again(place, *flags)) == 0
+        assert "the masks are not the recipe's" not in capsys.readouterr().err
+        assert load_image(place / "again.png").tobytes() == job.delivered()[0].tobytes()
+        told = [passage.keep for passage in read_recipe(place / "again.png").passages]
+        assert told == list(map(MaskRecord.of, keeps))
+    assert main(again(place, "--keep", str(place / "right.png"))) == 0
+    assert "the masks are not the recipe's" in capsys.readouterr().err
+
+
+def test_a_painting_whose_mask_was_edited_is_given_once(place: Path, network: VGG) -> None:
+    photo, painting, other = (
+        load_image(place / f"{n}.png") for n in ("photo", "painting", "other")
+    )
+    left, right = (load_image(place / f"{name}.png") for name in ("left", "right"))
+    engine = partial(transfer_style, network=network)
+    job = Job(photo, [painting, other], SMALL, engine=engine, masks=Masks((None, left)))
+    list(job.run())
+    job.resume(SMALL.replace(iterations=4), [painting, other], Masks((None, right)))
+    list(job.run())
+    assert len(job.styles) == 3
+    (place / "out.png").write_bytes(signed_png(*job.delivered()))
+    assert main(again(place)) == 0
+    assert load_image(place / "again.png").tobytes() == job.delivered()[0].tobytes()
+    assert read_recipe(place / "again.png").regions == job.recipe().regions
 
 
 @pytest.mark.parametrize(

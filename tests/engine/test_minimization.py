@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from nst.engine.costs import Costs, Measure
 from nst.engine.minimization import Iterate, minimize
-from nst.engine.objective import Costs, Measure
 from nst.engine.optimizers import FIRST_STEP, MOST_REJECTED, BoxAdam, BoxLBFGS
 from nst.engine.style_target import Guidance
 from nst.settings import DEFAULTS

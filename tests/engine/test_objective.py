@@ -14,9 +14,10 @@ from benchmarks.textbook import Textbook
 from benchmarks.textbook import gradient as gradient_of
 from helpers.places import DRAWN, EXAMPLES
 from helpers.tiny_network import MakeNetwork
+from nst.engine.costs import Costs
 from nst.engine.devices import load_network
 from nst.engine.losses import content_cost, normalized_gram_matrix, style_cost, total_variation
-from nst.engine.objective import Costs, Objective
+from nst.engine.objective import Objective
 from nst.engine.starting_picture import starting_picture
 from nst.engine.style_target import FULL, Guide
 from nst.images.reading import load_image

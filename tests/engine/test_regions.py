@@ -13,9 +13,10 @@ from torch import Tensor
 from helpers.regions import USUAL, regions_of_three, soft_mask
 from helpers.tiling import assert_tiles_agree
 from helpers.tiny_network import MakeNetwork
+from nst.engine.costs import Costs
 from nst.engine.layer_statistics import LayerSums
 from nst.engine.losses import guided_gram_matrix, normalized_gram_matrix
-from nst.engine.objective import Costs, Objective
+from nst.engine.objective import Objective
 from nst.engine.regions import Regions, shares
 from nst.engine.style_costs import moments
 from nst.engine.style_target import FULL, Painting, blend

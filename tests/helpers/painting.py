@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nst.engine.objective import Costs, Objective
+from nst.engine.costs import Costs
+from nst.engine.objective import Objective
 from nst.engine.repaint import repaint
 from nst.engine.schedule import Moment
 from nst.engine.transfer import Engine, TransferStep, transfer_style

@@ -25,7 +25,7 @@ from nst import Masks, TransferSettings, load_image, transfer_style
 from nst.engine.repaint import repaint
 from nst.engine.schedule import Moment
 from nst.errors import RecipeError
-from nst.images.mask_records import MOST_TEXT, MaskRecord, MaskRecords
+from nst.images.mask_records import MOST_TEXT, MaskRecord
 from nst.images.png_text import MAX_TEXT
 from nst.images.recipe import (
     KEYWORD,
@@ -86,16 +86,18 @@ MASK = Image.linear_gradient("L").resize((200, 150))
 RECIPE = Recipe(
     content=Ingredient("0" * 64, 80, 60),
     styles=(Ingredient("1f" * 32, 50, 70), Ingredient("2e" * 32, 64, 40)),
-    passages=(Passage(0, SMALL, (0, 1)), Passage(3, UNUSUAL, (1,), painted_by=1)),
+    passages=(
+        Passage(0, SMALL, (0, 1), keep=MaskRecord.of(MASK)),
+        Passage(3, UNUSUAL, (1,), painted_by=1, keep=MaskRecord.of(MASK.rotate(180))),
+    ),
     iterations=6,
     colors=0.25,
     provenance=(
         Provenance("cpu", "AVX512", "bfloat16", 2, {"nst": "0.1.0", "torch": "2.14.1"}),
         Provenance("cuda", "NVIDIA-H100", "bfloat16", 0, {"nst": "0.1.0", "torch": "2.14.1"}),
     ),
-    masks=MaskRecords.of(
-        Masks((None, MASK), MASK.rotate(180), (MASK.transpose(Image.Transpose.TRANSPOSE),))
-    ),
+    regions=(None, MaskRecord.of(MASK)),
+    within=(MaskRecord.of(MASK.transpose(Image.Transpose.TRANSPOSE)),),
     init=Ingredient("4d" * 32, 30, 20),
 )
 Pictures = Sequence[Image.Image]
@@ -253,9 +255,10 @@ def test_a_hash_is_that_of_the_pixels(tmp_path: Path, photo: Image.Image) -> Non
         ({}, None),
         ({"content": Ingredient("3" * 64, 80, 60)}, "the photo"),
         ({"styles": RECIPE.styles[::-1]}, "the paintings"),
-        ({"masks": MaskRecords()}, "the masks"),
-        ({"masks": replace(RECIPE.masks, regions=RECIPE.masks.regions[::-1])}, "the masks"),
-        ({"masks": replace(RECIPE.masks, within=(*RECIPE.masks.within, None))}, None),
+        ({"regions": (), "within": ()}, "the masks"),
+        ({"regions": RECIPE.regions[::-1]}, "the masks"),
+        ({"within": (*RECIPE.within, None)}, None),
+        ({"passages": (replace(RECIPE.passages[0], keep=None),)}, "the masks"),
         ({"init": None}, "the picture to start from"),
     ],
 )
@@ -316,9 +319,8 @@ def test_a_copy_that_is_none_is_refused(text: str) -> None:
 
 
 def test_more_masks_than_paintings_are_refused() -> None:
-    records = MaskRecords((*RECIPE.masks.regions, None))
     with pytest.raises(RecipeError, match="more masks than paintings"):
-        replace(RECIPE, masks=records)
+        replace(RECIPE, regions=(*RECIPE.regions, None))
 
 
 def test_a_recipe_whose_paintings_all_have_no_weight_is_refused(
@@ -354,6 +356,79 @@ def test_a_recipe_with_masks_is_followed_to_the_same_picture(
     *_, near = repaint(recipe, photo, paintings, init=init, engine=on_cpu)
     assert near.image != last.image
     difference = np.asarray(near.image, int) - np.asarray(last.image, int)
+    assert np.abs(difference).mean() < 4
+
+
+def test_a_mask_is_told_once_however_often_it_is_used() -> None:
+    told = json.loads(RECIPE.to_text())
+    assert RECIPE.to_text().count(MaskRecord.of(MASK).sha256) == 1
+    assert [passage["keep"] for passage in told["passages"]] == [0, 2]
+    assert told["masks"]["regions"] == [None, 0]
+    assert told["masks"]["within"] == [1]
+
+
+@pytest.mark.parametrize("has_keep", [True, False])
+def test_recipes_with_one_set_of_masks_are_read(has_keep: bool) -> None:
+    """As they were written when the masks of the last passage stood for all."""
+    told, masks = json.loads(RECIPE.to_text()), RECIPE.masks
+    del told["passages"][0]["keep"], told["passages"][1]["keep"]
+    told["masks"] = masks.to_json()
+    if not has_keep:
+        del told["masks"]["keep"]
+    recipe = parse_recipe(json.dumps(told))
+    assert recipe.masks == (masks if has_keep else replace(masks, keep=None))
+    assert [passage.keep for passage in recipe.passages] == [recipe.masks.keep] * 2
+    assert parse_recipe(recipe.to_text()) == recipe
+
+
+def test_a_mask_that_is_not_there_is_refused() -> None:
+    told = json.loads(RECIPE.to_text())
+    told["passages"][0]["keep"] = 3
+    assert "not one that is known" in refusal(json.dumps(told))
+
+
+def test_a_given_keep_mask_is_that_of_its_passages() -> None:
+    first, last = RECIPE.passage_masks(Masks((None, MASK), MASK.rotate(180)))
+    assert last.keep == MASK.rotate(180)
+    assert first.keep == MaskRecord.of(MASK).copy()
+    assert [first.regions, last.regions] == [(None, MASK), (MASK,)]
+    other = Image.new("L", MASK.size, 90)
+    assert [each.keep for each in RECIPE.passage_masks(Masks(keep=other))] == [other] * 2
+    assert [each.keep for each in RECIPE.passage_masks(Masks((MASK,)))] == [None] * 2
+    copies = [each.keep for each in RECIPE.passage_masks()]
+    assert copies == [MaskRecord.of(each).copy() for each in (MASK, MASK.rotate(180))]
+    begun = RECIPE.passages[0]
+    same = replace(RECIPE, passages=(begun, replace(begun, iteration=3)), iterations=5)
+    one, again = same.passage_masks()
+    assert one.keep is again.keep  # as what the optimiser has learned needs it
+
+
+@pytest.mark.usefixtures("tiny")
+def test_each_passage_leaves_as_it_is_what_it_left(photo: Image.Image, paintings: Pictures) -> None:
+    left, right = (
+        MASK.transpose(turn) for turn in (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270)
+    )
+    masks = [Masks(keep=each.resize(photo.size)) for each in (left, right)]
+    longer = SMALL.replace(iterations=8)
+    first, last = (
+        new_recipe(photo, paintings[:1], settings, "cpu", masks=each).passages[0]
+        for settings, each in zip((SMALL, longer), masks, strict=True)
+    )
+    recipe = replace(
+        new_recipe(photo, paintings[:1], SMALL, "cpu"),
+        passages=(first, replace(last, iteration=5)),
+        iterations=8,
+    )
+    recipe = parse_recipe(recipe.to_text())
+    *_, again = repaint(recipe, photo, paintings[:1], masks=masks, engine=on_cpu)
+    *_, begun = on_cpu(photo, paintings[0], SMALL, masks=masks[0])
+    begin = Moment(begun.image, 5)
+    *_, expected = on_cpu(photo, paintings[0], longer, masks=masks[1], begin=begin)
+    assert again.image.tobytes() == expected.image.tobytes()
+    *_, other = repaint(recipe, photo, paintings[:1], masks=masks[::-1], engine=on_cpu)
+    assert other.image.tobytes() != expected.image.tobytes()
+    *_, near = repaint(recipe, photo, paintings[:1], engine=on_cpu)
+    difference = np.asarray(near.image, int) - np.asarray(expected.image, int)
     assert np.abs(difference).mean() < 4
 
 
@@ -569,10 +644,10 @@ def test_a_missing_part_is_refused() -> None:
         is_optional = is_optional and not is_the_only_cost
         is_optional = is_optional or path[-1] in (
             *("continues", "painted_by", "processor", "precision", "threads"),
-            *("masks", "init", "keep"),
+            *("init", "keep"),
         )
         is_one_of_two = path[:3] == ("passages", 0, "styles") and len(path) == 4
-        is_one_of_two |= path[:1] == ("masks",) and len(path) == 3 and isinstance(path[2], int)
+        is_one_of_two |= path[:2] in (("masks", "regions"), ("masks", "within")) and len(path) == 3
         assert assert_recipe_or_sentence(json.dumps(data)) == bool(is_optional or is_one_of_two)
 
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from helpers.places import ROOT
 from nst.errors import MissingPackageError
 from nst.images import faces
 from nst.images.found_masks import NO_FACE, NO_SUBJECT
+from nst.images.mask_records import MaskRecord
 from page.actions.finding import Finding, Wanted
 from page.panels.components import Choice
-from page.panels.paintings import REST
+from page.panels.paintings import REST, Paintings, Region
 
 ASTRONAUT = Choice(str(ROOT / "examples" / "content" / "astronaut.jpg"), "astronaut")
 
@@ -41,8 +43,11 @@ def event(**data: Any) -> gr.EventData:
     return gr.EventData(None, {"ticket": "7", **data})
 
 
-def answered(finding: Finding, photo: Choice | None, **data: Any) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(finding.find(photo, event(**data)))
+def answered(
+    finding: Finding, photo: Choice | None, regions: Sequence[Region] = (), **data: Any
+) -> dict[str, Any]:
+    held = Paintings(regions=tuple(regions))
+    answer: dict[str, Any] = json.loads(finding.find(photo, held, event(**data)))
     assert answer.pop("ticket") == "7"
     return answer
 
@@ -61,6 +66,50 @@ def test_faces_are_a_mask_of_the_photos_shape(finding: Finding, tmp_path: Path) 
 
 def test_the_same_mask_is_the_same_file(finding: Finding) -> None:
     assert answered(finding, ASTRONAUT, kind="faces") == answered(finding, ASTRONAUT, kind="faces")
+
+
+def saved(mask: Image.Image, path: Path) -> str:
+    mask.save(path)
+    return str(path)
+
+
+def test_a_region_that_has_the_faces_is_known_by_its_mask(finding: Finding, tmp_path: Path) -> None:
+    """Whatever file it is in: that of a stored picture, a recipe's small copy, a painted one."""
+    first = answered(finding, ASTRONAUT, kind="faces")
+    assert first["region"] is None
+    with Image.open(first["file"]["path"]) as opened:
+        mask = opened.copy()
+    half = mask.copy()
+    half.paste(0, (0, 0, round(0.44 * mask.width), mask.height))
+    files = {
+        "again": mask,
+        "copy": MaskRecord.of(mask).copy(),
+        "more": Image.new("L", mask.size, 255),
+        "half": half,
+        "other": ImageChops.invert(mask),
+    }
+    paths = {name: saved(each, tmp_path / f"{name}.png") for name, each in files.items()}
+
+    def found(*regions: tuple[str, int | str | None, float]) -> int | None:
+        held = [Region(paths[name], painting, strength) for name, painting, strength in regions]
+        index: int | None = answered(finding, ASTRONAUT, held, kind="faces")["region"]
+        return index
+
+    assert found(("again", REST, 0.3)) == 0
+    assert found(("copy", REST, 0.3)) == 0
+    assert found(("more", None, 1.0)) == 0
+    assert found(("half", REST, 0.3), ("other", None, 1.0)) is None
+    assert found(("again", 1, 1.0)) is None  # another painting rules there
+    assert found(("other", REST, 0.3), ("again", REST, 2.0)) == 1
+    assert found(("again", REST, 0.3), ("copy", REST, 0.2), ("more", 0, 0.1)) == 1
+    assert found(("again", REST, 0.3), ("more", None, 1.0)) == 1
+
+
+def test_a_region_that_cannot_be_opened_gets_a_sentence(finding: Finding, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    answer = answered(finding, ASTRONAUT, [Region(str(broken), REST)], kind="faces")
+    assert answer["said"].startswith("A painted region cannot be used.")
 
 
 def test_an_area_and_the_subject_are_found(finding: Finding) -> None:

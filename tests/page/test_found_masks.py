@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from helpers.browsing import (
     LONG,
@@ -23,6 +25,7 @@ from helpers.region_painting import (
     open_editor,
     place,
     press,
+    set_range,
 )
 from nst.images.recipe import read_recipe
 
@@ -32,6 +35,8 @@ FACE = 0.44, 0.22  # of the astronaut, as shares of the photo's width and height
 SUIT = 0.3, 0.8
 LEGEND = "#paintings .legend li"
 SAID = f"{EDITOR} .said"
+SAID_BELOW = "#paintings .said"
+PROTECT, PROTECTED = "Protect faces", "Faces protected"
 
 
 def choose_astronaut(page: Page) -> None:
@@ -128,23 +133,22 @@ def test_the_subject_is_selected(visit: Visit) -> None:
 def test_faces_are_protected_with_one_click_and_that_can_be_undone(visit: Visit) -> None:
     page = visit()
     choose_astronaut(page)
-    press(page, "Protect faces")
+    press(page, PROTECT)
     row = page.locator(LEGEND)
     expect(row).to_have_count(1, timeout=LONG)
     expect(row).to_contain_text("Region 1: As elsewhere")
     expect(row.locator("output")).to_have_text("×0.3")
+    expect(button(page, PROTECTED)).to_have_attribute("title", "The faces are Region 1")
     expect(page.locator("#bar [data-act=undo]")).to_be_enabled()
     page.locator("#bar [data-act=undo]").click()
     expect(row).to_have_count(0)
+    expect(button(page, PROTECT)).to_be_visible()
     page.locator("#bar [data-act=redo]").click()
     expect(row).to_have_count(1)
-    press(page, "Protect faces")
-    expect(page.locator("#paintings .said")).to_contain_text("protected already", timeout=LONG)
+    protected_already(page)
     finish(page, size=96, iterations=4)
     recipe = read_recipe(downloaded_file(page))
     assert [use.strength for use in recipe.settings.uses(2)] == [1.0, 0.3]
-    page.reload()
-    expect(row).to_contain_text("Region 1: As elsewhere", timeout=LONG)
     open_editor(page, "Edit regions")
     expect(page.get_by_label("What rules Region 1")).to_have_value("rest")
     assert cover(page, *FACE) > 60
@@ -152,6 +156,63 @@ def test_faces_are_protected_with_one_click_and_that_can_be_undone(visit: Visit)
     press(page, "Remove Region 1")
     expect(row).to_have_count(0)
     expect(page.get_by_role("button", name="Paint regions")).to_be_focused()
+    expect(button(page, PROTECT)).to_be_visible()
+
+
+def test_protected_faces_are_known_after_a_reload_and_in_a_recipe(
+    visit: Visit, tmp_path: Path
+) -> None:
+    page = visit()
+    choose_astronaut(page)
+    press(page, PROTECT)
+    expect(button(page, PROTECTED)).to_be_visible(timeout=LONG)
+    finish(page, size=96, iterations=4)
+    picture = tmp_path / "result.png"
+    picture.write_bytes(downloaded_file(page))
+    page.reload()
+    protected_already(page)
+    set_range(page.get_by_label("Strength in Region 1"), 1)
+    press(page, PROTECT)  # which weakens the region that there is
+    expect(page.locator(SAID_BELOW)).to_contain_text("The faces are Region 1", timeout=LONG)
+    expect(page.locator(LEGEND).locator("output")).to_have_text("×0.3")
+    press(page, "Remove Region 1")
+    expect(button(page, PROTECT)).to_be_visible()
+    page.locator("#bring-back").locator("xpath=..").locator("input[type=file]").set_input_files(
+        picture
+    )
+    expect(page.locator(LEGEND)).to_have_count(1, timeout=LONG)
+    protected_already(page)
+    page.reload()
+    protected_already(page)
+
+
+def test_a_region_that_was_painted_protects_faces_too(visit: Visit) -> None:
+    page = visit()
+    choose_astronaut(page)
+    open_editor(page)
+    press(page, "Fill")
+    page.get_by_label("What rules Region 1").select_option("")
+    drag(page, (0.2, 0.8), (0.4, 0.8))
+    page.get_by_role("radio", name="Eraser").check(force=True)
+    drag(page, (0.2, 0.8), (0.4, 0.8))
+    press(page, "Done")
+    protected_already(page)
+    open_editor(page, "Edit regions")
+    press(page, "Invert")
+    press(page, "Done")
+    expect(button(page, PROTECT)).to_be_visible(timeout=LONG)
+
+
+def button(page: Page, name: str) -> Locator:
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def protected_already(page: Page) -> None:
+    """Whether the button says so, and a click makes no second region."""
+    expect(button(page, PROTECTED)).to_be_visible(timeout=LONG)
+    press(page, PROTECTED)
+    expect(page.locator(SAID_BELOW)).to_contain_text("protected already", timeout=LONG)
+    expect(page.locator(LEGEND)).to_have_count(1)
 
 
 def test_where_there_is_no_face_there_is_a_sentence(visit: Visit) -> None:
@@ -180,6 +241,7 @@ def test_what_is_said_is_in_sight(visit: Visit, width: int) -> None:
     assert side.evaluate("(side) => side.scrollWidth <= side.clientWidth")
     press(page, "Done")
     expect(page.locator(LEGEND)).to_have_count(1, timeout=LONG)
+    expect(button(page, PROTECTED)).to_be_visible(timeout=LONG)
     wait_for_transitions(page)
     screenshot(page, f"found_masks_{width}")
     assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 import torch
 from PIL import Image
@@ -26,6 +27,7 @@ from nst.studio.task import State
 from nst.vgg.network import VGG
 from page.http.admission import Admission
 from page.panels.components import Choice
+from page.panels.controls import FIXED, FROM_THE_NEXT
 from page.panels.paintings import Paintings
 from page.studio import Studio
 
@@ -152,6 +154,54 @@ def test_what_is_chosen_for_a_film_changes_no_picture(
     studio.steering.swap(for_film)
     studio.steering.dial(0.5, painted.id, None, "film")
     assert (painted.settings.style_scale, painted.colors) == (0.25, 0.0)
+
+
+NEXT = {"start": "noise", "init_weight": 0.25, "seed": 7}  # of the next picture
+
+
+def test_what_a_picture_was_begun_with_stays(
+    studio: Studio, free: Free, job: tuple[Job, Endless]
+) -> None:
+    """The controls go on to show what the visitor chose for the next one."""
+    painted, engine = job
+    studio.steering.steer(values(studio, painted, **NEXT, alpha=2.0))
+    studio.steering.steer_typed(values(studio, painted, **NEXT, alpha=2.0))
+    assert engine.paint() == SMALL
+    until(lambda: len(painted.passages) == 2)
+    for settings in (painted.passages[-1].settings, painted.settings):
+        assert settings.paints_like(SMALL.replace(alpha=2.0))
+    painted.steer(painted.settings.replace(alpha=3.0))
+    session = studio.session
+    known = {session.painting: None, session.paintings: Paintings()}
+    updates = studio.steering.catch_up(values(studio, painted, **NEXT, alpha=2.0) | known)
+    by_name = session.controls.by_name
+    assert updates[by_name["alpha"]] == 3.0
+    assert not {by_name[name] for name in FIXED} & set(updates)
+    unchanged = studio.steering.catch_up(values(studio, painted, **NEXT) | known)
+    assert unchanged == {by_name["alpha"]: gr.update()}
+
+
+def test_what_counts_from_the_next_picture_on_says_so(studio: Studio) -> None:
+    for name, part in studio.session.controls.by_name.items():
+        assert part.info.endswith(FROM_THE_NEXT) == (name in FIXED)
+
+
+def test_a_start_that_is_chosen_meanwhile_is_the_next_ones(
+    studio: Studio,
+    job: tuple[Job, Endless],
+    make_picture: MakePicture,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    painted, _ = job
+    make_picture(80, 60).save(tmp_path / "start.png")
+    choice = Choice(str(tmp_path / "start.png"))
+    studio.steering.take_init(choice, painted.id)
+    assert "the start of the next picture" in capsys.readouterr().out
+    studio.steering.take_init(choice, "")
+    studio.steering.take_init(None, painted.id)
+    assert capsys.readouterr().out == ""
+    assert painted.init is None
 
 
 def test_a_change_that_there_is_room_for_is_made(

@@ -181,7 +181,16 @@ def test_style_costs_take_the_time_that_was_measured() -> None:
     costs = {"gram": 1.0, "histogram": 1.0}
     settings = TransferSettings(size=64, iterations=1000, style_costs=costs)
     slower = work_of(PlannedRun((64, 48), [(64, 48)], settings))
-    assert slower.pixels / plain.pixels == pytest.approx(1 + EXTRA_TIME["histogram"], rel=0.01)
+    assert slower.pixels / plain.pixels == pytest.approx(1 + EXTRA_TIME["histogram"][0], rel=0.01)
+
+
+@pytest.mark.parametrize(("regions", "more"), [(0, 0), (1, 1), (2, 2), (3, 2)])
+def test_style_costs_take_their_time_in_each_region(regions: int, more: int) -> None:
+    """Of three paintings: where one has no mask, it rules the rest, which is a region as well."""
+    settings = TransferSettings(style_costs={"wasserstein": 1.0})
+    run = PlannedRun((64, 48), [(64, 48)] * 3, settings, regions=regions)
+    whole, each = EXTRA_TIME["wasserstein"]
+    assert run.evaluation_time == pytest.approx(1 + whole + more * each + regions * REGION_TIME)
 
 
 def test_regions_take_their_time() -> None:

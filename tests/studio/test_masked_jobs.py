@@ -16,6 +16,8 @@ from nst.engine.contact_sheet import plan_sheet
 from nst.engine.repaint import repaint
 from nst.engine.schedule import Moment
 from nst.engine.transfer import TransferStep, transfer_style
+from nst.errors import SettingsError
+from nst.images.mask_records import MaskRecord
 from nst.images.masks import Masks
 from nst.images.recipe import parse_recipe
 from nst.settings import PaintingUse, TransferSettings
@@ -167,6 +169,57 @@ def test_a_recipe_paints_the_same_again(
     *_, last = repaint(recipe, photo, job.styles, masks=job.masks, init=job.init, engine=job.engine)
     assert job.moment
     assert last.image.tobytes() == job.moment.picture.tobytes()
+
+
+def course_masks(job: Job) -> list[Masks]:
+    return [job.masks_of(number) for number in range(len(job.passages))]
+
+
+def test_what_is_left_as_it_is_is_edited_and_each_passage_knows_its_own(
+    photo: Image.Image, painting: Image.Image, network: VGG, tmp_path: Path
+) -> None:
+    """While it is painted and before it is continued; on disk, and in the recipe."""
+    above = Image.linear_gradient("L").resize(photo.size)
+    below, most = ImageChops.invert(above), above.point(lambda value: 255 * (value > 60))
+    engine = partial(transfer_style, network=network)
+    job = Job(photo, [painting], SMALL, engine=engine, masks=Masks(keep=above))
+    for _ in job.run():
+        if iterations(job)[-1] == 3:
+            job.steer(SMALL, [painting], Masks(keep=below))
+    job.resume(SMALL.replace(iterations=9), [painting], Masks())
+    paint(job)
+    job.resume(SMALL.replace(iterations=11), [painting], Masks(keep=most))
+    paint(job)
+    job.resume(SMALL.replace(iterations=12), [painting], Masks(keep=above.copy()))
+    paint(job)
+    wanted = [above, below, None, most, above]
+    assert [each.keep for each in course_masks(job)] == wanted
+    assert job.masks_of(4).keep is above  # it is in memory once
+    recipe = parse_recipe(job.recipe().to_text())
+    assert [passage.keep for passage in recipe.passages] == [
+        MaskRecord.of(each) if each else None for each in wanted
+    ]
+    *_, last = repaint(recipe, photo, [painting], masks=course_masks(job), engine=engine)
+    assert job.moment
+    assert last.image.tobytes() == job.moment.picture.tobytes()
+    store = JobStore(tmp_path)
+    store.save(job)
+    assert len(list((tmp_path / job.id).glob("mask-*.png"))) == 3
+    again = JobStore(tmp_path).load(job.id)
+    assert again
+    assert list(map(pixels, course_masks(again))) == list(map(pixels, course_masks(job)))
+    assert again.recipe() == job.recipe()
+    assert course_masks(again.copy("v"))[0].keep is again.masks_of(0).keep
+
+
+def test_masks_are_changed_only_so_often(
+    masked: Job, monkeypatch: pytest.MonkeyPatch, mask: Image.Image
+) -> None:
+    monkeypatch.setattr("nst.studio.job.MOST_MASKS", 3)
+    flat, other = (Image.new("L", mask.size, value) for value in (90, 120))
+    masked.steer(SMALL, masked.paintings, Masks((mask, None), flat))
+    with pytest.raises(SettingsError, match="changed too often"):
+        masked.steer(SMALL, masked.paintings, Masks((other, mask), flat))
 
 
 def test_masks_and_the_starting_picture_come_back_from_disk_and_go_with_the_job(
