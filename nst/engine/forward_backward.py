@@ -7,8 +7,10 @@ can be replayed for other pixels, pictures and weights.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import mul
 
 import torch
 from torch import Tensor
@@ -68,10 +70,10 @@ def forward_backward(network: VGG, layers: ComparedLayers, tensors: Tensors) -> 
         activations = {layer: trace.activations[layer] for layer in layers.style}
         found["costs"], found["goals"], pulls = batched_terms(activations, tensors)
     residuals = [widened(trace.activations[layer]) - tensors[layer] for layer in layers.content]
-    squares = torch.stack([residual.square().mean() for residual in residuals])
-    found["content"] = (squares * tensors["content weights"]).sum()
-    by_layer = zip(layers.content, tensors["content slopes"], residuals, strict=True)
-    content_pulls = {layer: slope * residual for layer, slope, residual in by_layer}
+    weights, slopes = tensors["content weights"], tensors["content slopes"]
+    squares = [residual.square().mean() for residual in residuals]
+    found["content"] = functools.reduce(torch.add, map(mul, weights, squares))
+    content_pulls = dict(zip(layers.content, map(mul, slopes, residuals), strict=True))
 
     def add_style(layer: str, gradient: Tensor | None) -> Tensor | None:
         if layer not in pulls:

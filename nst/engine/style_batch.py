@@ -126,10 +126,14 @@ def _multiply(activation: Tensor, out: Tensor) -> None:
 
 @functools.cache
 def has_wide_product(device: torch.device, dtype: torch.dtype) -> bool:
-    """Tell whether the device sums products of a narrow dtype in float32 and leaves them so."""
+    """Tell whether the device sums products of a narrow dtype in float32 and leaves them so.
+
+    It is tried as it will be used: written to a part of a larger matrix.
+    """
     try:
         tried = torch.ones((8, 8), device=device, dtype=dtype)
-        torch.mm(tried, tried, out_dtype=torch.float32)
+        out = torch.zeros((16, 16), device=device)[:8, :8]
+        torch.mm(tried, tried, out_dtype=out.dtype, out=out)
     except (NotImplementedError, RuntimeError, TypeError):
         return False
     return True
