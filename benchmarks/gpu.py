@@ -128,7 +128,11 @@ def plan(
     works = [Work(OURS, size, iterations, processes=rounds, warm=rounds) for size in usual]
     if usual and long_run:
         works.insert(1, Work(OURS, usual[0], long_run, warm=max(0, rounds - 1)))
-    works = [replace(work, options=each) for work in works for each in ("", *options)]
+    works = [
+        each
+        for work in works
+        for each in (work, *(replace(work, options=names, processes=1) for names in options))
+    ]
     for method, evaluations in PEERS.items():
         count = evaluations if peer_evaluations is None else peer_evaluations
         if usual and count:
@@ -211,7 +215,11 @@ def table(lines: Sequence[Line], machine: str, seconds: float) -> str:
 
 def comparisons(lines: Sequence[Line]) -> Iterator[str]:
     """Sentences on how far CUDA's options change the delivered picture."""
-    pictures = {line.work: [each.pixels for each in line.rounds] for line in lines if line.rounds}
+    pictures = {
+        replace(line.work, processes=1): [each.pixels for each in line.rounds]
+        for line in lines
+        if line.rounds
+    }
     for work, these in pictures.items():
         plain = pictures.get(replace(work, options=""))
         if not work.options or not plain:

@@ -43,12 +43,13 @@ def test_small_works_come_before_large_ones() -> None:
     ]
     assert [work.size for work in plan([4096], 500, 9, 3)] == [4096]
     assert len(plan([64], 0, 0, 1)) == 1
-    assert [(work.name, work.iterations) for work in plan([64, 4096], 24, 0, 1, ["graphs"])] == [
-        (OURS, 60),
-        ("ours with graphs", 60),
-        (OURS, 24),
-        ("ours with graphs", 24),
-        (OURS, 60),
+    with_graphs = plan([64, 4096], 24, 0, 3, ["graphs"])
+    assert [(work.name, work.iterations, work.processes) for work in with_graphs] == [
+        (OURS, 60, 3),
+        ("ours with graphs", 60, 1),
+        (OURS, 24, 1),
+        ("ours with graphs", 24, 1),
+        (OURS, 60, 1),
     ]
 
 
@@ -70,7 +71,8 @@ def test_the_table_has_medians_and_what_is_missing() -> None:
 def test_pictures_with_and_without_an_option_are_compared() -> None:
     def line(options: str, *pictures: bytes) -> Line:
         rounds = [Round(False, 1.0, 26, 5.0, None, pixels=pixels) for pixels in pictures]
-        return Line(replace(WORK, options=options), rounds)
+        work = replace(WORK, options=options, processes=1 if options else 3)
+        return Line(work, rounds)
 
     plain, graphs = line("", b"\x00\x80\xff", b"\x00\x7f\xff"), line("graphs", b"\x03\x80\xff")
     (sentence,) = gpu.comparisons([plain, graphs, line("benchmark")])
