@@ -17,9 +17,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from benchmarks.peers import cpu_name
@@ -36,6 +37,7 @@ BUDGET = 440.0  # seconds for everything, so that a run ends within eight minute
 LEAST = 12.0  # seconds; a process needs about as many until it paints
 GIANT = 2048  # pixels; a larger picture comes last, and once
 PEER_LIMIT = 75.0  # seconds
+OPTIONS = ("graphs", "graphs,benchmark")  # of CUDA, which are off by default
 PATIENCE = 5.0  # seconds from a work's deadline until its process is ended
 
 
@@ -68,7 +70,14 @@ def main() -> int:
     if device == "cpu" and options.device == "auto":
         return fail("benchmarks.gpu", DeviceError("This machine has no GPU to measure."))
     budget = Budget(options.budget)
-    works = plan(options.sizes, options.long_run, options.peer_evaluations, options.rounds)
+    cuda_options = OPTIONS if options.options is None and device == "cuda" else options.options
+    works = plan(
+        options.sizes,
+        options.long_run,
+        options.peer_evaluations,
+        options.rounds,
+        cuda_options or (),
+    )
     lines = [measure(work, device, budget, _show) for work in works]
     _show("")
     text = table(lines, describe(device), options.budget - budget.left)
@@ -92,6 +101,12 @@ def _parse() -> argparse.Namespace:
     add("--long-run", type=int, default=LONG_RUN, metavar="N", help="iterations; 0 leaves it out")
     add("--peer-evaluations", type=int, metavar="N", help="of each peer; 0 leaves them out")
     add(
+        "--options",
+        nargs="*",
+        metavar="NAMES",
+        help=f"what NST_CUDA asks for in further works (on cuda: {' '.join(OPTIONS)})",
+    )
+    add(
         "--rounds", type=int, default=3, metavar="N", help="cold pictures, and warm ones after each"
     )
     add("--budget", type=float, default=BUDGET, metavar="SECONDS", help="for everything")
@@ -100,7 +115,11 @@ def _parse() -> argparse.Namespace:
 
 
 def plan(
-    sizes: Sequence[int], long_run: int, peer_evaluations: int | None, rounds: int
+    sizes: Sequence[int],
+    long_run: int,
+    peer_evaluations: int | None,
+    rounds: int,
+    options: Sequence[str] = (),
 ) -> list[Work]:
     """The works in turn: what a visitor asks for first, the largest pictures last."""
     usual = [size for size in sizes if size <= GIANT]
@@ -109,6 +128,11 @@ def plan(
     works = [Work(OURS, size, iterations, processes=rounds, warm=rounds) for size in usual]
     if usual and long_run:
         works.insert(1, Work(OURS, usual[0], long_run, warm=max(0, rounds - 1)))
+    works = [
+        each
+        for work in works
+        for each in (work, *(replace(work, options=names, processes=1) for names in options))
+    ]
     for method, evaluations in PEERS.items():
         count = evaluations if peer_evaluations is None else peer_evaluations
         if usual and count:
@@ -185,14 +209,38 @@ def table(lines: Sequence[Line], machine: str, seconds: float) -> str:
     ]
     rows += [_row(line) for line in lines if line.rounds]
     remarks = [f"- {line.work.title}: {remark.text}" for line in lines for remark in line.remarks]
+    remarks += [f"- {sentence}" for sentence in comparisons(lines)]
     return "\n".join([*rows, *([""] if remarks else []), *remarks]) + "\n"
+
+
+def comparisons(lines: Sequence[Line]) -> Iterator[str]:
+    """Sentences on how far CUDA's options change the delivered picture."""
+    pictures = {
+        replace(line.work, processes=1): [each.pixels for each in line.rounds]
+        for line in lines
+        if line.rounds
+    }
+    for work, these in pictures.items():
+        plain = pictures.get(replace(work, options=""))
+        if not work.options or not plain:
+            continue
+        yield (
+            f"{work.title}: values of its pictures differ by at most {_farthest(these, plain)} of"
+            f" 255 from those without; those differ by {_farthest(plain, plain)} among themselves"
+        )
+
+
+def _farthest(some: Sequence[bytes], others: Sequence[bytes]) -> int:
+    """The largest difference of two values, between any two pictures."""
+    arrays = [[np.frombuffer(each, np.uint8).astype(int) for each in of] for of in (some, others)]
+    return max(int(abs(a - b).max()) for a in arrays[0] for b in arrays[1])
 
 
 def _row(line: Line) -> str:
     work, last = line.work, line.rounds[-1]
     memory = [each.megabytes for each in line.rounds if each.megabytes is not None]
     cells = [
-        work.method,
+        work.name,
         f"{work.size} px",
         str(work.iterations),
         _median([each.seconds for each in line.rounds if each.is_cold]),

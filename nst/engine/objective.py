@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,17 +16,26 @@ from torch import Tensor
 
 from nst.caches import LRUCache
 from nst.engine.costs import Costs, Measure, read_costs
+from nst.engine.cuda_graphs import CudaGraphs, shared_graphs
 from nst.engine.fingerprint import bytes_of, fingerprint
 from nst.engine.finite import finite
+from nst.engine.forward_backward import (
+    DEEP_GRADIENT,
+    IMAGE,
+    ComparedLayers,
+    content_tensors,
+    forward_backward,
+    pull_back,
+)
 from nst.engine.layer_statistics import LayerSums, accumulate
 from nst.engine.losses import content_cost, widened
 from nst.engine.out_of_memory import give_back
 from nst.engine.pixel_terms import OutlinesTerm, SmoothnessTerm
 from nst.engine.region_targets import RegionTarget, region_targets
 from nst.engine.regions import WHOLE, Regions
-from nst.engine.style_batch import LayerShare, StyleBatch
+from nst.engine.style_batch import LayerShare, Tensors, style_tensors
 from nst.engine.style_target import Guidance, Painting, Style
-from nst.engine.style_terms import Pull, StyleTerms, Term
+from nst.engine.style_terms import StyleTerms, Term
 from nst.engine.windows import Window, Windows, seen_through, windows_of
 from nst.images.color import is_grey
 from nst.settings import LAYER_CHANNELS, TransferSettings, gatys_layer_weight
@@ -49,6 +59,7 @@ DEEP_SHARE = 0.03  # of J
 def make_room() -> None:
     """Give up what is only remembered of earlier pictures, and return it to the system."""
     targets.forget()
+    shared_graphs.forget()
     give_back()
 
 
@@ -95,7 +106,8 @@ class Objective:
         self.regions = regions or Regions(settings.uses(len(styles)))
         self.guidance: Guidance | None = None
         self.is_grey = all(map(is_grey, [content, *(styles[i] for i in self.regions.used)]))
-        self.batches: dict[tuple[Guidance | None, Sequence[LayerShare]], StyleBatch] = {}
+        self.constants: dict[tuple[Guidance | None, ComparedLayers], Tensors] = {}
+        self.graphs: CudaGraphs | None = shared_graphs if network.cuda_options.graphs else None
         self.forget()
         self._take_photo(content)
         self.outlines, self.smoothness = OutlinesTerm(content, settings), SmoothnessTerm(settings)
@@ -228,27 +240,26 @@ class Objective:
         """
         settings, image = self.settings, self._spanned(image)
         kept = self._kept if self._kept and self._kept.serves(self.guidance) else None
-        trace = self.network.observe(image, self._layers - self._deep if kept else self._layers)
-        terms = self._terms(trace, kept)
-        alpha = self._alpha
-        content, pulls = self._content_pulls(trace, alpha)
-        gradient, deep_gradient = self._pull_back(trace, pulls, terms, kept)
+        compute = self._batched if self._is_batched else self._layer_by_layer
+        own = compute(image, kept)
+        gradient, alpha = own.gradient, self._alpha
         smoothness, its_gradient = self.smoothness.with_gradient(image)
         if its_gradient is not None:
             gradient = gradient + its_gradient
-        content = content + self.outlines.add_gradient(gradient, image, alpha)
+        content = own.content + self.outlines.add_gradient(gradient, image, alpha)
         gradient = self._spanned(gradient)
 
-        terms = {layer: term.settled() for layer, term in terms.items()}
-        layers = {layer: term.cost for layer, term in terms.items()}
-        goals = [term.goal for term in terms.values()]
+        terms = {**kept.terms, **own.terms} if kept else own.terms
+        layers = {layer: terms[layer].cost for layer in self.style_layers}
+        goals = [terms[layer].goal for layer in self.style_layers]
         steepest = torch.linalg.vector_norm(gradient, torch.inf)
         measured = [steepest, *(measure(gradient) if measure else [])]
         costs = read_costs(settings, alpha, content, layers, goals, smoothness, measured)
-        if kept is None and deep_gradient is not None:
+        if kept is None and own.deep_gradient is not None:
             share = settings.beta * sum(costs.layers[layer] for layer in self._deep)
             small = share < DEEP_SHARE * costs.J
-            self._kept = DeepLayers(deep_gradient, terms, self.guidance, costs.J) if small else None
+            deep = DeepLayers(own.deep_gradient, terms, self.guidance, costs.J)
+            self._kept = deep if small else None
         elif kept and costs.J < kept.J / 2:
             self._kept = None  # the rest has shrunk beside what it keeps
         return costs, gradient
@@ -257,38 +268,80 @@ class Objective:
         """Project (1, 3, H, W) on the colours that the inputs span: all, or the grey axis."""
         return image.mean(1, keepdim=True).repeat(1, 3, 1, 1) if self.is_grey else image
 
-    def _terms(self, trace: Trace, kept: DeepLayers | None) -> dict[str, Term]:
-        """Return the terms of all style layers, those that are kept among them."""
-        own = [name for name in self.style_layers if not (kept and name in self._deep)]
-        if self.network.device.type == "cuda" and self._is_plain:
-            terms = self._batched(own, trace)
-        else:
-            terms = {layer: self._term_at(layer, trace.activations[layer]) for layer in own}
-        return {name: terms[name] if name in terms else kept.terms[name]  # type: ignore[union-attr]
-                for name in self.style_layers}  # fmt: skip
-
     @property
-    def _is_plain(self) -> bool:
-        """Tell whether there are no masks, and no other style cost than that of Gram matrices."""
-        return self.regions.is_whole and not {*self.settings.used_style_costs} - {"gram"}
+    def _is_batched(self) -> bool:
+        """Tell whether launching a kernel is what costs, and only Gram matrices are compared."""
+        is_plain = self.regions.is_whole and not {*self.settings.used_style_costs} - {"gram"}
+        return self.network.device.type == "cuda" and is_plain
 
-    def _batched(self, names: Sequence[str], trace: Trace) -> dict[str, Term]:
-        """Return what `_term` does for some layers, in as few kernels as it takes for one."""
-        if not names:
-            return {}
-        ((number, own),) = self.terms.items()
-        layers = tuple(
-            LayerShare(name, own.gram_unit(name), trace.activations[name][0, 0].numel())
-            for name in names
-        )
+    def _batched(self, image: Tensor, kept: DeepLayers | None) -> Evaluation:
+        """Return what `_layer_by_layer` does, in few kernels."""
+        layers = self._observed(kept)
         key = self.guidance, layers
-        if key not in self.batches:
-            self.batches[key] = StyleBatch(own.style, layers, self.guidance, self.settings.beta)
-        terms = self.batches[key].terms(trace.activations)
-        return {
-            name: Term(cost, goal, {number: Pull(matrix)})
-            for name, (cost, goal, matrix) in terms.items()
+        if key not in self.constants:
+            self.constants[key] = self._constant_tensors(layers)
+        varying = {IMAGE: image}
+        if kept:
+            varying[DEEP_GRADIENT] = kept.gradient
+        if self.graphs:
+            found = self.graphs.forward_backward(self.network, layers, varying, self.constants[key])
+        else:
+            found = forward_backward(self.network, layers, {**varying, **self.constants[key]})
+        terms = {
+            layer: Term(found["costs"][i], found["goals"][i], {})
+            for i, layer in enumerate(layers.style)
         }
+        return Evaluation(found["content"], terms, found["gradient"], found.get(DEEP_GRADIENT))
+
+    def _constant_tensors(self, layers: ComparedLayers) -> dict[str, Tensor]:
+        """Return what is the same for all pictures that are compared at some layers."""
+        settings = self.settings
+        tensors = content_tensors(self.content, settings.content_weights, self._alpha)
+        if not layers.style:
+            return tensors
+        (own,) = self.terms.values()
+        pixels = torch.empty((1, 1, *self.size), device="meta")
+        shares = [
+            LayerShare(layer, own.gram_unit(layer), positions.numel())
+            for layer, positions in carry_down(pixels, layers.style)
+        ]
+        return {**tensors, **style_tensors(own.style, shares, self.guidance, settings.beta)}
+
+    def _layer_by_layer(self, image: Tensor, kept: DeepLayers | None) -> Evaluation:
+        """Return the network's part of the costs and of the gradient.
+
+        What `kept` has is taken from there.
+        """
+        layers = self._observed(kept)
+        trace = self.network.observe(image, {*layers.content, *layers.style})
+        terms = {layer: self._term_at(layer, trace.activations[layer]) for layer in layers.style}
+        content, content_pulls = self._content_pulls(trace)
+
+        def add_style(layer: str, gradient: Tensor | None) -> Tensor | None:
+            if layer not in terms:
+                return gradient
+            return self._add_pulls(gradient, trace.activations[layer], layer, terms[layer])
+
+        gradient, deep_gradient = pull_back(
+            self.network, trace, content_pulls, add_style, kept.gradient if kept else None
+        )
+        settled = {layer: term.settled() for layer, term in terms.items()}
+        return Evaluation(content, settled, gradient, deep_gradient)
+
+    def _content_pulls(self, trace: Trace) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the content term of activations, and α times its derivatives by layer."""
+        content, pulls = torch.zeros(()), {}
+        for layer, weight in self.settings.content_weights.items():
+            residual = widened(trace.activations[layer]) - self.content[layer]
+            content = content + weight * residual.square().mean()
+            pulls[layer] = (2 * self._alpha * weight / residual.numel()) * residual
+        return content, pulls
+
+    def _observed(self, kept: DeepLayers | None) -> ComparedLayers:
+        """Return the layers where a picture is compared, without those that are kept."""
+        left_out = self._deep if kept else set()
+        style = tuple(layer for layer in self.style_layers if layer not in left_out)
+        return ComparedLayers(tuple(self.settings.content_weights), style)
 
     def _term_at(self, layer: str, activation: Tensor) -> Term:
         """Return a layer's J_style[l] with its derivative, from its activations."""
@@ -328,42 +381,6 @@ class Objective:
         is_guided = self.guidance is not None and "gram" in self.settings.used_style_costs
         return self.settings.alpha * (self.guidance.content if self.guidance and is_guided else 1)
 
-    def _content_pulls(self, trace: Trace, alpha: float) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the content term of activations, and α times its derivatives by layer."""
-        content, pulls = torch.zeros(()), {}
-        for layer, weight in self.settings.content_weights.items():
-            residual = widened(trace.activations[layer]) - self.content[layer]
-            content = content + weight * residual.square().mean()
-            pulls[layer] = (2 * alpha * weight / residual.numel()) * residual
-        return content, pulls
-
-    def _pull_back(
-        self,
-        trace: Trace,
-        content_pulls: Mapping[str, Tensor],
-        terms: Mapping[str, Term],
-        kept: DeepLayers | None,
-    ) -> tuple[Tensor, Tensor | None]:
-        """Return the gradient of the pixels, and what came from beyond the content layers."""
-        deep_gradient, deepest = kept.gradient if kept else None, [*content_pulls][-1]
-
-        def add_terms(layer: str, gradient: Tensor | None) -> Tensor:
-            nonlocal deep_gradient
-            if layer == deepest:
-                if kept is None:
-                    deep_gradient = None if gradient is None else gradient.clone()
-                elif deep_gradient is not None:
-                    gradient = deep_gradient.clone()
-            if layer in content_pulls:
-                pull = content_pulls[layer].to(self.network.dtype)
-                gradient = pull if gradient is None else gradient.add_(pull)
-            if layer in terms:
-                gradient = self._add_pulls(gradient, trace.activations[layer], layer, terms[layer])
-            assert gradient is not None, "the deepest layer observed has a term"
-            return gradient
-
-        return self.network.pull_back(trace, add_terms), deep_gradient
-
     def _add_pulls(
         self, gradient: Tensor | None, activation: Tensor, layer: str, term: Term
     ) -> Tensor:
@@ -394,6 +411,16 @@ class Objective:
     ) -> Tensor:
         style_cost = sum(style, torch.zeros_like(content))
         return alpha * content + self.settings.beta * style_cost + smoothness
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The network's part of the costs at a picture, and of their gradient."""
+
+    content: Tensor
+    terms: dict[str, Term]  # by layer, with nothing to pull any more
+    gradient: Tensor  # of the pixels
+    deep_gradient: Tensor | None  # of the content layer's activations, from beyond it
 
 
 class DeepLayers:

@@ -2,7 +2,8 @@
 
 A Gram matrix is small beside the activations that it is made of: layer by layer its cost, its guide
 and its derivative take about 25 kernels of a few microseconds each, as a batch they take as many
-for all layers together.
+for all layers together. Matrices are padded with zeros to the widest of them; zeros stay zeros all
+the way.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from torch import Tensor
 from nst.engine.losses import gram_matrix
 from nst.engine.style_target import Guidance, Guide, Style
 
+Tensors = Mapping[str, Tensor]
+
 
 @dataclass(frozen=True)
 class LayerShare:
@@ -30,76 +33,76 @@ class LayerShare:
     positions: int
 
 
-class StyleBatch:
-    """The Gram matrices of style layers as one batch, padded with zeros to the widest of them.
+def style_tensors(
+    style: Style, layers: Sequence[LayerShare], guidance: Guidance | None, slope: float
+) -> dict[str, Tensor]:
+    """Return all that `batched_terms` needs to know of L layers, at least one.
 
-    Zeros stay zeros all the way. `slope` is the factor of the derivative, β. It holds a buffer that
-    every call overwrites: one run at a time.
+    `slope` is the factor of the derivative, β.
     """
-
-    def __init__(
-        self, style: Style, layers: Sequence[LayerShare], guidance: Guidance | None, slope: float
-    ) -> None:
-        grams = [style.grams[layer.name] for layer in layers]
-        like = grams[0]
-        self.layers = layers
-        self.widths = [len(gram) for gram in grams]
-        self.negated = -_padded(grams)  # (L, n, n), n channels of the widest
-        self.products = torch.zeros_like(self.negated)
-        self.units = like.new_tensor([layer.unit for layer in layers])
-        self.shares = like.new_tensor([1 / layer.positions for layer in layers]).view(-1, 1, 1)
-        self.slopes = 4 * slope * self.units.view(-1, 1, 1) * self.shares
-        self.guide = (
-            GuideBatch([style.guides[layer.name] for layer in layers], guidance.exponent, like)
-            if guidance
-            else None
-        )
-
-    def terms(self, activations: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
-        """Return cost, guided cost and pull of each layer; `Term` says what they are.
-
-        Activations are (1, n_C, H, W) channels_last; the pull is of their dtype.
-        """
-        for layer, width, product in zip(self.layers, self.widths, self.products, strict=True):
-            _multiply(activations[layer.name], product[:width, :width])
-        difference = torch.addcmul(self.negated, self.products, self.shares)
-        toward = self.guide(difference) if self.guide else difference
-        costs = goals = self.units * (difference * difference).sum((1, 2))
-        if self.guide:
-            goals = self.units * (difference * toward).sum((1, 2))
-        pulls = (self.slopes * toward).to(activations[self.layers[0].name].dtype)
-        return {
-            layer.name: (costs[i], goals[i], pulls[i, :width, :width])
-            for i, (layer, width) in enumerate(zip(self.layers, self.widths, strict=True))
-        }
+    grams = [style.grams[layer.name] for layer in layers]
+    like = grams[0]
+    units = like.new_tensor([layer.unit for layer in layers])
+    shares = like.new_tensor([1 / layer.positions for layer in layers]).view(-1, 1, 1)
+    tensors = {
+        "negated": -_padded(grams),  # (L, n, n), n channels of the widest
+        "units": units,
+        "shares": shares,
+        "slopes": 4 * slope * units.view(-1, 1, 1) * shares,
+    }
+    if guidance:
+        guides = [style.guides[layer.name] for layer in layers]
+        tensors |= guide_tensors(guides, guidance.exponent, like)
+    return tensors
 
 
-class GuideBatch:
-    """`Guide` for a batch of differences (L, n, n), which are symmetric.
+def batched_terms(
+    activations: Tensors, tensors: Tensors
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """Return costs (L,), guided costs (L,) and the pull of each layer; `Term` says what they are.
+
+    Activations are (1, n_C, H, W) channels_last, by layer; the pulls are of their dtype.
+    """
+    products = torch.zeros_like(tensors["negated"])
+    widths = {name: activation.shape[1] for name, activation in activations.items()}
+    for (name, width), product in zip(widths.items(), products, strict=True):
+        _multiply(activations[name], product[:width, :width])
+    difference = torch.addcmul(tensors["negated"], products, tensors["shares"])
+    costs = goals = tensors["units"] * (difference * difference).sum((1, 2))
+    toward = difference
+    if "vectors" in tensors:
+        toward = guided(difference, tensors)
+        goals = tensors["units"] * (difference * toward).sum((1, 2))
+    pulls = (tensors["slopes"] * toward).to(next(iter(activations.values())).dtype)
+    by_layer = zip(widths.items(), pulls, strict=True)
+    return costs, goals, {name: pull[:width, :width] for (name, width), pull in by_layer}
+
+
+def guide_tensors(guides: Sequence[Guide], exponent: float, like: Tensor) -> dict[str, Tensor]:
+    """Return all that `guided` needs to know of the guides."""
+    width = max(len(guide.vectors) for guide in guides)
+    rank = max(len(guide.strengths) for guide in guides)
+    all_vectors = like.new_zeros(len(guides), width, rank)
+    strengths = like.new_ones(len(guides), rank)
+    for guide, vectors, strength in zip(guides, all_vectors, strengths, strict=True):
+        n_channels, n_great = guide.vectors.shape
+        vectors[:n_channels, :n_great] = guide.vectors
+        strength[:n_great] = guide.strengths**exponent
+    core = 0.5 * (1 - torch.maximum(strengths[:, :, None], strengths[:, None, :]))
+    return {"vectors": all_vectors, "rows": (1 - strengths)[:, :, None], "core": core}
+
+
+def guided(difference: Tensor, tensors: Tensors) -> Tensor:
+    """Return differences (L, n, n) as `Guide` sees them; they are symmetric.
 
     Then U Z and its transpose are all that is taken away, with Z = (1 − s) UᵀD − ½ C Uᵀ and
     C = (1 − max(s_i, s_j)) ∘ UᵀDU.
     """
-
-    def __init__(self, guides: Sequence[Guide], exponent: float, like: Tensor) -> None:
-        width = max(len(guide.vectors) for guide in guides)
-        rank = max(len(guide.strengths) for guide in guides)
-        self.vectors = like.new_zeros(len(guides), width, rank)
-        strengths = like.new_ones(len(guides), rank)
-        for guide, vectors, strength in zip(guides, self.vectors, strengths, strict=True):
-            n_channels, n_great = guide.vectors.shape
-            vectors[:n_channels, :n_great] = guide.vectors
-            strength[:n_great] = guide.strengths**exponent
-        self.rows = (1 - strengths)[:, :, None]
-        self.core = 0.5 * (1 - torch.maximum(strengths[:, :, None], strengths[:, None, :]))
-
-    def __call__(self, difference: Tensor) -> Tensor:
-        """Return the differences as they are seen."""
-        U = self.vectors
-        rows = U.mT @ difference
-        Z = torch.baddbmm(self.rows * rows, self.core * (rows @ U), U.mT, alpha=-1)
-        half = torch.baddbmm(difference, U, Z, alpha=-1)
-        return torch.baddbmm(half, Z.mT, U.mT, alpha=-1)
+    U = tensors["vectors"]
+    rows = U.mT @ difference
+    Z = torch.baddbmm(tensors["rows"] * rows, tensors["core"] * (rows @ U), U.mT, alpha=-1)
+    half = torch.baddbmm(difference, U, Z, alpha=-1)
+    return torch.baddbmm(half, Z.mT, U.mT, alpha=-1)
 
 
 def _padded(grams: Sequence[Tensor]) -> Tensor:
@@ -123,10 +126,14 @@ def _multiply(activation: Tensor, out: Tensor) -> None:
 
 @functools.cache
 def has_wide_product(device: torch.device, dtype: torch.dtype) -> bool:
-    """Tell whether the device sums products of a narrow dtype in float32 and leaves them so."""
+    """Tell whether the device sums products of a narrow dtype in float32 and leaves them so.
+
+    It is tried as it will be used: written to a part of a larger matrix.
+    """
     try:
         tried = torch.ones((8, 8), device=device, dtype=dtype)
-        torch.mm(tried, tried, out_dtype=torch.float32)
+        out = torch.zeros((16, 16), device=device)[:8, :8]
+        torch.mm(tried, tried, out_dtype=out.dtype, out=out)
     except (NotImplementedError, RuntimeError, TypeError):
         return False
     return True

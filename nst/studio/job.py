@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from nst.engine.minimization import LostStateError
-from nst.engine.objective import targets
+from nst.engine.objective import make_room
 from nst.engine.out_of_memory import has_run_out
 from nst.engine.schedule import Moment
 from nst.engine.seamless import keep_mask
@@ -367,7 +367,7 @@ class Job(Task):
         with self.lock:
             if not self._is_lightened:
                 self._is_lightened = True
-                targets.forget()
+                make_room()
                 self._forget_state()
                 if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
                     torch.cuda.empty_cache()

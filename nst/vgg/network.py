@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from nst.settings import LAYER_CHANNELS
 from nst.vgg.convolution import Convolution
+from nst.vgg.cuda_options import CudaOptions, cuda_options
 from nst.vgg.weights import VGGWeights
 
 POOLINGS = ("max", "average")
@@ -47,6 +49,7 @@ class VGG:
         self.pooling = pooling
         self.device = torch.device(device)
         self.dtype = dtype
+        self.cuda_options = cuda_options() if self.device.type == "cuda" else CudaOptions()
         self.mean = torch.tensor(weights.mean, device=device).view(1, 3, 1, 1)
         self.scale = torch.tensor(weights.scale, device=device).view(1, 3, 1, 1)
         self.convolutions = {
@@ -72,7 +75,8 @@ class VGG:
             if _follows_pooling(name):
                 x, _ = self._pool(x)
             convolution = self.convolutions[name]
-            x = convolution(x) if torch.is_grad_enabled() else convolution.activate(x)
+            with self._cudnn():
+                x = convolution(x) if torch.is_grad_enabled() else convolution.activate(x)
             if name in wanted:
                 yield name, x
 
@@ -86,6 +90,11 @@ class VGG:
         wanted = _known(layers)
         x = self._preprocess(image)
         trace = Trace(_down_to_deepest(wanted))
+        with self._cudnn():
+            self._go_down(x, trace, wanted)
+        return trace
+
+    def _go_down(self, x: Tensor, trace: Trace, wanted: set[str]) -> None:
         for previous, name in zip(["", *trace.layers], trace.layers, strict=False):
             if _follows_pooling(name):
                 pooled, winners = self._pool(x)
@@ -94,7 +103,6 @@ class VGG:
                     del trace.activations[previous]
                 x = pooled
             x = trace.activations[name] = self.convolutions[name].activate(x)
-        return trace
 
     @torch.no_grad()
     def pull_back(self, trace: Trace, add_term: AddTerm) -> Tensor:
@@ -103,6 +111,11 @@ class VGG:
         It is float32, or float64 where the network is. This is the reverse of `observe`, layer by
         layer, with the terms of the cost added on the way; it uses the trace up.
         """
+        with self._cudnn():
+            gradient = self._go_up(trace, add_term)
+        return gradient.to(torch.promote_types(gradient.dtype, torch.float32)) * self.scale
+
+    def _go_up(self, trace: Trace, add_term: AddTerm) -> Tensor:
         gradient: Tensor | None = None
         for name in reversed(trace.layers):
             gradient = add_term(name, gradient)
@@ -113,7 +126,11 @@ class VGG:
                 gradient = self._unpool(gradient, pooling)
         if gradient is None:
             raise ValueError("nothing was observed")
-        return gradient.to(torch.promote_types(gradient.dtype, torch.float32)) * self.scale
+        return gradient
+
+    def _cudnn(self) -> AbstractContextManager[None]:
+        """Return a block in which convolutions are computed as chosen."""
+        return self.cuda_options.convolutions() if self.device.type == "cuda" else nullcontext()
 
     def warm_up(self) -> None:
         """Lay out the parameters that most runs need, so that no run has to wait for it."""

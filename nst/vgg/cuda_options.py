@@ -1,0 +1,54 @@
+"""How CUDA computes: what was not tried on a card is off unless `NST_CUDA` asks for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+
+import torch
+
+from nst.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class CudaOptions:
+    """What is asked for beyond the defaults."""
+
+    graphs: bool = False  # an evaluation is one launch, see `nst.engine.cuda_graphs`
+    benchmark: bool = False  # cuDNN tries its algorithms at each new size and takes the quickest
+    tf32: bool = False  # float32 convolutions round what they multiply to 11 bits
+
+    @contextmanager
+    def convolutions(self) -> Iterator[None]:
+        """Have cuDNN convolve so while the block lasts, and as before afterwards.
+
+        cuDNN's switches are the process's. Where somebody has set them by the names of single
+        operators the old names cannot be read, and they are left as they are.
+        """
+        cudnn = torch.backends.cudnn
+        try:
+            before = cudnn.benchmark, cudnn.allow_tf32
+        except RuntimeError:
+            yield
+            return
+        cudnn.benchmark, cudnn.allow_tf32 = self.benchmark, self.tf32
+        try:
+            yield
+        finally:
+            cudnn.benchmark, cudnn.allow_tf32 = before
+
+
+NAMES = tuple(field.name for field in fields(CudaOptions))
+
+
+def cuda_options() -> CudaOptions:
+    """Return what `NST_CUDA` names, with commas between.
+
+    Raises `SettingsError` for a name that is not there.
+    """
+    asked = os.environ.get("NST_CUDA", "").replace(",", " ").split()
+    if unknown := sorted(set(asked) - set(NAMES)):
+        raise SettingsError(f"NST_CUDA has {unknown[0]!r}; it can name {', '.join(NAMES)}.")
+    return CudaOptions(**dict.fromkeys(asked, True))
