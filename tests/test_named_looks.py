@@ -70,3 +70,11 @@ def test_a_restrained_look_leaves_walls_calmer(
     calm, usual = (stylize(wall, painting, look.settings.replace(size=SIZE)) for look in looks)
     is_flat = local_energy(wall) < FLAT * local_energy(wall).mean()
     assert local_energy(calm)[is_flat].mean() < most * local_energy(usual)[is_flat].mean()
+
+
+@pytest.mark.real
+def test_a_palette_that_is_mixed_first_brings_no_speckle(wall: Image.Image) -> None:
+    """Of a painting with hardly anything fine; the match of colours raises what is fine in it."""
+    painting = load_image(EXAMPLES / "style" / "the_scream.jpg")
+    painted = stylize(wall, painting, LOOKS["Mixed palette"].settings.replace(size=SIZE))
+    assert speckle(painted, fit(painting, SIZE)) <= 1.1

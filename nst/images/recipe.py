@@ -449,10 +449,6 @@ def _mask_at(known: Sequence[MaskRecord], index: Any) -> MaskRecord:
     return known[_whole(index, MOST_MASKS)]
 
 
-def _mask_or_none(data: Any) -> MaskRecord | None:
-    return None if data is None else _mask(data)
-
-
 def _mask(data: Any) -> MaskRecord:
     mask, small = _ingredient(data), data["small"]
     if not isinstance(small, str):
