@@ -25,6 +25,7 @@ from nst.settings import TransferSettings
 from nst.studio.batch_files import BatchFiles
 from nst.studio.job import Job, picture_bytes
 from nst.studio.limits import Limits
+from nst.studio.protected_faces import Protected, protect_faces
 from nst.studio.task import State, Task
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,8 @@ class Batch(Task):
     `done` has the last step, without pixels, of each picture that is in `files`, `failed` a
     sentence for each photo that could not be painted, both by the photos' numbers from 0. `opened`
     has the ids of the jobs that go on from a picture. `expected` is how many seconds a photo takes
-    on average, as they were forecast.
+    on average, as they were forecast. `protects_faces` says whether those of each photo are painted
+    at a lower strength.
     """
 
     noun = "batch"
@@ -68,6 +70,7 @@ class Batch(Task):
         id: str | None = None,
         engine: Engine = transfer_style,
         expected: float = 0.0,
+        protects_faces: bool = False,
     ) -> None:
         super().__init__(visitor, id)
         self.photos = tuple(photos)
@@ -76,6 +79,7 @@ class Batch(Task):
         self.files = files
         self.engine = engine
         self.expected = expected
+        self.protects_faces = protects_faces
         self.done: dict[int, TransferStep] = {}
         self.failed: dict[int, str] = {}
         self.opened: dict[int, str] = {}
@@ -163,8 +167,7 @@ class Batch(Task):
         """
         step = self.done[number]
         picture, recipe = self.files.finished(number)
-        photo = load_image(self.files.photo(number))
-        job = Job(photo, self.paintings, self.settings, visitor=visitor, engine=self.engine)
+        job = self._new_job(load_image(self.files.photo(number)), visitor)
         job.moment = Moment(picture, recipe.iterations)
         job.steps, job.seconds = [step], step.elapsed
         job.passages, job.provenance = list(recipe.passages), list(recipe.provenance)
@@ -213,11 +216,21 @@ class Batch(Task):
                 self._pass_obstacle()
                 return photo
 
-    def _new_job(self, photo: Image.Image) -> Job:
+    def _new_job(self, photo: Image.Image, visitor: str = "") -> Job:
         """Return a job for one of the photos; the paintings are hashed once for all."""
-        self._ingredients = self._ingredients or list(map(Ingredient.of, self.paintings))
-        known = [Ingredient.of(photo), *self._ingredients]
-        return Job(photo, self.paintings, self.settings, engine=self.engine, ingredients=known)
+        known = self._ingredients = self._ingredients or list(map(Ingredient.of, self.paintings))
+        used = Protected(self.paintings, self.settings)
+        if self.protects_faces:
+            used = protect_faces(self.paintings, self.settings, photo)
+        return Job(
+            photo,
+            used.paintings,
+            used.settings,
+            visitor=visitor,
+            engine=self.engine,
+            ingredients=[Ingredient.of(photo), *known * (len(used.paintings) // len(known))],
+            masks=used.masks,
+        )
 
     def _show(self, present: tuple[int, Job] | None) -> None:
         with self.lock:

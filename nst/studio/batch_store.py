@@ -57,6 +57,7 @@ class BatchRecord:
     server: str
     seconds: float  # that it was painted for
     expected: float  # seconds of a photo
+    protects_faces: bool
     settings: TransferSettings
     paintings: int
     photos: tuple[BatchPhoto, ...]
@@ -122,6 +123,7 @@ class BatchStore:
             files,
             id=id,
             expected=record.expected,
+            protects_faces=record.protects_faces,
         )
         batch.created, batch.changed, batch.painted = record.created, record.changed, record.seconds
         batch.state, batch.note = record.state_after_restart, record.note
@@ -169,6 +171,7 @@ def record_of(batch: Batch) -> dict[str, Any]:
             "note": batch.note,
             "seconds": batch.painted,
             "expected": batch.expected,
+            "protects_faces": batch.protects_faces,
             "settings": batch.settings.to_json(),
             "paintings": len(batch.paintings),
             "photos": [[photo.name, list(photo.size or ())] for photo in batch.photos],
@@ -193,6 +196,7 @@ def parse_batch(data: bytes) -> BatchRecord:
         server=field_of(fields, "server", text_up_to(40)),
         seconds=field_of(fields, "seconds", number_up_to(LATEST)),
         expected=field_of(fields, "expected", number_up_to(LATEST)),
+        protects_faces=fields.get("protects_faces") is True,
         settings=field_of(fields, "settings", settings_of),
         paintings=min(field_of(fields, "paintings", whole_number), MOST_STYLES),
         photos=photos,

@@ -14,6 +14,7 @@ from gradio.components import Component
 
 from nst import TransferSettings
 from nst.errors import ImageError, OutputError, SettingsError
+from nst.images.opencv import load_opencv
 from nst.studio.batch_files import BatchFiles
 from nst.studio.batch_job import Batch, BatchPhoto, check_photos
 from nst.studio.forecast import PHOTO, Forecast, PlannedRun
@@ -28,7 +29,7 @@ from page.http.following import AT_ONCE, event_value, tab_of
 from page.panels import charts
 from page.panels.batch_grid import photos_text
 from page.panels.mix import Mix, mixed
-from page.panels.photo_tray import TrayPhoto, thumbnail_of
+from page.panels.photo_tray import Tray, TrayPhoto, thumbnail_of
 from page.panels.picture_inputs import load_named
 from page.panels.result_panel import price
 
@@ -44,6 +45,7 @@ class Plan:
     mix: Mix
     settings: TransferSettings
     forecasts: Sequence[Forecast]  # of each photo
+    protects_faces: bool = False
 
     @property
     def seconds(self) -> float:
@@ -101,7 +103,8 @@ class Batches:
         photos = self._photos(values)  # first: nobody else should wait for them
         try:
             with writing():
-                files = workshop.stores.batches.begin(id, [p.path for p in values[session.tray]])
+                paths = [photo.path for photo in values[session.tray].photos]
+                files = workshop.stores.batches.begin(id, paths)
             with session.admission.opened(session.controls.settings(values)):
                 return self._submitted(id, files, self._plan(photos, values), request)
         except Exception:
@@ -114,6 +117,7 @@ class Batches:
         batch = Batch(
             plan.photos, paintings, plan.settings, files, id=id,
             engine=workshop.backend.engine(), expected=plan.seconds / len(plan.photos),
+            protects_faces=plan.protects_faces,
         )  # fmt: skip
         workshop.check_room(batch.owner, source_of(request), picture_bytes(*paintings))
         with writing():
@@ -127,14 +131,19 @@ class Batches:
 
     def _photos(self, values: Mapping[Component, Any]) -> list[BatchPhoto]:
         """Return the photos in the tray, with their sizes. Raises `ImageError`."""
-        tray: Sequence[TrayPhoto] = values[self.session.tray]
-        check_photos(len(tray), sum(size_on_disk(photo) for photo in tray))
-        return [photo.admitted() for photo in tray]
+        tray: Tray = values[self.session.tray]
+        check_photos(len(tray.photos), sum(map(size_on_disk, tray.photos)))
+        if tray.protects_faces:
+            load_opencv()  # first: it may be missing
+        return [photo.admitted() for photo in tray.photos]
 
     def _plan(self, photos: Sequence[BatchPhoto], values: Mapping[Component, Any]) -> Plan:
         mix = self._mix_of(values)
         settings = self.session.controls.settings(values).replace(paintings=mix.uses)
-        return Plan(photos, mix, settings, self._forecasts(photos, mix, settings))
+        protects_faces = values[self.session.tray].protects_faces
+        regions = len(mix.paintings) if protects_faces else 0  # at most
+        forecasts = self._forecasts(photos, mix, settings, regions)
+        return Plan(photos, mix, settings, forecasts, protects_faces)
 
     def _mix_of(self, values: Mapping[Component, Any]) -> Mix:
         """Return the paintings that are chosen; regions belong to one photo, and are left out."""
@@ -145,7 +154,7 @@ class Batches:
         return mix
 
     def _forecasts(
-        self, photos: Sequence[BatchPhoto], mix: Mix, settings: TransferSettings
+        self, photos: Sequence[BatchPhoto], mix: Mix, settings: TransferSettings, regions: int
     ) -> list[Forecast]:
         """Return what each photo takes. Raises `TooLargeError` where one is too much."""
         workshop = self.session.workshop
@@ -153,7 +162,9 @@ class Batches:
         seconds = workshop.limits.seconds
         shapes = {photo.size or PHOTO for photo in photos}
         cost = {
-            shape: workshop.backend.admit(PlannedRun(shape, sizes, settings), seconds=seconds)
+            shape: workshop.backend.admit(
+                PlannedRun(shape, sizes, settings, regions=regions), seconds=seconds
+            )
             for shape in shapes
         }
         return [cost[photo.size or PHOTO] for photo in photos]

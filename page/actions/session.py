@@ -174,7 +174,7 @@ class Session:
             self.painting: self._style_value(job, job.wanted_styles[0]),
             self.paintings: self.paintings_value(job),
             self.init: init,
-            self.tray: tray_value(()),
+            self.tray: tray_value(),
             **self.controls.show(job.settings, set(options())),
             **(panel.live(job) if job.state.is_live else panel.ended(job)),
         }
@@ -193,7 +193,7 @@ class Session:
             self.painting: first,
             self.paintings: held_value(others, plan.weights, (), plan.uses),
             self.init: None,
-            self.tray: tray_value(photos),
+            self.tray: tray_value(photos, protects_faces=batch.protects_faces),
             **self.controls.show(batch.settings, set(options())),
             **self.result_panel.batch(batch),
         }

@@ -12,6 +12,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
     const list = root.querySelector("ul");
     const said = root.querySelector(".said");
     const input = root.querySelector("input[type=file]");
+    const faces = root.querySelector("[name=faces]");
     let entries = []; // { name, shown, value }: a value as an input holds one, once it is there
     let complaints = [];
     let sending = 0;
@@ -74,7 +75,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
     };
 
     const commit = () => {
-        props.value = { photos: values() };
+        props.value = { photos: values(), faces: faces.checked };
         render();
         trigger("edit");
     };
@@ -161,23 +162,27 @@ export default function mount({ element, props, trigger, watch, upload }) {
     root.addEventListener("click", ({ target }) => {
         acts[target.closest("[data-act]")?.dataset.act]?.();
     });
+    faces.addEventListener("change", commit);
     input.addEventListener("change", () => {
         const files = [...input.files];
         input.value = "";
         if (files.length) add(files.map(ofFile));
     });
-    watch("value", () => {
+    const takeValue = () => {
+        faces.checked = Boolean(props.value?.faces);
+        entries = (props.value?.photos ?? []).map(ofValue);
+        render();
+    };
+    const isKnown = () => {
         const told = props.value?.photos ?? [];
         const known = values();
-        if (
-            told.length === known.length && told.every((v, at) => pathOf(v) === pathOf(known[at]))
-        ) {
-            return;
-        }
-        entries = told.map(ofValue);
+        return faces.checked === Boolean(props.value?.faces) && told.length === known.length &&
+            told.every((value, at) => pathOf(value) === pathOf(known[at]));
+    };
+    watch("value", () => {
+        if (isKnown()) return;
         say();
-        render();
+        takeValue();
     });
-    entries = (props.value?.photos ?? []).map(ofValue);
-    render();
+    takeValue();
 }

@@ -50,26 +50,38 @@ class TrayPhoto:
             return BatchPhoto(self.name)
 
 
+@dataclass(frozen=True)
+class Tray:
+    """The photos in the tray, none while it is not in use, and whether faces are protected."""
+
+    photos: tuple[TrayPhoto, ...] = ()
+    protects_faces: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.photos)
+
+
 class PhotoTray(gr.HTML):  # type: ignore[misc]  # Gradio is untyped here
-    """An input for several photos. Handlers receive `TrayPhoto`s, none while it is not in use."""
+    """An input for several photos. Handlers receive a `Tray`."""
 
     def __init__(self, *, examples: ExampleSet, **options: Any) -> None:
         self.examples = examples
-        super().__init__(tray_value(()), **options)
+        super().__init__(tray_value(), **options)
 
     @override
     def get_block_name(self) -> str:
         return "html"
 
     @override
-    def preprocess(self, payload: Any) -> tuple[TrayPhoto, ...]:
+    def preprocess(self, payload: Any) -> Tray:
         if not isinstance(payload, dict):
-            return ()
+            return Tray()
         found = [
             (chosen(each, self.examples), each.get("name"))
             for each in payload["photos"][:MOST_READ]
         ]
-        return tuple(TrayPhoto(choice, named(name)) for choice, name in found if choice)
+        photos = (TrayPhoto(choice, named(name)) for choice, name in found if choice)
+        return Tray(tuple(photos), payload.get("faces") is True)
 
 
 def add_tray(examples: ExampleSet) -> PhotoTray:
@@ -87,9 +99,11 @@ def add_tray(examples: ExampleSet) -> PhotoTray:
     )
 
 
-def tray_value(photos: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def tray_value(
+    photos: Sequence[dict[str, Any]] = (), *, protects_faces: bool = False
+) -> dict[str, Any]:
     """Return what the component holds for photos, each as an input holds one."""
-    return {"photos": list(photos)}
+    return {"photos": list(photos), "faces": protects_faces}
 
 
 def named(name: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +22,7 @@ from nst.studio.limits import Limits
 from nst.studio.task import State
 from page.panels.components import Choice
 from page.panels.paintings import Paintings, Region
-from page.panels.photo_tray import TrayPhoto, named
+from page.panels.photo_tray import Tray, TrayPhoto, named
 from page.studio import Studio
 
 __all__ = ["make_batch"]  # a fixture
@@ -51,7 +52,7 @@ def values(studio: Studio, tmp_path: Path, make_picture: MakePicture) -> dict[An
     values: dict[Any, Any] = {part: part.value for part in session.controls.components}
     values |= {session.visitor: "jane", session.current: "", session.init: None}
     values |= {session.photo: str(paths[1]), session.painting: str(paths[0])}
-    return values | {session.paintings: Paintings(), session.tray: tray}
+    return values | {session.paintings: Paintings(), session.tray: Tray(tray)}
 
 
 def begun(studio: Studio, values: dict[Any, Any]) -> Batch:
@@ -72,7 +73,7 @@ def test_the_tray_becomes_one_batch_with_one_card(studio: Studio, values: dict[A
 
 
 def test_an_empty_tray_is_one_picture(studio: Studio, values: dict[Any, Any]) -> None:
-    id = studio.painting.begin({**values, studio.session.tray: ()}, TAB)[studio.session.current]
+    id = studio.painting.begin({**values, studio.session.tray: Tray()}, TAB)[studio.session.current]
     assert isinstance(studio.session.workshop.find(id), Job)
 
 
@@ -84,14 +85,36 @@ def test_regions_belong_to_one_photo(
     assert len(begun(studio, values).paintings) == 1
 
 
+def test_that_faces_are_protected_is_told_and_kept(studio: Studio, values: dict[Any, Any]) -> None:
+    pytest.importorskip("cv2")
+    tray = studio.session.tray
+    values[tray] = Tray(values[tray].photos, protects_faces=True)
+    batch = begun(studio, values)
+    assert batch.protects_faces
+    assert studio.session.on_panel(batch)[tray]["faces"] is True
+    value = tray.preprocess(studio.session.on_panel(batch)[tray] | {"photos": []})
+    assert (value.protects_faces, bool(value)) == (True, False)
+
+
+def test_without_opencv_no_faces_can_be_protected(
+    studio: Studio, values: dict[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    tray = studio.session.tray
+    values[tray] = Tray(values[tray].photos, protects_faces=True)
+    updates = studio.painting.begin(values, TAB)
+    assert "need OpenCV" in updates[studio.session.result_panel.status]
+    assert studio.session.workshop.cards("jane") == []
+
+
 @pytest.mark.parametrize(
     ("count", "sentence"), [(21, "at most 20 photos; please remove 1."), (20, "")]
 )
 def test_twenty_photos_are_the_most(
     studio: Studio, values: dict[Any, Any], count: int, sentence: str
 ) -> None:
-    (first, *_) = values[studio.session.tray]
-    values[studio.session.tray] = (first,) * count
+    (first, *_) = values[studio.session.tray].photos
+    values[studio.session.tray] = Tray((first,) * count)
     updates = studio.painting.begin(values, TAB)
     assert bool(studio.session.workshop.cards("jane")) == (not sentence)
     assert sentence in updates[studio.session.result_panel.status]
@@ -203,7 +226,7 @@ def test_nobody_else_opens_or_continues_it(
     job = workshop.find_job(opened[session.current])
     assert job
     assert (job.state, job.owner) == (State.FINISHED, batch.owner)
-    assert opened[session.tray] == {"photos": []}
+    assert opened[session.tray] == {"photos": [], "faces": False}
     again = studio.batches.open_one("jane", event, TAB)
     assert again[session.current] == job.id  # not another copy
     assert session.current not in studio.batches.open_one(

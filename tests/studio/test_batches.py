@@ -17,15 +17,19 @@ import nst.studio.batch_job
 import nst.studio.task
 from helpers.painting import SMALL, assert_replays, engine, picture_of, tone, tone_of
 from helpers.photo_batches import MakeBatch, make_batch
+from helpers.places import EXAMPLES
 from helpers.working import PATIENCE, Gate, MakeJob, make_job, settle
 from nst.engine.transfer import Engine, TransferStep
 from nst.errors import GPUError, ImageError, SettingsError
+from nst.images.masks import Masks
 from nst.images.reading import load_image
 from nst.images.recipe import read_recipe
 from nst.images.sandbox import BUSY
 from nst.studio.batch_job import MOST_BATCH_BYTES, MOST_PHOTOS, NO_DISK, check_photos
 from nst.studio.job_store import Card
+from nst.studio.job_styles import NO_MASKS
 from nst.studio.limits import Limits
+from nst.studio.protected_faces import FACE_STRENGTH
 from nst.studio.task import State, Task
 from nst.studio.workshop import CLOSED, TOO_LONG, Workshop
 
@@ -379,3 +383,34 @@ def test_more_photos_or_bytes_than_a_batch_may_have_are_refused() -> None:
         check_photos(MOST_PHOTOS + 2, 0)
     with pytest.raises(SettingsError, match="have 300 MB together, and 200 MB are the most"):
         check_photos(1, 300_000_000)
+
+
+def test_the_faces_of_each_photo_are_painted_less(
+    tmp_path: Path, make_batch: MakeBatch, engine: Engine
+) -> None:
+    pytest.importorskip("cv2")
+    workshop, seen = Workshop(tmp_path / "jobs"), list[tuple[list[float], Masks]]()
+
+    def noted(*arguments: Any, masks: Masks = NO_MASKS, **options: Any) -> Iterator[TransferStep]:
+        seen.append(([use.strength for use in arguments[2].uses(len(arguments[1]))], masks))
+        return tone(*arguments, **options)
+
+    batch = make_batch(workshop, 2, engine=noted)
+    with Image.open(EXAMPLES / "content" / "astronaut.jpg") as portrait:
+        portrait.save(batch.files.photo(0), "PNG")
+    batch.protects_faces = True
+    workshop.submit(batch)
+    settle(workshop)
+    assert (batch.state, batch.failed) == (State.FINISHED, {})
+    (strengths, masks), (usual, none) = seen
+    assert strengths == [1.0, FACE_STRENGTH]
+    assert masks.regions[0] is None
+    assert masks.regions[1] is not None
+    assert masks.regions[1].getextrema() == (0, 255)
+    assert (usual, bool(none)) == ([1.0], False)
+    (mask,) = read_recipe(batch.files.picture(0)).masks.copies().regions[1:]
+    assert mask is not None
+    assert len(batch.job_of(0, "jane").wanted_masks.regions) == 2
+    found = Workshop(tmp_path / "jobs").find_batch(batch.id)
+    assert found
+    assert found.protects_faces
