@@ -20,6 +20,7 @@ import ray
 
 from helpers.ray_calls import die, refuse, square_unless
 from helpers.ray_cluster import STORE, ray_environment
+from helpers.waiting import until
 from nst.engine.spread_objective import SpreadObjective
 from nst.engine.tile_map import OwnTileMap, TileMap
 from nst.errors import NumericalError, WorkerError
@@ -76,24 +77,50 @@ def test_a_lost_worker_s_calls_are_taken_over(tile_map: RayTileMap, tmp_path: Pa
     calls = ((number, str(tmp_path / "died")) for number in range(12))
     results = tile_map.map(square_unless, calls)
     assert list(results) == [number * number for number in range(12)]
-    assert tile_map.workers == 1
+
+
+def processes(tile_map: RayTileMap) -> set[int]:
+    """The processes that make the calls of a round."""
+    return set(tile_map.map(os.getpid, [()] * 2))
+
+
+def test_a_lost_worker_is_replaced(tile_map: RayTileMap) -> None:
+    until(lambda: len(processes(tile_map)) == 2, "the workers do not start")
+    lost, _ = before = processes(tile_map)
+    os.kill(lost, signal.SIGKILL)
+    until(lambda: len(processes(tile_map) - {lost}) == 2, "nobody takes its place")
+    assert tile_map.workers == 2
+    assert len(processes(tile_map) & before) == 1  # the other one goes on
 
 
 def test_a_run_goes_on_without_a_worker(network: VGG, tile_map: RayTileMap) -> None:
     image = random_image(150, 250, 3)
     spread = objective(network, tile_map)
     costs, gradient = spread.evaluate(image)
-    killed, *_ = tile_map.map(os.getpid, [()] * tile_map.workers)
+    killed, *_ = tile_map.map(os.getpid, [()] * 2)
     os.kill(killed, signal.SIGKILL)
     its_costs, its_gradient = spread.evaluate(image)
-    assert tile_map.workers == 1
     assert costs == its_costs
     assert torch.equal(gradient, its_gradient)
 
 
-def test_the_last_worker_lost_is_a_sentence(tile_map: RayTileMap) -> None:
-    with pytest.raises(WorkerError, match="start it again"):
+def test_the_last_worker_lost_is_replaced(tmp_path: Path) -> None:
+    tile_map = RayTileMap(1)
+    calls = ((number, str(tmp_path / "died")) for number in range(6))
+    assert list(tile_map.map(square_unless, calls)) == [number * number for number in range(6)]
+    tile_map.close()
+
+
+def test_a_call_that_kills_all_workers_is_a_sentence(tile_map: RayTileMap) -> None:
+    with pytest.raises(WorkerError, match="3 times over one tile"):
         list(tile_map.map(die, [()] * 2))
+
+
+def test_more_workers_than_there_is_room_for() -> None:
+    tile_map = RayTileMap(4)
+    assert list(tile_map.map(abs, [(-1,), (-2,), (-3,)])) == [1, 2, 3]
+    assert tile_map.workers <= 2
+    tile_map.close()
 
 
 def test_what_the_work_raises_comes_home(tile_map: RayTileMap) -> None:

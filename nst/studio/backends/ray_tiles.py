@@ -1,13 +1,14 @@
 """Evaluate the tiles of one picture on the workers of a Ray cluster.
 
 For programs and the command line: it drives the cluster from this process, which ends with the
-cluster's head. A lost worker's tiles are taken over by the others within the evaluation.
+cluster's head. A lost worker's tiles are taken over by the others within the evaluation, and a new
+worker takes its place when the cluster has room.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic
@@ -16,13 +17,16 @@ from typing_extensions import override
 
 from nst.engine.tile_map import Handle, Result, TileMap, Value
 from nst.errors import WorkerError
+from nst.ray_clusters import ActorStarter, Share, first_line
 from nst.studio.backends.ray_package import load_ray
 
 log = logging.getLogger(__name__)
 
 IN_FLIGHT = 2  # calls of a worker: one at work, and the next one's pixels on their way
 KEPT = 4  # lasting values that a worker keeps: a job of each size, and that of the last costs
-NO_WORKERS = "All workers of the cluster are lost; start it again, and continue from the last file."
+MOST_LOSSES = 3  # workers that one call may cost
+PATIENCE = 300.0  # seconds for a first worker, or for another where all are lost
+NO_WORKERS = "The cluster has no room for a worker; start it again, or ask each for fewer cores."
 
 _kept: OrderedDict[str, Any] = OrderedDict()  # in a worker, by the id of the object
 
@@ -56,6 +60,10 @@ class TileWorker:
 
         torch.set_num_threads(threads)
 
+    def is_ready(self) -> bool:
+        """Return True, as a sign of life."""
+        return True
+
     def call(self, work: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
         """Return what the work makes of its arguments."""
         return work(*arguments)
@@ -66,26 +74,40 @@ class _Seat:
     """A worker, and the calls that it has."""
 
     actor: Any
+    start: Any  # what tells that it is ready; None when it is
     calls: dict[Any, int] = field(default_factory=dict)  # number of the call by its reference
+
+    @staticmethod
+    def of(actor: Any) -> _Seat:
+        """Return that of a worker that was just started."""
+        return _Seat(actor, actor.is_ready.remote())
+
+    @property
+    def waited(self) -> list[Any]:
+        """Return what may have news."""
+        return [*self.calls, *([] if self.start is None else [self.start])]
 
 
 class RayTileMap(TileMap):
     """Workers of the cluster that this process has joined (`ray.init`).
 
-    There are `workers` of them with `cpus` cores and `gpus` each.
+    There are up to `workers` of them with `cpus` cores and `gpus` each, as many as the cluster has
+    room for.
     """
 
     def __init__(self, workers: int, *, cpus: int = 1, gpus: float = 0) -> None:
         self._ray = load_ray()
-        kind = self._ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0)(
-            TileWorker
-        )
-        self._seats = [_Seat(kind.remote(cpus)) for _ in range(workers)]
+        self._starter = ActorStarter(self._ray, TileWorker, Share(cpus, gpus), cpus)
+        self._seats = [_Seat.of(self._starter.start()) for _ in range(workers)]
 
     @property
     def workers(self) -> int:
-        """Return how many workers are left."""
-        return len(self._seats)
+        """Return how many workers are there, as far as is known."""
+        return len(self._ready)
+
+    @property
+    def _ready(self) -> list[_Seat]:
+        return [seat for seat in self._seats if seat.start is None]
 
     @override
     def share(self, value: Value, *, is_lasting: bool = False) -> Handle[Value]:
@@ -97,45 +119,64 @@ class RayTileMap(TileMap):
     ) -> Iterator[Result]:
         """Yield the results in the order of the calls.
 
-        Raises what the work raises, and `WorkerError` when the last worker is lost.
+        Raises what the work raises, `WorkerError` where one call has cost several workers, or where
+        there is none for long, and `ClusterError` where none can start.
         """
         round_ = _Round(calls)
+        self._listen(round_, 0)
         try:
             while True:
                 while (number := round_.due) is not None and (seat := self._seat_for(number)):
                     reference = seat.actor.call.remote(work, round_.take(number))
                     seat.calls[reference] = number
                 yield from round_.finished()
-                running = [reference for seat in self._seats for reference in seat.calls]
-                if not running:
+                if round_.due is None and not any(seat.calls for seat in self._seats):
                     return
-                (reference,), _ = self._ray.wait(running, num_returns=1)
-                self._receive(reference, round_)
+                if not self._listen(round_, None if self._ready else PATIENCE):
+                    raise WorkerError(NO_WORKERS)
         finally:  # nobody waits for the rest of a round that was given up
             for seat in self._seats:
                 seat.calls.clear()
 
     def _seat_for(self, number: int) -> _Seat | None:
         """Return the worker that a call belongs to, unless it has enough to do."""
-        seat = self._seats[number % len(self._seats)]
-        return seat if len(seat.calls) < IN_FLIGHT else None
+        own, ready = self._seats[number % len(self._seats)], self._ready
+        if own.start is not None:
+            if not ready:
+                return None
+            own = ready[number % len(ready)]
+        return own if len(own.calls) < IN_FLIGHT else None
 
-    def _receive(self, reference: Any, round_: _Round) -> None:
-        """Take a result, or let go of the worker that died over it."""
-        seat = next(each for each in self._seats if reference in each.calls)
+    def _listen(self, round_: _Round, seconds: float | None) -> bool:
+        """Take one piece of news of the workers; tell whether there was any in so many seconds."""
+        waited = {each: seat for seat in self._seats for each in seat.waited}
+        if not waited:
+            return False
+        ready, _ = self._ray.wait(list(waited), num_returns=1, timeout=seconds)
+        for reference in ready:
+            self._receive(waited[reference], reference, round_)
+        return bool(ready)
+
+    def _receive(self, seat: _Seat, reference: Any, round_: _Round) -> None:
+        """Take a result or a sign of life, or replace the worker that died over it."""
         try:
             result = self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
             raise error.cause from None
         except self._ray.exceptions.RayError as error:
-            log.warning("a worker is lost, and its tiles are taken over: %s", type(error).__name__)
-            self._ray.kill(seat.actor)
-            self._seats.remove(seat)
-            round_.put_back(seat.calls.values())
-            if not self._seats:
-                raise WorkerError(NO_WORKERS) from None
+            self._replace(seat, error, round_)
             return
-        round_.results[seat.calls.pop(reference)] = result
+        if reference == seat.start:
+            seat.start = None
+            self._starter.note_ready()
+        else:
+            round_.results[seat.calls.pop(reference)] = result
+
+    def _replace(self, lost: _Seat, error: Exception, round_: _Round) -> None:
+        log.warning("a worker is lost, and its tiles are taken over: %s", first_line(error))
+        other = self._starter.replace(lost.actor, error, was_ready=lost.start is None)
+        self._seats[self._seats.index(lost)] = _Seat.of(other)
+        round_.put_back(lost.calls.values())
 
     def close(self) -> None:
         """End the workers."""
@@ -151,6 +192,7 @@ class _Round:
         self._calls = enumerate(calls)
         self._made: dict[int, tuple[Any, ...]] = {}  # without a result that was passed on
         self._due: deque[int] = deque()
+        self._losses = Counter[int]()  # workers that a call has cost
         self._next = 0  # of the results
         self.results: dict[int, Any] = {}
 
@@ -169,8 +211,18 @@ class _Round:
         return self._made[number]
 
     def put_back(self, numbers: Iterable[int]) -> None:
-        """Make calls again before all others."""
-        self._due.extendleft(sorted(numbers, reverse=True))
+        """Make the calls of a lost worker again, before all others.
+
+        Raises `WorkerError` where the one that was at work, the first, has cost too many workers.
+        """
+        lost = sorted(numbers)
+        for number in lost[:1]:
+            self._losses[number] += 1
+            if self._losses[number] == MOST_LOSSES:
+                raise WorkerError(
+                    f"Workers were lost {MOST_LOSSES} times over one tile; memory may have run out."
+                )
+        self._due.extendleft(reversed(lost))
 
     def finished(self) -> Iterator[Any]:
         """Yield the results that are next in order."""
