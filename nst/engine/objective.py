@@ -21,6 +21,7 @@ from nst.engine.laplacian import LaplacianTerm
 from nst.engine.layer_statistics import LayerSums, accumulate
 from nst.engine.losses import content_cost, total_variation, total_variation_gradient, widened
 from nst.engine.out_of_memory import give_back
+from nst.engine.picture import Picture
 from nst.engine.region_targets import RegionTarget, region_targets
 from nst.engine.regions import WHOLE, Regions
 from nst.engine.style_batch import LayerShare, StyleBatch
@@ -55,7 +56,7 @@ class Costs:
     temporal: float = 0.0  # the term of earlier frames, see `temporal`; not part of J
 
 
-Measure = Callable[[Tensor], list[Tensor]]
+Measure = Callable[[Picture], list[Tensor]]
 """Makes numbers of the gradient that are read together with the costs; 0-dimensional tensors."""
 
 

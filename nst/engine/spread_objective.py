@@ -2,15 +2,16 @@
 
 Of a picture a worker is sent the pixels of its tiles with their halos, and the derivatives of J by
 the Gram matrices; it sends Gram matrices back, and the gradient of those pixels. Sums are taken in
-the order of the tiles, Gram matrices in float64: with the same tiles the result has the same bits,
-however many workers there are, if they compute alike.
+an order that the tiles alone decide, Gram matrices in float64: with the same tiles the result has
+the same bits, however many workers there are, if they compute alike.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ from nst.engine.fingerprint import bytes_of
 from nst.engine.finite import finite
 from nst.engine.layer_statistics import LayerSums
 from nst.engine.losses import widened
-from nst.engine.objective import NO_SCENE, Sums
+from nst.engine.objective import NO_SCENE, Costs, Sums
 from nst.engine.regions import Regions
 from nst.engine.style_terms import Pull, Term
 from nst.engine.tile_map import Handle, TileMap
@@ -32,6 +33,11 @@ from nst.images.tensors import to_unit
 from nst.settings import TransferSettings
 from nst.vgg.network import VGG
 from nst.vgg.weights import VGGWeights
+
+FAN_IN = 8  # sums that are added by one call
+
+Cut = tuple[Tile, Handle[Tensor], Handle[Tensor]]  # a tile, the pixels of its cut, and the photo's
+Pulls = tuple[dict[str, float], Handle[dict[str, Tensor]]]  # slopes and matrices of `pull_tile`
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +79,19 @@ class TileSums:
     grams: dict[str, LayerSums]
     squares: dict[str, Tensor]  # of the residuals, by content layer
 
+    @property
+    def wide(self) -> TileSums:
+        """Return the same in float64."""
+        grams = {
+            layer: LayerSums(sums.total, sums.gram.double()) for layer, sums in self.grams.items()
+        }
+        return TileSums(grams, {layer: each.double() for layer, each in self.squares.items()})
+
+    def __add__(self, other: TileSums) -> TileSums:
+        grams = {layer: sums + other.grams[layer] for layer, sums in self.grams.items()}
+        squares = {layer: each + other.squares[layer] for layer, each in self.squares.items()}
+        return TileSums(grams, squares)
+
 
 def _target(job: TileJob, tile: Tile, photo: Handle[Tensor]) -> dict[str, Tensor]:
     """Return the photo's activations at a tile's own positions; `photo` is its cut."""
@@ -110,6 +129,16 @@ def sum_tile(
         if layer in target:
             squares[layer] = (widened(seen) - widened(target[layer])).square().sum().cpu()
     return TileSums(grams, squares)
+
+
+def kept_sums(*arguments: Any) -> list[TileSums]:
+    """Return what `sum_tile` does, to be kept where it is made."""
+    return [sum_tile(*arguments)]
+
+
+def add_sums(*parts: Handle[TileSums]) -> list[TileSums]:
+    """Return the sum of some sums, in float64 and in their order."""
+    return [functools.reduce(TileSums.__add__, (part.get().wide for part in parts))]
 
 
 @torch.no_grad()
@@ -165,71 +194,88 @@ class SpreadObjective(TiledObjective):
         *,
         tile_map: TileMap,
     ) -> None:
-        self._tile_map = tile_map
+        self.tile_map = tile_map
         super().__init__(network, content, styles, settings, side, regions)
 
     @override
     def _take_photo(self, content: Tensor) -> None:
-        network, map_ = self.network, self._tile_map
+        network, map_ = self.network, self.tile_map
         content_layers = tuple(self.settings.content_weights)
         style_layers = tuple(self.settings.style_layers)
         job = TileJob(network.weights, network.pooling, network.dtype, content_layers, style_layers)
-        self._job = map_.share(job, is_lasting=True)
+        self.job = map_.share(job, is_lasting=True)
         self._photo = [map_.share(tile.cut(content).cpu().contiguous()) for tile in self.tiles]
-        calls = ((self._job, *each) for each in zip(self.tiles, self._photo, strict=True))
+        calls = ((self.job, *each) for each in zip(self.tiles, self._photo, strict=True))
         self.numels = dict.fromkeys(content_layers, 0)
         for counts in map_.map(count_target, calls):
             for layer, count in counts.items():
                 self.numels[layer] += count
 
-    def _cuts(self, image: Tensor) -> Iterator[tuple[Tile, Handle[Tensor], Handle[Tensor]]]:
-        """Yield each tile with the pixels of its cut, and those of the photo."""
-        for tile, photo in zip(self.tiles, self._photo, strict=True):
-            yield tile, self._tile_map.share(tile.cut(image).cpu().contiguous()), photo
+    def _cuts(self, image: Tensor) -> Iterator[Cut]:
+        """Yield the tiles with their pixels, which are shared as they are drawn."""
+        cuts = (self.tile_map.share(tile.cut(image).cpu().contiguous()) for tile in self.tiles)
+        return self.seen_in(cuts)
+
+    def seen_in(self, cuts: Iterable[Handle[Tensor]]) -> Iterator[Cut]:
+        """Yield the tiles with the pixels of their cuts, and those of the photo."""
+        return zip(self.tiles, cuts, self._photo, strict=True)
 
     @override
     def _measured(self, image: Tensor) -> tuple[Squares, Sums]:
-        calls = ((self._job, *each) for each in self._cuts(image))
-        return self._summed(self._tile_map.map(sum_tile, calls))
+        return self._summed((self.job, *each) for each in self._cuts(image))
 
-    def _summed(self, parts: Iterator[TileSums]) -> tuple[Squares, Sums]:
-        """Add up what tiles add to the sums, in float64 and in their order."""
-        squares, grams = self._no_squares(), dict[str, LayerSums]()
-        for part in parts:
-            for layer, square in part.squares.items():
-                squares[layer] = squares[layer] + square.double()
-            for layer, sums in part.grams.items():
-                wide = LayerSums(sums.total, sums.gram.double())
-                grams[layer] = grams[layer] + wide if layer in grams else wide
+    def _summed(self, calls: Iterable[tuple[Any, ...]]) -> tuple[Squares, Sums]:
+        """Add up what tiles add to the sums, `FAN_IN` at a time, in float64."""
+        ones = [1] * len(self.tiles)
+        parts = [part for (part,) in self.tile_map.keep(kept_sums, calls, ones)]
+        while True:
+            groups = [tuple(parts[n : n + FAN_IN]) for n in range(0, len(parts), FAN_IN)]
+            parts = [part for (part,) in self.tile_map.keep(add_sums, groups, ones[: len(groups)])]
+            if len(parts) == 1:
+                break
+        total = parts[0].get()
         dtype = torch.promote_types(self.network.dtype, torch.float32)
         (region,) = self.terms
-        return self._narrowed(squares), {
+        return self.narrowed(total.squares), {
             (region, layer): LayerSums(sums.total, sums.gram.to(self.network.device, dtype))
-            for layer, sums in grams.items()
+            for layer, sums in total.grams.items()
         }
+
+    def terms_of(self, cuts: Iterable[Cut]) -> tuple[dict[str, Term], Pulls]:
+        """Return the terms of a picture, and what `pull_tile` needs of them."""
+        calls = ((self.job, tile, cut, None) for tile, cut, _ in cuts)
+        terms = self._terms_of(self._summed(calls)[1])
+        (region,) = self.terms
+        pulls = {layer: term.pulls[region].matrix.cpu() for layer, term in terms.items()}
+        return terms, (self._slopes, self.tile_map.share(pulls))
 
     @override
     def _pulled(self, image: Tensor) -> tuple[dict[str, Term], Squares, Tensor]:
         cuts = list(self._cuts(image))
-        calls = ((self._job, tile, cut, None) for tile, cut, _ in cuts)
-        _, sums = self._summed(self._tile_map.map(sum_tile, calls))
-        terms = self._terms_of(sums)
-        (region,) = self.terms
-        pulls = {layer: term.pulls[region].matrix.cpu() for layer, term in terms.items()}
-        matrices, slopes = self._tile_map.share(pulls), self._slopes
-        given = ((self._job, *each, slopes, matrices) for each in cuts)
-        squares, gradient = self._no_squares(), torch.zeros_like(image)
-        results = self._tile_map.map(pull_tile, given)
-        for tile, (own, pulled) in zip(self.tiles, results, strict=True):
+        terms, pulls = self.terms_of(cuts)
+        given = ((self.job, *each, *pulls) for each in cuts)
+        gradient, found = torch.zeros_like(image), list[Squares]()
+        results = self.tile_map.map(pull_tile, given)
+        for tile, (squares, pulled) in zip(self.tiles, results, strict=True):
             tile.add(gradient, pulled.to(image.device))
-            for layer, square in own.items():
-                squares[layer] = squares[layer] + square.double()
-        return terms, self._narrowed(squares), gradient
+            found.append(squares)
+        return terms, self.added(found), gradient
 
-    def _no_squares(self) -> Squares:
+    def costs_of(self, terms: Mapping[str, Term], squares: Squares, steepest: Tensor) -> Costs:
+        """Return the costs of a picture without smoothness and outlines, from all its tiles."""
+        content, zero = self._content_cost(squares), torch.zeros(())
+        return self._costs_of(terms, content, zero, [steepest.to(content)])
+
+    def added(self, parts: Iterable[Squares]) -> Squares:
+        """Return the sums of squared residuals over all tiles, added up in float64."""
         zero = torch.zeros((), dtype=torch.float64)
-        return dict.fromkeys(self.settings.content_weights, zero)
+        squares = dict.fromkeys(self.settings.content_weights, zero)
+        for part in parts:
+            for layer, square in part.items():
+                squares[layer] = squares[layer] + square.double()
+        return self.narrowed(squares)
 
-    def _narrowed(self, squares: Squares) -> Squares:
+    def narrowed(self, squares: Squares) -> Squares:
+        """Return sums of squared residuals as costs are made of them."""
         dtype = torch.promote_types(self.network.dtype, torch.float32)
         return {name: square.to(self.network.device, dtype) for name, square in squares.items()}

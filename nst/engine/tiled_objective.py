@@ -129,10 +129,20 @@ class TiledObjective(Objective):
             gradient = self._spanned(gradient)
         steepest = torch.linalg.vector_norm(gradient, torch.inf)
         measured = [steepest, *(measure(gradient) if measure else [])]
+        return self._costs_of(terms, content, smoothness, measured), gradient
+
+    def _costs_of(
+        self,
+        terms: Mapping[str, Term],
+        content: Tensor,
+        smoothness: Tensor,
+        measured: Sequence[Tensor],
+    ) -> Costs:
+        """Return the costs once all pulls were taken; see `Objective._read`."""
         terms = {layer: term.settled() for layer, term in terms.items()}
         layers = {layer: term.cost for layer, term in terms.items()}
         goals = [term.goal for term in terms.values()]
-        return self._read(alpha, content, layers, goals, smoothness, measured), gradient
+        return self._read(self._alpha, content, layers, goals, smoothness, measured)
 
     def _pulled(self, image: Tensor) -> tuple[dict[str, Term], Squares, Tensor]:
         """Return the terms of a spanned picture, squared residuals, and the gradient of both."""

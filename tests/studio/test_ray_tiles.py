@@ -7,7 +7,7 @@ import shutil
 import signal
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,9 +18,10 @@ pytest.importorskip("ray")
 
 import ray
 
-from helpers.ray_calls import die, refuse, square_unless
+from helpers.ray_calls import die, make_values, refuse, square_unless, sum_values
 from helpers.ray_cluster import STORE, ray_environment
 from helpers.waiting import until
+from nst.engine.sharded_objective import ShardedObjective, minimize_sharded
 from nst.engine.spread_objective import SpreadObjective
 from nst.engine.tile_map import OwnTileMap, TileMap
 from nst.errors import NumericalError, WorkerError
@@ -71,6 +72,51 @@ def test_the_bits_are_those_of_one_process(network: VGG, tile_map: RayTileMap) -
     its_costs, its_gradient = objective(network, tile_map).evaluate(image)
     assert costs == its_costs
     assert torch.equal(gradient, its_gradient)
+
+
+def sharded_steps(
+    network: VGG, tile_map: TileMap, between: Callable[[int], None] = lambda _: None
+) -> list[tuple[float, Tensor]]:
+    """J and the pictures of some iterations, of a picture whose tiles the workers keep."""
+    held = ShardedObjective(objective(network, tile_map))
+    steps = []
+    for number, each in enumerate(minimize_sharded(held, random_image(150, 250, 3), 0.02, 4)):
+        steps.append((each.point.costs.J, each.point.image.gather()))
+        between(number)
+    return steps
+
+
+def assert_bits_agree(
+    ours: list[tuple[float, Tensor]], expected: list[tuple[float, Tensor]]
+) -> None:
+    assert [J for J, _ in ours] == [J for J, _ in expected]
+    for (_, one), (_, other) in zip(ours, expected, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_workers_that_keep_the_picture_have_the_bits_of_one_process(
+    network: VGG, tile_map: RayTileMap
+) -> None:
+    expected = sharded_steps(network, OwnTileMap())
+    assert_bits_agree(sharded_steps(network, tile_map), expected)
+
+
+def test_a_worker_that_is_killed_costs_no_bit(network: VGG, tile_map: RayTileMap) -> None:
+    def kill(number: int) -> None:
+        if number == 2:
+            os.kill(next(tile_map.map(os.getpid, [()])), signal.SIGKILL)
+
+    expected = sharded_steps(network, OwnTileMap())
+    assert_bits_agree(sharded_steps(network, tile_map, kill), expected)
+
+
+def test_values_stay_where_they_are_made(tile_map: RayTileMap) -> None:
+    ((own, pid),) = tile_map.keep(make_values, [(10**6,)], [2])
+    assert tile_map.share(0).get() == 0
+    assert own.get().shape == (10**6,)
+    assert pid.get() != os.getpid()
+    ((total,),) = tile_map.keep(sum_values, [(own,)], [1])
+    assert total.get() == 10**6
 
 
 def test_a_lost_worker_s_calls_are_taken_over(tile_map: RayTileMap, tmp_path: Path) -> None:

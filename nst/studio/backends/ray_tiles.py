@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
 from typing_extensions import override
 
-from nst.engine.tile_map import Handle, Result, TileMap, Value
+from nst.engine.tile_map import Handle, LostValueError, Result, TileMap, Value
 from nst.errors import WorkerError
 from nst.ray_clusters import ActorStarter, Share, first_line
 from nst.studio.backends.ray_package import load_ray
@@ -26,6 +26,7 @@ IN_FLIGHT = 2  # calls of a worker: one at work, and the next one's pixels on th
 KEPT = 4  # lasting values that a worker keeps: a job of each size, and that of the last costs
 MOST_LOSSES = 3  # workers that one call may cost
 PATIENCE = 300.0  # seconds for a first worker, or for another where all are lost
+LOST = "A machine of the cluster is lost with tiles that it kept; continue from the last file."
 NO_WORKERS = "The cluster has no room for a worker; start it again, or ask each for fewer cores."
 
 _kept: OrderedDict[str, Any] = OrderedDict()  # in a worker, by the id of the object
@@ -44,7 +45,11 @@ class RayHandle(Generic[Value]):
         if key in _kept:
             _kept.move_to_end(key)
             return _kept[key]  # type: ignore[no-any-return]
-        value: Value = load_ray().get(self.reference)
+        ray = load_ray()
+        try:
+            value: Value = ray.get(self.reference)
+        except ray.exceptions.ObjectLostError:
+            raise LostValueError(LOST) from None
         if self.is_lasting:
             _kept[key] = value
             while len(_kept) > KEPT:
@@ -67,6 +72,12 @@ class TileWorker:
     def call(self, work: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
         """Return what the work makes of its arguments."""
         return work(*arguments)
+
+    def keep(
+        self, work: Callable[..., Sequence[Any]], arguments: tuple[Any, ...]
+    ) -> tuple[Any, ...]:
+        """Return None, which tells that it is done, and all values, each an object of its own."""
+        return None, *work(*arguments)
 
 
 @dataclass(eq=False)
@@ -122,13 +133,37 @@ class RayTileMap(TileMap):
         Raises what the work raises, `WorkerError` where one call has cost several workers, or where
         there is none for long, and `ClusterError` where none can start.
         """
-        round_ = _Round(calls)
+        return self._results(
+            _Round(calls, lambda actor, call: (actor.call.remote(work, call), None))
+        )
+
+    @override
+    def keep(
+        self,
+        work: Callable[..., Sequence[Any]],
+        calls: Iterable[tuple[Any, ...]],
+        counts: Iterable[int],
+    ) -> list[list[Handle[Any]]]:
+        """Return handles of the values, in Ray's object store, which a worker that dies leaves.
+
+        Raises what `map` does.
+        """
+
+        def send(actor: Any, call: tuple[int, tuple[Any, ...]]) -> tuple[Any, list[Handle[Any]]]:
+            count, arguments = call
+            method = actor.keep.options(num_returns=1 + count)
+            done, *values = method.remote(work, arguments)
+            return done, [RayHandle(value, is_lasting=False) for value in values]
+
+        return list(self._results(_Round(zip(counts, calls, strict=True), send)))
+
+    def _results(self, round_: _Round) -> Iterator[Any]:
+        """Yield the results of a round's calls in their order."""
         self._listen(round_, 0)
         try:
             while True:
                 while (number := round_.due) is not None and (seat := self._seat_for(number)):
-                    reference = seat.actor.call.remote(work, round_.take(number))
-                    seat.calls[reference] = number
+                    seat.calls[round_.send(number, seat.actor)] = number
                 yield from round_.finished()
                 if round_.due is None and not any(seat.calls for seat in self._seats):
                     return
@@ -170,7 +205,7 @@ class RayTileMap(TileMap):
             seat.start = None
             self._starter.note_ready()
         else:
-            round_.results[seat.calls.pop(reference)] = result
+            round_.receive(seat.calls.pop(reference), result)
 
     def _replace(self, lost: _Seat, error: Exception, round_: _Round) -> None:
         log.warning("a worker is lost, and its tiles are taken over: %s", first_line(error))
@@ -188,13 +223,16 @@ class RayTileMap(TileMap):
 class _Round:
     """The calls of one `map`: drawn, made again where they were lost, and put in order."""
 
-    def __init__(self, calls: Iterable[tuple[Any, ...]]) -> None:
-        self._calls = enumerate(calls)
-        self._made: dict[int, tuple[Any, ...]] = {}  # without a result that was passed on
+    def __init__(
+        self, calls: Iterable[Any], send: Callable[[Any, Any], tuple[Any, list[Handle[Any]] | None]]
+    ) -> None:
+        self._calls, self._send = enumerate(calls), send
+        self._made: dict[int, Any] = {}  # without a result that was passed on
+        self._kept: dict[int, list[Handle[Any]] | None] = {}  # of those that were sent
         self._due: deque[int] = deque()
         self._losses = Counter[int]()  # workers that a call has cost
         self._next = 0  # of the results
-        self.results: dict[int, Any] = {}
+        self._results: dict[int, Any] = {}
 
     @property
     def due(self) -> int | None:
@@ -205,10 +243,16 @@ class _Round:
             self._due.append(number)
         return self._due[0] if self._due else None
 
-    def take(self, number: int) -> tuple[Any, ...]:
-        """Return a call's arguments; it is made now."""
+    def send(self, number: int, actor: Any) -> Any:
+        """Have an actor make a call; return what tells that it is done."""
         self._due.remove(number)
-        return self._made[number]
+        done, self._kept[number] = self._send(actor, self._made[number])
+        return done
+
+    def receive(self, number: int, result: Any) -> None:
+        """Take the result of a call, or the handles of what is kept of it."""
+        kept = self._kept.pop(number)
+        self._results[number] = result if kept is None else kept
 
     def put_back(self, numbers: Iterable[int]) -> None:
         """Make the calls of a lost worker again, before all others.
@@ -226,7 +270,7 @@ class _Round:
 
     def finished(self) -> Iterator[Any]:
         """Yield the results that are next in order."""
-        while self._next in self.results:
+        while self._next in self._results:
             del self._made[self._next]
             self._next += 1
-            yield self.results.pop(self._next - 1)
+            yield self._results.pop(self._next - 1)
