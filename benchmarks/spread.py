@@ -25,7 +25,7 @@ from torch import Tensor
 from nst.console import run_command
 from nst.engine.devices import load_network
 from nst.engine.optimizers import BoxLBFGS
-from nst.engine.spread_objective import TileJob, pull_tile, sum_tile
+from nst.engine.spread_objective import TileInputs, TileJob, pull_tile, sum_tile
 from nst.engine.tile_map import OwnHandle
 from nst.engine.tiles import Tile, halo_of, tiles
 from nst.settings import DEFAULTS, LAYER_CHANNELS
@@ -149,12 +149,14 @@ def tile_seconds() -> float:
     )  # fmt: skip
     middle: Tile = tiles((3 * SIDE, 3 * SIDE), SIDE, ["relu5_1"])[4]
     cut = OwnHandle(torch.rand(1, 3, SIDE + 2 * HALO, SIDE + 2 * HALO))
+    inputs = TileInputs(middle, cut, None, cut)
+    counted = dict.fromkeys(DEFAULTS.style_layers, (0,))
     slopes = dict.fromkeys(DEFAULTS.content_weights, 1e-6)
 
     def both() -> None:
-        sums = sum_tile(job, middle, cut, None)
-        matrices = OwnHandle({layer: each.gram * 1e-12 for layer, each in sums.grams.items()})
-        pull_tile(job, middle, cut, cut, slopes, matrices)
+        sums = sum_tile(job, inputs, counted)
+        matrices = OwnHandle({key: each.gram * 1e-12 for key, each in sums.grams.items()})
+        pull_tile(job, inputs, counted, slopes, matrices)
 
     both()
     return median(timed(both, time.process_time) for _ in range(2))

@@ -98,17 +98,17 @@ class ShardedObjective(CostAround, CostFunction[ShardedPicture]):
         """
         full, halos, keep = self._full, self.halos, self.tile_map.keep
         its_costs, base = self._base_term(image)
-        cuts = list(full.seen_in(image.cuts()))
-        terms, pulls = full.terms_of(cuts)
+        inputs = list(full.inputs(image.cuts()))
+        terms, pulls = full.terms_of(inputs)
         calls = (
-            (full.job, *cut, *pulls, [piece.inside_cut(cut[0]) for piece in seen])
-            for cut, seen in zip(cuts, halos.seen, strict=True)
+            (full.job, each, full.counted, *pulls, [piece.inside_cut(each.tile) for piece in seen])
+            for each, seen in zip(inputs, halos.seen, strict=True)
         )
         pulled = keep(pull_pieces, calls, [len(seen) + 1 for seen in halos.seen])
         squares = [squares.get() for squares, *_ in pulled]
         gradients = self._added([pieces for _, *pieces in pulled])
-        given = zip(gradients, self._reducers, [base] * len(cuts), strict=True)
-        parts = keep(collect_gradient, given, [2] * len(cuts))
+        given = zip(gradients, self._reducers, [base] * len(inputs), strict=True)
+        parts = keep(collect_gradient, given, [2] * len(inputs))
         del pulled, gradients
         steepest = torch.stack([most.get() for _, most in parts]).amax()  # NaN where one is
         costs = full.costs_of(terms, full.added(squares), steepest)

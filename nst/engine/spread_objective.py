@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,14 +21,22 @@ from nst.caches import LRUCache
 from nst.engine.devices import pick_device
 from nst.engine.fingerprint import bytes_of
 from nst.engine.finite import finite
-from nst.engine.layer_statistics import LayerSums
+from nst.engine.layer_statistics import LayerSums, accumulate
 from nst.engine.losses import widened
 from nst.engine.objective import NO_SCENE, Costs, Sums
 from nst.engine.regions import Regions
 from nst.engine.style_terms import Pull, Term
 from nst.engine.tile_map import Handle, TileMap
-from nst.engine.tiled_objective import KEPT_TARGET, Squares, TiledObjective, pull_tile_back
+from nst.engine.tiled_objective import (
+    KEPT_TARGET,
+    KEPT_WINDOWS,
+    Squares,
+    TiledObjective,
+    bytes_of_windows,
+    pull_tile_back,
+)
 from nst.engine.tiles import Tile, contiguous
+from nst.engine.windows import Window, Windows, seen_through, windows_of
 from nst.images.tensors import to_unit
 from nst.settings import TransferSettings
 from nst.vgg.network import VGG
@@ -36,8 +44,9 @@ from nst.vgg.weights import VGGWeights
 
 FAN_IN = 8  # sums that are added by one call
 
-Cut = tuple[Tile, Handle[Tensor], Handle[Tensor]]  # a tile, the pixels of its cut, and the photo's
-Pulls = tuple[dict[str, float], Handle[dict[str, Tensor]]]  # slopes and matrices of `pull_tile`
+Counted = Mapping[str, Sequence[int]]  # the regions that count, by style layer
+Matrices = dict[tuple[int, str], Tensor]  # the pulls of Gram matrices by region and layer
+Pulls = tuple[dict[str, float], Handle[Matrices]]  # slopes and matrices of `pull_tile`
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,16 +64,26 @@ class TileJob:
         """Return the network on the best device of this process."""
         return _network_of(self)
 
-    @property
-    def layers(self) -> set[str]:
-        """Return all layers that are compared."""
-        return {*self.content_layers, *self.style_layers}
-
 
 @functools.lru_cache(maxsize=2)  # a run's, and the one of its last costs in float32
 def _network_of(job: TileJob) -> VGG:
     return VGG(job.weights, pooling=job.pooling, device=pick_device(), dtype=job.dtype)
 
+
+@dataclass(frozen=True, eq=False)
+class TileInputs:
+    """What an evaluation is given of a tile: handles of pixels (1, 3, H, W), halo included."""
+
+    tile: Tile
+    photo: Handle[Tensor]
+    regions: Handle[Regions] | None  # at the tile's own pixels; None for all of the photo
+    pixels: Handle[Tensor]  # of the picture
+
+
+_windows: LRUCache[tuple[TileJob, Tile], list[Windows | None]] = LRUCache(
+    KEPT_WINDOWS, bytes_of_windows
+)
+"""Where the regions are in tiles, of this process."""
 
 _targets: LRUCache[tuple[TileJob, Tile], dict[str, Tensor]] = LRUCache(
     KEPT_TARGET, lambda target: bytes_of(*target.values())
@@ -76,21 +95,37 @@ _targets: LRUCache[tuple[TileJob, Tile], dict[str, Tensor]] = LRUCache(
 class TileSums:
     """What a tile adds to the sums of a picture, on the CPU."""
 
-    grams: dict[str, LayerSums]
-    squares: dict[str, Tensor]  # of the residuals, by content layer
+    grams: Sums
+    squares: Squares  # of the residuals
 
     @property
     def wide(self) -> TileSums:
         """Return the same in float64."""
-        grams = {
-            layer: LayerSums(sums.total, sums.gram.double()) for layer, sums in self.grams.items()
-        }
+        grams = {key: LayerSums(sums.total, sums.gram.double()) for key, sums in self.grams.items()}
         return TileSums(grams, {layer: each.double() for layer, each in self.squares.items()})
 
     def __add__(self, other: TileSums) -> TileSums:
-        grams = {layer: sums + other.grams[layer] for layer, sums in self.grams.items()}
+        grams = dict(self.grams)
+        for key, sums in other.grams.items():
+            accumulate(grams, key, sums)
         squares = {layer: each + other.squares[layer] for layer, each in self.squares.items()}
         return TileSums(grams, squares)
+
+
+def _places(
+    job: TileJob, inputs: TileInputs, counted: Counted, layer: str
+) -> Iterator[tuple[int, Window | None]]:
+    """Yield the regions that count at a layer, with where they are in a tile."""
+
+    def make() -> list[Windows | None]:
+        assert inputs.regions is not None, "only masks make windows"
+        weights = inputs.regions.get().weights()
+        return [windows_of(job.network, each, job.style_layers) for each in weights]
+
+    windows = _windows.recall((job, inputs.tile), make) if inputs.regions else [None]
+    for number in counted.get(layer, ()):
+        for window in seen_through(windows[number], layer):
+            yield number, window
 
 
 def _target(job: TileJob, tile: Tile, photo: Handle[Tensor]) -> dict[str, Tensor]:
@@ -114,26 +149,26 @@ def count_target(job: Handle[TileJob], tile: Tile, photo: Handle[Tensor]) -> dic
 
 @torch.no_grad()
 def sum_tile(
-    job: Handle[TileJob], tile: Tile, cut: Handle[Tensor], photo: Handle[Tensor] | None
+    job: Handle[TileJob], inputs: TileInputs, counted: Counted, *, with_squares: bool = False
 ) -> TileSums:
-    """Return the sums of a tile's own positions; those of residuals where the photo is given."""
-    own = job.get()
-    target = _target(own, tile, photo) if photo else {}
-    grams, squares = {}, {}
-    pixels = to_unit(cut.get().to(own.network.device))
-    for layer, activation in own.network.walk(pixels, {*own.style_layers, *target}):
+    """Return the sums of a tile's own positions; those of residuals where they are asked for."""
+    own, tile = job.get(), inputs.tile
+    target = _target(own, tile, inputs.photo) if with_squares else {}
+    grams, squares = Sums(), Squares()
+    pixels = to_unit(inputs.pixels.get().to(own.network.device))
+    for layer, activation in own.network.walk(pixels, {*counted, *target}):
         seen = contiguous(tile.own(activation, layer))
-        if layer in own.style_layers:
-            sums = LayerSums.of_gram(seen)
-            grams[layer] = LayerSums(sums.total, sums.gram.cpu())
+        for number, window in _places(own, inputs, counted, layer):
+            sums = LayerSums.of_gram(seen, window)
+            grams[number, layer] = LayerSums(sums.total, sums.gram.cpu())
         if layer in target:
             squares[layer] = (widened(seen) - widened(target[layer])).square().sum().cpu()
     return TileSums(grams, squares)
 
 
-def kept_sums(*arguments: Any) -> list[TileSums]:
+def kept_sums(*arguments: Any, **options: Any) -> list[TileSums]:
     """Return what `sum_tile` does, to be kept where it is made."""
-    return [sum_tile(*arguments)]
+    return [sum_tile(*arguments, **options)]
 
 
 def add_sums(*parts: Handle[TileSums]) -> list[TileSums]:
@@ -144,36 +179,35 @@ def add_sums(*parts: Handle[TileSums]) -> list[TileSums]:
 @torch.no_grad()
 def pull_tile(
     job: Handle[TileJob],
-    tile: Tile,
-    cut: Handle[Tensor],
-    photo: Handle[Tensor],
+    inputs: TileInputs,
+    counted: Counted,
     slopes: Mapping[str, float],
-    matrices: Handle[dict[str, Tensor]],
-) -> tuple[dict[str, Tensor], Tensor]:
+    matrices: Handle[Matrices],
+) -> tuple[Squares, Tensor]:
     """Return a tile's squared residuals, and the gradient of the pixels of its cut.
 
     `slopes` are those of the content layers, `matrices` the pulls of the style layers.
     """
-    own, network = job.get(), job.get().network
-    target = _target(own, tile, photo)
-    trace = network.observe(cut.get().to(network.device), own.layers)
+    own, network, tile = job.get(), job.get().network, inputs.tile
+    target = _target(own, tile, inputs.photo)
+    trace = network.observe(inputs.pixels.get().to(network.device), {*counted, *slopes})
     squares, content_pulls = {}, {}
     for layer, slope in slopes.items():
         residual = widened(tile.own(trace.activations[layer], layer)) - widened(target[layer])
         squares[layer] = residual.square().sum().cpu()
         content_pulls[layer] = slope * residual
-    pulls = {layer: Pull(matrix.to(network.device)) for layer, matrix in matrices.get().items()}
+    pulls = {key: Pull(matrix.to(network.device)) for key, matrix in matrices.get().items()}
 
     def add_style(layer: str, place: Tensor, seen: Tensor) -> None:
-        if layer in pulls:
-            pulls[layer].add(place, seen)
+        for number, window in _places(own, inputs, counted, layer):
+            pulls[number, layer].add(place, seen, window)
 
     return squares, pull_tile_back(network, tile, trace, content_pulls, add_style).cpu()
 
 
-def can_be_spread(settings: TransferSettings, regions: Regions) -> bool:
-    """Tell whether `SpreadObjective` knows all that counts: no masks, and Gram matrices alone."""
-    return regions.is_whole and not {*settings.used_style_costs} - {"gram"}
+def can_be_spread(settings: TransferSettings) -> bool:
+    """Tell whether `SpreadObjective` knows the style costs: Gram matrices alone."""
+    return not {*settings.used_style_costs} - {"gram"}
 
 
 class SpreadObjective(TiledObjective):
@@ -206,28 +240,54 @@ class SpreadObjective(TiledObjective):
         self.job = map_.share(job, is_lasting=True)
         self._photo = [map_.share(tile.cut(content).cpu().contiguous()) for tile in self.tiles]
         calls = ((self.job, *each) for each in zip(self.tiles, self._photo, strict=True))
+        self._regions = [
+            None if self.regions.is_whole else map_.share(self._regions_at(tile))
+            for tile in self.tiles
+        ]
         self.numels = dict.fromkeys(content_layers, 0)
         for counts in map_.map(count_target, calls):
             for layer, count in counts.items():
                 self.numels[layer] += count
 
-    def _cuts(self, image: Tensor) -> Iterator[Cut]:
-        """Yield the tiles with their pixels, which are shared as they are drawn."""
-        cuts = (self.tile_map.share(tile.cut(image).cpu().contiguous()) for tile in self.tiles)
-        return self.seen_in(cuts)
+    def _regions_at(self, tile: Tile) -> Regions:
+        """Return the regions of a tile's own pixels."""
+        masks, keep = (
+            None if each is None else each[(..., *tile.place)].cpu().contiguous()
+            for each in (self.regions.masks, self.regions.keep)
+        )
+        return replace(self.regions, masks=masks, keep=keep, within=())
 
-    def seen_in(self, cuts: Iterable[Handle[Tensor]]) -> Iterator[Cut]:
-        """Yield the tiles with the pixels of their cuts, and those of the photo."""
-        return zip(self.tiles, cuts, self._photo, strict=True)
+    @functools.cached_property
+    def counted(self) -> Counted:
+        """Return the regions that count at each style layer."""
+        return {
+            layer: tuple(number for number, terms in self.terms.items() if layer in terms.lambdas)
+            for layer in self.style_layers
+        }
+
+    def _cuts(self, image: Tensor) -> Iterator[TileInputs]:
+        """Yield what is evaluated of tiles; pixels are shared as they are drawn."""
+        return self.inputs(
+            self.tile_map.share(tile.cut(image).cpu().contiguous()) for tile in self.tiles
+        )
+
+    def inputs(self, cuts: Iterable[Handle[Tensor]]) -> Iterator[TileInputs]:
+        """Yield what is evaluated of tiles, whose pixels are given."""
+        for given in zip(self.tiles, self._photo, self._regions, cuts, strict=True):
+            yield TileInputs(*given)
 
     @override
     def _measured(self, image: Tensor) -> tuple[Squares, Sums]:
-        return self._summed((self.job, *each) for each in self._cuts(image))
+        return self._summed(self._cuts(image), with_squares=True)
 
-    def _summed(self, calls: Iterable[tuple[Any, ...]]) -> tuple[Squares, Sums]:
+    def _summed(
+        self, inputs: Iterable[TileInputs], *, with_squares: bool = False
+    ) -> tuple[Squares, Sums]:
         """Add up what tiles add to the sums, `FAN_IN` at a time, in float64."""
         ones = [1] * len(self.tiles)
-        parts = [part for (part,) in self.tile_map.keep(kept_sums, calls, ones)]
+        work = functools.partial(kept_sums, with_squares=with_squares)
+        calls = ((self.job, each, self.counted) for each in inputs)
+        parts = [part for (part,) in self.tile_map.keep(work, calls, ones)]
         while True:
             groups = [tuple(parts[n : n + FAN_IN]) for n in range(0, len(parts), FAN_IN)]
             parts = [part for (part,) in self.tile_map.keep(add_sums, groups, ones[: len(groups)])]
@@ -235,25 +295,26 @@ class SpreadObjective(TiledObjective):
                 break
         total = parts[0].get()
         dtype = torch.promote_types(self.network.dtype, torch.float32)
-        (region,) = self.terms
         return self.narrowed(total.squares), {
-            (region, layer): LayerSums(sums.total, sums.gram.to(self.network.device, dtype))
-            for layer, sums in total.grams.items()
+            key: LayerSums(sums.total, sums.gram.to(self.network.device, dtype))
+            for key, sums in total.grams.items()
         }
 
-    def terms_of(self, cuts: Iterable[Cut]) -> tuple[dict[str, Term], Pulls]:
+    def terms_of(self, inputs: Iterable[TileInputs]) -> tuple[dict[str, Term], Pulls]:
         """Return the terms of a picture, and what `pull_tile` needs of them."""
-        calls = ((self.job, tile, cut, None) for tile, cut, _ in cuts)
-        terms = self._terms_of(self._summed(calls)[1])
-        (region,) = self.terms
-        pulls = {layer: term.pulls[region].matrix.cpu() for layer, term in terms.items()}
+        terms = self._terms_of(self._summed(inputs)[1])
+        pulls = {
+            (number, layer): pull.matrix.cpu()
+            for layer, term in terms.items()
+            for number, pull in term.pulls.items()
+        }
         return terms, (self._slopes, self.tile_map.share(pulls))
 
     @override
     def _pulled(self, image: Tensor) -> tuple[dict[str, Term], Squares, Tensor]:
         cuts = list(self._cuts(image))
         terms, pulls = self.terms_of(cuts)
-        given = ((self.job, *each, *pulls) for each in cuts)
+        given = ((self.job, each, self.counted, *pulls) for each in cuts)
         gradient, found = torch.zeros_like(image), list[Squares]()
         results = self.tile_map.map(pull_tile, given)
         for tile, (squares, pulled) in zip(self.tiles, results, strict=True):

@@ -55,7 +55,7 @@ class TiledObjective(Objective):
         kind = WrappedTile if settings.is_seamless else Tile
         self.tiles = tiles(content.shape[-2:], side or whole, layers, kind)
         self._kept_windows: LRUCache[Tile, list[Windows | None]]
-        self._kept_windows = LRUCache(KEPT_WINDOWS, _bytes_of_windows)
+        self._kept_windows = LRUCache(KEPT_WINDOWS, bytes_of_windows)
         super().__init__(network, content, styles, settings, regions)
 
     @override
@@ -235,7 +235,8 @@ def pull_tile_back(
     return network.pull_back(trace, add_term)
 
 
-def _bytes_of_windows(regions: Sequence[Windows | None]) -> int:
+def bytes_of_windows(regions: Sequence[Windows | None]) -> int:
+    """Return the memory of the windows of some regions, in bytes."""
     windows = [window for each in regions if each for window in each.values()]
     return bytes_of(*(each.weights for each in windows), *(each.roots for each in windows))
 

@@ -12,14 +12,16 @@ import nst.engine.memory
 import nst.engine.objective
 from helpers.elsewhere import Elsewhere
 from helpers.pictures import MakePicture
+from helpers.regions import regions_of_three
 from helpers.tiling import assert_tiles_agree
 from helpers.tiny_network import MakeNetwork
 from nst import Masks, TransferSettings, transfer_style
 from nst.engine.objective import Objective
+from nst.engine.sharded_objective import ShardedObjective
 from nst.engine.spread_objective import SpreadObjective
 from nst.engine.style_target import FULL
 from nst.engine.tile_map import OwnTileMap
-from nst.settings import DEFAULTS
+from nst.settings import DEFAULTS, PaintingUse
 from nst.vgg.network import VGG
 
 
@@ -94,13 +96,50 @@ def test_a_picture_that_stays_here_ends_like_one_in_this_process(
     assert (last.iteration, last.width) == (8, 128)
 
 
+@pytest.mark.parametrize("side", [64, 144])
+def test_masks_are_those_of_the_whole(make_network: MakeNetwork, side: int) -> None:
+    network, size = make_network(dtype=torch.float64), (129, 221)
+    photo, image = random_image(*size, 1), random_image(*size, 2)
+    paintings = [random_image(90, 70, seed) for seed in (3, 4, 5)]
+    uses = [PaintingUse(strength=2), PaintingUse(layers=("relu1_1", "relu4_1")), PaintingUse()]
+    regions = regions_of_three(*size, uses)
+    whole = Objective(network, photo, paintings, DEFAULTS, regions)
+    spread = SpreadObjective(
+        network, photo, paintings, DEFAULTS, side, regions, tile_map=Elsewhere()
+    )
+    for whole.guidance in (None, FULL):
+        spread.guidance = whole.guidance
+        assert_tiles_agree(whole, spread, image, layers=1e-12)
+    apart = ShardedObjective(spread)
+    costs, gradient = apart.evaluate(apart.place(image))
+    its_costs, its_gradient = spread.evaluate(image)
+    assert costs == its_costs
+    assert torch.equal(gradient.gather(), its_gradient)
+
+
 @pytest.mark.usefixtures("tiny_tiles")
-def test_masks_are_left_to_this_process(network: VGG, make_picture: MakePicture) -> None:
+@pytest.mark.parametrize("keeps", [False, True])
+def test_a_run_with_masks(network: VGG, make_picture: MakePicture, keeps: bool) -> None:
     photo, painting = make_picture(128, 100), make_picture(90, 110)
-    masks = Masks((Image.linear_gradient("L").resize(photo.size),))
+    ramp = Image.linear_gradient("L").resize(photo.size)
+    masks = Masks((ramp,), keep=ramp.rotate(180) if keeps else None)
     elsewhere = Elsewhere()
     *_, last = transfer_style(
         photo, painting, SMALL, network=network, tile_map=elsewhere, masks=masks
+    )
+    *_, expected = transfer_style(photo, painting, SMALL, network=network, masks=masks)
+    assert last.iteration == 8
+    assert elsewhere.sent
+    assert last.J < 1.1 * expected.J
+
+
+@pytest.mark.usefixtures("tiny_tiles")
+def test_other_style_costs_are_left_to_this_process(
+    network: VGG, make_picture: MakePicture
+) -> None:
+    settings, elsewhere = SMALL.replace(style_costs={"histogram": 0.5}), Elsewhere()
+    *_, last = transfer_style(
+        make_picture(128, 100), make_picture(90, 110), settings, network=network, tile_map=elsewhere
     )
     assert last.iteration == 8
     assert not elsewhere.sent
