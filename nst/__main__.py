@@ -6,15 +6,18 @@ Flags, defaults and ranges come from `TransferSettings`. Knows arguments and ter
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
+import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from nst.cluster_flags import add_cluster_flags, check_cluster_flags
 from nst.console import CommandParser, StopRequest, load_named, run_command, until_stopped
 from nst.errors import SettingsError
 from nst.outputs import FORMATS, check_format, check_output, check_space
@@ -39,7 +42,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from nst import TransferStep
+    from nst.engine.transfer import Engine
     from nst.images.recipe import Recipe
+    from nst.studio.backends.local import LocalBackend
 
 REPORTED = (
     *("iteration", "total", "width", "height"),
@@ -97,6 +102,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_file_flags(parser)
     add_device_flag(parser)
+    add_cluster_flags(
+        parser,
+        work="share out the tiles of a picture above 1024 × 1024 px among workers",
+        jobs="number of workers",
+    )
     parser.add_argument(
         "--yes", action="store_true", help="begin without a question, even if it takes hours"
     )
@@ -137,21 +147,26 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     fresh = new_recipe(content, styles, settings, device, masks=masks, init=init)
     recipe = recipe or fresh
     backend = LocalBackend(device)
-    engine = backend.engine()
-    steps = repaint(recipe, content, styles, masks=masks, init=init, engine=engine)
     check_space(output, _largest_file(content, recipe, options.depth, alpha is not None))
     network = load_network(recipe.settings, device)
     sizes = [style.size for style in recipe.last_of(styles)]
-    planned = PlannedRun(content.size, sizes, recipe.settings, regions=masks.count)
-    admit(backend, planned, assume_yes=options.yes)
+    if options.ray:
+        _check_spread(content, recipe)
+    else:  # what a cluster takes is not known
+        planned = PlannedRun(content.size, sizes, recipe.settings, regions=masks.count)
+        admit(backend, planned, assume_yes=options.yes)
     here = provenance_of(network.device, network.dtype)
     fresh = dataclasses.replace(fresh, provenance=(here,))
     for difference in recipe.differences(fresh) if options.recipe is not None else ():
         print(f"nst: {difference}; the result may differ", file=sys.stderr)
-    passages, step = _paint(steps, options, stop)
+    output_of_steps = sys.stdout  # not that of a cluster that is joined
+    with _engine_of(options, backend) as engine:
+        steps = repaint(recipe, content, styles, masks=masks, init=init, engine=engine)
+        passages, step = _paint(steps, options, stop, output_of_steps)
+        pixels = step.pixels  # which workers may have
     used = recipe.painted_until(passages, step.iteration).painted_again(fresh)
     data = finished_file(
-        step.pixels,
+        pixels,
         used,
         content,
         styles,
@@ -169,6 +184,37 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
         )
 
 
+@contextlib.contextmanager
+def _engine_of(options: argparse.Namespace, backend: LocalBackend) -> Iterator[Engine]:
+    """Give what paints: this process, alone or with the workers of a cluster."""
+    if not options.ray:
+        yield backend.engine()
+        return
+    from nst.studio.backends.ray_tiles import joined_tile_map
+
+    uses_gpus = options.device in ("auto", "cuda")
+    with joined_tile_map(options.ray, options.jobs, uses_gpus=uses_gpus) as tile_map:
+        yield partial(backend.engine(), tile_map=tile_map)
+
+
+def _check_spread(content: Image.Image, recipe: Recipe) -> None:
+    """Raise `SettingsError` for a picture that has no tiles to share out."""
+    from nst.engine.memory import NEVER_TILED
+    from nst.engine.spread_objective import can_be_spread
+    from nst.images.tensors import fitted_size
+
+    used = [passage.settings for passage in recipe.passages]
+    if not all(map(can_be_spread, used)):
+        raise SettingsError(
+            "--ray is for the style cost of Gram matrices alone; leave out --style-loss"
+        )
+    size = max(settings.size for settings in used)
+    if math.prod(fitted_size(content.size, size)) <= NEVER_TILED:
+        raise SettingsError(
+            "--ray is for pictures above 1024 × 1024 px; leave it out, or choose a larger --size"
+        )
+
+
 def _checked_settings(options: argparse.Namespace) -> TransferSettings:
     """Return the settings that were given.
 
@@ -179,8 +225,11 @@ def _checked_settings(options: argparse.Namespace) -> TransferSettings:
     check_output(options.output, FORMATS, sources)
     check_format(options.output, options.depth, keep_alpha=options.keep_alpha)
     check_styles(options.styles)
+    check_cluster_flags(options)
     given = settings_given(options)
     flags = [*given, *uses_given(options)]
+    if options.only_colors and options.ray:
+        flags.append("ray")
     flag = "--" + min(flags).replace("_", "-") if flags else ""
     if options.recipe is not None and flag:
         raise SettingsError(f"with --recipe the settings are the recipe's; leave out {flag}")
@@ -233,7 +282,10 @@ def _recolor(
 
 
 def _paint(
-    steps: Iterable[TransferStep], options: argparse.Namespace, stop: StopRequest
+    steps: Iterable[TransferStep],
+    options: argparse.Namespace,
+    stop: StopRequest,
+    output: TextIO,
 ) -> tuple[int, TransferStep]:
     """Report the steps until they end or a stop is requested.
 
@@ -247,7 +299,8 @@ def _paint(
             passages += 1  # a passage begins where one ended
         last = step
         if options.json:
-            print(json.dumps({name: getattr(step, name) for name in REPORTED}), flush=True)
+            told = {name: getattr(step, name) for name in REPORTED}
+            print(json.dumps(told), file=output, flush=True)
         if show_bar:
             bar.show(step)
         if stop.is_made:

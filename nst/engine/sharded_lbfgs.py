@@ -123,9 +123,9 @@ class ShardedLBFGS(LBFGSSteps[ShardedPicture]):
     def _by_tile(self, pairs: Sequence[tuple[Shards, Shards]]) -> tuple[list[Shards], list[Shards]]:
         """Return each tile's parts of all s, and of all y."""
         numbers = range(len(self._halos.tiles))
-        return [[s[n] for s, _ in pairs] for n in numbers], [
-            [y[n] for _, y in pairs] for n in numbers
-        ]
+        S = [[s[number] for s, _ in pairs] for number in numbers]
+        Y = [[y[number] for _, y in pairs] for number in numbers]
+        return S, Y
 
     def _kept(
         self, work: Callable[..., Sequence[Any]], calls: Iterable[tuple[Any, ...]], count: int

@@ -178,6 +178,7 @@ def minimize_sharded(
     """
     kept, picture = gathered(start), start
     done = losses = 0
+    has_begun = False
     while True:
         optimizer = ShardedLBFGS(
             objective.tile_map, objective.halos, objective.side, first_step=first_step
@@ -187,10 +188,10 @@ def minimize_sharded(
             for number, iterate in enumerate(
                 minimize(objective, placed, optimizer, iterations - done)
             ):
-                if number == 0 and losses:
+                if number == 0 and has_begun:
                     continue  # it was counted before
                 yield ShardedIterate(iterate.point, iterate.best, is_anew=losses > 0)
-                done, losses = done + (number > 0), 0
+                has_begun, done, losses = True, done + (number > 0), 0
                 if number and done % KEPT_EVERY == 0:
                     kept = iterate.best.image.gather()
             return
@@ -201,9 +202,7 @@ def minimize_sharded(
 
 
 @torch.no_grad()
-def pull_pieces(
-    *arguments: Any,
-) -> tuple[Any, ...]:
+def pull_pieces(*arguments: Any) -> tuple[Any, ...]:
     """Return a tile's squared residuals, and what it says about the pixels of each that it sees.
 
     The last argument has the places of these in its cut; the others are those of `pull_tile`.

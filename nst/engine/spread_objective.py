@@ -324,8 +324,8 @@ class SpreadObjective(TiledObjective):
 
     def costs_of(self, terms: Mapping[str, Term], squares: Squares, steepest: Tensor) -> Costs:
         """Return the costs of a picture without smoothness and outlines, from all its tiles."""
-        content, zero = self._content_cost(squares), torch.zeros(())
-        return self._costs_of(terms, content, zero, [steepest.to(content)])
+        content = self._content_cost(squares)
+        return self._costs_of(terms, content, content.new_zeros(()), [steepest.to(content)])
 
     def added(self, parts: Iterable[Squares]) -> Squares:
         """Return the sums of squared residuals over all tiles, added up in float64."""

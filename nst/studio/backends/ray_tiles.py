@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
@@ -17,7 +18,7 @@ from typing_extensions import override
 
 from nst.engine.tile_map import Handle, LostValueError, Result, TileMap, Value
 from nst.errors import WorkerError
-from nst.ray_clusters import ActorStarter, Share, first_line
+from nst.ray_clusters import ActorStarter, JoinedCluster, Share, divide, first_line
 from nst.studio.backends.ray_package import load_ray
 
 log = logging.getLogger(__name__)
@@ -218,6 +219,25 @@ class RayTileMap(TileMap):
         for seat in self._seats:
             self._ray.kill(seat.actor)
         self._seats = []
+
+
+@contextmanager
+def joined_tile_map(address: str, jobs: int | None, *, uses_gpus: bool) -> Iterator[RayTileMap]:
+    """Give the workers of a cluster that is there, or that is started on this machine.
+
+    Args:
+        address: `auto`, `local`, or that of a cluster.
+        jobs: number of workers; None for one on each GPU, or on each node where there are none.
+        uses_gpus: whether GPUs are to be used.
+
+    Raises `MissingPackageError` without Ray, and `ClusterError` where there is no such cluster.
+    """
+    cluster = JoinedCluster(address)
+    try:
+        workers, share = divide(cluster.nodes, jobs, uses_gpus=uses_gpus)
+        yield RayTileMap(workers, cpus=share.cpus, gpus=share.gpus)
+    finally:
+        cluster.leave([])  # the workers end with the part that this process has in the cluster
 
 
 class _Round:
