@@ -58,7 +58,6 @@ class Constants:
     tile: float  # both passes over a tile with its halo
     call: float  # of an empty call
     kept: float  # of this process, for a call that keeps `VALUES` small values
-    byte: float  # from this process into a worker, through Ray's object store
     read: float  # of a worker, by byte that it takes out of the store of its machine
     write: float  # of a worker, by byte that it puts there
     step: float  # of the optimiser in one process, by pixel of the picture
@@ -80,13 +79,12 @@ def main() -> None:
     print(f"a step of it with {PAIRS} pairs, by a worker: {measured.shard_step:.2f} s")
     print(f"an empty call: {1000 * measured.call:.2f} ms")
     print(f"a call that keeps values: {1000 * measured.kept:.2f} ms of this process")
-    print(f"into a worker on this machine: {1e-6 / measured.byte:.0f} MB/s")
-    print(f"out of its store: {1e-6 / measured.read:.0f} MB/s, in: {1e-6 / measured.write:.0f}")
+    print(f"out of Ray's store: {1e-6 / measured.read:.0f} MB/s, in: {1e-6 / measured.write:.0f}")
     print(f"a step in one process: {1e9 * measured.step:.0f} ns by pixel")
     print(f"by tile and evaluation: {CUT / 1e6:.1f} MB of pixels, {GRAMS / 1e6:.2f} MB of Grams")
     print("| workers | with the workers, s | of linear | in one process, s | of linear |")
     print("| --- | --- | --- | --- | --- |")
-    wire = max(measured.byte, 8 / (options.gigabits * 1e9))
+    wire = measured.write + 8 / (options.gigabits * 1e9) + measured.read
     ways: list[Callable[[int, Constants, float], float]] = [held_there, held_here]
     for count in WORKERS:
         cells = []
@@ -150,10 +148,6 @@ def measure() -> Constants:
 
         kept = median(timed(keep, time.process_time) for _ in range(ROUNDS)) / len(calls)
         pixels = torch.rand(1, 3, SIDE + 2 * HALO, SIDE + 2 * HALO)
-        whole = median(
-            timed(lambda: list(tile_map.map(size_of, [(tile_map.share(pixels),)])))
-            for _ in range(ROUNDS)
-        )
         read = [next(tile_map.map(seconds_out, [(tile_map.share(pixels),)])) for _ in range(ROUNDS)]
         write = [next(tile_map.map(seconds_in, [()])) for _ in range(ROUNDS)]
         shard_step = shard_step_seconds(tile_map)
@@ -161,7 +155,7 @@ def measure() -> Constants:
         tile_map.close()
         ray.shutdown()
     return Constants(
-        tile_seconds(), call, kept, (whole - call) / CUT, median(read) / CUT, median(write) / CUT,
+        tile_seconds(), call, kept, median(read) / CUT, median(write) / CUT,
         step_seconds(), shard_step,
     )  # fmt: skip
 
@@ -200,10 +194,6 @@ def shard_step_seconds(tile_map: RayTileMap) -> float:
             before = next(tile_map.map(processor_seconds, [()]))
             image = optimizer.step(image, gradient)
     return (next(tile_map.map(processor_seconds, [()])) - before) / len(halos.tiles)
-
-
-def size_of(handle: OwnHandle[Tensor]) -> int:
-    return handle.get().numel()
 
 
 def timed(work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
