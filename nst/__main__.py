@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import functools
 import json
 import math
 import sys
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from nst import TransferStep
+    from nst.engine.tile_map import TileMap
     from nst.engine.transfer import Engine
     from nst.images.recipe import Recipe
     from nst.studio.backends.local import LocalBackend
@@ -146,7 +148,9 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     masks.check(content, styles)
     fresh = new_recipe(content, styles, settings, device, masks=masks, init=init)
     recipe = recipe or fresh
-    backend = LocalBackend(device)
+    backend, until_painted = LocalBackend(device), contextlib.ExitStack()
+    engine = _engine_of(options, backend, until_painted)
+    steps = repaint(recipe, content, styles, masks=masks, init=init, engine=engine)
     check_space(output, _largest_file(content, recipe, options.depth, alpha is not None))
     network = load_network(recipe.settings, device)
     sizes = [style.size for style in recipe.last_of(styles)]
@@ -160,8 +164,7 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     for difference in recipe.differences(fresh) if options.recipe is not None else ():
         print(f"nst: {difference}; the result may differ", file=sys.stderr)
     output_of_steps = sys.stdout  # not that of a cluster that is joined
-    with _engine_of(options, backend) as engine:
-        steps = repaint(recipe, content, styles, masks=masks, init=init, engine=engine)
+    with until_painted:
         passages, step = _paint(steps, options, stop, output_of_steps)
         pixels = step.pixels  # which workers may have
     used = recipe.painted_until(passages, step.iteration).painted_again(fresh)
@@ -184,17 +187,25 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
         )
 
 
-@contextlib.contextmanager
-def _engine_of(options: argparse.Namespace, backend: LocalBackend) -> Iterator[Engine]:
-    """Give what paints: this process, alone or with the workers of a cluster."""
+def _engine_of(
+    options: argparse.Namespace, backend: LocalBackend, until_painted: contextlib.ExitStack
+) -> Engine:
+    """Return what paints: this process, alone or with a cluster that it joins when it begins."""
     if not options.ray:
-        yield backend.engine()
-        return
-    from nst.studio.backends.ray_tiles import joined_tile_map
+        return backend.engine()
 
-    uses_gpus = options.device in ("auto", "cuda")
-    with joined_tile_map(options.ray, options.jobs, uses_gpus=uses_gpus) as tile_map:
-        yield partial(backend.engine(), tile_map=tile_map)
+    @functools.cache
+    def joined() -> TileMap:
+        from nst.studio.backends.ray_tiles import joined_tile_map
+
+        uses_gpus = options.device in ("auto", "cuda")
+        workers = joined_tile_map(options.ray, options.jobs, uses_gpus=uses_gpus)
+        return until_painted.enter_context(workers)
+
+    def paint(*pictures: Any, **control: Any) -> Iterator[TransferStep]:
+        return backend.engine()(*pictures, tile_map=joined(), **control)
+
+    return paint
 
 
 def _check_spread(content: Image.Image, recipe: Recipe) -> None:

@@ -211,8 +211,9 @@ def transfer_style(
             del objective, best, state, latest  # as above
     exact = sources.in_float32(objective, scale, tile)
     del objective  # as above
-    costs = exact.costs(gathered(best.image))
-    last = replace(best, costs=costs) if math.isfinite(costs.J) else best
+    last = replace(best, image=gathered(best.image))
+    costs = exact.costs(last.image)
+    last = replace(last, costs=costs) if math.isfinite(costs.J) else last
     yield _report(progress, last, state, provenance, shown)
 
 
