@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import pickle
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -32,7 +35,14 @@ from nst.engine.sharded_objective import (
 )
 from nst.engine.spread_objective import SpreadObjective
 from nst.engine.style_target import FULL
-from nst.engine.tile_map import LostValueError, OwnTileMap, TileMap
+from nst.engine.tile_map import (
+    Handle,
+    LostValueError,
+    OwnTileMap,
+    Result,
+    TileMap,
+    Value,
+)
 from nst.settings import DEFAULTS
 from nst.vgg.network import VGG
 
@@ -132,6 +142,49 @@ def test_pairs_of_very_large_pictures_are_narrow(
     monkeypatch.setattr(nst.engine.sharded_lbfgs, "NARROW_FROM", 1000)
     *_, narrow = steps_of(network, OwnTileMap(), 5)
     assert 0 < float((narrow - exact).abs().max()) < 0.05
+
+
+class Watched(Elsewhere):
+    """Counts the bytes that are fetched by the process that drives the workers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fetched, self.is_working = 0, False
+
+    def share(self, value: Value, *, is_lasting: bool = False) -> Handle[Value]:
+        return WatchedHandle(self, pickle.dumps(value))
+
+    def map(
+        self, work: Callable[..., Result], calls: Iterable[tuple[Any, ...]]
+    ) -> Iterator[Result]:
+        self.is_working = True
+        results = super().map(work, calls)
+        self.is_working = False
+        return results
+
+
+class WatchedHandle(Handle[Value]):
+    def __init__(self, tile_map: Watched, data: bytes) -> None:
+        self.tile_map, self.data = tile_map, data
+
+    def get(self) -> Value:
+        if not self.tile_map.is_working:
+            self.tile_map.fetched += len(self.data)
+        value: Value = pickle.loads(self.data)
+        return value
+
+
+def test_pixels_do_not_pass_through_the_driving_process(network: VGG) -> None:
+    size, tile_map = (400, 520), Watched()
+    apart = ShardedObjective(held(network, size, tile_map, 128))
+    start, fetched = random_image(*size, 3, torch.float32), list[int]()
+    for each in minimize_sharded(apart, start, 0.02, 4):
+        fetched.append(tile_map.fetched)
+        last = each.best.image
+    in_one_iteration = max(after - before for before, after in pairwise(fetched))
+    assert 0 < in_one_iteration < 0.05 * start.nbytes
+    last.gather()
+    assert tile_map.fetched - fetched[-1] > start.nbytes
 
 
 class Forgetful(Elsewhere):
