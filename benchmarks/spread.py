@@ -1,12 +1,12 @@
 """What one very large picture costs on many workers: `python -m benchmarks.spread`.
 
-Measures on this machine, with Ray and VGG-19, what an evaluation of J and its gradient is made of,
-and works out from it what one takes at a gigapixel (1024 tiles of 1024 × 1024 px) on 1 to 1024
-workers of this kind. Nothing of a gigapixel is painted. The network between machines is assumed.
+Measures on this machine, with Ray and VGG-19, what an iteration is made of, and works out from it
+what one takes at a gigapixel (1024 tiles of 1024 × 1024 px) on 1 to 1024 workers of this kind.
+Nothing of a gigapixel is painted. The network between machines is assumed.
 
-Two ways are worked out: that of `nst.engine.spread_objective`, where picture and optimiser are in
-one process, and one where each worker keeps its tiles' pixels and L-BFGS pairs, so that only halos,
-Gram matrices and dot products travel. The latter is on paper alone.
+Two ways are worked out: that of `nst.engine.sharded_objective`, where workers keep the tiles of
+the picture and of L-BFGS's pairs, and that of `nst.engine.spread_objective` alone, where both are
+in one process, and pixels go out and gradients come in.
 """
 
 from __future__ import annotations
@@ -18,15 +18,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
 
 from nst.console import run_command
+from nst.engine import sharded_lbfgs
 from nst.engine.devices import load_network
+from nst.engine.local_smoothing import REACH
 from nst.engine.optimizers import BoxLBFGS
-from nst.engine.spread_objective import TileJob, pull_tile, sum_tile
-from nst.engine.tile_map import OwnHandle
+from nst.engine.sharded_lbfgs import ShardedLBFGS
+from nst.engine.sharded_objective import take
+from nst.engine.sharding import Halos, ShardedPicture, make_picture
+from nst.engine.spread_objective import FAN_IN, TileInputs, TileJob, pull_tile, sum_tile
+from nst.engine.tile_map import Handle, OwnHandle
 from nst.engine.tiles import Tile, halo_of, tiles
 from nst.settings import DEFAULTS, LAYER_CHANNELS
 from nst.studio.backends.ray_package import load_ray
@@ -38,9 +44,11 @@ CUT = (SIDE + 2 * HALO) ** 2 * 3 * 4  # bytes of a tile with its halo in float32
 GRAMS = sum(LAYER_CHANNELS[layer] ** 2 for layer in DEFAULTS.style_layers) * 4  # bytes
 WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 PAIRS = 10  # of L-BFGS
-DOTS = 4 * PAIRS + 4  # dot products of an iteration, in two rounds of messages
 ROUND_TRIP = 2e-4  # seconds between two machines, assumed
 ROUNDS = 5
+LARGEST_INSIDE = 100 * 1024  # bytes of a value that Ray sends with a call, through the caller
+VALUES = 9  # that a call keeps: a tile's own, and what eight neighbours see
+CALLS = 10 + 1 / (FAN_IN - 1)  # of a tile in an iteration, and of the sums of others
 
 
 @dataclass(frozen=True)
@@ -49,8 +57,11 @@ class Constants:
 
     tile: float  # both passes over a tile with its halo
     call: float  # of an empty call
-    byte: float  # from this process into a worker, through Ray's object store
-    step: float  # of the optimiser, by pixel of the picture
+    kept: float  # of this process, for a call that keeps `VALUES` small values
+    read: float  # of a worker, by byte that it takes out of the store of its machine
+    write: float  # of a worker, by byte that it puts there
+    step: float  # of the optimiser in one process, by pixel of the picture
+    shard_step: float  # of a worker, for a step of a tile, with what it reads and writes
 
 
 def main() -> None:
@@ -65,16 +76,16 @@ def main() -> None:
     options = parser.parse_args()
     measured = measure()
     print(f"a tile of {SIDE} px, both passes: {measured.tile:.2f} s of processor time")
+    print(f"a step of it with {PAIRS} pairs, by a worker: {measured.shard_step:.2f} s")
     print(f"an empty call: {1000 * measured.call:.2f} ms")
-    print(f"into a worker on this machine: {1e-6 / measured.byte:.0f} MB/s")
-    print(f"a step of the optimiser: {1e9 * measured.step:.0f} ns by pixel")
+    print(f"a call that keeps values: {1000 * measured.kept:.2f} ms of this process")
+    print(f"out of Ray's store: {1e-6 / measured.read:.0f} MB/s, in: {1e-6 / measured.write:.0f}")
+    print(f"a step in one process: {1e9 * measured.step:.0f} ns by pixel")
     print(f"by tile and evaluation: {CUT / 1e6:.1f} MB of pixels, {GRAMS / 1e6:.2f} MB of Grams")
-    print(
-        "| workers | picture in one process, s | of linear | pixels with workers, s | of linear |"
-    )
+    print("| workers | with the workers, s | of linear | in one process, s | of linear |")
     print("| --- | --- | --- | --- | --- |")
-    wire = max(measured.byte, 8 / (options.gigabits * 1e9))
-    ways: list[Callable[[int, Constants, float], float]] = [held_here, held_there]
+    wire = measured.write + 8 / (options.gigabits * 1e9) + measured.read
+    ways: list[Callable[[int, Constants, float], float]] = [held_there, held_here]
     for count in WORKERS:
         cells = []
         for way in ways:
@@ -86,50 +97,103 @@ def main() -> None:
 def held_here(workers: int, constants: Constants, wire: float) -> float:
     """Seconds of an evaluation and a step where the picture is in one process.
 
-    Pixels go out, gradients and the Gram matrices of each tile come in, through one network card,
-    beside the arithmetic of the workers; the step waits for all of it.
+    Pixels go out and gradients come in through one network card, beside the arithmetic of the
+    workers; the step waits for all of it.
     """
     painting = math.ceil(TILES / workers) * constants.tile
-    traffic = TILES * (2 * CUT + GRAMS) + workers * GRAMS
-    carried = traffic * wire + 2 * TILES * constants.call
+    carried = (TILES * 2 * CUT + workers * GRAMS) * wire + 2 * TILES * constants.call
     return max(painting, carried) + constants.step * TILES * SIDE**2
 
 
 def held_there(workers: int, constants: Constants, wire: float) -> float:
-    """The same where pixels and pairs stay: halos to neighbours, and sums along a binary tree."""
-    own = math.ceil(TILES / workers)
-    halo = CUT - SIDE**2 * 12  # bytes, of pixels; as many come back as their gradient
-    halos = own * 2 * halo * wire if workers > 1 else 0.0
-    depth = math.ceil(math.log2(workers))
-    grams = 2 * depth * (2 * GRAMS * wire + ROUND_TRIP)  # in float64, up and down
-    dots = 2 * 2 * depth * (8 * DOTS * wire + ROUND_TRIP)
-    return own * (constants.tile + constants.step * SIDE**2) + halos + grams + dots
+    """The same where pixels and pairs stay.
+
+    A worker computes, takes halos out of others, and adds up Gram matrices. The driving process
+    makes all calls, hands on what Ray sends with them, and sends each worker what the Gram matrices
+    pull. Nothing is taken to happen at the same time, where much does.
+    """
+    own, is_alone = math.ceil(TILES / workers), workers == 1
+    stored = 3 * CUT * constants.read + (2 * CUT + GRAMS) * constants.write
+    computing = own * (constants.tile + constants.shard_step + stored)
+    pieces = [*halo_pieces(HALO, 12), *halo_pieces(HALO, 12), *halo_pieces(REACH, 24)]
+    halos = 0.0 if is_alone else own * sum(pieces) * wire
+    levels = math.ceil(math.log(TILES, FAN_IN))
+    sums = levels * FAN_IN * 2 * GRAMS * (constants.read if is_alone else wire)
+    inside = sum(2 * size for size in pieces if size < LARGEST_INSIDE)  # in, and out again
+    driving = TILES * (CALLS * constants.kept + (0.0 if is_alone else inside * wire))
+    pulls = workers * GRAMS * wire
+    return computing + halos + sums + driving + pulls + CALLS * ROUND_TRIP
+
+
+def halo_pieces(halo: int, pixel: int) -> list[int]:
+    """Return the bytes of the pieces of a halo, by those of a pixel."""
+    return [SIDE * halo * pixel] * 4 + [halo * halo * pixel] * 4
 
 
 def measure() -> Constants:
     """Measure on this machine; a worker has as many threads as this process."""
     ray = load_ray()
     ray.init(
-        address="local", num_cpus=1, include_dashboard=False, object_store_memory=2**29,
+        address="local", num_cpus=1, include_dashboard=False, object_store_memory=2**30,
         logging_level="ERROR", log_to_driver=False,
     )  # fmt: skip
     tile_map = RayTileMap(1)
     try:
         list(tile_map.map(abs, [(1,)]))  # it is there
         call = median(timed(lambda: list(tile_map.map(abs, [(1,)]))) for _ in range(100))
+        calls = [()] * 200
+
+        def keep() -> None:
+            tile_map.keep(small_values, calls, [VALUES] * len(calls))
+
+        kept = median(timed(keep, time.process_time) for _ in range(ROUNDS)) / len(calls)
         pixels = torch.rand(1, 3, SIDE + 2 * HALO, SIDE + 2 * HALO)
-        whole = median(
-            timed(lambda: list(tile_map.map(size_of, [(tile_map.share(pixels),)])))
-            for _ in range(ROUNDS)
-        )
+        read = [next(tile_map.map(seconds_out, [(tile_map.share(pixels),)])) for _ in range(ROUNDS)]
+        write = [next(tile_map.map(seconds_in, [()])) for _ in range(ROUNDS)]
+        shard_step = shard_step_seconds(tile_map)
     finally:
         tile_map.close()
         ray.shutdown()
-    return Constants(tile_seconds(), call, (whole - call) / CUT, step_seconds())
+    return Constants(
+        tile_seconds(), call, kept, median(read) / CUT, median(write) / CUT,
+        step_seconds(), shard_step,
+    )  # fmt: skip
 
 
-def size_of(handle: OwnHandle[Tensor]) -> int:
-    return handle.get().numel()
+def small_values() -> tuple[int, ...]:
+    return tuple(range(VALUES))
+
+
+def seconds_out(handle: Handle[Tensor]) -> float:
+    return timed(handle.get, time.process_time)
+
+
+def seconds_in() -> float:
+    pixels = torch.rand(1, 3, SIDE + 2 * HALO, SIDE + 2 * HALO)
+    return timed(lambda: load_ray().put(pixels), time.process_time)
+
+
+def processor_seconds() -> float:
+    return time.process_time()
+
+
+def shard_step_seconds(tile_map: RayTileMap) -> float:
+    """Processor seconds of a worker for a step of a tile with all pairs learned, in bfloat16."""
+    halos = Halos(tiles((2 * SIDE, SIDE), SIDE, ["relu5_1"]))
+    goal, curvature = torch.rand(1, 3, *halos.size), torch.rand(1, 3, *halos.size) + 0.5
+
+    def placed(image: Tensor) -> ShardedPicture:
+        own = (tile_map.share(image[(..., *tile.place)].contiguous()) for tile in halos.tiles)
+        return make_picture(tile_map, halos, take, ((each,) for each in own))
+
+    image = placed(torch.rand(1, 3, *halos.size))
+    with patch.object(sharded_lbfgs, "NARROW_FROM", 0):
+        optimizer = ShardedLBFGS(tile_map, halos, SIDE, history=PAIRS)
+        for _ in range(PAIRS + 3):
+            gradient = placed((image.gather() - goal) * curvature)
+            before = next(tile_map.map(processor_seconds, [()]))
+            image = optimizer.step(image, gradient)
+    return (next(tile_map.map(processor_seconds, [()])) - before) / len(halos.tiles)
 
 
 def timed(work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
@@ -149,12 +213,14 @@ def tile_seconds() -> float:
     )  # fmt: skip
     middle: Tile = tiles((3 * SIDE, 3 * SIDE), SIDE, ["relu5_1"])[4]
     cut = OwnHandle(torch.rand(1, 3, SIDE + 2 * HALO, SIDE + 2 * HALO))
+    inputs = TileInputs(middle, cut, None, cut)
+    counted = dict.fromkeys(DEFAULTS.style_layers, (0,))
     slopes = dict.fromkeys(DEFAULTS.content_weights, 1e-6)
 
     def both() -> None:
-        sums = sum_tile(job, middle, cut, None)
-        matrices = OwnHandle({layer: each.gram * 1e-12 for layer, each in sums.grams.items()})
-        pull_tile(job, middle, cut, cut, slopes, matrices)
+        sums = sum_tile(job, inputs, counted)
+        matrices = OwnHandle({key: each.gram * 1e-12 for key, each in sums.grams.items()})
+        pull_tile(job, inputs, counted, slopes, matrices)
 
     both()
     return median(timed(both, time.process_time) for _ in range(2))

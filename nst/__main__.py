@@ -6,15 +6,19 @@ Flags, defaults and ranges come from `TransferSettings`. Knows arguments and ter
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+import functools
 import json
+import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from nst.cluster_flags import add_cluster_flags, check_cluster_flags
 from nst.console import CommandParser, StopRequest, load_named, run_command, until_stopped
 from nst.errors import SettingsError
 from nst.outputs import FORMATS, check_format, check_output, check_space
@@ -39,7 +43,10 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from nst import Masks, TransferStep
+    from nst.engine.tile_map import TileMap
+    from nst.engine.transfer import Engine
     from nst.images.recipe import Recipe
+    from nst.studio.backends.local import LocalBackend
 
 REPORTED = (
     *("iteration", "total", "width", "height"),
@@ -97,6 +104,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_file_flags(parser)
     add_device_flag(parser)
+    add_cluster_flags(
+        parser,
+        work="share out the tiles of a picture above 1024 × 1024 px among workers",
+        jobs="number of workers",
+    )
     parser.add_argument(
         "--yes", action="store_true", help="begin without a question, even if it takes hours"
     )
@@ -118,50 +130,47 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
         return
 
     from nst import load_image  # after --help: torch takes seconds
-    from nst.admission import admit
     from nst.engine.devices import load_network, pick_device
     from nst.engine.finished_file import finished_file
     from nst.engine.repaint import repaint
-    from nst.images.masks import Masks
     from nst.images.recipe import new_recipe, read_recipe
     from nst.provenance import provenance_of
     from nst.studio.backends.local import LocalBackend
-    from nst.studio.forecast import PlannedRun
 
     init = load_named(load_image, options.init) if options.init else None
-    masks = read_masks(options, lambda path: load_named(load_image, path))
+    masks = _masks_given(options, content)
     device = str(pick_device(options.device))
     recipe = None if options.recipe is None else load_named(read_recipe, options.recipe)
-    if options.protect_faces:
-        masks = _with_faces_kept(masks, content)
     course = [masks]  # of the passages
     if recipe:
         styles = recipe.paired(styles)
         course = recipe.passage_masks(masks or None)
         # The copies are nearly what it was painted with, and said to be others.
         masks = masks or recipe.masks.copies()
-    masks.check(content, styles)
-    for each in course:
-        Masks(keep=each.keep).check(content, styles)
+    _check_masks(masks, course, content, styles)
     fresh = new_recipe(content, styles, settings, device, masks=masks, init=init)
     recipe = recipe or fresh
-    backend = LocalBackend(device)
-    engine = backend.engine()
+    backend, until_painted = LocalBackend(device), contextlib.ExitStack()
+    engine = _engine_of(options, backend, until_painted)
     steps = repaint(recipe, content, styles, masks=course, init=init, engine=engine)
     check_space(output, _largest_file(content, recipe, options.depth, alpha is not None))
     network = load_network(recipe.settings, device)
-    sizes = [style.size for style in recipe.last_of(styles)]
-    planned = PlannedRun(content.size, sizes, recipe.settings, regions=masks.count)
-    admit(backend, planned, assume_yes=options.yes)
+    if options.ray:
+        _check_spread(content, recipe)
+    else:  # what a cluster takes is not known
+        _admit(options, backend, recipe, content, styles, masks.count)
     here = provenance_of(network.device, network.dtype)
     fresh = dataclasses.replace(fresh, provenance=(here,))
     present = recipe.painted_again(fresh, course)
     for difference in recipe.differences(present) if options.recipe is not None else ():
         print(f"nst: {difference}; the result may differ", file=sys.stderr)
-    passages, step = _paint(steps, options, stop)
+    output_of_steps = sys.stdout  # not that of a cluster that is joined
+    with until_painted:
+        passages, step = _paint(steps, options, stop, output_of_steps)
+        pixels = step.pixels  # which workers may have
     used = present.painted_until(passages, step.iteration)
     data = finished_file(
-        step.pixels,
+        pixels,
         used,
         content,
         styles,
@@ -179,14 +188,88 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
         )
 
 
-def _with_faces_kept(masks: Masks, photo: Image.Image) -> Masks:
-    """Return masks where faces are left as they are; say so where there is none."""
-    from nst.images.found_masks import keep_faces  # after --help
+def _masks_given(options: argparse.Namespace, photo: Image.Image) -> Masks:
+    """Return the masks that were given, with the faces where they are protected.
 
+    Say so where there is none. Raises `ImageError` and `MissingPackageError`.
+    """
+    from nst import load_image  # after --help
+    from nst.images.found_masks import keep_faces
+
+    masks = read_masks(options, lambda path: load_named(load_image, path))
+    if not options.protect_faces:
+        return masks
     found = keep_faces(masks, photo)
     if found is masks:
         print("nst: no face was found in the photo", file=sys.stderr)
     return found
+
+
+def _check_masks(
+    masks: Masks, course: Iterable[Masks], photo: Image.Image, paintings: Sequence[Image.Image]
+) -> None:
+    """Raise `ImageError` for masks, those of all passages too, that do not go with the pictures."""
+    from nst import Masks
+
+    masks.check(photo, paintings)
+    for each in course:
+        Masks(keep=each.keep).check(photo, paintings)
+
+
+def _admit(
+    options: argparse.Namespace,
+    backend: LocalBackend,
+    recipe: Recipe,
+    photo: Image.Image,
+    paintings: Sequence[Image.Image],
+    regions: int,
+) -> None:
+    """Tell of a long run, and ask. Raises `UserError` where it has no room, or is not wanted."""
+    from nst.admission import admit  # after --help
+    from nst.studio.forecast import PlannedRun
+
+    sizes = [painting.size for painting in recipe.last_of(paintings)]
+    planned = PlannedRun(photo.size, sizes, recipe.settings, regions=regions)
+    admit(backend, planned, assume_yes=options.yes)
+
+
+def _engine_of(
+    options: argparse.Namespace, backend: LocalBackend, until_painted: contextlib.ExitStack
+) -> Engine:
+    """Return what paints: this process, alone or with a cluster that it joins when it begins."""
+    if not options.ray:
+        return backend.engine()
+
+    @functools.cache
+    def joined() -> TileMap:
+        from nst.studio.backends.ray_tiles import joined_tile_map
+
+        uses_gpus = options.device in ("auto", "cuda")
+        workers = joined_tile_map(options.ray, options.jobs, uses_gpus=uses_gpus)
+        return until_painted.enter_context(workers)
+
+    def paint(*pictures: Any, **control: Any) -> Iterator[TransferStep]:
+        return backend.engine()(*pictures, tile_map=joined(), **control)
+
+    return paint
+
+
+def _check_spread(content: Image.Image, recipe: Recipe) -> None:
+    """Raise `SettingsError` for a picture that has no tiles to share out."""
+    from nst.engine.memory import NEVER_TILED
+    from nst.engine.spread_objective import can_be_spread
+    from nst.images.tensors import fitted_size
+
+    used = [passage.settings for passage in recipe.passages]
+    if not all(map(can_be_spread, used)):
+        raise SettingsError(
+            "--ray is for the style cost of Gram matrices alone; leave out --style-loss"
+        )
+    size = max(settings.size for settings in used)
+    if math.prod(fitted_size(content.size, size)) <= NEVER_TILED:
+        raise SettingsError(
+            "--ray is for pictures above 1024 × 1024 px; leave it out, or choose a larger --size"
+        )
 
 
 def _checked_settings(options: argparse.Namespace) -> TransferSettings:
@@ -199,6 +282,7 @@ def _checked_settings(options: argparse.Namespace) -> TransferSettings:
     check_output(options.output, FORMATS, sources)
     check_format(options.output, options.depth, keep_alpha=options.keep_alpha)
     check_styles(options.styles)
+    check_cluster_flags(options)
     given = settings_given(options)
     flags = [*given, *uses_given(options)]
     flag = "--" + min(flags).replace("_", "-") if flags else ""
@@ -211,7 +295,7 @@ def _checked_settings(options: argparse.Namespace) -> TransferSettings:
 
 def _about_painting(options: argparse.Namespace) -> str:
     """Return a flag that was given and says nothing where only colours are changed, or ""."""
-    names = ("recipe", "masks", "keep", "within", "protect_faces", "init")
+    names = ("recipe", "masks", "keep", "within", "protect_faces", "init", "ray")
     return next((f"--{name.replace('_', '-')}" for name in names if getattr(options, name)), "")
 
 
@@ -257,7 +341,10 @@ def _recolor(
 
 
 def _paint(
-    steps: Iterable[TransferStep], options: argparse.Namespace, stop: StopRequest
+    steps: Iterable[TransferStep],
+    options: argparse.Namespace,
+    stop: StopRequest,
+    output: TextIO,
 ) -> tuple[int, TransferStep]:
     """Report the steps until they end or a stop is requested.
 
@@ -271,7 +358,8 @@ def _paint(
             passages += 1  # a passage begins where one ended
         last = step
         if options.json:
-            print(json.dumps({name: getattr(step, name) for name in REPORTED}), flush=True)
+            told = {name: getattr(step, name) for name in REPORTED}
+            print(json.dumps(told), file=output, flush=True)
         if show_bar:
             bar.show(step)
         if stop.is_made:

@@ -26,6 +26,7 @@ STARTED: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 50
 """A cluster that is started here; requests pass through its object store, of so many bytes."""
 REACH = 5.0  # seconds for the head to answer
 CHECK_EVERY = 5.0  # seconds between two looks whether it is there
+MOST_FAILED_STARTS = 3  # actors in a row that die before they are ready
 MISSING = "Painting on a cluster needs Ray; install it with `pip install nst[ray]`."
 
 
@@ -34,7 +35,7 @@ class Share:
     """What an actor takes of a node."""
 
     cpus: int
-    gpus: int = 0
+    gpus: float = 0
 
 
 class HeadWatch:
@@ -87,6 +88,46 @@ class JoinedCluster:
                 self.ray.kill(actor)
         self.ray.shutdown()
         self._until_left.close()
+
+
+class ActorStarter:
+    """Starts the actors of one kind, and another in the place of each that dies.
+
+    Args:
+        ray: the module.
+        kind: the class.
+        share: what each takes of a node.
+        arguments: of the class.
+        options: more of Ray's options.
+    """
+
+    def __init__(
+        self, ray: Any, kind: type, share: Share, *arguments: object, **options: object
+    ) -> None:
+        self._ray, self._arguments = ray, arguments
+        self._kind = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus, **options)(kind)
+        self._failed_starts = 0
+
+    def start(self) -> Any:
+        """Return a new actor, which is placed as soon as the cluster has room for it."""
+        return self._kind.remote(*self._arguments)
+
+    def note_ready(self) -> None:
+        """Note that an actor is ready."""
+        self._failed_starts = 0
+
+    def replace(self, lost: Any, error: Exception, *, was_ready: bool) -> Any:
+        """End an actor that is lost, and return another in its place.
+
+        Raises `ClusterError` when too many in a row have died before they were ready.
+        """
+        if not was_ready:
+            self._failed_starts += 1
+            if self._failed_starts == MOST_FAILED_STARTS:
+                raise ClusterError(f"The Ray cluster cannot start a worker: {first_line(error)}")
+        with contextlib.suppress(Exception):  # it may only have been out of reach
+            self._ray.kill(lost)
+        return self.start()
 
 
 def divide(

@@ -6,7 +6,6 @@ What is done again, and from which checkpoint, is the runner's to say: no task i
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 import time
@@ -19,9 +18,7 @@ from typing_extensions import override
 from nst.batch.messages import AT_ONCE, Event, Failed, Lost, PaintRequest, Progress
 from nst.batch.pool import Pool
 from nst.errors import ClusterError
-from nst.ray_clusters import JoinedCluster, divide, first_line
-
-MOST_FAILED_STARTS = 3  # actors in a row that die before they are ready
+from nst.ray_clusters import ActorStarter, JoinedCluster, divide, first_line
 
 
 class PainterActor:
@@ -60,9 +57,11 @@ class RayPool(Pool):
         self._cluster = JoinedCluster(address)
         self._ray, nodes = self._cluster.ray, self._cluster.nodes
         n_actors, share = divide(nodes, jobs, uses_gpus=device in ("auto", "cuda"))
-        self._share, self._device = share, device
-        self._failed_starts = 0
-        self._actors = [self._start() for _ in range(n_actors)]
+        at_once = AT_ONCE + 1  # and a sign of life
+        self._starter = ActorStarter(
+            self._ray, PainterActor, share, device, share.cpus, max_concurrency=at_once
+        )
+        self._actors = [_Actor.of(self._starter.start()) for _ in range(n_actors)]
 
     @property
     @override
@@ -93,22 +92,13 @@ class RayPool(Pool):
     def close(self) -> None:
         self._cluster.leave(actor.handle for actor in self._actors)
 
-    def _start(self) -> _Actor:
-        options = {
-            "num_cpus": self._share.cpus,
-            "num_gpus": self._share.gpus,
-            "max_concurrency": AT_ONCE + 1,  # and a sign of life
-        }
-        remote = self._ray.remote(**options)(PainterActor)
-        handle = remote.remote(self._device, self._share.cpus)
-        return _Actor(handle, handle.location.remote())
-
     def _news(self, actor: _Actor, ready: Any) -> Iterator[Event]:
         """Yield what an actor has to tell; where it has died, start another in its place."""
         try:
             if ready is actor.start:
                 actor.node, actor.pid = self._ray.get(ready)
-                actor.start, self._failed_starts = None, 0
+                actor.start = None
+                self._starter.note_ready()
                 return
             number = next(number for number, run in actor.runs.items() if run is ready)
             try:
@@ -129,13 +119,8 @@ class RayPool(Pool):
             yield event
 
     def _replace(self, lost: _Actor, error: Exception) -> Iterator[Lost]:
-        if lost.start is not None:
-            self._failed_starts += 1
-            if self._failed_starts == MOST_FAILED_STARTS:
-                raise ClusterError(f"The Ray cluster cannot start a worker: {first_line(error)}")
-        with contextlib.suppress(Exception):  # it may only have been out of reach
-            self._ray.kill(lost.handle)
-        self._actors[self._actors.index(lost)] = self._start()
+        other = self._starter.replace(lost.handle, error, was_ready=lost.start is None)
+        self._actors[self._actors.index(lost)] = _Actor.of(other)
         for number in lost.runs:
             yield Lost(number, number == lost.suspect, type(error).__name__)
 
@@ -150,6 +135,11 @@ class _Actor:
     pid: int = 0
     runs: dict[int, Any] = field(default_factory=dict)
     painting: int | None = None  # the request that has told of progress last
+
+    @staticmethod
+    def of(handle: Any) -> _Actor:
+        """Return one that was just started."""
+        return _Actor(handle, handle.location.remote())
 
     @property
     def has_room(self) -> bool:

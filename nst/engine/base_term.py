@@ -82,13 +82,16 @@ class HeldObjective:
             return measure(gradient) if measure else []
 
         costs, gradient = self.full.evaluate(image, add_and_measure)
-        costs = replace(
+        return self.with_term(costs, its_costs), gradient
+
+    def with_term(self, costs: Costs, its_costs: Costs) -> Costs:
+        """Return the costs of J together with the term, whose own costs are those of J_base."""
+        return replace(
             costs,
             base=self.weight * its_costs.J,
             goal=costs.goal + self.weight * its_costs.goal,
             steepest=costs.steepest + self.weight * its_costs.steepest,  # at most so steep
         )
-        return costs, gradient
 
 
 def lanczos(length: int, reduced: int, *, wraps: bool = False) -> Tensor:

@@ -27,14 +27,23 @@ def compact_direction(
     latest = pairs[-1][1]
     q = -gradient
     SY, Sq = S @ Y.T, S @ q.flatten()
-    alpha = _solve(SY.triu(), Sq, upper=True)
+    alpha = first_coefficients(SY, Sq)
     q = torch.addmv(q.flatten(), Y.T, alpha, alpha=-1).view_as(q)
     smoothed = smooth(torch.cat([q, latest]))
-    curvature = SY.diagonal()
-    scale = curvature[-1] / torch.dot(latest.flatten(), smoothed[1].flatten())
+    scale = SY[-1, -1] / torch.dot(latest.flatten(), smoothed[1].flatten())
     r = (smoothed[0] * scale).flatten()
-    delta = _solve(SY.triu().T, curvature * alpha - Y @ r, upper=False)
+    delta = second_coefficients(SY, alpha, Y @ r)
     return torch.addmv(r, S.T, delta).view_as(gradient)
+
+
+def first_coefficients(SY: Tensor, Sq: Tensor) -> Tensor:
+    """Return α, with which Σ αᵢ yᵢ is taken from q, of S Yᵀ (m, m) and S q (m,)."""
+    return _solve(SY.triu(), Sq, upper=True)
+
+
+def second_coefficients(SY: Tensor, alpha: Tensor, Yr: Tensor) -> Tensor:
+    """Return δ, with which Σ δᵢ sᵢ is added to r, of α and Y r (m,)."""
+    return _solve(SY.triu().T, SY.diagonal() * alpha - Yr, upper=False)
 
 
 def _solve(triangle: Tensor, right: Tensor, *, upper: bool) -> Tensor:

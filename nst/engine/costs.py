@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from nst.engine.picture import Picture
 from nst.settings import TransferSettings
 
 
@@ -32,7 +33,7 @@ class Costs:
     temporal: float = 0.0  # the term of earlier frames, see `temporal`; not part of J
 
 
-Measure = Callable[[Tensor], list[Tensor]]
+Measure = Callable[[Picture], list[Tensor]]
 """Makes numbers of the gradient that are read together with the costs; 0-dimensional tensors."""
 
 

@@ -56,7 +56,7 @@ class Inputs:
         photo, paintings, regions = self.photo, self.paintings, self.regions
         if self.tile is None and not settings.is_seamless:
             return Objective(network, photo, paintings, settings, regions)
-        if self.tile_map and self.tile and can_be_spread(settings, regions):
+        if self.tile_map and self.tile and can_be_spread(settings):
             return SpreadObjective(
                 network, photo, paintings, settings, self.tile, regions, tile_map=self.tile_map
             )

@@ -10,14 +10,14 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Generic, Protocol
 
 from PIL import Image
-from torch import Tensor
 
 from nst.engine.costs import Costs, Measure
 from nst.engine.fingerprint import bytes_of
-from nst.engine.optimizers import Optimizer
+from nst.engine.optimizers import Optimizer, Stepper
+from nst.engine.picture import Picture
 from nst.engine.style_target import Guidance
 from nst.errors import NumericalError
 from nst.settings import TransferSettings
@@ -30,7 +30,7 @@ BINDING = (
 FREE = ("iterations", "start", "init_weight", "seed")  # not part of the objective
 
 
-class CostFunction(Protocol):
+class CostFunction(Protocol[Picture]):
     """What is minimised: an objective, with or without a term of another size."""
 
     settings: TransferSettings
@@ -39,10 +39,12 @@ class CostFunction(Protocol):
     def forget(self) -> None:
         """Let nothing of an earlier picture count in the next evaluation."""
 
-    def costs(self, image: Tensor) -> Costs:
+    def costs(self, image: Picture) -> Costs:
         """Return the costs of J at `image`, by the specification."""
 
-    def evaluate(self, image: Tensor, measure: Measure | None = None) -> tuple[Costs, Tensor]:
+    def evaluate(
+        self, image: Picture, measure: Measure[Picture] | None = None
+    ) -> tuple[Costs, Picture]:
         """Return the costs at `image` and the gradient to follow there."""
 
 
@@ -68,15 +70,17 @@ class CostAround:
 
 
 @dataclass(frozen=True)
-class Point:
+class Point(Generic[Picture]):
     """A picture that was evaluated, with its costs and gradient; tensors are (1, 3, H, W)."""
 
-    image: Tensor
+    image: Picture
     costs: Costs
-    gradient: Tensor
+    gradient: Picture
 
     @staticmethod
-    def at(image: Tensor, objective: CostFunction, optimizer: Optimizer) -> Point:
+    def at(
+        image: Picture, objective: CostFunction[Picture], optimizer: Stepper[Picture]
+    ) -> Point[Picture]:
         """Evaluate the objective at a picture, and measure what the optimiser asks of it."""
         return Point(image, *objective.evaluate(image, partial(optimizer.measure, image)))
 
@@ -87,16 +91,19 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Iterate:
+class Iterate(Generic[Picture]):
     """Where a minimisation stands: the optimiser's own point, and the lowest goal so far."""
 
-    point: Point
-    best: Point
+    point: Point[Picture]
+    best: Point[Picture]
 
 
 def minimize(
-    objective: CostFunction, start: Tensor | Point, optimizer: Optimizer, iterations: int
-) -> Iterator[Iterate]:
+    objective: CostFunction[Picture],
+    start: Picture | Point[Picture],
+    optimizer: Stepper[Picture],
+    iterations: int,
+) -> Iterator[Iterate[Picture]]:
     """Yield the start, then an iterate after each iteration, of one evaluation each.
 
     A start that is a `Point` is not evaluated again.

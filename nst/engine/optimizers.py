@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from nst.engine.bands import bands, dot, total
 from nst.engine.compact_lbfgs import compact_direction
+from nst.engine.picture import Picture
 
 FIRST_STEP = 5 / 255  # root mean square change of the pixels
 GENTLE_STEP = 1 / 255  # the same, of a picture that is nearly finished
@@ -41,25 +42,25 @@ ADAM_WARM_UP = 10  # steps of a gentle Adam until it has its rate
 Kind = TypeVar("Kind", bound="Optimizer")
 
 
-class Optimizer(Protocol):
+class Stepper(Protocol[Picture]):
     """Proposes points inside the box; a new instance for every function to minimise."""
 
     tolerance: float
     """The multiple of the lowest goal so far above which a step is taken back."""
 
-    def step(self, image: Tensor, gradient: Tensor, measured: Sequence[float] = ()) -> Tensor:
-        """Return the next point, a new tensor in [0, 1], given the gradient at `image`.
+    def step(self, image: Picture, gradient: Picture, measured: Sequence[float] = ()) -> Picture:
+        """Return the next point, a new picture in [0, 1], given the gradient at `image`.
 
         `measured` has the numbers of `measure` there, where they are known already.
         """
 
-    def measure(self, image: Tensor, gradient: Tensor) -> list[Tensor]:
+    def measure(self, image: Picture, gradient: Picture) -> list[Tensor]:
         """Return what a step from `image` needs as numbers, 0-dimensional on the device.
 
         Read together with the costs, they make the host wait no more than these do.
         """
 
-    def reject(self, image: Tensor, gradient: Tensor, measured: Sequence[float] = ()) -> bool:
+    def reject(self, image: Picture, gradient: Picture, measured: Sequence[float] = ()) -> bool:
         """Learn from a step that was taken back; tell whether to try another from where it began.
 
         `image` is where it led, and the gradient and what was measured are those there.
@@ -67,6 +68,10 @@ class Optimizer(Protocol):
 
     def restart(self) -> None:
         """Forget what was learned and go on more carefully, after a step that went wrong."""
+
+
+class Optimizer(Stepper[Tensor], Protocol):
+    """A `Stepper` whose state a run can go on from."""
 
     def rescale(self, image: Tensor, previous: Tensor | None, gradient: Tensor) -> None:
         """Go on under another function.
@@ -81,7 +86,54 @@ class Optimizer(Protocol):
         """Return what it keeps."""
 
 
-class BoxLBFGS(Optimizer):
+class LBFGSSteps(Stepper[Picture]):
+    """The steps of L-BFGS as they are taken, taken back and begun anew; for pictures anywhere."""
+
+    tolerance = 1.0
+
+    def __init__(self, first_step: float) -> None:
+        self.previous: tuple[Picture, Picture] | None = None  # image, gradient
+        self.first_step = first_step
+        self.caution = 1.0
+        self.rejected = 0  # steps in a row
+
+    @override
+    def step(self, image: Picture, gradient: Picture, measured: Sequence[float] = ()) -> Picture:
+        if self.previous is not None:  # the last step was kept
+            self._learn(image, gradient, measured)
+            self.rejected, self.caution = 0, 1.0
+        self.previous = (image, gradient)
+        return self._next(image, gradient)
+
+    @override
+    def reject(self, image: Picture, gradient: Picture, measured: Sequence[float] = ()) -> bool:
+        if not self._learn(image, gradient, measured):
+            self.caution /= 2
+        self.previous = None
+        self.rejected += 1
+        return self.rejected < MOST_REJECTED
+
+    @override
+    def restart(self) -> None:
+        self._forget()
+        self.previous = None
+        self.rejected = 0
+        self.caution = max(self.caution / 2, 1 / 64)
+
+    def _next(self, image: Picture, gradient: Picture) -> Picture:
+        """Return the next point from what was learned."""
+        raise NotImplementedError
+
+    def _learn(self, image: Picture, gradient: Picture, measured: Sequence[float] = ()) -> bool:
+        """Keep the curvature along the last step, which led to `image`; tell whether it has any."""
+        raise NotImplementedError
+
+    def _forget(self) -> None:
+        """Forget all curvature."""
+        raise NotImplementedError
+
+
+class BoxLBFGS(LBFGSSteps[Tensor], Optimizer):
     """L-BFGS (Nocedal 1980; Liu & Nocedal 1989) projected on the box [0, 1].
 
     A departure: pixels at a bound whose gradient points outward are held there for the step, as
@@ -93,27 +145,18 @@ class BoxLBFGS(Optimizer):
     curvature is, and no step is as exact as its digits.
     """
 
-    tolerance = 1.0
-
     def __init__(self, *, history: int = HISTORY, first_step: float = FIRST_STEP) -> None:
+        super().__init__(first_step)
         self.pairs: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=history)  # s, y, 1 / yᵀs
-        self.previous: tuple[Tensor, Tensor] | None = None  # image, gradient
-        self.first_step = first_step
-        self.caution = 1.0
-        self.rejected = 0  # steps in a row
         self.gain: Tensor | None = None  # of `smooth`, at the size of the pictures
 
     @override
-    def step(self, image: Tensor, gradient: Tensor, measured: Sequence[float] = ()) -> Tensor:
-        if self.previous is not None:  # the last step was kept
-            self._learn(image, gradient, measured)
-            self.rejected, self.caution = 0, 1.0
-        held = _held_at_bounds(image, gradient)
+    def _next(self, image: Tensor, gradient: Tensor) -> Tensor:
+        held = held_at_bounds(image, gradient)
         direction = self._direction(gradient.masked_fill(held, 0)).masked_fill_(held, 0)
         if not self.pairs:
             direction.mul_(self.first_step / _rms(direction).clamp_min(1e-30))
         limit = (LARGEST_STEP / _rms(direction).clamp_min(1e-30)).clamp_max(1.0)
-        self.previous = (image, gradient)
         return direction.mul_(self.caution * limit).add_(image).clamp_(0, 1)
 
     @override
@@ -128,19 +171,8 @@ class BoxLBFGS(Optimizer):
         return [total(curvatures), total(lengths)]
 
     @override
-    def reject(self, image: Tensor, gradient: Tensor, measured: Sequence[float] = ()) -> bool:
-        if not self._learn(image, gradient, measured):
-            self.caution /= 2
-        self.previous = None
-        self.rejected += 1
-        return self.rejected < MOST_REJECTED
-
-    @override
-    def restart(self) -> None:
+    def _forget(self) -> None:
         self.pairs.clear()
-        self.previous = None
-        self.rejected = 0
-        self.caution = max(self.caution / 2, 1 / 64)
 
     def rescale(self, image: Tensor, previous: Tensor | None, gradient: Tensor) -> None:
         """Multiply every y by the factor that turns the old gradient into the new one.
@@ -189,8 +221,8 @@ class BoxLBFGS(Optimizer):
     def tensors(self) -> list[Tensor]:
         return [tensor for s, y, _ in self.pairs for tensor in (s, y)] + [*(self.previous or ())]
 
+    @override
     def _learn(self, image: Tensor, gradient: Tensor, measured: Sequence[float] = ()) -> bool:
-        """Keep the curvature along the last step, which led to `image`; tell whether it has any."""
         if self.previous is None:
             return False
         if not measured:
@@ -373,7 +405,7 @@ def spectral_gain(image: Tensor) -> Tensor:
     return gain
 
 
-def _held_at_bounds(image: Tensor, gradient: Tensor) -> Tensor:
+def held_at_bounds(image: Tensor, gradient: Tensor) -> Tensor:
     """Return where the gradient would push a pixel out of [0, 1]."""
     return ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
 

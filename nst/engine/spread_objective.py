@@ -2,36 +2,52 @@
 
 Of a picture a worker is sent the pixels of its tiles with their halos, and the derivatives of J by
 the Gram matrices; it sends Gram matrices back, and the gradient of those pixels. Sums are taken in
-the order of the tiles, Gram matrices in float64: with the same tiles the result has the same bits,
-however many workers there are, if they compute alike.
+an order that the tiles alone decide, Gram matrices in float64: with the same tiles the result has
+the same bits, however many workers there are, if they compute alike.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
 from nst.caches import LRUCache
+from nst.engine.costs import Costs
 from nst.engine.devices import pick_device
 from nst.engine.fingerprint import bytes_of
 from nst.engine.finite import finite
-from nst.engine.layer_statistics import LayerSums
+from nst.engine.layer_statistics import LayerSums, accumulate
 from nst.engine.losses import widened
 from nst.engine.objective import NO_SCENE, Sums
 from nst.engine.regions import Regions
 from nst.engine.style_terms import Pull, Term
 from nst.engine.tile_map import Handle, TileMap
-from nst.engine.tiled_objective import KEPT_TARGET, Squares, TiledObjective, pull_tile_back
+from nst.engine.tiled_objective import (
+    KEPT_TARGET,
+    KEPT_WINDOWS,
+    Squares,
+    TiledObjective,
+    bytes_of_windows,
+    pull_tile_back,
+)
 from nst.engine.tiles import Tile, contiguous
+from nst.engine.windows import Window, Windows, seen_through, windows_of
 from nst.images.tensors import to_unit
 from nst.settings import TransferSettings
 from nst.vgg.network import VGG
 from nst.vgg.weights import VGGWeights
+
+FAN_IN = 8  # sums that are added by one call
+
+Counted = Mapping[str, Sequence[int]]  # the regions that count, by style layer
+Matrices = dict[tuple[int, str], Tensor]  # the pulls of Gram matrices by region and layer
+Pulls = tuple[dict[str, float], Handle[Matrices]]  # slopes and matrices of `pull_tile`
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,16 +65,26 @@ class TileJob:
         """Return the network on the best device of this process."""
         return _network_of(self)
 
-    @property
-    def layers(self) -> set[str]:
-        """Return all layers that are compared."""
-        return {*self.content_layers, *self.style_layers}
-
 
 @functools.lru_cache(maxsize=2)  # a run's, and the one of its last costs in float32
 def _network_of(job: TileJob) -> VGG:
     return VGG(job.weights, pooling=job.pooling, device=pick_device(), dtype=job.dtype)
 
+
+@dataclass(frozen=True, eq=False)
+class TileInputs:
+    """What an evaluation is given of a tile: handles of pixels (1, 3, H, W), halo included."""
+
+    tile: Tile
+    photo: Handle[Tensor]
+    regions: Handle[Regions] | None  # at the tile's own pixels; None for all of the photo
+    pixels: Handle[Tensor]  # of the picture
+
+
+_windows: LRUCache[tuple[TileJob, Tile], list[Windows | None]] = LRUCache(
+    KEPT_WINDOWS, bytes_of_windows
+)
+"""Where the regions are in tiles, of this process."""
 
 _targets: LRUCache[tuple[TileJob, Tile], dict[str, Tensor]] = LRUCache(
     KEPT_TARGET, lambda target: bytes_of(*target.values())
@@ -70,8 +96,37 @@ _targets: LRUCache[tuple[TileJob, Tile], dict[str, Tensor]] = LRUCache(
 class TileSums:
     """What a tile adds to the sums of a picture, on the CPU."""
 
-    grams: dict[str, LayerSums]
-    squares: dict[str, Tensor]  # of the residuals, by content layer
+    grams: Sums
+    squares: Squares  # of the residuals
+
+    @property
+    def wide(self) -> TileSums:
+        """Return the same in float64."""
+        grams = {key: LayerSums(sums.total, sums.gram.double()) for key, sums in self.grams.items()}
+        return TileSums(grams, {layer: each.double() for layer, each in self.squares.items()})
+
+    def __add__(self, other: TileSums) -> TileSums:
+        grams = dict(self.grams)
+        for key, sums in other.grams.items():
+            accumulate(grams, key, sums)
+        squares = {layer: each + other.squares[layer] for layer, each in self.squares.items()}
+        return TileSums(grams, squares)
+
+
+def _places(
+    job: TileJob, inputs: TileInputs, counted: Counted, layer: str
+) -> Iterator[tuple[int, Window | None]]:
+    """Yield the regions that count at a layer, with where they are in a tile."""
+
+    def make() -> list[Windows | None]:
+        assert inputs.regions is not None, "only masks make windows"
+        weights = inputs.regions.get().weights()
+        return [windows_of(job.network, each, job.style_layers) for each in weights]
+
+    windows = _windows.recall((job, inputs.tile), make) if inputs.regions else [None]
+    for number in counted.get(layer, ()):
+        for window in seen_through(windows[number], layer):
+            yield number, window
 
 
 def _target(job: TileJob, tile: Tile, photo: Handle[Tensor]) -> dict[str, Tensor]:
@@ -95,56 +150,65 @@ def count_target(job: Handle[TileJob], tile: Tile, photo: Handle[Tensor]) -> dic
 
 @torch.no_grad()
 def sum_tile(
-    job: Handle[TileJob], tile: Tile, cut: Handle[Tensor], photo: Handle[Tensor] | None
+    job: Handle[TileJob], inputs: TileInputs, counted: Counted, *, with_squares: bool = False
 ) -> TileSums:
-    """Return the sums of a tile's own positions; those of residuals where the photo is given."""
-    own = job.get()
-    target = _target(own, tile, photo) if photo else {}
-    grams, squares = {}, {}
-    pixels = to_unit(cut.get().to(own.network.device))
-    for layer, activation in own.network.walk(pixels, {*own.style_layers, *target}):
+    """Return the sums of a tile's own positions; those of residuals where they are asked for."""
+    own, tile = job.get(), inputs.tile
+    target = _target(own, tile, inputs.photo) if with_squares else {}
+    grams, squares = Sums(), Squares()
+    pixels = to_unit(inputs.pixels.get().to(own.network.device))
+    for layer, activation in own.network.walk(pixels, {*counted, *target}):
         seen = contiguous(tile.own(activation, layer))
-        if layer in own.style_layers:
-            sums = LayerSums.of_gram(seen)
-            grams[layer] = LayerSums(sums.total, sums.gram.cpu())
+        for number, window in _places(own, inputs, counted, layer):
+            sums = LayerSums.of_gram(seen, window)
+            grams[number, layer] = LayerSums(sums.total, sums.gram.cpu())
         if layer in target:
             squares[layer] = (widened(seen) - widened(target[layer])).square().sum().cpu()
     return TileSums(grams, squares)
 
 
+def kept_sums(*arguments: Any, **options: Any) -> list[TileSums]:
+    """Return what `sum_tile` does, to be kept where it is made."""
+    return [sum_tile(*arguments, **options)]
+
+
+def add_sums(*parts: Handle[TileSums]) -> list[TileSums]:
+    """Return the sum of some sums, in float64 and in their order."""
+    return [functools.reduce(TileSums.__add__, (part.get().wide for part in parts))]
+
+
 @torch.no_grad()
 def pull_tile(
     job: Handle[TileJob],
-    tile: Tile,
-    cut: Handle[Tensor],
-    photo: Handle[Tensor],
+    inputs: TileInputs,
+    counted: Counted,
     slopes: Mapping[str, float],
-    matrices: Handle[dict[str, Tensor]],
-) -> tuple[dict[str, Tensor], Tensor]:
+    matrices: Handle[Matrices],
+) -> tuple[Squares, Tensor]:
     """Return a tile's squared residuals, and the gradient of the pixels of its cut.
 
     `slopes` are those of the content layers, `matrices` the pulls of the style layers.
     """
-    own, network = job.get(), job.get().network
-    target = _target(own, tile, photo)
-    trace = network.observe(cut.get().to(network.device), own.layers)
+    own, network, tile = job.get(), job.get().network, inputs.tile
+    target = _target(own, tile, inputs.photo)
+    trace = network.observe(inputs.pixels.get().to(network.device), {*counted, *slopes})
     squares, content_pulls = {}, {}
     for layer, slope in slopes.items():
         residual = widened(tile.own(trace.activations[layer], layer)) - widened(target[layer])
         squares[layer] = residual.square().sum().cpu()
         content_pulls[layer] = slope * residual
-    pulls = {layer: Pull(matrix.to(network.device)) for layer, matrix in matrices.get().items()}
+    pulls = {key: Pull(matrix.to(network.device)) for key, matrix in matrices.get().items()}
 
     def add_style(layer: str, place: Tensor, seen: Tensor) -> None:
-        if layer in pulls:
-            pulls[layer].add(place, seen)
+        for number, window in _places(own, inputs, counted, layer):
+            pulls[number, layer].add(place, seen, window)
 
     return squares, pull_tile_back(network, tile, trace, content_pulls, add_style).cpu()
 
 
-def can_be_spread(settings: TransferSettings, regions: Regions) -> bool:
-    """Tell whether `SpreadObjective` knows all that counts: no masks, and Gram matrices alone."""
-    return regions.is_whole and not {*settings.used_style_costs} - {"gram"}
+def can_be_spread(settings: TransferSettings) -> bool:
+    """Tell whether `SpreadObjective` knows the style costs: Gram matrices alone."""
+    return not {*settings.used_style_costs} - {"gram"}
 
 
 class SpreadObjective(TiledObjective):
@@ -165,71 +229,115 @@ class SpreadObjective(TiledObjective):
         *,
         tile_map: TileMap,
     ) -> None:
-        self._tile_map = tile_map
+        self.tile_map = tile_map
         super().__init__(network, content, styles, settings, side, regions)
 
     @override
     def _take_photo(self, content: Tensor) -> None:
-        network, map_ = self.network, self._tile_map
+        network, map_ = self.network, self.tile_map
         content_layers = tuple(self.settings.content_weights)
         style_layers = tuple(self.settings.style_layers)
         job = TileJob(network.weights, network.pooling, network.dtype, content_layers, style_layers)
-        self._job = map_.share(job, is_lasting=True)
+        self.job = map_.share(job, is_lasting=True)
         self._photo = [map_.share(tile.cut(content).cpu().contiguous()) for tile in self.tiles]
-        calls = ((self._job, *each) for each in zip(self.tiles, self._photo, strict=True))
+        calls = ((self.job, *each) for each in zip(self.tiles, self._photo, strict=True))
+        self._regions = [
+            None if self.regions.is_whole else map_.share(self._regions_at(tile))
+            for tile in self.tiles
+        ]
         self.numels = dict.fromkeys(content_layers, 0)
         for counts in map_.map(count_target, calls):
             for layer, count in counts.items():
                 self.numels[layer] += count
 
-    def _cuts(self, image: Tensor) -> Iterator[tuple[Tile, Handle[Tensor], Handle[Tensor]]]:
-        """Yield each tile with the pixels of its cut, and those of the photo."""
-        for tile, photo in zip(self.tiles, self._photo, strict=True):
-            yield tile, self._tile_map.share(tile.cut(image).cpu().contiguous()), photo
+    def _regions_at(self, tile: Tile) -> Regions:
+        """Return the regions of a tile's own pixels."""
+        masks, keep = (
+            None if each is None else each[(..., *tile.place)].cpu().contiguous()
+            for each in (self.regions.masks, self.regions.keep)
+        )
+        return replace(self.regions, masks=masks, keep=keep, within=())
+
+    @functools.cached_property
+    def counted(self) -> Counted:
+        """Return the regions that count at each style layer."""
+        return {
+            layer: tuple(number for number, terms in self.terms.items() if layer in terms.lambdas)
+            for layer in self.style_layers
+        }
+
+    def _cuts(self, image: Tensor) -> Iterator[TileInputs]:
+        """Yield what is evaluated of tiles; pixels are shared as they are drawn."""
+        return self.inputs(
+            self.tile_map.share(tile.cut(image).cpu().contiguous()) for tile in self.tiles
+        )
+
+    def inputs(self, cuts: Iterable[Handle[Tensor]]) -> Iterator[TileInputs]:
+        """Yield what is evaluated of tiles, whose pixels are given."""
+        for given in zip(self.tiles, self._photo, self._regions, cuts, strict=True):
+            yield TileInputs(*given)
 
     @override
     def _measured(self, image: Tensor) -> tuple[Squares, Sums]:
-        calls = ((self._job, *each) for each in self._cuts(image))
-        return self._summed(self._tile_map.map(sum_tile, calls))
+        return self._summed(self._cuts(image), with_squares=True)
 
-    def _summed(self, parts: Iterator[TileSums]) -> tuple[Squares, Sums]:
-        """Add up what tiles add to the sums, in float64 and in their order."""
-        squares, grams = self._no_squares(), dict[str, LayerSums]()
-        for part in parts:
-            for layer, square in part.squares.items():
-                squares[layer] = squares[layer] + square.double()
-            for layer, sums in part.grams.items():
-                wide = LayerSums(sums.total, sums.gram.double())
-                grams[layer] = grams[layer] + wide if layer in grams else wide
+    def _summed(
+        self, inputs: Iterable[TileInputs], *, with_squares: bool = False
+    ) -> tuple[Squares, Sums]:
+        """Add up what tiles add to the sums, `FAN_IN` at a time, in float64."""
+        ones = [1] * len(self.tiles)
+        work = functools.partial(kept_sums, with_squares=with_squares)
+        calls = ((self.job, each, self.counted) for each in inputs)
+        parts = [part for (part,) in self.tile_map.keep(work, calls, ones)]
+        while True:
+            groups = [tuple(parts[n : n + FAN_IN]) for n in range(0, len(parts), FAN_IN)]
+            parts = [part for (part,) in self.tile_map.keep(add_sums, groups, ones[: len(groups)])]
+            if len(parts) == 1:
+                break
+        total = parts[0].get()
         dtype = torch.promote_types(self.network.dtype, torch.float32)
-        (region,) = self.terms
-        return self._narrowed(squares), {
-            (region, layer): LayerSums(sums.total, sums.gram.to(self.network.device, dtype))
-            for layer, sums in grams.items()
+        return self.narrowed(total.squares), {
+            key: LayerSums(sums.total, sums.gram.to(self.network.device, dtype))
+            for key, sums in total.grams.items()
         }
+
+    def terms_of(self, inputs: Iterable[TileInputs]) -> tuple[dict[str, Term], Pulls]:
+        """Return the terms of a picture, and what `pull_tile` needs of them."""
+        terms = self._terms_of(self._summed(inputs)[1])
+        pulls = {
+            (number, layer): pull.matrix.cpu()
+            for layer, term in terms.items()
+            for number, pull in term.pulls.items()
+        }
+        return terms, (self._slopes, self.tile_map.share(pulls))
 
     @override
     def _pulled(self, image: Tensor) -> tuple[dict[str, Term], Squares, Tensor]:
         cuts = list(self._cuts(image))
-        calls = ((self._job, tile, cut, None) for tile, cut, _ in cuts)
-        _, sums = self._summed(self._tile_map.map(sum_tile, calls))
-        terms = self._terms_of(sums)
-        (region,) = self.terms
-        pulls = {layer: term.pulls[region].matrix.cpu() for layer, term in terms.items()}
-        matrices, slopes = self._tile_map.share(pulls), self._slopes
-        given = ((self._job, *each, slopes, matrices) for each in cuts)
-        squares, gradient = self._no_squares(), torch.zeros_like(image)
-        results = self._tile_map.map(pull_tile, given)
-        for tile, (own, pulled) in zip(self.tiles, results, strict=True):
+        terms, pulls = self.terms_of(cuts)
+        given = ((self.job, each, self.counted, *pulls) for each in cuts)
+        gradient, found = torch.zeros_like(image), list[Squares]()
+        results = self.tile_map.map(pull_tile, given)
+        for tile, (squares, pulled) in zip(self.tiles, results, strict=True):
             tile.add(gradient, pulled.to(image.device))
-            for layer, square in own.items():
-                squares[layer] = squares[layer] + square.double()
-        return terms, self._narrowed(squares), gradient
+            found.append(squares)
+        return terms, self.added(found), gradient
 
-    def _no_squares(self) -> Squares:
+    def costs_of(self, terms: Mapping[str, Term], squares: Squares, steepest: Tensor) -> Costs:
+        """Return the costs of a picture without smoothness and outlines, from all its tiles."""
+        content = self._content_cost(squares)
+        return self._costs_of(terms, content, content.new_zeros(()), [steepest.to(content)])
+
+    def added(self, parts: Iterable[Squares]) -> Squares:
+        """Return the sums of squared residuals over all tiles, added up in float64."""
         zero = torch.zeros((), dtype=torch.float64)
-        return dict.fromkeys(self.settings.content_weights, zero)
+        squares = dict.fromkeys(self.settings.content_weights, zero)
+        for part in parts:
+            for layer, square in part.items():
+                squares[layer] = squares[layer] + square.double()
+        return self.narrowed(squares)
 
-    def _narrowed(self, squares: Squares) -> Squares:
+    def narrowed(self, squares: Squares) -> Squares:
+        """Return sums of squared residuals as costs are made of them."""
         dtype = torch.promote_types(self.network.dtype, torch.float32)
         return {name: square.to(self.network.device, dtype) for name, square in squares.items()}

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from typing_extensions import override
 
+from nst.errors import WorkerError
+
 Value = TypeVar("Value")
 Held = TypeVar("Held", covariant=True)
 Result = TypeVar("Result")
+
+
+class LostValueError(WorkerError):
+    """A value that was kept by a worker which is lost."""
 
 
 class Handle(Protocol[Held]):
@@ -37,6 +43,19 @@ class TileMap(Protocol):
         Call number i of each round goes to the same worker as long as all are there.
         """
 
+    def keep(
+        self,
+        work: Callable[..., Sequence[Any]],
+        calls: Iterable[tuple[Any, ...]],
+        counts: Iterable[int],
+    ) -> list[list[Handle[Any]]]:
+        """Make calls as `map` does; return handles of the values, so many of each call.
+
+        Values stay where they were made until their handles are gone. `Handle.get` raises
+        `LostValueError`, as do calls that are given such a handle, when a machine is lost with what
+        it kept.
+        """
+
 
 class OwnHandle(Generic[Value]):
     """A value of this process."""
@@ -61,3 +80,12 @@ class OwnTileMap(TileMap):
         self, work: Callable[..., Result], calls: Iterable[tuple[Any, ...]]
     ) -> Iterator[Result]:
         return (work(*call) for call in calls)
+
+    @override
+    def keep(
+        self,
+        work: Callable[..., Sequence[Any]],
+        calls: Iterable[tuple[Any, ...]],
+        counts: Iterable[int],
+    ) -> list[list[Handle[Any]]]:
+        return [[OwnHandle(value) for value in work(*call)] for call in calls]

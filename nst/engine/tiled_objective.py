@@ -56,7 +56,7 @@ class TiledObjective(Objective):
         kind = WrappedTile if settings.is_seamless else Tile
         self.tiles = tiles(content.shape[-2:], side or whole, layers, kind)
         self._kept_windows: LRUCache[Tile, list[Windows | None]]
-        self._kept_windows = LRUCache(KEPT_WINDOWS, _bytes_of_windows)
+        self._kept_windows = LRUCache(KEPT_WINDOWS, bytes_of_windows)
         super().__init__(network, content, styles, settings, regions)
 
     @override
@@ -130,12 +130,20 @@ class TiledObjective(Objective):
             gradient = self._spanned(gradient)
         steepest = torch.linalg.vector_norm(gradient, torch.inf)
         measured = [steepest, *(measure(gradient) if measure else [])]
+        return self._costs_of(terms, content, smoothness, measured), gradient
+
+    def _costs_of(
+        self,
+        terms: Mapping[str, Term],
+        content: Tensor,
+        smoothness: Tensor,
+        measured: Sequence[Tensor],
+    ) -> Costs:
+        """Return the costs once all pulls were taken; see `read_costs`."""
         terms = {layer: term.settled() for layer, term in terms.items()}
         layers = {layer: term.cost for layer, term in terms.items()}
         goals = [term.goal for term in terms.values()]
-        return read_costs(
-            self.settings, alpha, content, layers, goals, smoothness, measured
-        ), gradient
+        return read_costs(self.settings, self._alpha, content, layers, goals, smoothness, measured)
 
     def _pulled(self, image: Tensor) -> tuple[dict[str, Term], Squares, Tensor]:
         """Return the terms of a spanned picture, squared residuals, and the gradient of both."""
@@ -228,7 +236,8 @@ def pull_tile_back(
     return network.pull_back(trace, add_term)
 
 
-def _bytes_of_windows(regions: Sequence[Windows | None]) -> int:
+def bytes_of_windows(regions: Sequence[Windows | None]) -> int:
+    """Return the memory of the windows of some regions, in bytes."""
     windows = [window for each in regions if each for window in each.values()]
     return bytes_of(*(each.weights for each in windows), *(each.roots for each in windows))
 

@@ -86,6 +86,16 @@ class Tile:
         self.cut(picture).add_(values)
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """Return the height and width of the tile with its halo."""
+        return self.rows.last - self.rows.first, self.columns.last - self.columns.first
+
+    @property
+    def own_shape(self) -> tuple[int, int]:
+        """Return the height and width of the tile's own pixels."""
+        return self.rows.end - self.rows.begin, self.columns.end - self.columns.begin
+
+    @property
     def place(self) -> tuple[slice, slice]:
         """Return the rows and columns of the tile's own pixels, in the whole picture."""
         return self.rows.place, self.columns.place
@@ -140,7 +150,13 @@ def tiles(
     Tiles have `side` pixels, a multiple of `GRID`; the last ones of a row or a column have what is
     left. The sides of a seamless picture, for `WrappedTile`, are multiples of `GRID`.
     """
-    halo = halo_of(layers)
+    return tiles_with_halo(size, side, halo_of(layers), kind)
+
+
+def tiles_with_halo(
+    size: Sequence[int], side: int, halo: int, kind: type[Tile] = Tile
+) -> list[Tile]:
+    """Return the same with a halo of so many pixels, a multiple of `GRID`."""
     spans = _spans if kind is Tile else _endless_spans
     height, width = size
     return [

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 import torch
 from PIL import Image
@@ -34,6 +35,8 @@ from nst.engine.progress import FINISH, FINISH_IN_FLOAT32, Progress
 from nst.engine.regions import Regions
 from nst.engine.schedule import Moment, Scale, plan_scales
 from nst.engine.seamless import keep_mask, without_seam
+from nst.engine.sharded_objective import ShardedObjective, minimize_sharded, sharded
+from nst.engine.sharding import ShardedPicture, gathered
 from nst.engine.starting_picture import enlarge, without_color_noise
 from nst.engine.tile_map import TileMap
 from nst.images.color import dial_colors
@@ -45,6 +48,21 @@ from nst.settings import DEFAULTS, MOST_STYLES, TransferSettings
 from nst.vgg.network import VGG
 
 Engine = Callable[..., Iterator["TransferStep"]]  # with the signature of `transfer_style`
+
+
+class DeferredPixels:
+    """The field of a step's pixels: a tensor, or what fetches it when it is first asked for."""
+
+    def __get__(self, step: object | None, owner: type) -> Any:
+        if step is None:
+            return self  # the class is asked for its default
+        held = step.__dict__["pixels"]
+        if callable(held):
+            held = step.__dict__["pixels"] = held()
+        return held
+
+    def __set__(self, step: object, pixels: Tensor | Callable[[], Tensor]) -> None:
+        step.__dict__["pixels"] = pixels
 
 
 @dataclass(frozen=True)
@@ -72,7 +90,9 @@ class TransferStep:
     layers: dict[str, float]
     elapsed: float
     remaining: float  # estimated seconds until the end
-    pixels: Tensor = field(repr=False, compare=False)  # (1, 3, H, W) RGB in [0, 1]
+    pixels: Tensor = field(  # (1, 3, H, W) RGB in [0, 1]
+        default=cast("Tensor", DeferredPixels()), repr=False, compare=False
+    )
     smoothness: float = 0.0
     provenance: Provenance | None = field(default=None, repr=False, compare=False)  # what painted
     state: RunState | DistantState | None = field(default=None, repr=False, compare=False)
@@ -174,18 +194,26 @@ def transfer_style(
         base = None if is_last else base
         progress.begin(scale)
         shown = _finished(inputs.kept, finish)
-        stage = _improved(objective, image, begin, scale, progress, None if tile else originals)
-        del inputs, image  # a very large picture leaves no room for what is not needed any more
+        if elsewhere := sharded(objective, settings.optimizer):
+            stage = _improved_elsewhere(elsewhere, image, begin, scale, progress)
+        else:
+            stage = _improved(objective, image, begin, scale, progress, None if tile else originals)
+        del (
+            inputs,
+            image,
+            elsewhere,
+        )  # a very large picture leaves no room for what is not needed any more
         for best, state, latest in stage:  # noqa: B007
             if not progress.is_over:
                 yield _report(progress, best, state, provenance, shown)
         if base is not None:
-            change = latest - base
+            change = gathered(latest) - base
             del objective, best, state, latest  # as above
     exact = sources.in_float32(objective, scale, tile)
     del objective  # as above
-    costs = exact.costs(best.image)
-    last = replace(best, costs=costs) if math.isfinite(costs.J) else best
+    last = replace(best, image=gathered(best.image))
+    costs = exact.costs(last.image)
+    last = replace(last, costs=costs) if math.isfinite(costs.J) else last
     yield _report(progress, last, state, provenance, shown)
 
 
@@ -196,7 +224,7 @@ def _improved(
     scale: Scale,
     progress: Progress,
     pictures: Sequence[Image.Image | None] | None,
-) -> Iterator[tuple[Point, RunState | None, Tensor]]:
+) -> Iterator[tuple[Point[Any], RunState | None, Any]]:
     """Yield what a stage makes of a picture: the best so far, a state, and the lowest goal's image.
 
     Counts the evaluations. A phase begins where one ended: only the first of a run says so. States
@@ -221,6 +249,30 @@ def _improved(
                 learned = (guidance, optimizer.copy(), iterate.point, shown)
                 state = RunState(pictures, settings, *learned) if pictures else None
                 yield shown, state, image
+
+
+def _improved_elsewhere(
+    objective: ShardedObjective,
+    image: Tensor,
+    begin: Moment | None,
+    scale: Scale,
+    progress: Progress,
+) -> Iterator[tuple[Point[Any], RunState | None, Any]]:
+    """Yield what `_improved` does, of a picture whose tiles are kept by workers."""
+    shown: Point[ShardedPicture] | None = None
+    at: Tensor | ShardedPicture = image
+    del image  # as above
+    for guidance, iterations in scale.phases:
+        objective.guidance = guidance
+        first_step = _first_step(objective, begin, is_first=progress.is_fresh)
+        for done, iterate in enumerate(minimize_sharded(objective, at, first_step, iterations)):
+            seen = (None if iterate.is_anew else shown, iterate.best, iterate.point)
+            shown = min(filter(None, seen), key=_cost_or_infinity)
+            is_news = done > 0 or progress.is_fresh
+            progress.count(scale, reported=is_news)
+            at = iterate.best.image
+            if is_news:
+                yield shown, None, at
 
 
 def _state_of(begin: Moment | None) -> RunState | None:
@@ -252,14 +304,20 @@ def _set_out(
         optimizer = state.optimizer.copy(long_history(image))
         return state.resume(objective, optimizer), optimizer
     # What an optimiser has learned holds for one objective only.
-    is_finish = objective.guidance is None and not is_first
-    first_step = GENTLE_STEP if is_finish or begin else FIRST_STEP
     optimizer = make_optimizer(
         objective.settings.optimizer,
-        first_step=SMALLEST_STEP if goes_on else first_step,
+        first_step=_first_step(objective, begin, is_first=is_first),
         history=history_of(image),
     )
     return image, optimizer
+
+
+def _first_step(objective: CostFunction[Any], begin: Moment | None, *, is_first: bool) -> float:
+    """Return the root mean square of the first change of the pixels in a phase."""
+    if is_first and begin is not None:
+        return SMALLEST_STEP
+    is_finish = objective.guidance is None and not is_first
+    return GENTLE_STEP if is_finish or begin else FIRST_STEP
 
 
 def _prepared(
@@ -323,7 +381,7 @@ def checked_paintings(styles: Image.Image | Sequence[Image.Image]) -> list[Image
     return paintings
 
 
-def _cost_or_infinity(point: Point) -> float:
+def _cost_or_infinity(point: Point[Any]) -> float:
     cost = point.costs.J + point.costs.base
     return cost if math.isfinite(cost) else math.inf
 
@@ -355,11 +413,15 @@ def _finished(kept: KeptPhoto | None, finish: Finish) -> Finish:
 
 def _report(
     progress: Progress,
-    best: Point,
+    best: Point[Any],
     state: RunState | None,
     provenance: Provenance,
     shown: Finish,
 ) -> TransferStep:
+    def fetch() -> Tensor:
+        return shown(gathered(best.image))
+
+    is_here = isinstance(best.image, Tensor)
     return TransferStep(
         iteration=progress.iteration,
         total=progress.total,
@@ -372,7 +434,7 @@ def _report(
         smoothness=best.costs.smoothness,
         elapsed=progress.elapsed,
         remaining=progress.remaining,
-        pixels=shown(best.image),
+        pixels=fetch() if is_here else cast("Tensor", fetch),
         provenance=provenance,
         state=state,
     )

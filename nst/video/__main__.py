@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from nst.cluster_flags import add_cluster_flags, check_cluster_flags
 from nst.console import CommandParser, StopRequest, load_named, run_command, until_stopped
 from nst.errors import OutputError, SettingsError
 from nst.outputs import check_output
@@ -27,9 +28,7 @@ from nst.painting_flags import (
 from nst.setting_flags import add_device_flag, add_flags_of, add_look_flag, settings_given
 from nst.settings import LIVING_RATE, NO_WEIGHT, FilmSettings, TransferSettings
 from nst.video.film_flags import (
-    add_cluster_flags,
     add_film_flags,
-    check_cluster_flags,
     checked_rate,
 )
 from nst.video.mask_flags import (
@@ -119,7 +118,11 @@ def build_parser() -> argparse.ArgumentParser:
     add_use_flags(parser)
     add_film_mask_flags(parser)
     add_device_flag(parser)
-    add_cluster_flags(parser)
+    add_cluster_flags(
+        parser,
+        work="paint the scenes of the clip at the same time",
+        jobs="scenes that are painted at the same time",
+    )
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object per iteration on stdout"
     )

@@ -6,7 +6,6 @@ as far as its scene; finished frames come home as they are. No file system is sh
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import tempfile
 import threading
@@ -24,14 +23,13 @@ from PIL import Image
 from nst.engine import devices
 from nst.errors import ClusterError, UserError, WorkerError
 from nst.images.writing import png_bytes
-from nst.ray_clusters import JoinedCluster, divide, first_line
+from nst.ray_clusters import ActorStarter, JoinedCluster, divide, first_line
 from nst.vgg.network import VGG
 from nst.video.clips import Clip
 from nst.video.film_plan import FilmPlan
 from nst.video.frame_store import FrameStore
 from nst.video.transfer import FilmStep, Remembered, Scene
 
-MOST_FAILED_STARTS = 3  # actors in a row that die before they are ready
 MOST_LOSSES = 3  # actors that one scene may cost
 TICK = 0.2  # seconds between two looks at what else there is to do
 UNSEEN = torch.empty(1, 3, 0, 0)  # pixels of a frame that is not finished: they stay there
@@ -74,6 +72,11 @@ class _Actor:
     scene: Scene | None = None
     steps: Any = None  # Ray's generator
 
+    @staticmethod
+    def of(handle: Any) -> _Actor:
+        """Return one that was just started."""
+        return _Actor(handle, handle.is_ready.remote())
+
     @property
     def is_free(self) -> bool:
         return self.start is None and self.scene is None
@@ -105,16 +108,17 @@ class SceneCluster:
     _actors: list[_Actor] = field(default_factory=list)
     _waiting: deque[Scene] = field(default_factory=deque)
     _losses: dict[Scene, int] = field(default_factory=dict)
-    _failed_starts: int = 0
 
     def __post_init__(self) -> None:
         clip = self.plan.clip.path.read_bytes()
         self._cluster = JoinedCluster(self.address)
         self._ray, nodes = self._cluster.ray, self._cluster.nodes
         n_actors, self._share = divide(nodes, self.jobs, uses_gpus=self.device in ("auto", "cuda"))
-        self._plan = self._ray.put(self.plan)
-        self._clip = self._ray.put(clip)
-        self._actors = [self._start() for _ in range(n_actors)]
+        plan, clip = self._ray.put(self.plan), self._ray.put(clip)
+        self._starter = ActorStarter(
+            self._ray, SceneActor, self._share, plan, clip, self.device, self._share.cpus
+        )
+        self._actors = [_Actor.of(self._starter.start()) for _ in range(n_actors)]
 
     def __enter__(self) -> SceneCluster:
         return self
@@ -182,7 +186,8 @@ class SceneCluster:
         try:
             if actor.start is not None:
                 self._ray.get(actor.start)
-                actor.start, self._failed_starts = None, 0
+                actor.start = None
+                self._starter.note_ready()
                 return
             try:
                 step = self._ray.get(next(actor.steps))
@@ -201,13 +206,8 @@ class SceneCluster:
             yield step
 
     def _replace(self, lost: _Actor, error: Exception) -> None:
-        if lost.start is not None:
-            self._failed_starts += 1
-            if self._failed_starts == MOST_FAILED_STARTS:
-                raise ClusterError(f"The Ray cluster cannot start a worker: {first_line(error)}")
-        with contextlib.suppress(Exception):  # it may only have been out of reach
-            self._ray.kill(lost.handle)
-        self._actors[self._actors.index(lost)] = self._start()
+        other = self._starter.replace(lost.handle, error, was_ready=lost.start is None)
+        self._actors[self._actors.index(lost)] = _Actor.of(other)
         if lost.scene is None:
             return
         self._losses[lost.scene] = self._losses.get(lost.scene, 0) + 1
@@ -217,12 +217,6 @@ class SceneCluster:
                 f" ({type(error).__name__}); memory may have run out."
             )
         self._waiting.appendleft(lost.scene)
-
-    def _start(self) -> _Actor:
-        options = {"num_cpus": self._share.cpus, "num_gpus": self._share.gpus}
-        remote = self._ray.remote(**options)(SceneActor)
-        handle = remote.remote(self._plan, self._clip, self.device, self._share.cpus)
-        return _Actor(handle, handle.is_ready.remote())
 
 
 class _SceneSearch:

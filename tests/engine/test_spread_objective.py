@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
-
 import pytest
 import torch
 from PIL import Image
@@ -14,34 +10,19 @@ from torch import Tensor
 import nst.engine.inputs
 import nst.engine.memory
 import nst.engine.objective
+from helpers.elsewhere import Elsewhere
 from helpers.pictures import MakePicture
+from helpers.regions import regions_of_three
 from helpers.tiling import assert_tiles_agree
 from helpers.tiny_network import MakeNetwork
 from nst import Masks, TransferSettings, transfer_style
 from nst.engine.objective import Objective
+from nst.engine.sharded_objective import ShardedObjective
 from nst.engine.spread_objective import SpreadObjective
 from nst.engine.style_target import FULL
-from nst.engine.tile_map import Handle, OwnHandle, OwnTileMap, Result, Value
-from nst.settings import DEFAULTS
+from nst.engine.tile_map import OwnTileMap
+from nst.settings import DEFAULTS, PaintingUse
 from nst.vgg.network import VGG
-
-
-class Elsewhere(OwnTileMap):
-    """Pickles all that a worker would be sent, and makes calls in the reverse order."""
-
-    def __init__(self) -> None:
-        self.sent = 0  # bytes of the calls and their results, without what was shared before
-
-    def share(self, value: Value, *, is_lasting: bool = False) -> Handle[Value]:
-        return OwnHandle(pickle.loads(pickle.dumps(value)))
-
-    def map(
-        self, work: Callable[..., Result], calls: Iterable[tuple[Any, ...]]
-    ) -> Iterator[Result]:
-        made = [(number, call) for number, call in enumerate(calls)]
-        results = {number: pickle.dumps(work(*call)) for number, call in reversed(made)}
-        self.sent += sum(map(len, results.values()))
-        return (pickle.loads(results[number]) for number, _ in made)
 
 
 def random_image(height: int, width: int, seed: int, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -102,26 +83,63 @@ SMALL = TransferSettings(size=128, base_size=128, iterations=8)
 
 
 @pytest.mark.usefixtures("tiny_tiles")
-def test_a_run_ends_like_one_in_this_process(
+def test_a_picture_that_stays_here_ends_like_one_in_this_process(
     network: VGG, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nst.engine.objective, "DEEP_SHARE", 0.0)  # what tiles do not save either
     photo, painting = make_picture(128, 100), make_picture(90, 110)
-    elsewhere = Elsewhere()
-    *_, last = transfer_style(photo, painting, SMALL, network=network, tile_map=elsewhere)
-    *_, expected = transfer_style(photo, painting, SMALL, network=network)
+    elsewhere, settings = Elsewhere(), SMALL.replace(total_variation=0.5)
+    *_, last = transfer_style(photo, painting, settings, network=network, tile_map=elsewhere)
+    *_, expected = transfer_style(photo, painting, settings, network=network)
     assert elsewhere.sent
     assert pytest.approx(expected.J, rel=1e-3) == last.J
     assert (last.iteration, last.width) == (8, 128)
 
 
+@pytest.mark.parametrize("side", [64, 144])
+def test_masks_are_those_of_the_whole(make_network: MakeNetwork, side: int) -> None:
+    network, size = make_network(dtype=torch.float64), (129, 221)
+    photo, image = random_image(*size, 1), random_image(*size, 2)
+    paintings = [random_image(90, 70, seed) for seed in (3, 4, 5)]
+    uses = [PaintingUse(strength=2), PaintingUse(layers=("relu1_1", "relu4_1")), PaintingUse()]
+    regions = regions_of_three(*size, uses)
+    whole = Objective(network, photo, paintings, DEFAULTS, regions)
+    spread = SpreadObjective(
+        network, photo, paintings, DEFAULTS, side, regions, tile_map=Elsewhere()
+    )
+    for whole.guidance in (None, FULL):
+        spread.guidance = whole.guidance
+        assert_tiles_agree(whole, spread, image, layers=1e-12)
+    apart = ShardedObjective(spread)
+    costs, gradient = apart.evaluate(apart.place(image))
+    its_costs, its_gradient = spread.evaluate(image)
+    assert costs == its_costs
+    assert torch.equal(gradient.gather(), its_gradient)
+
+
 @pytest.mark.usefixtures("tiny_tiles")
-def test_masks_are_left_to_this_process(network: VGG, make_picture: MakePicture) -> None:
+@pytest.mark.parametrize("keeps", [False, True])
+def test_a_run_with_masks(network: VGG, make_picture: MakePicture, keeps: bool) -> None:
     photo, painting = make_picture(128, 100), make_picture(90, 110)
-    masks = Masks((Image.linear_gradient("L").resize(photo.size),))
+    ramp = Image.linear_gradient("L").resize(photo.size)
+    masks = Masks((ramp,), keep=ramp.rotate(180) if keeps else None)
     elsewhere = Elsewhere()
     *_, last = transfer_style(
         photo, painting, SMALL, network=network, tile_map=elsewhere, masks=masks
+    )
+    *_, expected = transfer_style(photo, painting, SMALL, network=network, masks=masks)
+    assert last.iteration == 8
+    assert elsewhere.sent
+    assert last.J < 1.1 * expected.J
+
+
+@pytest.mark.usefixtures("tiny_tiles")
+def test_other_style_costs_are_left_to_this_process(
+    network: VGG, make_picture: MakePicture
+) -> None:
+    settings, elsewhere = SMALL.replace(style_costs={"histogram": 0.5}), Elsewhere()
+    *_, last = transfer_style(
+        make_picture(128, 100), make_picture(90, 110), settings, network=network, tile_map=elsewhere
     )
     assert last.iteration == 8
     assert not elsewhere.sent

@@ -6,6 +6,10 @@ import os
 import signal
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
+from nst.engine.tile_map import Handle
 from nst.errors import NumericalError
 
 
@@ -23,3 +27,12 @@ def square_unless(number: int, path: str) -> int:
 
 def refuse() -> None:
     raise NumericalError("Not a number.")
+
+
+def make_values(count: int) -> tuple[Tensor, int]:
+    """Return many values, and the process that they are made in."""
+    return torch.ones(count), os.getpid()
+
+
+def sum_values(values: Handle[Tensor]) -> list[float]:
+    return [float(values.get().sum())]
