@@ -268,6 +268,10 @@ def planned(
     format = FileFormat(f".{options.format}", options.depth, options.keep_alpha)
     films = FilmFormat(film, checked_rate(options.fps), not options.no_sound)
     manner = Manner(settings, format, controls_given(options), films, options.protect_faces)
+    if manner.protect_faces:
+        from nst.images.faces import check_detector  # after --help
+
+        check_detector()
     items = plan_items(pairs, manner)
     if any(item.is_film for item in items):
         from nst.batch.films import check_films  # after --help

@@ -55,6 +55,12 @@ def faces(photo: Image.Image) -> list[Box]:
     return [_clipped(boxes[index], photo.size) for index in kept]
 
 
+def check_detector() -> None:
+    """Raise `MissingPackageError` where no faces can be found on this machine."""
+    load_opencv()
+    _parameters()
+
+
 def _detected(small: Image.Image, factor: float, cv2: Any) -> list[list[float]]:
     """Return left, top, width, height and score of what is found in a copy, `factor` smaller."""
     size = (max(small.width, LEAST_SIDE), max(small.height, LEAST_SIDE))

@@ -6,6 +6,7 @@ the batch lets others by. Knows nothing of pages.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import time
@@ -17,9 +18,9 @@ from typing_extensions import override
 
 from nst.engine.schedule import Moment
 from nst.engine.transfer import Engine, TransferStep, transfer_style
-from nst.errors import ImageError, SettingsError, UnreachableError
+from nst.errors import ImageError, MissingPackageError, SettingsError, UnreachableError
 from nst.images.reading import load_image
-from nst.images.recipe import Ingredient
+from nst.images.recipe import Ingredient, Recipe
 from nst.images.sandbox import BUSY
 from nst.settings import TransferSettings
 from nst.studio.batch_files import BatchFiles
@@ -145,15 +146,17 @@ class Batch(Task):
             taken = [step.elapsed for step in self.done.values()]
         return sum(taken) / len(taken) if taken else self.expected
 
-    def resume(self, engine: Engine) -> None:
-        """Make an ended batch ready for the photos without a picture, those that failed too.
+    def resume(self, engine: Engine, *, retries: bool = True) -> None:
+        """Make an ended batch ready for the photos without a picture.
 
-        Raises `SettingsError` while it is being painted.
+        With `retries` also for those that failed. Raises `SettingsError` while it is being painted.
         """
         with self.lock:
             if self.state.is_live:
                 raise SettingsError(PAINTED_ALREADY)
-            self.engine, self.failed = engine, {}
+            self.engine = engine
+            if retries:
+                self.failed = {}
             self.is_between = False
             self._stopped.clear()
             self._last_seen = time.monotonic()
@@ -167,7 +170,8 @@ class Batch(Task):
         """
         step = self.done[number]
         picture, recipe = self.files.finished(number)
-        job = self._new_job(load_image(self.files.photo(number)), visitor)
+        photo = load_image(self.files.photo(number))
+        job = self._new_job(photo, self._as_painted(photo, recipe), visitor)
         job.moment = Moment(picture, recipe.iterations)
         job.steps, job.seconds = [step], step.elapsed
         job.passages, job.provenance = list(recipe.passages), list(recipe.provenance)
@@ -191,7 +195,7 @@ class Batch(Task):
         except ImageError as error:
             self._fail(number, str(error))
             return
-        job = self._new_job(photo)
+        job = self._new_job(photo, self._used_for(photo))
         self._show((number, job))
         try:
             for step in job.run():
@@ -216,12 +220,26 @@ class Batch(Task):
                 self._pass_obstacle()
                 return photo
 
-    def _new_job(self, photo: Image.Image, visitor: str = "") -> Job:
+    def _used_for(self, photo: Image.Image) -> Protected:
+        """Return what one of the photos is painted with. Raises `MissingPackageError`."""
+        if self.protects_faces:
+            return protect_faces(self.paintings, self.settings, photo)
+        return Protected(self.paintings, self.settings)
+
+    def _as_painted(self, photo: Image.Image, recipe: Recipe) -> Protected:
+        """Return what a picture was painted with.
+
+        Where faces are not found as they were, the recipe's small copies are taken for the masks.
+        """
+        with contextlib.suppress(MissingPackageError):
+            used = self._used_for(photo)
+            if len(used.paintings) == len(recipe.styles):
+                return used
+        return Protected(recipe.paired(self.paintings), recipe.settings, recipe.masks.copies())
+
+    def _new_job(self, photo: Image.Image, used: Protected, visitor: str = "") -> Job:
         """Return a job for one of the photos; the paintings are hashed once for all."""
         known = self._ingredients = self._ingredients or list(map(Ingredient.of, self.paintings))
-        used = Protected(self.paintings, self.settings)
-        if self.protects_faces:
-            used = protect_faces(self.paintings, self.settings, photo)
         return Job(
             photo,
             used.paintings,

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from nst.errors import TooLargeError
 from nst.images.tensors import fitted_size
 from nst.settings import FilmSettings, TransferSettings
-from nst.studio.backends.base import Backend
-from nst.studio.backends.local import LocalBackend, in_this_process
-from nst.studio.film_job import Film
+from nst.studio.backends.local import LocalBackend
 from nst.studio.forecast import PlannedRun, Size
 from nst.studio.limits import Limits
 from nst.video.forecast import FilmForecast
@@ -68,30 +66,3 @@ def expected_film(
         minutes = expected.seconds / 60, limits.film_seconds / 60
         raise TooLargeError(TOO_LONG.format(*minutes))
     return expected
-
-
-def ready_to_go_on(film: Film, backend: Backend, limits: Limits) -> ExpectedFilm:
-    """Make an ended film ready to be painted further; return what that will take.
-
-    Raises `TooLargeError` where there is no room or no time for it, and `SettingsError` where there
-    is nothing to paint any more.
-    """
-    expected = expected_film(
-        in_this_process(backend),
-        film.frame_size or (film.cut.size, film.cut.size),
-        [style.size for style in film.styles],
-        film.settings,
-        film.film,
-        max(1, film.total - film.count),
-        limits,
-    )
-    film.resume()
-    equip(film, expected, backend, limits)
-    return expected
-
-
-def equip(film: Film, expected: ExpectedFilm, backend: Backend, limits: Limits) -> None:
-    """Give a film what paints it, and what is expected of each frame."""
-    film.engine = in_this_process(backend).film_engine()
-    film.first_seconds, film.next_seconds = expected.pace.first, expected.pace.following
-    film.most_frames = limits.film_frames

@@ -1,6 +1,6 @@
 """Which tasks a server left to the next one on the same folder: a file for each, with its settings.
 
-Whoever deletes the file has the task, so that no two servers paint it. Knows of tasks only ids.
+Whoever deletes the file has the task, so that no two servers paint it. Knows only the ids of tasks.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Go on with the tasks that another server on the same folder has left.
 
-A thread looks for them every second. Meanwhile who asks for one of them is told to ask again.
+A thread looks for them every second. Meanwhile a request for one of them is told to ask again.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from nst.errors import UserError
 from nst.settings import TransferSettings
 from nst.studio.backends.base import Backend
 from nst.studio.batch_job import Batch
-from nst.studio.film_forecast import ready_to_go_on
 from nst.studio.film_job import Film
+from nst.studio.film_resuming import resume_film
 from nst.studio.forecast import PlannedRun
 from nst.studio.job import Job
 from nst.studio.job_saver import JobSaver
@@ -22,7 +22,7 @@ from nst.studio.job_store import JobStore, is_id
 from nst.studio.limits import Limits
 from nst.studio.task import State, Task
 from nst.studio.task_cache import TaskCache
-from nst.studio.task_stores import Kept
+from nst.studio.task_stores import Kept, TaskStores
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,7 @@ class TaskTakeover:
         submit: Callable[[Task, float], None],
     ) -> None:
         self.store, self.tasks, self.saver, self._news = store, tasks, saver, news
+        self.stores = TaskStores(store)
         self.limits, self.backend, self._submit = limits, backend, submit
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="task takeover", daemon=True)
@@ -90,14 +91,18 @@ class TaskTakeover:
             wanted = self.store.handover.wanted(id)
             if not self.store.handover.claim(id) or not self._give_way(id):
                 return
-            stores = self.saver.stores
-            task = stores.load(id, is_claimed=True) if stores else None
+            task = self.stores.load(id, is_claimed=True)
             if task is None:
                 return
-            with self._news:
-                self.tasks.add(task)
-            if task.state is State.INTERRUPTED:
-                self._submit(task, self._ready(task, wanted or task.settings))
+            seconds = None
+            try:
+                if task.state is State.INTERRUPTED:
+                    seconds = self._ready(task, wanted or task.settings)
+            finally:  # not sooner: nobody is to see it as one that has ended
+                with self._news:
+                    self.tasks.add(task)
+            if seconds is not None:
+                self._submit(task, seconds)
 
     def _give_way(self, id: str) -> bool:
         """Drop what is remembered of a task, unless it is painted on already."""
@@ -111,9 +116,9 @@ class TaskTakeover:
         """Make a task ready to go on as it was asked for; return how many seconds that takes."""
         self.backend.fetch_weights(settings)
         if isinstance(task, Film):
-            return ready_to_go_on(task, self.backend, self.limits).seconds
+            return resume_film(task, self.backend, self.limits).seconds
         if isinstance(task, Batch):
-            task.resume(self.backend.engine())
+            task.resume(self.backend.engine(), retries=False)
             return task.seconds_left
         return self._ready_job(task, settings)
 

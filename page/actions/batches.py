@@ -14,7 +14,7 @@ from gradio.components import Component
 
 from nst import TransferSettings
 from nst.errors import ImageError, OutputError, SettingsError
-from nst.images.opencv import load_opencv
+from nst.images.faces import check_detector
 from nst.studio.batch_files import BatchFiles
 from nst.studio.batch_job import Batch, BatchPhoto, check_photos
 from nst.studio.forecast import PHOTO, Forecast, PlannedRun
@@ -134,7 +134,7 @@ class Batches:
         tray: Tray = values[self.session.tray]
         check_photos(len(tray.photos), sum(map(size_on_disk, tray.photos)))
         if tray.protects_faces:
-            load_opencv()  # first: it may be missing
+            check_detector()  # first: it may be missing
         return [photo.admitted() for photo in tray.photos]
 
     def _plan(self, photos: Sequence[BatchPhoto], values: Mapping[Component, Any]) -> Plan:

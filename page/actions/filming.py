@@ -15,9 +15,10 @@ from nst.errors import BusyError, ImageError
 from nst.images.opencv import load_opencv
 from nst.settings import DEFAULTS, FILM_DEFAULTS
 from nst.studio.backends.local import in_this_process
-from nst.studio.film_forecast import ExpectedFilm, equip, expected_film, ready_to_go_on
+from nst.studio.film_forecast import ExpectedFilm, expected_film
 from nst.studio.film_job import Film
 from nst.studio.film_record import Cut
+from nst.studio.film_resuming import resume_film, set_engine
 from nst.video.flow import NEEDED
 from page.actions.session import Session, Updates, is_owned
 from page.clip_previews import Client, ClipFacts, ClipPreview, preview_of
@@ -165,7 +166,7 @@ class Filming:
     def _submit(self, film: Film, expected: ExpectedFilm, request: gr.Request, clip: Path) -> None:
         """Queue a new film. Raises `BusyError`; nothing is left of it then."""
         session, workshop = self.session, self.session.workshop
-        equip(film, expected, workshop.backend, workshop.limits)
+        set_engine(film, expected, workshop.backend, workshop.limits)
         try:
             film.take_clip(clip)
             session.admission.submit(film, expected.seconds, request)
@@ -193,7 +194,8 @@ class Filming:
         if film is None:  # there was nothing of it to keep
             text = DELETED if self._is_deleted(id, visitor, request) else NO_FRAME
             return {**panel.empty(text), **gallery}
-        return gallery if film.state.is_live else {**panel.ended(film), **gallery}
+        shown = panel.live(film) if film.state.is_live else panel.ended(film)
+        return {**shown, **gallery}
 
     def go_on(self, id: str, visitor: str, request: gr.Request) -> Updates:
         """Paint a film on that was stopped or interrupted, from its last frame."""
@@ -204,7 +206,7 @@ class Filming:
                 raise SettingsError(NOT_KEPT)
             with session.admission.opened(film.settings):
                 self._check_room(film, request)
-                expected = ready_to_go_on(film, session.workshop.backend, session.workshop.limits)
+                expected = resume_film(film, session.workshop.backend, session.workshop.limits)
                 session.admission.submit(film, expected.seconds, request)
         except Exception as error:
             return panel.refusal(error)

@@ -29,6 +29,7 @@ from page.rendering import shared_renderings
 SIMILAR = "similar"
 FACES = "faces"
 NEARLY_ALL = 0.9  # of a found mask, for a region to have it
+HALF = 0.5  # of such a region, at least, is that mask
 
 
 @dataclass(frozen=True)
@@ -74,26 +75,32 @@ class Finding:
 def region_with(mask: Image.Image, regions: Sequence[Region]) -> int | None:
     """Return the index of the region where what a mask shows is protected, or can be.
 
-    That is one without a painting of its own that has nearly all of the mask, whoever made it: of
-    several, the one of the least strength. Raises `ImageError` for a region that cannot be opened.
+    That is one that is left as it is and has nearly all of the mask, or one without a painting of
+    its own that has little else, too, whoever made it: of several, the one of the least strength.
+    Raises `ImageError` for a region that cannot be opened.
     """
     strengths = {
         index: 0.0 if region.painting is None else region.strength
         for index, region in enumerate(regions)
-        if region.painting in (None, REST) and has_nearly_all(open_mask(region.mask), mask)
+        if region.painting in (None, REST)
+        and has_nearly_all(open_mask(region.mask), mask)
+        and (region.painting is None or has_nearly_all(mask, open_mask(region.mask), HALF))
     }
     return min(strengths, key=strengths.__getitem__, default=None)
 
 
-def has_nearly_all(region: Image.Image, mask: Image.Image) -> bool:
-    """Tell whether a region has nearly all of a mask, compared at the smaller of their sizes."""
+def has_nearly_all(region: Image.Image, mask: Image.Image, least: float = NEARLY_ALL) -> bool:
+    """Tell whether a region has nearly all of a mask, or the least share of it that is asked for.
+
+    They are compared at the smaller of their sizes.
+    """
     size = min(region.size, mask.size)
     own, wanted = (
         np.asarray(each.resize(size, Image.Resampling.BILINEAR), np.float32)
         for each in (region, mask)
     )
     shared = np.minimum(own, wanted).sum()
-    return bool(wanted.any() and shared >= NEARLY_ALL * wanted.sum())
+    return bool(wanted.any() and shared >= least * wanted.sum())
 
 
 @dataclass(frozen=True)

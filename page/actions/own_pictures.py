@@ -58,15 +58,14 @@ class OwnPictures:
         """Put a job of the visitor's on the result panel."""
         session = self.session
         visitor, id = session.visitor_of(visitor, request), event_value(event, "job")
-        film = session.workshop.find_film(id) if is_owned(id, visitor) else None
-        if film:
-            session.tabs.turn(tab_of(request), "film", film.id)
-            return session.film.shown(film)
-        job = session.own_task(id, visitor)
-        if not isinstance(job, (Job, Batch)):
+        task = session.task_of(id) if is_owned(id, visitor) else None
+        if isinstance(task, Film):
+            session.tabs.turn(tab_of(request), "film", task.id)
+            return session.film.shown(task)
+        if not isinstance(task, (Job, Batch)):
             return {**self._refusal(id, visitor), session.gallery: session.gallery_of(visitor)}
-        session.tabs.turn(tab_of(request), "job", job.id)
-        return {**session.on_panel(job), session.film.modes: PICTURE}
+        session.tabs.turn(tab_of(request), "job", task.id)
+        return {**session.on_panel(task), session.film.modes: PICTURE}
 
     def _refusal(self, id: str, visitor: str) -> Updates:
         """Say why a card cannot be opened: on the tab of its kind, where there still is a card."""

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from nst.errors import UserError
 from nst.studio.batch_job import Batch
 from nst.studio.job import Job
 from nst.studio.task import State, Task
@@ -113,7 +114,7 @@ class Painting:
             mix = session.mix_of(values)
             settings = session.controls.settings(values).replace(paintings=mix.uses)
             expected = session.admission.expected(photo, mix.paintings, settings, masks=mix.masks)
-        except ValueError as error:
+        except (ValueError, UserError) as error:
             return charts.hint(str(error))
         return charts.hint(expectation(expected))
 

@@ -127,7 +127,7 @@ class Session:
         return task if isinstance(task, Job) else None
 
     def task_of(self, id: str) -> Task | None:
-        """Return the job or the batch of an id that a tab holds; "" stands for none.
+        """Return the task of an id that a tab holds; "" stands for none.
 
         Raises `gr.Error` while it goes from one server to another.
         """

@@ -9,6 +9,7 @@ from gradio.components import Component
 
 from nst.images.recipe import Ingredient
 from nst.settings import PaintingUse
+from nst.studio.film_job import Film
 from nst.studio.task import share_id
 from page.actions.session import Session
 from page.assets import handler
@@ -53,8 +54,9 @@ class Sharing:
 
     def _shared_film(self, id: str) -> str:
         """Return by what a link names the film on the stage; "" where there is none to be seen."""
-        film = self.session.workshop.find_film(id) if id else None
-        return share_id(id) if film and film.count and not film.state.is_live else ""
+        film = self.session.task_of(id)
+        is_there = isinstance(film, Film) and film.count and not film.state.is_live
+        return share_id(id) if is_there else ""
 
     def _more_paintings(
         self, values: dict[Component, Any]

@@ -15,6 +15,7 @@ from nst.studio.batch_job import Batch
 from nst.studio.film_job import Film
 from nst.studio.job import Job
 from nst.studio.job_store import Card
+from nst.studio.task import Task
 from page.actions.session import Session, Updates
 from page.assets import handler
 from page.http.following import AT_ONCE
@@ -77,19 +78,24 @@ class Visits:
         session = self.session
         updates: Updates = {}
         latest = {card.noun == Film.noun: card for card in reversed(cards)}
-        try:
-            film, job = (
-                session.workshop.wait_for(latest[kind].id) if kind in latest else None
-                for kind in (True, False)
-            )
-        except BusyError as error:
-            return session.result_panel.idle(str(error))
+        film, job = (self._come(latest.get(kind)) for kind in (True, False))
+        if isinstance(film, BusyError):
+            updates |= session.film.idle(str(film))
+        if isinstance(job, BusyError):
+            updates |= session.result_panel.idle(str(job))
         if isinstance(film, Film):
             updates |= session.film.shown(film)
         if isinstance(job, (Job, Batch)):
             updates |= session.on_panel(job)
-        is_film_first = film is not None and cards[0].id == film.id
+        is_film_first = film is not None and cards[0].noun == Film.noun
         return {**updates, session.film.modes: FILM if is_film_first else PICTURE}
+
+    def _come(self, card: Card | None) -> Task | BusyError | None:
+        """Return the task of a card; the error while it goes from one server to another."""
+        try:
+            return self.session.workshop.wait_for(card.id) if card else None
+        except BusyError as error:
+            return error
 
     def _sheet_of(self, visitor: str) -> Updates:
         session = self.session

@@ -10,6 +10,8 @@ const TRIES = 5; // of a film that is being prepared
 const AGAIN = 2000; // milliseconds
 const TOLD = [25, 50, 75]; // percent that a screen reader is told
 
+const NO_EXAMPLE = "The example could not be fetched. Please try again.";
+
 const title = document.title;
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
@@ -285,9 +287,17 @@ export default function mount({ element, props, trigger, watch }) {
 
     // For whoever has no clip at hand.
     const takeExample = async () => {
+        const act = button("example");
+        act.disabled = true;
         const answer = await fetch(props.example).catch(() => null);
-        if (!answer?.ok) return say("The example could not be fetched. Please try again.");
-        const file = new File([await answer.blob()], "example.mp4", { type: "video/mp4" });
+        const data = answer?.ok ? await answer.blob().catch(() => null) : null;
+        act.disabled = false;
+        if (!data) {
+            find(".empty span").textContent = NO_EXAMPLE;
+            return;
+        }
+        if (root.dataset.shows !== "nothing") return; // a clip was chosen meanwhile
+        const file = new File([data], "example.mp4", { type: "video/mp4" });
         document.dispatchEvent(new CustomEvent("nst:file", { detail: { role: "clip", file } }));
     };
 

@@ -19,7 +19,7 @@ import {
 const NUMBERS = ["No", "One", "Two", "Three", "Four", "Five", "Six"];
 const MOST_WEIGHT = 2; // of a slider; only proportions count
 const MOST_STRENGTH = 4;
-const FACE_STRENGTH = 0.3; // of the paintings, where a face is protected
+const MOST_PROTECTING = 0.5; // strength of a region that protects what is in it
 const PROTECT = "Find the faces, and paint them at a lower strength";
 const NOT_SHOWN = "The photo cannot be shown yet; please try again in a moment.";
 const NO_PHOTO = "Choose a photo first.";
@@ -254,12 +254,13 @@ export default function mount({ element, props, trigger, watch, upload }) {
             props.value.regions.map(({ file, painting }) => [file.path, painting]),
         ]);
 
-    const isWeaker = ({ painting, strength }) => painting === null || strength < 1;
+    const isWeaker = ({ painting, strength }) => painting === null || strength <= MOST_PROTECTING;
 
     // The number of the region that protects the faces, or 0.
     const protecting = () => {
-        const at = facesIn.get(facesKey()) ?? null;
-        return at !== null && isWeaker(props.value.regions[at]) ? at + 1 : 0;
+        const at = facesIn.get(facesKey()) ?? -1;
+        const region = props.value.regions[at];
+        return region && isWeaker(region) ? at + 1 : 0;
     };
 
     const showFaces = () => {
@@ -270,13 +271,14 @@ export default function mount({ element, props, trigger, watch, upload }) {
 
     // Whether a region has the faces is seen by its mask, so that it is known of one that comes
     // from a stored picture or a recipe, and of one that was painted.
-    const askWhereFacesAre = async () => {
-        const key = facesKey();
-        const answer = await askForMask({ kind: "faces" });
-        facesIn.set(key, answer.region ?? null);
-        showFaces();
-        return answer;
-    };
+    const askWhereFacesAre = () =>
+        asked = asked.then(async () => {
+            const key = facesKey(); // now: the regions may have changed while it waited
+            const answer = await foundMask(trigger, { kind: "faces" });
+            facesIn.set(key, answer.region ?? null);
+            showFaces();
+            return answer;
+        });
 
     const checkFaces = () => {
         const isPossible = props.value.regions.some(({ painting }) =>
@@ -302,17 +304,17 @@ export default function mount({ element, props, trigger, watch, upload }) {
             return say(`The faces are protected already: they are Region ${protecting()}.`);
         }
         if (region === null) addFaces({ file, shown });
-        else changeRegion(region, { strength: FACE_STRENGTH });
+        else changeRegion(region, { strength: props.faceStrength });
         const number = protecting();
         if (number) {
-            say(`The faces are Region ${number}: ${FACE_STRENGTH} of the strength elsewhere.`);
+            say(`The faces are Region ${number}: ${props.faceStrength} of the strength elsewhere.`);
         }
     };
 
     const addFaces = (mask) => {
         const { regions } = props.value;
         if (regions.length >= MOST_REGIONS) return say(TOO_MANY);
-        const faces = { painting: REST, strength: FACE_STRENGTH, color: firstFree(regions) };
+        const faces = { painting: REST, strength: props.faceStrength, color: firstFree(regions) };
         change({ regions: [...regions, { ...mask, ...faces }], photo: essenceOf(chosen.content) });
         facesIn.set(facesKey(), regions.length);
         showFaces();

@@ -168,21 +168,23 @@ export default function mount({ element, props, trigger, watch, upload }) {
         input.value = "";
         if (files.length) add(files.map(ofFile));
     });
-    const takeValue = () => {
-        faces.checked = Boolean(props.value?.faces);
+    const takePhotos = () => {
         entries = (props.value?.photos ?? []).map(ofValue);
         render();
     };
     const isKnown = () => {
         const told = props.value?.photos ?? [];
         const known = values();
-        return faces.checked === Boolean(props.value?.faces) && told.length === known.length &&
+        return told.length === known.length &&
             told.every((value, at) => pathOf(value) === pathOf(known[at]));
     };
+    const takeFaces = () => faces.checked = Boolean(props.value?.faces);
     watch("value", () => {
+        takeFaces();
         if (isKnown()) return;
         say();
-        takeValue();
+        takePhotos();
     });
-    takeValue();
+    takeFaces();
+    takePhotos();
 }

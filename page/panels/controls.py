@@ -45,7 +45,7 @@ DECISIVE = (
 FIXED = ("start", "init_weight", "seed", "precision", "weights")
 """What a picture is begun with: not to be changed while it is painted, or continued."""
 
-FROM_THE_NEXT = "It counts from the next Stylize on."
+FROM_THE_NEXT = "It takes effect the next time you press Stylize."
 ON_THE_PAGE: dict[str, Any] = {
     "queue": False,
     "show_progress": "hidden",

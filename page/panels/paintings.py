@@ -14,6 +14,7 @@ import gradio as gr
 from typing_extensions import override
 
 from nst.settings import PaintingUse
+from nst.studio.protected_faces import FACE_STRENGTH
 from page.assets import mount
 from page.examples import ExampleSet
 from page.http.bounded_blocks import uploaded
@@ -120,6 +121,7 @@ def add_paintings(examples: ExampleSet) -> PaintingsInput:
         apply_default_css=False,
         elem_id="paintings",
         most=MOST_PAINTINGS,
+        faceStrength=FACE_STRENGTH,
     )
 
 

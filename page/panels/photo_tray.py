@@ -18,6 +18,7 @@ from nst import ImageError
 from nst.images.tensors import shrink
 from nst.studio.batch_job import MOST_PHOTOS, BatchPhoto
 from nst.studio.job_store import THUMBNAIL_SIDE
+from nst.studio.protected_faces import FACE_STRENGTH
 from page.assets import mount
 from page.examples import ExampleSet
 from page.http.static_files import asset_url
@@ -91,7 +92,7 @@ def add_tray(examples: ExampleSet) -> PhotoTray:
     """
     return PhotoTray(
         examples=examples,
-        html_template=render("photo_tray", most=MOST_PHOTOS),
+        html_template=render("photo_tray", face_strength=FACE_STRENGTH),
         js_on_load=mount("photo_tray", "edit", "find", url=asset_url("photo_tray.js")),
         apply_default_css=False,
         elem_id="tray",

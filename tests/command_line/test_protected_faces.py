@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +72,12 @@ def test_a_batch_finds_the_faces_of_each_photo() -> None:
     before = Path("out", "astronaut--painting.png").read_bytes()
     assert paint_batch([*words, *QUICK[:-1]]) == 0  # other pictures, which replace these
     assert Path("out", "astronaut--painting.png").read_bytes() != before
+
+
+def test_without_opencv_no_batch_begins(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    assert paint_batch([ASTRONAUT, "--styles", "painting.png", "-o", "out", *QUICK]) == 1
+    assert "need OpenCV; run 'pip install nst[masks]'" in capsys.readouterr().err
+    assert not Path("out").exists()

@@ -102,6 +102,7 @@ def test_without_opencv_no_faces_can_be_protected(
     monkeypatch.setitem(sys.modules, "cv2", None)
     tray = studio.session.tray
     values[tray] = Tray(values[tray].photos, protects_faces=True)
+    assert "need OpenCV" in studio.painting.estimate(values)
     updates = studio.painting.begin(values, TAB)
     assert "need OpenCV" in updates[studio.session.result_panel.status]
     assert studio.session.workshop.cards("jane") == []

@@ -99,6 +99,7 @@ def test_a_region_that_has_the_faces_is_known_by_its_mask(finding: Finding, tmp_
     assert found(("copy", REST, 0.3)) == 0
     assert found(("more", None, 1.0)) == 0
     assert found(("half", REST, 0.3), ("other", None, 1.0)) is None
+    assert found(("more", REST, 1.4)) is None  # which is about much else, too
     assert found(("again", 1, 1.0)) is None  # another painting rules there
     assert found(("other", REST, 0.3), ("again", REST, 2.0)) == 1
     assert found(("again", REST, 0.3), ("copy", REST, 0.2), ("more", 0, 0.1)) == 1

@@ -386,7 +386,7 @@ def test_more_photos_or_bytes_than_a_batch_may_have_are_refused() -> None:
 
 
 def test_the_faces_of_each_photo_are_painted_less(
-    tmp_path: Path, make_batch: MakeBatch, engine: Engine
+    tmp_path: Path, make_batch: MakeBatch, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("cv2")
     workshop, seen = Workshop(tmp_path / "jobs"), list[tuple[list[float], Masks]]()
@@ -414,3 +414,7 @@ def test_the_faces_of_each_photo_are_painted_less(
     found = Workshop(tmp_path / "jobs").find_batch(batch.id)
     assert found
     assert found.protects_faces
+    monkeypatch.setattr("nst.studio.protected_faces.faces", lambda _: [])  # as another OpenCV might
+    again = found.job_of(0, "jane")
+    assert [bool(mask) for mask in again.wanted_masks.regions] == [False, True]
+    assert [use.strength for use in again.settings.uses(2)] == strengths

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,7 @@ class FilmPainter(LocalBackend):
     def __init__(self, engine: FilmEngine) -> None:
         super().__init__("cpu")
         self.paints_with = engine
+        self.when_asked: Callable[[], object] = lambda: None
 
     @override
     def film_engine(self) -> FilmEngine:
@@ -94,6 +95,7 @@ class FilmPainter(LocalBackend):
 
     @override
     def film_forecast(self, *_: object) -> FilmForecast:
+        self.when_asked()
         return FilmForecast(2.0, 1.0)
 
     @override
@@ -490,7 +492,7 @@ def test_a_batch_goes_on_with_the_photos_that_are_missing(
     tmp_path: Path, make_batch: MakeBatch, gate: Gate
 ) -> None:
     (first, _), (second, takeover) = opened(tmp_path), opened(tmp_path)
-    batch = make_batch(first, 3, engine=gate)
+    batch = make_batch(first, 4, engine=gate, damaged=(0,))
     first.submit(batch)
     gate.wait()
     while not batch.done:
@@ -502,11 +504,13 @@ def test_a_batch_goes_on_with_the_photos_that_are_missing(
     assert batch.state is State.INTERRUPTED
     painted = {number: batch.files.picture(number).read_bytes() for number in batch.done}
     assert len(painted) < 3
+    assert batch.failed.keys() == {0}
     takeover.take_all()
     taken = second.find_batch(batch.id)
     assert taken
     settle(second)
     assert (taken.state, taken.missing) == (State.FINISHED, [])
+    assert taken.failed == batch.failed
     assert {number: taken.files.picture(number).read_bytes() for number in painted} == painted
     assert Workshop(tmp_path).find_batch(batch.id).state is State.FINISHED  # type: ignore[union-attr]
 
@@ -517,8 +521,10 @@ def test_a_film_goes_on_from_its_last_frame(
     tmp_path: Path, make_film: MakeFilm, film_engine: FilmEngine, is_waiting: bool
 ) -> None:
     folder = tmp_path / "jobs"
-    (first, _), (second, takeover) = opened(folder), opened(folder, backend=Filming(film_engine))
-    is_there = threading.Event()
+    backend = Filming(film_engine)
+    (first, _), (second, takeover) = opened(folder), opened(folder, backend=backend)
+    is_there, seen = threading.Event(), list[bool]()
+    backend.films.when_asked = lambda: seen.append(film.id in second.in_memory)
 
     def hold(frame: int) -> None:
         engine.gate.clear()
@@ -545,6 +551,7 @@ def test_a_film_goes_on_from_its_last_frame(
     taken = second.find_film(film.id)
     assert taken
     assert taken.count >= 1
+    assert seen[0] is False, "nobody sees it as one that has ended"
     settle(second)
     assert (taken.state, taken.count) == (State.FINISHED, 3)
     assert second.find_film(other.id).state is State.FINISHED  # type: ignore[union-attr]
