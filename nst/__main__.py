@@ -138,30 +138,32 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     from nst.studio.backends.local import LocalBackend
 
     init = load_named(load_image, options.init) if options.init else None
-    masks = _masks_given(options, content)
+    given = read_masks(options, lambda path: load_named(load_image, path))
     device = str(pick_device(options.device))
     recipe = None if options.recipe is None else load_named(read_recipe, options.recipe)
-    course = [masks]  # of the passages
+    masks, passage_masks = given, [given]
     if recipe:
+        given = recipe.paired_masks(given, len(styles))
         styles = recipe.paired(styles)
-        course = recipe.passage_masks(masks or None)
-        # The copies are nearly what it was painted with, and said to be others.
-        masks = masks or recipe.masks.copies()
-    _check_masks(masks, course, content, styles)
+        # Copies are nearly what it was painted with, and said to be others.
+        masks, passage_masks = recipe.all_masks(given), recipe.passage_masks(given)
+    if options.protect_faces:
+        masks, *passage_masks = _with_faces_kept([masks, *passage_masks], content)
+    _check_masks(masks, passage_masks, content, styles)
     fresh = new_recipe(content, styles, settings, device, masks=masks, init=init)
     recipe = recipe or fresh
     backend, until_painted = LocalBackend(device), contextlib.ExitStack()
     engine = _engine_of(options, backend, until_painted)
-    steps = repaint(recipe, content, styles, masks=course, init=init, engine=engine)
+    steps = repaint(recipe, content, styles, masks=passage_masks, init=init, engine=engine)
     check_space(output, _largest_file(content, recipe, options.depth, alpha is not None))
     network = load_network(recipe.settings, device)
     if options.ray:
         _check_spread(content, recipe)
     else:  # what a cluster takes is not known
-        _admit(options, backend, recipe, content, styles, masks.count)
+        _admit(options, backend, recipe, content, styles, passage_masks)
     here = provenance_of(network.device, network.dtype)
     fresh = dataclasses.replace(fresh, provenance=(here,))
-    present = recipe.painted_again(fresh, course)
+    present = recipe.painted_again(fresh, passage_masks)
     for difference in recipe.differences(present) if options.recipe is not None else ():
         print(f"nst: {difference}; the result may differ", file=sys.stderr)
     output_of_steps = sys.stdout  # not that of a cluster that is joined
@@ -174,7 +176,7 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
         used,
         content,
         styles,
-        course[passages - 1],
+        passage_masks[passages - 1],
         suffix=output.suffix.lower(),
         depth=options.depth,
         alpha=alpha,
@@ -188,31 +190,36 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
         )
 
 
-def _masks_given(options: argparse.Namespace, photo: Image.Image) -> Masks:
-    """Return the masks that were given, with the faces where they are protected.
+def _with_faces_kept(masks: Sequence[Masks], photo: Image.Image) -> list[Masks]:
+    """Return masks where the faces of the photo are left as they are, too.
 
-    Say so where there is none. Raises `ImageError` and `MissingPackageError`.
+    Say so where there is none. Equal keep masks stay one object. Raises `MissingPackageError`.
     """
-    from nst import load_image  # after --help
-    from nst.images.found_masks import keep_faces
+    from nst.images.faces import face_mask, faces  # after --help
 
-    masks = read_masks(options, lambda path: load_named(load_image, path))
-    if not options.protect_faces:
-        return masks
-    found = keep_faces(masks, photo)
-    if found is masks:
+    boxes = faces(photo)
+    if not boxes:
         print("nst: no face was found in the photo", file=sys.stderr)
-    return found
+        return list(masks)
+    found = face_mask(photo, boxes)
+    kept: dict[int, Image.Image | None] = {}
+    for each in masks:
+        if id(each.keep) not in kept:
+            kept[id(each.keep)] = each.keeping(found).keep
+    return [dataclasses.replace(each, keep=kept[id(each.keep)]) for each in masks]
 
 
 def _check_masks(
-    masks: Masks, course: Iterable[Masks], photo: Image.Image, paintings: Sequence[Image.Image]
+    masks: Masks,
+    passage_masks: Iterable[Masks],
+    photo: Image.Image,
+    paintings: Sequence[Image.Image],
 ) -> None:
     """Raise `ImageError` for masks, those of all passages too, that do not go with the pictures."""
     from nst import Masks
 
     masks.check(photo, paintings)
-    for each in course:
+    for each in passage_masks:
         Masks(keep=each.keep).check(photo, paintings)
 
 
@@ -222,14 +229,19 @@ def _admit(
     recipe: Recipe,
     photo: Image.Image,
     paintings: Sequence[Image.Image],
-    regions: int,
+    passage_masks: Sequence[Masks],
 ) -> None:
-    """Tell of a long run, and ask. Raises `UserError` where it has no room, or is not wanted."""
+    """Tell of a long run, and ask. Raises `UserError` where it has no room, or is not wanted.
+
+    Of several passages the one with the most pixels counts.
+    """
     from nst.admission import admit  # after --help
     from nst.studio.forecast import PlannedRun
 
-    sizes = [painting.size for painting in recipe.last_of(paintings)]
-    planned = PlannedRun(photo.size, sizes, recipe.settings, regions=regions)
+    every = [passage.settings for passage in recipe.passages]
+    most = max(range(len(every)), key=lambda at: every[at].size ** 2 * every[at].iterations)
+    sizes = [painting.size for painting in recipe.seen_in(most, paintings)]
+    planned = PlannedRun(photo.size, sizes, every[most], regions=passage_masks[most].count)
     admit(backend, planned, assume_yes=options.yes)
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from nst.caches import LRUCache
 from nst.engine.forward_backward import IMAGE, ComparedLayers, forward_backward
+from nst.engine.out_of_memory import has_run_out
 from nst.engine.style_batch import Tensors
 from nst.vgg.network import VGG
 
@@ -110,6 +111,9 @@ class CudaGraphs:
                 key, lambda: self._captured(stage, layers, tensors, constants)
             )
         except Exception as error:  # of whatever kind: without graphs everything works
+            if has_run_out(error):  # which another run may have been the reason for
+                self._stages.forget()
+                return None
             self.failure = (str(error).splitlines() or [type(error).__name__])[0]
             log.warning("CUDA graphs are given up, runs go on without them: %s", self.failure)
             self._stages.forget()

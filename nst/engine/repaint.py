@@ -9,7 +9,7 @@ from PIL import Image
 
 from nst.engine.schedule import Moment
 from nst.engine.transfer import Engine, TransferStep, transfer_style
-from nst.images.masks import Masks
+from nst.images.masks import NO_MASKS, Masks
 from nst.images.recipe import Recipe
 
 
@@ -26,13 +26,13 @@ def repaint(
 
     They lead to the same picture on the same machine and device, before the colours are dialled,
     with the masks and the start that the recipe names. `masks` are those of each passage, or those
-    of all paintings (see `Recipe.passage_masks`); None stands for the recipe's small copies.
+    of all paintings; what is missing are the recipe's small copies, see `Recipe.passage_masks`.
     `styles` are its paintings, see `Recipe.paired`.
     Raises `RecipeError` at once for another number of them, and on the way what `engine` does.
     """
     styles = recipe.paired(styles)
     if masks is None or isinstance(masks, Masks):
-        masks = recipe.passage_masks(masks)
+        masks = recipe.passage_masks(masks or NO_MASKS)
     return _repaint(recipe, content, styles, masks, init, engine)
 
 

@@ -139,3 +139,6 @@ def _has_shape_of(picture: tuple[int, int], mask: tuple[int, int]) -> bool:
 
 def _counted(number: int, noun: str) -> str:
     return f"one {noun}" if number == 1 else f"{number} {noun}s"
+
+
+NO_MASKS = Masks()

@@ -48,7 +48,7 @@ from PIL import Image
 from nst.errors import RecipeError, SettingsError
 from nst.images.deep_png import deep_png_bytes
 from nst.images.mask_records import MOST_TEXT, MaskRecord, MaskRecords
-from nst.images.masks import Mask, Masks
+from nst.images.masks import NO_MASKS, Mask, Masks
 from nst.images.png_text import MAX_TEXT, read_text
 from nst.images.tiff import Samples, tiff_bytes
 from nst.images.transforms import seen_parts
@@ -60,7 +60,7 @@ from nst.settings import MOST_STYLES, NO_WEIGHT, VERSION, TransferSettings
 KEYWORD = "nst-recipe"
 MOST_PASSAGES = 1000
 MOST_ITERATIONS = 1_000_000
-MOST_MASKS = 2 * MOST_STYLES  # different ones of a recipe
+MOST_MASKS = 3 * MOST_STYLES  # different ones of a recipe
 MOST_THREADS = 100_000
 MAX_BYTES = 400_000_000  # of a picture that is read for its recipe: 8192×6144 of 16 bits
 DELIVERED = 95  # quality of a JPEG or WebP that is delivered
@@ -147,26 +147,35 @@ class Recipe:
         """Return the masks of all paintings, and of what is left as it is at the end."""
         return MaskRecords(self.regions, self.passages[-1].keep, self.within)
 
-    def passage_masks(self, given: Masks | None = None) -> list[Masks]:
-        """Return the masks of the paintings of each passage: the small copies, or those given.
+    def all_masks(self, given: Masks = NO_MASKS) -> Masks:
+        """Return the masks of all paintings: those given, and the small copies of other kinds."""
+        copies = self.masks.copies()
+        return Masks(
+            given.regions if any(given.regions) else copies.regions,
+            given.keep or copies.keep,
+            given.within if any(given.within) else copies.within,
+        )
 
-        `given` are those of all paintings. A keep mask that is the one of some passages is theirs
-        alone, and the others have the small copies; any other is that of all passages.
+    def passage_masks(self, given: Masks = NO_MASKS) -> list[Masks]:
+        """Return the same of the paintings of each passage.
+
+        A keep mask that is the one of some passages is theirs alone, and the others have the small
+        copies; any other is that of all passages.
         """
-        masks = self.masks.copies() if given is None else given
+        masks = self.all_masks(given)
         return [
             replace(masks.chosen(passage.styles), keep=keep)
-            for passage, keep in zip(self.passages, self._keeps(given), strict=True)
+            for passage, keep in zip(self.passages, self._keeps(given.keep), strict=True)
         ]
 
-    def _keeps(self, given: Masks | None) -> list[Mask | None]:
+    def _keeps(self, given: Mask | None) -> list[Mask | None]:
         """Return the keep mask of each passage; the same one is one object."""
         records = [passage.keep for passage in self.passages]
         copies = {record: record.copy() if record else None for record in records}
-        if given is not None:
-            sha256 = hash_of(given.keep) if given.keep else ""
+        if given:
+            sha256 = hash_of(given)
             same = [record for record in copies if record and record.sha256 == sha256]
-            copies |= dict.fromkeys(same or records, given.keep)
+            copies |= dict.fromkeys(same or records, given)
         return [copies[record] for record in records]
 
     def painted_until(self, passages: int, iterations: int) -> Recipe:
@@ -190,13 +199,24 @@ class Recipe:
         needed = "one painting" if len(different) == 1 else f"{len(different)} paintings"
         raise RecipeError(f"The recipe needs {needed}, not {len(paintings)}.")
 
+    def paired_masks(self, masks: Masks, paintings: int) -> Masks:
+        """Return the masks of each style, given those of so many paintings; see `paired`."""
+        if paintings == len(self.styles):
+            return masks
+        different = list(dict.fromkeys(self.styles))
+        return masks.chosen(different.index(style) for style in self.styles)
+
     def last_of(self, styles: Sequence[Image.Image]) -> list[Image.Image]:
-        """Return what is seen at the end of `styles`, paintings in the recipe's order.
+        """Return what is seen at the end of `styles`, paintings in the recipe's order."""
+        return self.seen_in(-1, styles)
+
+    def seen_in(self, passage: int, styles: Sequence[Image.Image]) -> list[Image.Image]:
+        """Return what a passage sees of `styles`, paintings in the recipe's order.
 
         Those of weight 0 are not among it.
         """
-        passage = self.passages[-1]
-        return seen_parts([styles[index] for index in passage.styles], passage.settings)
+        chosen = self.passages[passage]
+        return seen_parts([styles[index] for index in chosen.styles], chosen.settings)
 
     def differences(self, present: Recipe) -> list[str]:
         """Return why following it may lead to another picture: what is not the same at present."""
@@ -213,8 +233,8 @@ class Recipe:
         used = {passage.painted_by for passage in self.passages}
         subject = "the recipe" if len(used) == 1 else "a part of the recipe"
         for here in present.provenance[:1]:
-            for index in sorted(used):
-                differ += self.provenance[index].differences(here, subject)
+            for painter in [self.provenance[i] for i in sorted(used) if i < len(self.provenance)]:
+                differ += painter.differences(here, subject)
         return list(dict.fromkeys(differ))
 
     def painted_again(self, present: Recipe, masks: Sequence[Masks]) -> Recipe:
@@ -223,7 +243,9 @@ class Recipe:
         It has the pictures of `present`, and all of it was painted by what that names. `masks` are
         those of each passage.
         """
-        keeps = [MaskRecord.of(each.keep) if each.keep else None for each in masks]
+        distinct = {id(each.keep): each.keep for each in masks if each.keep}  # often the same
+        records = {key: MaskRecord.of(keep) for key, keep in distinct.items()}
+        keeps = [records.get(id(each.keep)) for each in masks]
         passages = zip(self.passages, keeps, strict=True)
         return replace(
             self,

@@ -24,12 +24,12 @@ from nst.engine.transfer import Engine, TransferStep, as_list, transfer_style
 from nst.errors import SettingsError, UnreachableError, UserError
 from nst.images.color import dial_colors
 from nst.images.mask_records import MaskRecord
-from nst.images.masks import Mask, Masks
+from nst.images.masks import NO_MASKS, Mask, Masks
 from nst.images.recipe import MOST_MASKS, MOST_PASSAGES, Ingredient, Passage, Recipe
 from nst.images.transforms import seen_parts
 from nst.provenance import UNKNOWN, Provenance
 from nst.settings import MOST_STYLES, TransferSettings
-from nst.studio.job_styles import NO_MASKS, JobStyles, Style, are_equal
+from nst.studio.job_styles import JobStyles, Style, are_equal
 from nst.studio.task import State, Task
 
 CHANGED_TOO_OFTEN = "This picture was changed too often; please start a new one."

@@ -11,8 +11,6 @@ from nst.images.mask_records import MaskRecord, MaskRecords
 from nst.images.masks import Mask, Masks
 from nst.images.recipe import Ingredient
 
-NO_MASKS = Masks()
-
 
 @dataclass(frozen=True, eq=False)
 class Style:

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from nst.images.faces import face_mask, faces
-from nst.images.masks import Masks
+from nst.images.masks import NO_MASKS, Masks
 from nst.settings import TransferSettings
-from nst.studio.job_styles import NO_MASKS
 
 FACE_STRENGTH = 0.3  # of the paintings, where a face is protected
 

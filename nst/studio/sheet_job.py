@@ -13,11 +13,10 @@ from nst.engine.contact_sheet import Grid, paint_sheet
 from nst.engine.schedule import Moment
 from nst.engine.transfer import Engine, TransferStep, transfer_style
 from nst.errors import UnreachableError
-from nst.images.masks import Masks
+from nst.images.masks import NO_MASKS, Masks
 from nst.provenance import UNKNOWN
 from nst.settings import TransferSettings, options
 from nst.studio.job import Job, mask_bytes, picture_bytes
-from nst.studio.job_styles import NO_MASKS
 from nst.studio.task import State, Task
 
 

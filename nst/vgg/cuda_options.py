@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -24,20 +25,52 @@ class CudaOptions:
     def convolutions(self) -> Iterator[None]:
         """Have cuDNN convolve so while the block lasts, and as before afterwards.
 
-        cuDNN's switches are the process's. Where somebody has set them by the names of single
-        operators the old names cannot be read, and they are left as they are.
+        cuDNN's switches are the process's: of several threads the first one sets them, and the last
+        one sets them back. Options are the same in all threads.
         """
-        cudnn = torch.backends.cudnn
-        try:
-            before = cudnn.benchmark, cudnn.allow_tf32
-        except RuntimeError:
-            yield
-            return
-        cudnn.benchmark, cudnn.allow_tf32 = self.benchmark, self.tf32
+        _switches.take(self.benchmark, self.tf32)
         try:
             yield
         finally:
-            cudnn.benchmark, cudnn.allow_tf32 = before
+            _switches.give_back()
+
+
+class _Switches:
+    """cuDNN's switches, and how many threads want them as they are.
+
+    Where somebody has set them by the names of single operators the old names cannot be read, and
+    they are left as they are.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._before: tuple[bool, bool] | None = None
+
+    def take(self, benchmark: bool, tf32: bool) -> None:
+        """Set the switches, unless another thread has."""
+        cudnn = torch.backends.cudnn
+        with self._lock:
+            self._users += 1
+            if self._users > 1:
+                return
+            try:
+                self._before = cudnn.benchmark, cudnn.allow_tf32
+            except RuntimeError:
+                return
+            cudnn.benchmark, cudnn.allow_tf32 = benchmark, tf32
+
+    def give_back(self) -> None:
+        """Set them as they were, once no other thread wants them."""
+        with self._lock:
+            self._users -= 1
+            if self._users == 0 and self._before is not None:
+                cudnn = torch.backends.cudnn
+                cudnn.benchmark, cudnn.allow_tf32 = self._before
+                self._before = None
+
+
+_switches = _Switches()
 
 
 NAMES = tuple(field.name for field in fields(CudaOptions))

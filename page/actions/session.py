@@ -14,12 +14,13 @@ from PIL import Image
 from nst import TransferSettings
 from nst.engine.texture import TextureCache
 from nst.errors import BusyError
+from nst.images.masks import NO_MASKS
 from nst.images.recipe import Ingredient
 from nst.settings import options
 from nst.studio.batch_job import Batch
 from nst.studio.job import Job
 from nst.studio.job_store import is_id
-from nst.studio.job_styles import NO_MASKS, Style
+from nst.studio.job_styles import Style
 from nst.studio.task import Task, owner_of
 from nst.studio.workshop import Workshop
 from page.examples import ExampleSet

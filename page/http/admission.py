@@ -19,11 +19,10 @@ from PIL import Image
 from nst import TransferSettings
 from nst.engine.schedule import Moment
 from nst.errors import BusyError, TooLargeError
-from nst.images.masks import Masks
+from nst.images.masks import NO_MASKS, Masks
 from nst.images.sandbox import BUSY, PATIENCE
 from nst.studio.forecast import Forecast, PlannedRun
 from nst.studio.job import Job
-from nst.studio.job_styles import NO_MASKS
 from nst.studio.task import State, Task
 from nst.studio.workshop import Workshop
 from page.http.rate_limit import network_of

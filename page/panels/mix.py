@@ -15,11 +15,11 @@ from gradio.processing_utils import save_pil_to_cache
 from PIL import Image, ImageChops
 
 from nst import ImageError, SettingsError, TransferSettings
-from nst.images.masks import Masks
+from nst.images.masks import NO_MASKS, Masks
 from nst.images.recipe import Ingredient
 from nst.settings import PaintingUse
 from nst.studio.job import Job
-from nst.studio.job_styles import NO_MASKS, are_equal
+from nst.studio.job_styles import are_equal
 from page.panels.components import pictures
 from page.panels.paintings import MOST_REGIONS, REST, Paintings, placed
 from page.panels.picture_inputs import load_named

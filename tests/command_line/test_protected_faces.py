@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from helpers.batches import InlinePool
 from helpers.places import EXAMPLES
@@ -81,3 +82,20 @@ def test_without_opencv_no_batch_begins(
     assert paint_batch([ASTRONAUT, "--styles", "painting.png", "-o", "out", *QUICK]) == 1
     assert "need OpenCV; run 'pip install nst[masks]'" in capsys.readouterr().err
     assert not Path("out").exists()
+
+
+def test_faces_come_beside_the_masks_of_a_recipe() -> None:
+    region = Image.new("L", (512, 512))
+    region.paste(255, (0, 0, 512, 100))
+    region.save("sky.png")
+    words = [ASTRONAUT, "painting.png", *QUICK[:-1]]
+    assert __main__.main([*words, "-o", "out.png", "--masks", "sky.png", "--keep", "sky.png"]) == 0
+    again = [ASTRONAUT, "painting.png", "--recipe", "out.png", "--protect-faces"]
+    assert __main__.main([*again, "-o", "again.png", "--device", "cpu"]) == 0
+    recipe = read_recipe(Path("again.png"))
+    assert recipe.regions[0] is not None
+    keep = recipe.masks.copies().keep
+    assert keep is not None
+    levels = np.asarray(keep, int)
+    assert levels[0].min() > 200, "what the recipe kept is kept"
+    assert levels[keep.height // 4, round(0.44 * keep.width)] > 200, "and the face"

@@ -394,9 +394,13 @@ def test_a_given_keep_mask_is_that_of_its_passages() -> None:
     assert [first.regions, last.regions] == [(None, MASK), (MASK,)]
     other = Image.new("L", MASK.size, 90)
     assert [each.keep for each in RECIPE.passage_masks(Masks(keep=other))] == [other] * 2
-    assert [each.keep for each in RECIPE.passage_masks(Masks((MASK,)))] == [None] * 2
     copies = [each.keep for each in RECIPE.passage_masks()]
     assert copies == [MaskRecord.of(each).copy() for each in (MASK, MASK.rotate(180))]
+    # What is not given is the recipe's.
+    assert [each.keep for each in RECIPE.passage_masks(Masks((MASK,)))] == copies
+    regions = [each.regions for each in RECIPE.passage_masks()]
+    assert any(map(any, regions))
+    assert [each.regions for each in RECIPE.passage_masks(Masks(keep=other))] == regions
     begun = RECIPE.passages[0]
     same = replace(RECIPE, passages=(begun, replace(begun, iteration=3)), iterations=5)
     one, again = same.passage_masks()
@@ -878,3 +882,30 @@ def test_values_exchanged_are_a_recipe_or_refused() -> None:
     for _ in range(1500):
         source, target = rng.sample(PLACES, 2)
         assert_recipe_or_sentence(changed(target, holder(data, source)[source[-1]]))
+
+
+def test_masks_go_with_the_paintings_that_are_given_once() -> None:
+    """A painting is there again with each edit of its mask."""
+    one, two = RECIPE.styles[0], replace(RECIPE.styles[0], sha256="f" * 64)
+    edited = replace(RECIPE, styles=(one, one, two), regions=(), within=())
+    first, second = MASK, MASK.rotate(180)
+    assert edited.paired_masks(Masks((first, second)), 2).regions == (first, first, second)
+    every = Masks((first, second, None))
+    assert edited.paired_masks(every, 3) is every
+
+
+def test_a_recipe_without_a_painter_differs_in_nothing_of_it() -> None:
+    begun = replace(RECIPE, passages=RECIPE.passages[:1], iterations=0, provenance=())
+    assert parse_recipe(begun.to_text()).differences(RECIPE) == ["the masks are not the recipe's"]
+
+
+def test_as_many_masks_as_a_run_can_have_can_be_read_again() -> None:
+    records = [MaskRecord.of(Image.new("L", (4, 4), number)) for number in range(201)]
+    many = replace(
+        RECIPE,
+        styles=RECIPE.styles[:1] * 100,
+        regions=tuple(records[:100]),
+        within=tuple(records[100:200]),
+        passages=(replace(RECIPE.passages[-1], iteration=0, styles=(0,), keep=records[200]),),
+    )
+    assert parse_recipe(many.to_text()) == many

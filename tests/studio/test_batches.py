@@ -21,13 +21,12 @@ from helpers.places import EXAMPLES
 from helpers.working import PATIENCE, Gate, MakeJob, make_job, settle
 from nst.engine.transfer import Engine, TransferStep
 from nst.errors import GPUError, ImageError, SettingsError
-from nst.images.masks import Masks
+from nst.images.masks import NO_MASKS, Masks
 from nst.images.reading import load_image
 from nst.images.recipe import read_recipe
 from nst.images.sandbox import BUSY
 from nst.studio.batch_job import MOST_BATCH_BYTES, MOST_PHOTOS, NO_DISK, check_photos
 from nst.studio.job_store import Card
-from nst.studio.job_styles import NO_MASKS
 from nst.studio.limits import Limits
 from nst.studio.protected_faces import FACE_STRENGTH
 from nst.studio.task import State, Task

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import torch
 from torch import Tensor
@@ -95,3 +97,15 @@ def test_what_a_process_has_chosen_by_operators_is_left(make_network: MakeNetwor
     finally:
         cudnn.conv.fp32_precision = before
     assert cudnn.allow_tf32  # the old names can be read again
+
+
+def test_of_several_threads_the_last_one_sets_the_switches_back() -> None:
+    cudnn = torch.backends.cudnn
+    before, options = (cudnn.benchmark, cudnn.allow_tf32), CudaOptions(benchmark=True)
+    with contextlib.ExitStack() as first, contextlib.ExitStack() as second:
+        first.enter_context(options.convolutions())
+        second.enter_context(options.convolutions())
+        assert (cudnn.benchmark, cudnn.allow_tf32) == (True, False)
+        first.close()
+        assert (cudnn.benchmark, cudnn.allow_tf32) == (True, False)
+    assert (cudnn.benchmark, cudnn.allow_tf32) == before
