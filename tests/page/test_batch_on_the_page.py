@@ -25,6 +25,7 @@ from helpers.browsing import (
     wait_for_transitions,
 )
 from helpers.pictures import MakePicture
+from helpers.places import EXAMPLES
 from helpers.server import free_port, running_server
 from helpers.tiny_network import SERVED
 from nst.images.recipe import read_recipe
@@ -202,3 +203,21 @@ def violations(page: Page) -> list[str]:
     wait_for_transitions(page)
     found = Axe().run(page).response["violations"]
     return [f"{each['id']}: {node['html']}" for each in found for node in each["nodes"]]
+
+
+def test_faces_are_protected_in_each_photo(visit: Visit, photos: list[Path]) -> None:
+    page = visit(390)
+    tray = choose(page, [EXAMPLES / "content" / "astronaut.jpg", photos[0]])
+    box = page.get_by_label("Protect the faces in each photo")
+    box.check()
+    wait_for_transitions(page)
+    tray.scroll_into_view_if_needed()
+    screenshot(page, "tray_faces_390")
+    start(page, size=64, iterations=4)
+    status(page, "Finished: 2 photos in")
+    files = zipped(page)
+    regions = {name: read_recipe(data).regions for name, data in files.items()}
+    assert [mask is not None for mask in regions["astronaut-stylized.png"]] == [False, True]
+    assert not any(regions["beach-stylized.png"])
+    page.reload()
+    expect(page.get_by_label("Protect the faces in each photo")).to_be_checked(timeout=LONG)
