@@ -20,10 +20,10 @@ from nst.engine.sharded_lbfgs import ShardedLBFGS
 from nst.engine.sharding import (
     Added,
     Halos,
+    LatestCopy,
     Rectangle,
     ShardedPicture,
     cut_out,
-    gathered,
     make_picture,
 )
 from nst.engine.spread_objective import SpreadObjective, pull_tile
@@ -67,6 +67,7 @@ class ShardedObjective(CostAround, CostFunction[ShardedPicture]):
         self._full = full
         self.tile_map = full.tile_map
         self.halos = Halos(full.tiles)
+        self.copy = LatestCopy(full.network.device)
         self._reducers = [
             self.tile_map.share(_reducer(self._held, tile)) if self._held else None
             for tile in full.tiles
@@ -86,7 +87,7 @@ class ShardedObjective(CostAround, CostFunction[ShardedPicture]):
 
     def costs(self, image: ShardedPicture) -> Costs:
         """Return the costs of J alone, by the specification."""
-        return self.objective.costs(image.gather())
+        return self.objective.costs(self.copy.fetch(image))
 
     @torch.no_grad()
     def evaluate(
@@ -172,18 +173,21 @@ def minimize_sharded(
 ) -> Iterator[ShardedIterate]:
     """Yield what `minimize` does by L-BFGS, also when a machine is lost with the tiles it kept.
 
-    It goes on from the best picture of up to `KEPT_EVERY` iterations before, of which this process
-    has a copy; what L-BFGS had learned is lost. Raises `LostValueError` where the copy cannot be
-    placed.
+    It goes on from the best picture of up to `KEPT_EVERY` iterations before, of which
+    `objective.copy` has a copy; what L-BFGS had learned is lost. Fetch iterates by
+    `objective.copy`, as the last one may be lost after it is yielded. Raises `LostValueError` where
+    the copy cannot be placed.
     """
-    kept, picture = gathered(start), start
+    copy, picture = objective.copy, start
     done = losses = 0
     has_begun = False
-    while True:
+    while not (has_begun and done == iterations):
         optimizer = ShardedLBFGS(
             objective.tile_map, objective.halos, objective.side, first_step=first_step
         )
         try:
+            if not (has_begun or losses):
+                copy.take(start)
             placed = picture if isinstance(picture, ShardedPicture) else objective.place(picture)
             for number, iterate in enumerate(
                 minimize(objective, placed, optimizer, iterations - done)
@@ -193,12 +197,12 @@ def minimize_sharded(
                 yield ShardedIterate(iterate.point, iterate.best, is_anew=losses > 0)
                 has_begun, done, losses = True, done + (number > 0), 0
                 if number and done % KEPT_EVERY == 0:
-                    kept = iterate.best.image.gather()
-            return
+                    copy.take(iterate.best.image)
         except LostValueError:
-            picture, losses = kept, losses + 1
-            if losses == MOST_LOSSES:
+            losses += 1
+            if copy.pixels is None or losses == MOST_LOSSES:
                 raise
+            picture = copy.pixels
 
 
 @torch.no_grad()

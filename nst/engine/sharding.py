@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from nst.engine.tile_map import Handle, TileMap
+from nst.engine.tile_map import Handle, LostValueError, TileMap
 from nst.engine.tiles import Span, Tile
 
 Rectangle = tuple[slice, slice]  # rows and columns
@@ -149,9 +150,36 @@ class Added(Handle[Tensor]):
         return whole
 
 
-def gathered(picture: Tensor | ShardedPicture) -> Tensor:
-    """Return a picture that is here, or elsewhere."""
-    return picture.gather() if isinstance(picture, ShardedPicture) else picture
+class LatestCopy:
+    """The latest copy of a picture that workers keep, which replaces one that is lost.
+
+    Pictures are fetched to `device`; the copy is on the CPU.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.pixels: Tensor | None = None
+
+    def take(self, picture: Tensor | ShardedPicture) -> None:
+        """Copy a whole picture to this process. Raises `LostValueError`."""
+        self.pixels = picture.gather() if isinstance(picture, ShardedPicture) else picture.cpu()
+
+    def fetch(self, picture: Tensor | ShardedPicture) -> Tensor:
+        """Return a whole picture, or the latest copy where a machine is lost with a part of it."""
+        if isinstance(picture, Tensor):
+            return picture
+        try:
+            return picture.gather().to(self._device)
+        except LostValueError:
+            if self.pixels is None:
+                raise
+            return self.pixels.to(self._device)
+
+    def release(self, picture: Tensor | ShardedPicture) -> Tensor:
+        """Return what `fetch` does, and let go of the copy."""
+        found = self.fetch(picture)
+        self.pixels = None
+        return found
 
 
 def cut_out(own: Tensor, places: Sequence[Rectangle]) -> tuple[Tensor, ...]:

@@ -36,9 +36,9 @@ from nst.engine.regions import Regions
 from nst.engine.schedule import Moment, Scale, plan_scales
 from nst.engine.seamless import keep_mask, without_seam
 from nst.engine.sharded_objective import ShardedObjective, minimize_sharded, sharded
-from nst.engine.sharding import ShardedPicture, gathered
+from nst.engine.sharding import LatestCopy, ShardedPicture
 from nst.engine.starting_picture import enlarge, without_color_noise
-from nst.engine.tile_map import TileMap
+from nst.engine.tile_map import LostValueError, TileMap
 from nst.images.color import dial_colors
 from nst.images.masks import Masks
 from nst.images.tensors import to_image
@@ -194,7 +194,9 @@ def transfer_style(
         base = None if is_last else base
         progress.begin(scale)
         shown = _finished(inputs.kept, finish)
-        if elsewhere := sharded(objective, settings.optimizer):
+        elsewhere = sharded(objective, settings.optimizer)
+        copy = elsewhere.copy if elsewhere else LatestCopy(network.device)
+        if elsewhere:
             stage = _improved_elsewhere(elsewhere, image, begin, scale, progress)
         else:
             stage = _improved(objective, image, begin, scale, progress, None if tile else originals)
@@ -205,16 +207,14 @@ def transfer_style(
         )  # a very large picture leaves no room for what is not needed any more
         for best, state, latest in stage:  # noqa: B007
             if not progress.is_over:
-                yield _report(progress, best, state, provenance, shown)
+                yield _report(progress, best, state, provenance, shown, copy)
         if base is not None:
-            change = gathered(latest) - base
+            change = copy.release(latest) - base
             del objective, best, state, latest  # as above
     exact = sources.in_float32(objective, scale, tile)
     del objective  # as above
-    last = replace(best, image=gathered(best.image))
-    costs = exact.costs(last.image)
-    last = replace(last, costs=costs) if math.isfinite(costs.J) else last
-    yield _report(progress, last, state, provenance, shown)
+    last = _with_exact_costs(replace(best, image=copy.release(best.image)), exact)
+    yield _report(progress, last, state, provenance, shown, copy)
 
 
 def _improved(
@@ -381,6 +381,15 @@ def checked_paintings(styles: Image.Image | Sequence[Image.Image]) -> list[Image
     return paintings
 
 
+def _with_exact_costs(point: Point, exact: CostFunction) -> Point:
+    """Return a point with its costs by another objective, unless these cannot be had."""
+    try:
+        costs = exact.costs(point.image)
+    except LostValueError:
+        return point
+    return replace(point, costs=costs) if math.isfinite(costs.J) else point
+
+
 def _cost_or_infinity(point: Point[Any]) -> float:
     cost = point.costs.J + point.costs.base
     return cost if math.isfinite(cost) else math.inf
@@ -417,9 +426,10 @@ def _report(
     state: RunState | None,
     provenance: Provenance,
     shown: Finish,
+    copy: LatestCopy,
 ) -> TransferStep:
     def fetch() -> Tensor:
-        return shown(gathered(best.image))
+        return shown(copy.fetch(best.image))
 
     is_here = isinstance(best.image, Tensor)
     return TransferStep(
