@@ -39,6 +39,7 @@ from nst.engine.tiled_objective import (
 from nst.engine.tiles import Tile, contiguous
 from nst.engine.windows import Window, Windows, seen_through, windows_of
 from nst.images.tensors import to_unit
+from nst.provenance import Provenance, provenance_of
 from nst.settings import TransferSettings
 from nst.vgg.network import VGG
 from nst.vgg.weights import VGGWeights
@@ -59,16 +60,17 @@ class TileJob:
     dtype: torch.dtype
     content_layers: tuple[str, ...]
     style_layers: tuple[str, ...]
+    device: str  # of each worker, as `pick_device` has it
 
     @property
     def network(self) -> VGG:
-        """Return the network on the best device of this process."""
+        """Return the network on the device of this process."""
         return _network_of(self)
 
 
 @functools.lru_cache(maxsize=2)  # a run's, and the one of its last costs in float32
 def _network_of(job: TileJob) -> VGG:
-    return VGG(job.weights, pooling=job.pooling, device=pick_device(), dtype=job.dtype)
+    return VGG(job.weights, pooling=job.pooling, device=pick_device(job.device), dtype=job.dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,6 +208,11 @@ def pull_tile(
     return squares, pull_tile_back(network, tile, trace, content_pulls, add_style).cpu()
 
 
+def provenance_of_worker(device: str, dtype: torch.dtype) -> Provenance:
+    """Return the provenance of what a worker paints on a device, one of `DEVICES`, in `dtype`."""
+    return provenance_of(pick_device(device), dtype)
+
+
 def can_be_spread(settings: TransferSettings) -> bool:
     """Tell whether `SpreadObjective` knows the style costs: Gram matrices alone."""
     return not {*settings.used_style_costs} - {"gram"}
@@ -237,7 +244,14 @@ class SpreadObjective(TiledObjective):
         network, map_ = self.network, self.tile_map
         content_layers = tuple(self.settings.content_weights)
         style_layers = tuple(self.settings.style_layers)
-        job = TileJob(network.weights, network.pooling, network.dtype, content_layers, style_layers)
+        job = TileJob(
+            network.weights,
+            network.pooling,
+            network.dtype,
+            content_layers,
+            style_layers,
+            map_.device,
+        )
         self.job = map_.share(job, is_lasting=True)
         self._photo = [map_.share(tile.cut(content).cpu().contiguous()) for tile in self.tiles]
         calls = ((self.job, *each) for each in zip(self.tiles, self._photo, strict=True))

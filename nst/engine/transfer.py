@@ -37,6 +37,7 @@ from nst.engine.schedule import Moment, Scale, plan_scales
 from nst.engine.seamless import keep_mask, without_seam
 from nst.engine.sharded_objective import ShardedObjective, minimize_sharded, sharded
 from nst.engine.sharding import LatestCopy, ShardedPicture
+from nst.engine.spread_objective import can_be_spread, provenance_of_worker
 from nst.engine.starting_picture import enlarge, without_color_noise
 from nst.engine.tile_map import LostValueError, TileMap
 from nst.images.color import dial_colors
@@ -113,11 +114,12 @@ class TransferStep:
     @property
     def has_picture(self) -> bool:
         """Tell whether the pixels are there, and not only the figures."""
-        return self.pixels.numel() > 0
+        held = self.__dict__["pixels"]  # which may be elsewhere, and stays there
+        return callable(held) or held.numel() > 0
 
     def without_pixels(self) -> TransferStep:
         """Return the figures alone, for keeping many steps in little memory."""
-        return replace(self, pixels=self.pixels.new_empty(0), state=None)
+        return TransferStep(**{**self.__dict__, "pixels": torch.empty(0), "state": None})
 
 
 def transfer_style(
@@ -141,8 +143,7 @@ def transfer_style(
     picture to start from instead of what `settings.start` says; it fills the photo's frame.
     `device` is one of `DEVICES`; `network` replaces VGG-19 (the tests pass a tiny one).
     With a `tile_map` pictures above 1024 × 1024 pixels go in tiles, which it has evaluated wherever
-    it likes; those with masks or other style costs than that of Gram matrices are left to this
-    process.
+    it likes; those with other style costs than that of Gram matrices are left to this process.
 
     With `begin` the run goes on from that picture: the first step is the picture itself under the
     present settings, which may be other ones than before, and the count of iterations goes on. So
@@ -178,7 +179,7 @@ def transfer_style(
         finish=FINISH if network.dtype == torch.float32 else FINISH_IN_FLOAT32,
         overhead=lambda stage: TILED_TIME if tiles[stage.size] else 1.0,
     )
-    provenance = provenance_of(network.device, network.dtype)
+    provenance = _provenance(network, settings, tile_map if tiles[scales[-1].size] else None)
     base: Tensor | None
     change: Tensor | None = None  # what was made so far of the picture that a run starts from
     for scale in scales:
@@ -215,6 +216,14 @@ def transfer_style(
     del objective  # as above
     last = _with_exact_costs(replace(best, image=copy.release(best.image)), exact)
     yield _report(progress, last, state, provenance, shown, copy)
+
+
+def _provenance(network: VGG, settings: TransferSettings, tile_map: TileMap | None) -> Provenance:
+    """Return the provenance of a picture: that of a worker where its full size is spread."""
+    if tile_map and can_be_spread(settings):
+        (provenance,) = tile_map.map(provenance_of_worker, [(tile_map.device, network.dtype)])
+        return provenance
+    return provenance_of(network.device, network.dtype)
 
 
 def _improved(

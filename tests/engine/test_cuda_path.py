@@ -13,6 +13,7 @@ from torch import Tensor
 
 import nst.engine.inputs
 import nst.engine.memory
+from helpers.elsewhere import OwnTileMap
 from helpers.emulated_device import EmulatedDevice, emulated_device, is_emulated
 from helpers.pictures import MakePicture
 from helpers.tiny_network import MakeNetwork
@@ -26,7 +27,6 @@ from nst.engine.optimizers import BoxLBFGS, make_optimizer, smooth
 from nst.engine.regions import Regions
 from nst.engine.schedule import Scale
 from nst.engine.style_target import FULL, Guidance
-from nst.engine.tile_map import OwnTileMap
 from nst.engine.tiled_objective import TiledObjective
 from nst.engine.transfer import transfer_style
 from nst.images.color import to_grey

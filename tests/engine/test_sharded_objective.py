@@ -17,7 +17,7 @@ import nst.engine.memory
 import nst.engine.objective
 import nst.engine.optimizers
 import nst.engine.sharded_lbfgs
-from helpers.elsewhere import Elsewhere
+from helpers.elsewhere import Elsewhere, OwnTileMap
 from helpers.pictures import MakePicture
 from helpers.tiny_network import MakeNetwork
 from nst import TransferSettings, transfer_style
@@ -34,12 +34,12 @@ from nst.engine.sharded_objective import (
     minimize_sharded,
     sharded,
 )
+from nst.engine.sharding import ShardedPicture
 from nst.engine.spread_objective import SpreadObjective
 from nst.engine.style_target import FULL
 from nst.engine.tile_map import (
     Handle,
     LostValueError,
-    OwnTileMap,
     Result,
     TileMap,
     Value,
@@ -308,6 +308,22 @@ def test_what_a_lost_step_has_is_the_copy(network: VGG, make_picture: MakePictur
             break
     tile_map.losses = 1
     assert torch.equal(step.pixels, start)
+
+
+@pytest.mark.usefixtures("tiny_tiles")
+def test_figures_are_kept_without_fetching_pixels(
+    network: VGG, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = TransferSettings(size=128, base_size=128, iterations=12)
+    photo, painting, elsewhere = make_picture(128, 100), make_picture(90, 110), Elsewhere()
+    step = next(transfer_style(photo, painting, settings, network=network, tile_map=elsewhere))
+    with monkeypatch.context() as patch:
+        patch.setattr(ShardedPicture, "gather", lambda _: pytest.fail("pixels are fetched"))
+        figures = step.without_pixels()
+        assert step.has_picture
+    assert figures == step
+    assert not figures.has_picture
+    assert step.pixels.numel() == 3 * 100 * 128
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,7 @@ from typing_extensions import override
 
 from nst.engine.tile_map import Handle, LostValueError, Result, TileMap, Value
 from nst.errors import WorkerError
-from nst.ray_clusters import ActorStarter, JoinedCluster, Share, divide, first_line
-from nst.studio.backends.ray_package import load_ray
+from nst.ray_clusters import ActorStarter, JoinedCluster, Share, divide, first_line, import_ray
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +26,11 @@ IN_FLIGHT = 2  # calls of a worker: one at work, and the next one's pixels on th
 KEPT = 4  # lasting values that a worker keeps: a job of each size, and that of the last costs
 MOST_LOSSES = 3  # workers that one call may cost
 PATIENCE = 300.0  # seconds for a first worker, or for another where all are lost
-LOST = "A machine of the cluster is lost with tiles that it kept; continue from the last file."
-NO_WORKERS = "The cluster has no room for a worker; start it again, or ask each for fewer cores."
+LOST = "A machine of the cluster is lost with tiles that it kept; paint the picture again."
+NO_WORKERS = (
+    "The cluster had no room for a worker within 5 minutes; end what else runs on it, and paint the"
+    " picture again."
+)
 
 _kept: OrderedDict[str, Any] = OrderedDict()  # in a worker, by the id of the object
 
@@ -46,7 +48,7 @@ class RayHandle(Generic[Value]):
         if key in _kept:
             _kept.move_to_end(key)
             return _kept[key]  # type: ignore[no-any-return]
-        ray = load_ray()
+        ray = import_ray()
         try:
             value: Value = ray.get(self.reference)
         except ray.exceptions.ObjectLostError:
@@ -104,11 +106,12 @@ class RayTileMap(TileMap):
     """Workers of the cluster that this process has joined (`ray.init`).
 
     There are up to `workers` of them with `cpus` cores and `gpus` each, as many as the cluster has
-    room for.
+    room for. Without GPUs they compute on the CPU, though their machine may have a GPU.
     """
 
     def __init__(self, workers: int, *, cpus: int = 1, gpus: float = 0) -> None:
-        self._ray = load_ray()
+        self._ray = import_ray()
+        self.device = "auto" if gpus else "cpu"  # Ray does not hide the GPUs that it does not lend
         self._starter = ActorStarter(self._ray, TileWorker, Share(cpus, gpus), cpus)
         self._seats = [_Seat.of(self._starter.start()) for _ in range(workers)]
 
