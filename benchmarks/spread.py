@@ -29,7 +29,7 @@ from nst.engine.devices import load_network
 from nst.engine.local_smoothing import REACH
 from nst.engine.optimizers import BoxLBFGS
 from nst.engine.sharded_lbfgs import ShardedLBFGS
-from nst.engine.sharded_objective import take
+from nst.engine.sharded_objective import keep_tile
 from nst.engine.sharding import Halos, ShardedPicture, make_picture
 from nst.engine.spread_objective import FAN_IN, TileInputs, TileJob, pull_tile, sum_tile
 from nst.engine.tile_map import Handle, OwnHandle
@@ -184,7 +184,7 @@ def shard_step_seconds(tile_map: RayTileMap) -> float:
 
     def placed(image: Tensor) -> ShardedPicture:
         own = (tile_map.share(image[(..., *tile.place)].contiguous()) for tile in halos.tiles)
-        return make_picture(tile_map, halos, take, ((each,) for each in own))
+        return make_picture(tile_map, halos, keep_tile, ((each,) for each in own))
 
     image = placed(torch.rand(1, 3, *halos.size))
     with patch.object(sharded_lbfgs, "NARROW_FROM", 0):

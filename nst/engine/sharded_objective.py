@@ -1,7 +1,8 @@
 """J(G) and its gradient where the workers keep the tiles of G, and the part that a worker does.
 
-Tiles are evaluated as in `spread_objective`, by the same functions. Pixels come out of the
-neighbours and gradients go into them; the process that asks has sums alone, and the base-size term.
+Tiles are evaluated by the functions of `spread_objective`. A worker reads the halo of a tile from
+the workers that keep its neighbours; these read the gradient of the halo. The process that drives
+the workers has sums alone, and the base-size term.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from nst.engine.costs import Costs, Measure
 from nst.engine.minimization import CostAround, CostFunction, Iterate, minimize
 from nst.engine.sharded_lbfgs import ShardedLBFGS
 from nst.engine.sharding import (
-    Added,
     Halos,
     LatestCopy,
     Rectangle,
     ShardedPicture,
+    SummedPicture,
     cut_out,
     make_picture,
 )
@@ -83,7 +84,7 @@ class ShardedObjective(CostAround, CostFunction[ShardedPicture]):
         """Return a picture (1, 3, H, W) as the workers keep it."""
         own = (image[(..., *tile.place)].cpu().contiguous() for tile in self.halos.tiles)
         calls = ((self.tile_map.share(pixels),) for pixels in own)
-        return make_picture(self.tile_map, self.halos, take, calls)
+        return make_picture(self.tile_map, self.halos, keep_tile, calls)
 
     def costs(self, image: ShardedPicture) -> Costs:
         """Return the costs of J alone, by the specification."""
@@ -117,7 +118,7 @@ class ShardedObjective(CostAround, CostFunction[ShardedPicture]):
             costs = self._held.with_term(costs, its_costs)
         return costs, ShardedPicture(halos, [own for own, _ in parts])
 
-    def _added(self, pieces: Sequence[Sequence[Handle[Tensor]]]) -> list[Added]:
+    def _added(self, pieces: Sequence[Sequence[Handle[Tensor]]]) -> list[SummedPicture]:
         """Return what all tiles say about the pixels of each, in their order."""
         found: list[list[tuple[Rectangle, Handle[Tensor]]]] = [[] for _ in self.halos.tiles]
         for seen, handles in zip(self.halos.seen, pieces, strict=True):
@@ -125,7 +126,8 @@ class ShardedObjective(CostAround, CostFunction[ShardedPicture]):
                 place = piece.inside_own(self.halos.tiles[piece.source])
                 found[piece.source].append((place, handle))
         return [
-            Added(tile.own_shape, each) for tile, each in zip(self.halos.tiles, found, strict=True)
+            SummedPicture(tile.own_shape, each)
+            for tile, each in zip(self.halos.tiles, found, strict=True)
         ]
 
     def _base_term(self, image: ShardedPicture) -> tuple[Costs | None, Handle[Tensor] | None]:
@@ -232,7 +234,7 @@ def reduce_tile(reducer: Handle[Reducer], own: Handle[Tensor]) -> tuple[Rectangl
     return reducer.get().place, reducer.get().reduce(own.get())
 
 
-def take(own: Handle[Tensor], places: Sequence[Rectangle]) -> tuple[Tensor, ...]:
+def keep_tile(own: Handle[Tensor], places: Sequence[Rectangle]) -> tuple[Tensor, ...]:
     """Return a tile's pixels, for this worker to keep, and what others see of them."""
     return cut_out(own.get().clone(), places)
 

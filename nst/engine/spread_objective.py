@@ -1,9 +1,9 @@
 """J(G) of a picture whose tiles are evaluated by many workers, and the part that a worker does.
 
-Of a picture a worker is sent the pixels of its tiles with their halos, and the derivatives of J by
-the Gram matrices; it sends Gram matrices back, and the gradient of those pixels. Sums are taken in
-an order that the tiles alone decide, Gram matrices in float64: with the same tiles the result has
-the same bits, however many workers there are, if they compute alike.
+A worker is sent the pixels of its tiles with their halos, and the derivatives of J by the Gram
+matrices. It returns Gram matrices, and the gradient of those pixels. Sums are taken in an order
+that the tiles alone decide, Gram matrices in float64: with the same tiles the result has the same
+bits, however many workers there are, if they compute alike.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ Pulls = tuple[dict[str, float], Handle[Matrices]]  # slopes and matrices of `pul
 
 @dataclass(frozen=True, eq=False)
 class TileJob:
-    """What all tiles of an objective have in common; workers keep it."""
+    """The network and the layers that all tiles of an objective share; workers keep them."""
 
     weights: VGGWeights
     pooling: str
@@ -75,7 +75,7 @@ def _network_of(job: TileJob) -> VGG:
 
 @dataclass(frozen=True, eq=False)
 class TileInputs:
-    """What an evaluation is given of a tile: handles of pixels (1, 3, H, W), halo included."""
+    """The inputs of the evaluation of a tile: handles of pixels (1, 3, H, W), halo included."""
 
     tile: Tile
     photo: Handle[Tensor]
@@ -96,13 +96,13 @@ _targets: LRUCache[tuple[TileJob, Tile], dict[str, Tensor]] = LRUCache(
 
 @dataclass(frozen=True)
 class TileSums:
-    """What a tile adds to the sums of a picture, on the CPU."""
+    """A tile's part of the sums of a picture, on the CPU."""
 
     grams: Sums
     squares: Squares  # of the residuals
 
     @property
-    def wide(self) -> TileSums:
+    def in_float64(self) -> TileSums:
         """Return the same in float64."""
         grams = {key: LayerSums(sums.total, sums.gram.double()) for key, sums in self.grams.items()}
         return TileSums(grams, {layer: each.double() for layer, each in self.squares.items()})
@@ -176,7 +176,7 @@ def kept_sums(*arguments: Any, **options: Any) -> list[TileSums]:
 
 def add_sums(*parts: Handle[TileSums]) -> list[TileSums]:
     """Return the sum of some sums, in float64 and in their order."""
-    return [functools.reduce(TileSums.__add__, (part.get().wide for part in parts))]
+    return [functools.reduce(TileSums.__add__, (part.get().in_float64 for part in parts))]
 
 
 @torch.no_grad()
@@ -221,8 +221,8 @@ def can_be_spread(settings: TransferSettings) -> bool:
 class SpreadObjective(TiledObjective):
     """`TiledObjective` whose tiles are evaluated by a `TileMap`.
 
-    The picture, its gradient and the optimiser are in this process; style targets are, too. Only
-    for what `can_be_spread`.
+    Style targets are in this process. Pictures and gradients are, too, unless a `ShardedObjective`
+    has the workers keep them. Only for settings that `can_be_spread` accepts.
     """
 
     def __init__(
