@@ -29,13 +29,13 @@ from nst.engine.devices import load_network
 from nst.engine.local_smoothing import REACH
 from nst.engine.optimizers import BoxLBFGS
 from nst.engine.sharded_lbfgs import ShardedLBFGS
-from nst.engine.sharded_objective import take
+from nst.engine.sharded_objective import keep_tile
 from nst.engine.sharding import Halos, ShardedPicture, make_picture
 from nst.engine.spread_objective import FAN_IN, TileInputs, TileJob, pull_tile, sum_tile
 from nst.engine.tile_map import Handle, OwnHandle
 from nst.engine.tiles import Tile, halo_of, tiles
+from nst.ray_clusters import import_ray
 from nst.settings import DEFAULTS, LAYER_CHANNELS
-from nst.studio.backends.ray_package import load_ray
 from nst.studio.backends.ray_tiles import RayTileMap
 
 SIDE, TILES = 1024, 1024  # pixels of a tile, and tiles of a gigapixel
@@ -132,7 +132,7 @@ def halo_pieces(halo: int, pixel: int) -> list[int]:
 
 def measure() -> Constants:
     """Measure on this machine; a worker has as many threads as this process."""
-    ray = load_ray()
+    ray = import_ray()
     ray.init(
         address="local", num_cpus=1, include_dashboard=False, object_store_memory=2**30,
         logging_level="ERROR", log_to_driver=False,
@@ -170,7 +170,7 @@ def seconds_out(handle: Handle[Tensor]) -> float:
 
 def seconds_in() -> float:
     pixels = torch.rand(1, 3, SIDE + 2 * HALO, SIDE + 2 * HALO)
-    return timed(lambda: load_ray().put(pixels), time.process_time)
+    return timed(lambda: import_ray().put(pixels), time.process_time)
 
 
 def processor_seconds() -> float:
@@ -184,7 +184,7 @@ def shard_step_seconds(tile_map: RayTileMap) -> float:
 
     def placed(image: Tensor) -> ShardedPicture:
         own = (tile_map.share(image[(..., *tile.place)].contiguous()) for tile in halos.tiles)
-        return make_picture(tile_map, halos, take, ((each,) for each in own))
+        return make_picture(tile_map, halos, keep_tile, ((each,) for each in own))
 
     image = placed(torch.rand(1, 3, *halos.size))
     with patch.object(sharded_lbfgs, "NARROW_FROM", 0):
@@ -208,7 +208,7 @@ def tile_seconds() -> float:
     job = OwnHandle(
         TileJob(
             network.weights, network.pooling, network.dtype,
-            tuple(DEFAULTS.content_weights), tuple(DEFAULTS.style_layers),
+            tuple(DEFAULTS.content_weights), tuple(DEFAULTS.style_layers), "auto",
         )
     )  # fmt: skip
     middle: Tile = tiles((3 * SIDE, 3 * SIDE), SIDE, ["relu5_1"])[4]

@@ -170,6 +170,8 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     with until_painted:
         passages, step = _paint(steps, options, stop, output_of_steps)
         pixels = step.pixels  # which workers may have
+    if step.provenance:
+        present = dataclasses.replace(present, provenance=(step.provenance,))
     used = present.painted_until(passages, step.iteration)
     data = finished_file(
         pixels,

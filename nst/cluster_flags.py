@@ -10,7 +10,7 @@ MOST_JOBS = 1024
 
 
 def add_cluster_flags(parser: argparse.ArgumentParser, *, work: str, jobs: str) -> None:
-    """Add `--ray`, which does some `work`, and `--jobs`, the number of these."""
+    """Add `--ray`, whose help begins with `work`, and `--jobs`, which `jobs` explains."""
     parser.add_argument(
         "--ray",
         metavar="auto|ADDRESS",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import math
+import importlib.util
 import os
 import signal
 import socket
@@ -135,8 +135,9 @@ def divide(
 ) -> tuple[int, Share]:
     """Return the number of actors and what each takes.
 
-    With GPUs each takes one of them and a share of the CPUs. Without, so many `jobs` divide all
-    CPUs; where no number is given there is one for each node, of the size of the smallest.
+    With GPUs each takes one of them, and as many CPUs as every node with GPUs has for each.
+    Without, so many `jobs` divide all CPUs; where no number is given there is one for each node, of
+    the size of the smallest.
 
     Args:
         nodes: the resources of each, such as {"CPU": 8.0, "GPU": 1.0}.
@@ -145,12 +146,19 @@ def divide(
     """
     cpus = [int(node.get("CPU", 0)) for node in nodes]
     cpus = [count for count in cpus if count] or [1]
-    n_gpus = int(sum(node.get("GPU", 0) for node in nodes)) if uses_gpus else 0
-    if n_gpus:
-        n_actors = min(jobs or n_gpus, n_gpus)
-        return n_actors, Share(max(1, math.floor(min(cpus) * len(cpus) / n_gpus)), gpus=1)
+    with_gpus = [node for node in nodes if uses_gpus and node.get("GPU", 0) >= 1]
+    if with_gpus:
+        n_gpus = sum(int(node["GPU"]) for node in with_gpus)
+        by_gpu = min(int(node.get("CPU", 0)) // int(node["GPU"]) for node in with_gpus)
+        return min(jobs or n_gpus, n_gpus), Share(max(1, by_gpu), gpus=1)
     share = min(cpus) if jobs is None else max(1, min(sum(cpus) // jobs, min(cpus)))
     return jobs or sum(count // share for count in cpus), Share(share)
+
+
+def check_ray() -> None:
+    """Raise `MissingPackageError` where Ray is not installed; it is not imported."""
+    if importlib.util.find_spec("ray") is None:
+        raise MissingPackageError(MISSING)
 
 
 def import_ray() -> Any:

@@ -1,9 +1,9 @@
 """L-BFGS of a picture whose tiles are kept by many workers, and the part that a worker does.
 
 The direction is that of `compact_lbfgs`: a linear combination of vectors whose coefficients follow
-from their dot products. Each worker keeps its tiles of the pairs; dot products come home, are
-summed in float64 and in the order of the tiles, and coefficients go out. What travels from tile to
-tile is the halo that the preconditioner sees.
+from their dot products. Each worker keeps its tiles of the pairs and returns dot products. This
+process sums them in float64, in the order of the tiles, and sends coefficients. Only the halo that
+the preconditioner sees travels from tile to tile.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class ShardedLBFGS(LBFGSSteps[ShardedPicture]):
         pairs, m = self._pairs[first:], len(self._pairs) - first
         before = (each.own for each in self.previous)
         calls = zip(image.own, gradient.own, *before, *self._by_tile(pairs), strict=True)
-        s, y, dots = self._kept(learn, ((dtype, *call) for call in calls), 3)
+        s, y, dots = self._kept(learn_pair, ((dtype, *call) for call in calls), 3)
         curvature, length, *others = _summed(dots)
         if curvature <= LEAST_CURVATURE * length:
             return False
@@ -97,27 +97,27 @@ class ShardedLBFGS(LBFGSSteps[ShardedPicture]):
         factor = 1.0 if self._pairs else self.first_step / rms
         factor *= self.caution * min(1.0, LARGEST_STEP / (factor * rms))
         calls = ((*each, factor) for each in zip(image.own, direction, strict=True))
-        return make_picture(self._map, self._halos, move, calls)
+        return make_picture(self._map, self._halos, move_tile, calls)
 
     def _direction(self, image: ShardedPicture, gradient: ShardedPicture) -> tuple[Shards, Tensor]:
         """Return −H · gradient but for pixels that are held at a bound, and its square."""
         at = list(zip(image.own, gradient.own, strict=True))
         if not self._pairs:
-            direction, squares = self._kept(descend, at, 2)
+            direction, squares = self._kept(negate_gradient, at, 2)
             return direction, _summed(squares)[0]
         S, Y = self._by_tile(self._pairs)
-        (Sq,) = self._kept(project, zip(at, S, strict=True), 1)
+        (Sq,) = self._kept(project_gradient, zip(at, S, strict=True), 1)
         alpha = first_coefficients(self._SY, _summed(Sq))
         calls = ((*call, alpha.tolist()) for call in zip(at, Y, strict=True))
-        q = make_picture(self._map, self._smoothed, deflect, calls)
+        q = make_picture(self._map, self._smoothed, deflect_gradient, calls)
         smoothed = zip(self._smoothed.tiles, q.cuts(), Y, strict=True)
-        r, dots = self._kept(smooth, smoothed, 2)
+        r, dots = self._kept(smooth_tile, smoothed, 2)
         products = _summed(dots)
         scale = self._SY[-1, -1] / products[0]
         delta = second_coefficients(self._SY, alpha, scale * products[1:])
         given = (float(scale), delta.tolist())
         combined = ((*call, *given) for call in zip(at, r, S, strict=True))
-        direction, squares = self._kept(combine, combined, 2)
+        direction, squares = self._kept(combine_direction, combined, 2)
         return direction, _summed(squares)[0]
 
     def _by_tile(self, pairs: Sequence[tuple[Shards, Shards]]) -> tuple[list[Shards], list[Shards]]:
@@ -135,10 +135,10 @@ class ShardedLBFGS(LBFGSSteps[ShardedPicture]):
         return [list(each) for each in zip(*self._map.keep(work, calls, counts), strict=True)]
 
 
-At = tuple[Shard, Shard]  # a tile's pixels and their gradient
+PixelsAndGradient = tuple[Shard, Shard]  # a tile's pixels and their gradient
 
 
-def learn(
+def learn_pair(
     dtype: torch.dtype | None,
     image: Shard,
     gradient: Shard,
@@ -156,20 +156,20 @@ def learn(
     return s, y, torch.stack(dots)
 
 
-def descend(image: Shard, gradient: Shard) -> tuple[Tensor, Tensor]:
+def negate_gradient(image: Shard, gradient: Shard) -> tuple[Tensor, Tensor]:
     """Return −gradient of a tile but for pixels that are held, and its square."""
     q, _ = _start((image, gradient))
     return q, dot(q, q)[None]
 
 
-def project(at: At, S: Sequence[Shard]) -> list[Tensor]:
+def project_gradient(at: PixelsAndGradient, S: Sequence[Shard]) -> list[Tensor]:
     """Return a tile's part of S q."""
     q, _ = _start(at)
     return [torch.stack([dot(s.get(), q) for s in S])]
 
 
-def deflect(
-    at: At, Y: Sequence[Shard], alpha: Sequence[float], places: Sequence[Rectangle]
+def deflect_gradient(
+    at: PixelsAndGradient, Y: Sequence[Shard], alpha: Sequence[float], places: Sequence[Rectangle]
 ) -> tuple[Tensor, ...]:
     """Return a tile of q − Σ αᵢ yᵢ and of the latest y, (2, 3, h, w), and what others see of it."""
     q, _ = _start(at)
@@ -179,7 +179,7 @@ def deflect(
     return cut_out(torch.cat([q, y.to(q.dtype)]), places)
 
 
-def smooth(tile: Tile, cut: Shard, Y: Sequence[Shard]) -> tuple[Tensor, Tensor]:
+def smooth_tile(tile: Tile, cut: Shard, Y: Sequence[Shard]) -> tuple[Tensor, Tensor]:
     """Return a tile of r, smoothed, and dot products: of the latest y with it smoothed, and Y r."""
     smoothed = smooth_locally(cut.get())[..., tile.rows.own(1), tile.columns.own(1)]
     r, latest = smoothed[:1].clone(), smoothed[1:]
@@ -187,8 +187,8 @@ def smooth(tile: Tile, cut: Shard, Y: Sequence[Shard]) -> tuple[Tensor, Tensor]:
     return r, torch.stack([dot(vectors[-1], latest), *(dot(y, r) for y in vectors)])
 
 
-def combine(
-    at: At, r: Shard, S: Sequence[Shard], scale: float, delta: Sequence[float]
+def combine_direction(
+    at: PixelsAndGradient, r: Shard, S: Sequence[Shard], scale: float, delta: Sequence[float]
 ) -> tuple[Tensor, Tensor]:
     """Return scale · r + Σ δᵢ sᵢ of a tile but for pixels that are held, and its square."""
     _, held = _start(at)
@@ -199,7 +199,7 @@ def combine(
     return direction, dot(direction, direction)[None]
 
 
-def move(
+def move_tile(
     image: Shard, direction: Shard, factor: float, places: Sequence[Rectangle]
 ) -> tuple[Tensor, ...]:
     """Return a tile's next pixels, inside the box, and what others see of them."""
@@ -211,7 +211,7 @@ def dot(a: Tensor, b: Tensor) -> Tensor:
     return (widened(a) * b).sum(dtype=torch.float64)
 
 
-def _start(at: At) -> tuple[Tensor, Tensor]:
+def _start(at: PixelsAndGradient) -> tuple[Tensor, Tensor]:
     """Return −gradient with 0 where a pixel is held at a bound, and where that is."""
     image, gradient = (each.get() for each in at)
     held = held_at_bounds(image, gradient)

@@ -1,7 +1,8 @@
 """J(G) and its gradient where the workers keep the tiles of G, and the part that a worker does.
 
-Tiles are evaluated as in `spread_objective`, by the same functions. Pixels come out of the
-neighbours and gradients go into them; the process that asks has sums alone, and the base-size term.
+Tiles are evaluated by the functions of `spread_objective`. A worker reads the halo of a tile from
+the workers that keep its neighbours; these read the gradient of the halo. The process that drives
+the workers has sums alone, and the base-size term.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from nst.engine.costs import Costs, Measure
 from nst.engine.minimization import CostAround, CostFunction, Iterate, minimize
 from nst.engine.sharded_lbfgs import ShardedLBFGS
 from nst.engine.sharding import (
-    Added,
     Halos,
+    LatestCopy,
     Rectangle,
     ShardedPicture,
+    SummedPicture,
     cut_out,
-    gathered,
     make_picture,
 )
 from nst.engine.spread_objective import SpreadObjective, pull_tile
@@ -67,6 +68,7 @@ class ShardedObjective(CostAround, CostFunction[ShardedPicture]):
         self._full = full
         self.tile_map = full.tile_map
         self.halos = Halos(full.tiles)
+        self.copy = LatestCopy(full.network.device)
         self._reducers = [
             self.tile_map.share(_reducer(self._held, tile)) if self._held else None
             for tile in full.tiles
@@ -82,11 +84,11 @@ class ShardedObjective(CostAround, CostFunction[ShardedPicture]):
         """Return a picture (1, 3, H, W) as the workers keep it."""
         own = (image[(..., *tile.place)].cpu().contiguous() for tile in self.halos.tiles)
         calls = ((self.tile_map.share(pixels),) for pixels in own)
-        return make_picture(self.tile_map, self.halos, take, calls)
+        return make_picture(self.tile_map, self.halos, keep_tile, calls)
 
     def costs(self, image: ShardedPicture) -> Costs:
         """Return the costs of J alone, by the specification."""
-        return self.objective.costs(image.gather())
+        return self.objective.costs(self.copy.fetch(image))
 
     @torch.no_grad()
     def evaluate(
@@ -116,7 +118,7 @@ class ShardedObjective(CostAround, CostFunction[ShardedPicture]):
             costs = self._held.with_term(costs, its_costs)
         return costs, ShardedPicture(halos, [own for own, _ in parts])
 
-    def _added(self, pieces: Sequence[Sequence[Handle[Tensor]]]) -> list[Added]:
+    def _added(self, pieces: Sequence[Sequence[Handle[Tensor]]]) -> list[SummedPicture]:
         """Return what all tiles say about the pixels of each, in their order."""
         found: list[list[tuple[Rectangle, Handle[Tensor]]]] = [[] for _ in self.halos.tiles]
         for seen, handles in zip(self.halos.seen, pieces, strict=True):
@@ -124,7 +126,8 @@ class ShardedObjective(CostAround, CostFunction[ShardedPicture]):
                 place = piece.inside_own(self.halos.tiles[piece.source])
                 found[piece.source].append((place, handle))
         return [
-            Added(tile.own_shape, each) for tile, each in zip(self.halos.tiles, found, strict=True)
+            SummedPicture(tile.own_shape, each)
+            for tile, each in zip(self.halos.tiles, found, strict=True)
         ]
 
     def _base_term(self, image: ShardedPicture) -> tuple[Costs | None, Handle[Tensor] | None]:
@@ -172,18 +175,21 @@ def minimize_sharded(
 ) -> Iterator[ShardedIterate]:
     """Yield what `minimize` does by L-BFGS, also when a machine is lost with the tiles it kept.
 
-    It goes on from the best picture of up to `KEPT_EVERY` iterations before, of which this process
-    has a copy; what L-BFGS had learned is lost. Raises `LostValueError` where the copy cannot be
-    placed.
+    It goes on from the best picture of up to `KEPT_EVERY` iterations before, of which
+    `objective.copy` has a copy; what L-BFGS had learned is lost. Fetch iterates by
+    `objective.copy`, as the last one may be lost after it is yielded. Raises `LostValueError` where
+    the copy cannot be placed.
     """
-    kept, picture = gathered(start), start
+    copy, picture = objective.copy, start
     done = losses = 0
     has_begun = False
-    while True:
+    while not (has_begun and done == iterations):
         optimizer = ShardedLBFGS(
             objective.tile_map, objective.halos, objective.side, first_step=first_step
         )
         try:
+            if not (has_begun or losses):
+                copy.take(start)
             placed = picture if isinstance(picture, ShardedPicture) else objective.place(picture)
             for number, iterate in enumerate(
                 minimize(objective, placed, optimizer, iterations - done)
@@ -193,12 +199,12 @@ def minimize_sharded(
                 yield ShardedIterate(iterate.point, iterate.best, is_anew=losses > 0)
                 has_begun, done, losses = True, done + (number > 0), 0
                 if number and done % KEPT_EVERY == 0:
-                    kept = iterate.best.image.gather()
-            return
+                    copy.take(iterate.best.image)
         except LostValueError:
-            picture, losses = kept, losses + 1
-            if losses == MOST_LOSSES:
+            losses += 1
+            if copy.pixels is None or losses == MOST_LOSSES:
                 raise
+            picture = copy.pixels
 
 
 @torch.no_grad()
@@ -228,7 +234,7 @@ def reduce_tile(reducer: Handle[Reducer], own: Handle[Tensor]) -> tuple[Rectangl
     return reducer.get().place, reducer.get().reduce(own.get())
 
 
-def take(own: Handle[Tensor], places: Sequence[Rectangle]) -> tuple[Tensor, ...]:
+def keep_tile(own: Handle[Tensor], places: Sequence[Rectangle]) -> tuple[Tensor, ...]:
     """Return a tile's pixels, for this worker to keep, and what others see of them."""
     return cut_out(own.get().clone(), places)
 

@@ -1,7 +1,7 @@
 """Pictures whose tiles are kept by the workers that a `TileMap` calls.
 
-Each tile is kept apart from what others see of it, so that only halos travel from one worker to
-another.
+A tile and the parts of it that other tiles see are separate values, so that only halos travel from
+one worker to another.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from nst.engine.tile_map import Handle, TileMap
+from nst.engine.tile_map import Handle, LostValueError, TileMap
 from nst.engine.tiles import Span, Tile
 
 Rectangle = tuple[slice, slice]  # rows and columns
@@ -20,7 +21,7 @@ Rectangle = tuple[slice, slice]  # rows and columns
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """What of the own pixels of one tile another one sees; a rectangle of the whole picture."""
+    """A rectangle of the whole picture: own pixels of tile `source` that tile `target` sees."""
 
     source: int
     target: int
@@ -37,7 +38,7 @@ class Piece:
 
 
 class Halos:
-    """Who sees what of whom among the tiles of a picture, in row-major order."""
+    """The pieces that the tiles of a picture, in row-major order, see of one another."""
 
     def __init__(self, parts: Sequence[Tile]) -> None:
         self.tiles = parts
@@ -54,10 +55,10 @@ class Halos:
             ]
             for target, (down, across) in enumerate(seen)
         ]
-        """What each tile sees, its own pixels among it, in the order of the sources."""
+        """The pieces that each tile sees, its own among them, in the order of the sources."""
 
         self.shown: list[list[Piece]] = [[] for _ in parts]
-        """What others and itself see of each tile, in the order of these."""
+        """The pieces of each tile that others and itself see, in the order of the targets."""
 
         for pieces in self.seen:
             for piece in pieces:
@@ -69,14 +70,14 @@ class Halos:
         return self.tiles[-1].rows.end, self.tiles[-1].columns.end
 
     def sent(self, number: int) -> list[Rectangle]:
-        """Return what others see of a tile, in its own pixels."""
+        """Return the places, in a tile's own pixels, of the pieces that others see."""
         tile = self.tiles[number]
         return [piece.inside_own(tile) for piece in self.shown[number] if piece.target != number]
 
 
 @dataclass(frozen=True, eq=False)
 class ShardedPicture:
-    """(N, n, H, W), of which each worker keeps tiles.
+    """A picture (N, n, H, W) whose tiles are kept by workers.
 
     `own` has the pixels of each tile, `sent` what others see of it, in the order of `Halos.shown`;
     without the latter, pixels are seen by their own tile alone.
@@ -91,7 +92,7 @@ class ShardedPicture:
         """Return that of a picture."""
         return (1, 3, *self.halos.size)
 
-    def cuts(self) -> list[Assembled]:
+    def cuts(self) -> list[AssembledPicture]:
         """Return each tile with its halo, to be put together where it is asked for."""
         handles: dict[tuple[int, int], Handle[Tensor]] = {}
         for source, (shown, sent) in enumerate(zip(self.halos.shown, self.sent, strict=True)):
@@ -101,7 +102,7 @@ class ShardedPicture:
             }
             handles[source, source] = self.own[source]
         return [
-            Assembled(
+            AssembledPicture(
                 tile.shape,
                 [(piece.inside_cut(tile), handles[piece.source, piece.target]) for piece in pieces],
             )
@@ -111,11 +112,11 @@ class ShardedPicture:
     def gather(self) -> Tensor:
         """Return the whole picture."""
         places = (tile.place for tile in self.halos.tiles)
-        return Assembled(self.halos.size, list(zip(places, self.own, strict=True))).get()
+        return AssembledPicture(self.halos.size, list(zip(places, self.own, strict=True))).get()
 
 
 @dataclass(frozen=True, eq=False)
-class Assembled(Handle[Tensor]):
+class AssembledPicture(Handle[Tensor]):
     """A picture that is put together where it is asked for, of pieces that do not overlap."""
 
     shape: tuple[int, int]
@@ -131,7 +132,7 @@ class Assembled(Handle[Tensor]):
 
 
 @dataclass(frozen=True, eq=False)
-class Added(Handle[Tensor]):
+class SummedPicture(Handle[Tensor]):
     """A picture that is added up where it is asked for, of pieces that overlap, in their order."""
 
     shape: tuple[int, int]
@@ -149,9 +150,36 @@ class Added(Handle[Tensor]):
         return whole
 
 
-def gathered(picture: Tensor | ShardedPicture) -> Tensor:
-    """Return a picture that is here, or elsewhere."""
-    return picture.gather() if isinstance(picture, ShardedPicture) else picture
+class LatestCopy:
+    """The latest copy of a picture that workers keep, which replaces one that is lost.
+
+    Pictures are fetched to `device`; the copy is on the CPU.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.pixels: Tensor | None = None
+
+    def take(self, picture: Tensor | ShardedPicture) -> None:
+        """Copy a whole picture to this process. Raises `LostValueError`."""
+        self.pixels = picture.gather() if isinstance(picture, ShardedPicture) else picture.cpu()
+
+    def fetch(self, picture: Tensor | ShardedPicture) -> Tensor:
+        """Return a whole picture, or the latest copy where a machine is lost with a part of it."""
+        if isinstance(picture, Tensor):
+            return picture
+        try:
+            return picture.gather().to(self._device)
+        except LostValueError:
+            if self.pixels is None:
+                raise
+            return self.pixels.to(self._device)
+
+    def release(self, picture: Tensor | ShardedPicture) -> Tensor:
+        """Return what `fetch` does, and let go of the copy."""
+        found = self.fetch(picture)
+        self.pixels = None
+        return found
 
 
 def cut_out(own: Tensor, places: Sequence[Rectangle]) -> tuple[Tensor, ...]:

@@ -1,9 +1,9 @@
 """J(G) of a picture whose tiles are evaluated by many workers, and the part that a worker does.
 
-Of a picture a worker is sent the pixels of its tiles with their halos, and the derivatives of J by
-the Gram matrices; it sends Gram matrices back, and the gradient of those pixels. Sums are taken in
-an order that the tiles alone decide, Gram matrices in float64: with the same tiles the result has
-the same bits, however many workers there are, if they compute alike.
+A worker is sent the pixels of its tiles with their halos, and the derivatives of J by the Gram
+matrices. It returns Gram matrices, and the gradient of those pixels. Sums are taken in an order
+that the tiles alone decide, Gram matrices in float64: with the same tiles the result has the same
+bits, however many workers there are, if they compute alike.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from nst.engine.tiled_objective import (
 from nst.engine.tiles import Tile, contiguous
 from nst.engine.windows import Window, Windows, seen_through, windows_of
 from nst.images.tensors import to_unit
+from nst.provenance import Provenance, provenance_of
 from nst.settings import TransferSettings
 from nst.vgg.network import VGG
 from nst.vgg.weights import VGGWeights
@@ -52,28 +53,29 @@ Pulls = tuple[dict[str, float], Handle[Matrices]]  # slopes and matrices of `pul
 
 @dataclass(frozen=True, eq=False)
 class TileJob:
-    """What all tiles of an objective have in common; workers keep it."""
+    """The network and the layers that all tiles of an objective share; workers keep them."""
 
     weights: VGGWeights
     pooling: str
     dtype: torch.dtype
     content_layers: tuple[str, ...]
     style_layers: tuple[str, ...]
+    device: str  # of each worker, as `pick_device` has it
 
     @property
     def network(self) -> VGG:
-        """Return the network on the best device of this process."""
+        """Return the network on the device of this process."""
         return _network_of(self)
 
 
 @functools.lru_cache(maxsize=2)  # a run's, and the one of its last costs in float32
 def _network_of(job: TileJob) -> VGG:
-    return VGG(job.weights, pooling=job.pooling, device=pick_device(), dtype=job.dtype)
+    return VGG(job.weights, pooling=job.pooling, device=pick_device(job.device), dtype=job.dtype)
 
 
 @dataclass(frozen=True, eq=False)
 class TileInputs:
-    """What an evaluation is given of a tile: handles of pixels (1, 3, H, W), halo included."""
+    """The inputs of the evaluation of a tile: handles of pixels (1, 3, H, W), halo included."""
 
     tile: Tile
     photo: Handle[Tensor]
@@ -94,13 +96,13 @@ _targets: LRUCache[tuple[TileJob, Tile], dict[str, Tensor]] = LRUCache(
 
 @dataclass(frozen=True)
 class TileSums:
-    """What a tile adds to the sums of a picture, on the CPU."""
+    """A tile's part of the sums of a picture, on the CPU."""
 
     grams: Sums
     squares: Squares  # of the residuals
 
     @property
-    def wide(self) -> TileSums:
+    def in_float64(self) -> TileSums:
         """Return the same in float64."""
         grams = {key: LayerSums(sums.total, sums.gram.double()) for key, sums in self.grams.items()}
         return TileSums(grams, {layer: each.double() for layer, each in self.squares.items()})
@@ -174,7 +176,7 @@ def kept_sums(*arguments: Any, **options: Any) -> list[TileSums]:
 
 def add_sums(*parts: Handle[TileSums]) -> list[TileSums]:
     """Return the sum of some sums, in float64 and in their order."""
-    return [functools.reduce(TileSums.__add__, (part.get().wide for part in parts))]
+    return [functools.reduce(TileSums.__add__, (part.get().in_float64 for part in parts))]
 
 
 @torch.no_grad()
@@ -206,6 +208,11 @@ def pull_tile(
     return squares, pull_tile_back(network, tile, trace, content_pulls, add_style).cpu()
 
 
+def provenance_of_worker(device: str, dtype: torch.dtype) -> Provenance:
+    """Return the provenance of what a worker paints on a device, one of `DEVICES`, in `dtype`."""
+    return provenance_of(pick_device(device), dtype)
+
+
 def can_be_spread(settings: TransferSettings) -> bool:
     """Tell whether `SpreadObjective` knows the style costs: Gram matrices alone."""
     return not {*settings.used_style_costs} - {"gram"}
@@ -214,8 +221,8 @@ def can_be_spread(settings: TransferSettings) -> bool:
 class SpreadObjective(TiledObjective):
     """`TiledObjective` whose tiles are evaluated by a `TileMap`.
 
-    The picture, its gradient and the optimiser are in this process; style targets are, too. Only
-    for what `can_be_spread`.
+    Style targets are in this process. Pictures and gradients are, too, unless a `ShardedObjective`
+    has the workers keep them. Only for settings that `can_be_spread` accepts.
     """
 
     def __init__(
@@ -237,7 +244,14 @@ class SpreadObjective(TiledObjective):
         network, map_ = self.network, self.tile_map
         content_layers = tuple(self.settings.content_weights)
         style_layers = tuple(self.settings.style_layers)
-        job = TileJob(network.weights, network.pooling, network.dtype, content_layers, style_layers)
+        job = TileJob(
+            network.weights,
+            network.pooling,
+            network.dtype,
+            content_layers,
+            style_layers,
+            map_.device,
+        )
         self.job = map_.share(job, is_lasting=True)
         self._photo = [map_.share(tile.cut(content).cpu().contiguous()) for tile in self.tiles]
         calls = ((self.job, *each) for each in zip(self.tiles, self._photo, strict=True))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from typing_extensions import override
-
 from nst.errors import WorkerError
 
 Value = TypeVar("Value")
@@ -31,6 +29,9 @@ class TileMap(Protocol):
     What is called is a function of a module, so that its name can be sent; it must depend on its
     arguments alone, as a call may be made again when a worker is lost.
     """
+
+    device: str = "auto"
+    """The device that each worker computes on, as `pick_device` there has it."""
 
     def share(self, value: Value, *, is_lasting: bool = False) -> Handle[Value]:
         """Return a handle of a value; each worker keeps one that `is_lasting`."""
@@ -66,26 +67,3 @@ class OwnHandle(Generic[Value]):
     def get(self) -> Value:
         """Return the value."""
         return self._value
-
-
-class OwnTileMap(TileMap):
-    """Makes all calls in this process, one after another."""
-
-    @override
-    def share(self, value: Value, *, is_lasting: bool = False) -> Handle[Value]:
-        return OwnHandle(value)
-
-    @override
-    def map(
-        self, work: Callable[..., Result], calls: Iterable[tuple[Any, ...]]
-    ) -> Iterator[Result]:
-        return (work(*call) for call in calls)
-
-    @override
-    def keep(
-        self,
-        work: Callable[..., Sequence[Any]],
-        calls: Iterable[tuple[Any, ...]],
-        counts: Iterable[int],
-    ) -> list[list[Handle[Any]]]:
-        return [[OwnHandle(value) for value in work(*call)] for call in calls]

@@ -36,9 +36,10 @@ from nst.engine.regions import Regions
 from nst.engine.schedule import Moment, Scale, plan_scales
 from nst.engine.seamless import keep_mask, without_seam
 from nst.engine.sharded_objective import ShardedObjective, minimize_sharded, sharded
-from nst.engine.sharding import ShardedPicture, gathered
+from nst.engine.sharding import LatestCopy, ShardedPicture
+from nst.engine.spread_objective import can_be_spread, provenance_of_worker
 from nst.engine.starting_picture import enlarge, without_color_noise
-from nst.engine.tile_map import TileMap
+from nst.engine.tile_map import LostValueError, TileMap
 from nst.images.color import dial_colors
 from nst.images.masks import Masks
 from nst.images.tensors import to_image
@@ -113,11 +114,12 @@ class TransferStep:
     @property
     def has_picture(self) -> bool:
         """Tell whether the pixels are there, and not only the figures."""
-        return self.pixels.numel() > 0
+        held = self.__dict__["pixels"]  # which may be elsewhere, and stays there
+        return callable(held) or held.numel() > 0
 
     def without_pixels(self) -> TransferStep:
         """Return the figures alone, for keeping many steps in little memory."""
-        return replace(self, pixels=self.pixels.new_empty(0), state=None)
+        return TransferStep(**{**self.__dict__, "pixels": torch.empty(0), "state": None})
 
 
 def transfer_style(
@@ -141,8 +143,7 @@ def transfer_style(
     picture to start from instead of what `settings.start` says; it fills the photo's frame.
     `device` is one of `DEVICES`; `network` replaces VGG-19 (the tests pass a tiny one).
     With a `tile_map` pictures above 1024 × 1024 pixels go in tiles, which it has evaluated wherever
-    it likes; those with masks or other style costs than that of Gram matrices are left to this
-    process.
+    it likes; those with other style costs than that of Gram matrices are left to this process.
 
     With `begin` the run goes on from that picture: the first step is the picture itself under the
     present settings, which may be other ones than before, and the count of iterations goes on. So
@@ -178,7 +179,7 @@ def transfer_style(
         finish=FINISH if network.dtype == torch.float32 else FINISH_IN_FLOAT32,
         overhead=lambda stage: TILED_TIME if tiles[stage.size] else 1.0,
     )
-    provenance = provenance_of(network.device, network.dtype)
+    provenance = _provenance(network, settings, tile_map if tiles[scales[-1].size] else None)
     base: Tensor | None
     change: Tensor | None = None  # what was made so far of the picture that a run starts from
     for scale in scales:
@@ -194,7 +195,9 @@ def transfer_style(
         base = None if is_last else base
         progress.begin(scale)
         shown = _finished(inputs.kept, finish)
-        if elsewhere := sharded(objective, settings.optimizer):
+        elsewhere = sharded(objective, settings.optimizer)
+        copy = elsewhere.copy if elsewhere else LatestCopy(network.device)
+        if elsewhere:
             stage = _improved_elsewhere(elsewhere, image, begin, scale, progress)
         else:
             stage = _improved(objective, image, begin, scale, progress, None if tile else originals)
@@ -205,16 +208,22 @@ def transfer_style(
         )  # a very large picture leaves no room for what is not needed any more
         for best, state, latest in stage:  # noqa: B007
             if not progress.is_over:
-                yield _report(progress, best, state, provenance, shown)
+                yield _report(progress, best, state, provenance, shown, copy)
         if base is not None:
-            change = gathered(latest) - base
+            change = copy.release(latest) - base
             del objective, best, state, latest  # as above
     exact = sources.in_float32(objective, scale, tile)
     del objective  # as above
-    last = replace(best, image=gathered(best.image))
-    costs = exact.costs(last.image)
-    last = replace(last, costs=costs) if math.isfinite(costs.J) else last
-    yield _report(progress, last, state, provenance, shown)
+    last = _with_exact_costs(replace(best, image=copy.release(best.image)), exact)
+    yield _report(progress, last, state, provenance, shown, copy)
+
+
+def _provenance(network: VGG, settings: TransferSettings, tile_map: TileMap | None) -> Provenance:
+    """Return the provenance of a picture: that of a worker where its full size is spread."""
+    if tile_map and can_be_spread(settings):
+        (provenance,) = tile_map.map(provenance_of_worker, [(tile_map.device, network.dtype)])
+        return provenance
+    return provenance_of(network.device, network.dtype)
 
 
 def _improved(
@@ -381,6 +390,15 @@ def checked_paintings(styles: Image.Image | Sequence[Image.Image]) -> list[Image
     return paintings
 
 
+def _with_exact_costs(point: Point, exact: CostFunction) -> Point:
+    """Return a point with its costs by another objective, unless these cannot be had."""
+    try:
+        costs = exact.costs(point.image)
+    except LostValueError:
+        return point
+    return replace(point, costs=costs) if math.isfinite(costs.J) else point
+
+
 def _cost_or_infinity(point: Point[Any]) -> float:
     cost = point.costs.J + point.costs.base
     return cost if math.isfinite(cost) else math.inf
@@ -417,9 +435,10 @@ def _report(
     state: RunState | None,
     provenance: Provenance,
     shown: Finish,
+    copy: LatestCopy,
 ) -> TransferStep:
     def fetch() -> Tensor:
-        return shown(gathered(best.image))
+        return shown(copy.fetch(best.image))
 
     is_here = isinstance(best.image, Tensor)
     return TransferStep(

@@ -431,7 +431,7 @@ class Job(Task):
         )
         for step in run:
             elapsed = before + step.elapsed
-            figures.append(replace(step, elapsed=elapsed).without_pixels())
+            figures.append(replace(step.without_pixels(), elapsed=elapsed))
             if not step.has_picture or (_waits_for_a_picture(step) and time.monotonic() < due):
                 continue
             moment = step.moment

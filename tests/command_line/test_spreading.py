@@ -7,16 +7,25 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+import nst.engine.devices
+import nst.engine.inputs
+import nst.engine.memory
+import nst.engine.spread_objective
+from helpers.elsewhere import Elsewhere
 from helpers.pictures import MakePicture
 from helpers.server import planted
 from nst.__main__ import main
 from nst.images.recipe import read_recipe
+from nst.provenance import Provenance
 from nst.ray_clusters import MISSING
+from nst.studio.backends import ray_tiles
+from nst.vgg.network import VGG
 
 WORDS = ("photo.png", "painting.png", "-o", "out.png", "--device", "cpu")
 LONG_RUN = 400  # iterations, of a run that is stopped
@@ -89,6 +98,20 @@ def test_ctrl_c_writes_the_picture_so_far(place: Path) -> None:
     assert f"stopped after {last} of {LONG_RUN} iterations" in errors
     with Image.open(place / "out.png") as picture:
         assert picture.size == (128, 100)
+
+
+def test_the_recipe_names_the_device_of_the_workers(
+    network: VGG, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = Provenance("cuda", "Their-GPU", "float32")
+    monkeypatch.setattr(nst.engine.spread_objective, "provenance_of", lambda *_: theirs)
+    monkeypatch.setattr(nst.engine.devices, "load_network", lambda *_, **__: network)
+    for module in (nst.engine.inputs, nst.engine.memory):
+        monkeypatch.setattr(module, "NEVER_TILED", 4000)
+        monkeypatch.setattr(module, "SIDES", (48,))
+    monkeypatch.setattr(ray_tiles, "joined_tile_map", lambda *_, **__: nullcontext(Elsewhere()))
+    assert main([*WORDS, "--size", "128", "--iterations", "2", "--ray", "local"]) == 0
+    assert read_recipe("out.png").provenance == (theirs,)
 
 
 @pytest.mark.parametrize(

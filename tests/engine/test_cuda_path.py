@@ -11,7 +11,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+import nst.engine.inputs
+import nst.engine.memory
+from helpers.elsewhere import OwnTileMap
 from helpers.emulated_device import EmulatedDevice, emulated_device, is_emulated
+from helpers.pictures import MakePicture
 from helpers.tiny_network import MakeNetwork
 from nst.engine.compact_lbfgs import compact_direction
 from nst.engine.inputs import Sources
@@ -60,6 +64,8 @@ def test_the_emulation_notices_what_does_not_belong(cuda: EmulatedDevice) -> Non
     here, there = torch.ones(3), torch.ones(3, device="cuda")
     with pytest.raises(RuntimeError, match="tensors to be on the same device"):
         there + here
+    with pytest.raises(RuntimeError, match="tensors to be on the same device"):
+        torch.stack([there.sum(), here.sum()])
     with pytest.raises(RuntimeError):
         there @ there.double()
     cuda.clear()
@@ -111,6 +117,29 @@ def test_chroma_is_put_back_on_the_device(
     *_, last = transfer_style(photo, painting, settings, network=make_network(device="cuda"))
     assert is_emulated(last.pixels)
     assert last.image.tobytes() != to_grey(last.image).tobytes()
+
+
+@pytest.mark.parametrize("change", [{}, {"optimizer": "adam"}, {"color_transfer": "luminance"}])
+def test_a_picture_on_other_machines_comes_back_to_the_device(
+    cuda: EmulatedDevice,
+    make_network: MakeNetwork,
+    make_picture: MakePicture,
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, object],
+) -> None:
+    for module in (nst.engine.memory, nst.engine.inputs):
+        monkeypatch.setattr(module, "NEVER_TILED", 4000)
+        monkeypatch.setattr(module, "SIDES", (48,))
+    settings = TransferSettings(size=160, base_size=128, iterations=4).replace(**change)
+    photo, painting = make_picture(128, 100), make_picture(90, 110)
+    network, alike = make_network(device="cuda"), make_network()
+    runs = [
+        list(transfer_style(photo, painting, settings, network=each, tile_map=OwnTileMap()))
+        for each in (network, alike)
+    ]
+    for step in runs[0]:
+        assert is_emulated(step.pixels)
+    assert pytest.approx(runs[1][-1].J, rel=0.1) == runs[0][-1].J
 
 
 @pytest.mark.parametrize("edges", ["plain", "seamless"])

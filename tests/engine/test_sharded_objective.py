@@ -17,7 +17,7 @@ import nst.engine.memory
 import nst.engine.objective
 import nst.engine.optimizers
 import nst.engine.sharded_lbfgs
-from helpers.elsewhere import Elsewhere
+from helpers.elsewhere import Elsewhere, OwnTileMap
 from helpers.pictures import MakePicture
 from helpers.tiny_network import MakeNetwork
 from nst import TransferSettings, transfer_style
@@ -26,6 +26,7 @@ from nst.engine.local_smoothing import smooth_locally
 from nst.engine.minimization import minimize
 from nst.engine.objective import Objective
 from nst.engine.optimizers import BoxLBFGS
+from nst.engine.schedule import plan_scales
 from nst.engine.sharded_lbfgs import ShardedLBFGS
 from nst.engine.sharded_objective import (
     KEPT_EVERY,
@@ -33,12 +34,12 @@ from nst.engine.sharded_objective import (
     minimize_sharded,
     sharded,
 )
+from nst.engine.sharding import LatestCopy, ShardedPicture
 from nst.engine.spread_objective import SpreadObjective
 from nst.engine.style_target import FULL
 from nst.engine.tile_map import (
     Handle,
     LostValueError,
-    OwnTileMap,
     Result,
     TileMap,
     Value,
@@ -226,6 +227,124 @@ def test_machines_that_are_lost_again_and_again_end_a_run(network: VGG) -> None:
     start = random_image(130, 200, 3, torch.float32)
     with pytest.raises(LostValueError, match="A machine"):
         list(minimize_sharded(apart, start, 0.02, 6))
+
+
+class Losing(Elsewhere):
+    """Loses all that it keeps when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.losses = 0
+
+    def keep(self, *arguments):  # type: ignore[no-untyped-def]
+        kept = super().keep(*arguments)
+        return [[LosableHandle(self, handle.get()) for handle in handles] for handles in kept]
+
+
+class LosableHandle(Handle[Value]):
+    def __init__(self, tile_map: Losing, value: Value) -> None:
+        self.tile_map, self.value, self.made_after = tile_map, value, tile_map.losses
+
+    def __reduce__(self):  # type: ignore[no-untyped-def]
+        return LosableHandle, (self.tile_map, self.value)
+
+    def get(self) -> Value:
+        if self.made_after < self.tile_map.losses:
+            raise LostValueError("A machine is lost.")
+        return self.value
+
+
+def test_a_machine_lost_with_the_last_iterate_costs_what_came_after_the_copy(
+    network: VGG,
+) -> None:
+    tile_map = Losing()
+    apart = ShardedObjective(held(network, (130, 200), tile_map))
+    start = random_image(130, 200, 3, torch.float32)
+    for each in minimize_sharded(apart, start, 0.02, 2 * KEPT_EVERY):
+        last = each
+        if apart.copy.pixels is not start:
+            tile_map.losses = 1
+    assert torch.equal(apart.copy.fetch(start), start)
+    assert apart.copy.pixels is not None
+    assert not torch.equal(apart.copy.pixels, start)
+    assert torch.isfinite(apart.copy.fetch(last.best.image)).all()
+    tile_map.losses = 2
+    assert torch.equal(apart.copy.fetch(last.best.image), apart.copy.pixels)
+    found = list(minimize_sharded(apart, last.best.image, 0.02, 2))  # the next phase
+    assert [each.is_anew for each in found] == [True, False, False]
+
+
+@pytest.mark.usefixtures("tiny_tiles")
+@pytest.mark.parametrize(("size", "where"), [(128, "phase"), (300, "size")])
+def test_a_run_ends_whenever_a_machine_is_lost(
+    network: VGG, make_picture: MakePicture, size: int, where: str
+) -> None:
+    """It is lost with the last iterate of the first phase, or of the first size."""
+    settings = TransferSettings(size=size, base_size=128, iterations=12)
+    phases = plan_scales(settings)[0].phases
+    lost_at = sum(count for _, count in (phases[:1] if where == "phase" else phases))
+    photo, painting = make_picture(128, 100), make_picture(90, 110)
+    tile_map, numbers = Losing(), list[int]()
+    for step in transfer_style(photo, painting, settings, network=network, tile_map=tile_map):
+        numbers.append(step.iteration)
+        before = step
+        tile_map.losses += step.iteration == lost_at
+    assert tile_map.losses
+    assert list(dict.fromkeys(numbers)) == [*range(13)]
+    assert before.pixels.shape[-1] == size
+    assert math.isfinite(step.J)
+
+
+@pytest.mark.usefixtures("tiny_tiles")
+def test_a_run_ends_with_the_copy_where_its_last_picture_is_lost(
+    network: VGG, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = TransferSettings(size=128, base_size=128, iterations=12)
+    photo, painting, tile_map = make_picture(128, 100), make_picture(90, 110), Losing()
+    release, copies = LatestCopy.release, list[Tensor]()
+
+    def lose(copy: LatestCopy, picture: Tensor | ShardedPicture) -> Tensor:
+        assert copy.pixels is not None
+        copies.append(copy.pixels)
+        tile_map.losses += 1
+        return release(copy, picture)
+
+    monkeypatch.setattr(LatestCopy, "release", lose)
+    *_, last = transfer_style(photo, painting, settings, network=network, tile_map=tile_map)
+    assert (last.iteration, len(copies)) == (12, 1)
+    assert torch.equal(last.pixels, copies[0])
+    assert math.isfinite(last.J)
+
+
+@pytest.mark.usefixtures("tiny_tiles")
+def test_what_a_lost_step_has_is_the_copy(network: VGG, make_picture: MakePicture) -> None:
+    settings = TransferSettings(size=128, base_size=128, iterations=12)
+    tile_map = Losing()
+    steps = transfer_style(
+        make_picture(128, 100), make_picture(90, 110), settings, network=network, tile_map=tile_map
+    )
+    start = next(steps).pixels
+    for step in steps:
+        if step.iteration == 5:
+            break
+    tile_map.losses = 1
+    assert torch.equal(step.pixels, start)
+
+
+@pytest.mark.usefixtures("tiny_tiles")
+def test_figures_are_kept_without_fetching_pixels(
+    network: VGG, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = TransferSettings(size=128, base_size=128, iterations=12)
+    photo, painting, elsewhere = make_picture(128, 100), make_picture(90, 110), Elsewhere()
+    step = next(transfer_style(photo, painting, settings, network=network, tile_map=elsewhere))
+    with monkeypatch.context() as patch:
+        patch.setattr(ShardedPicture, "gather", lambda _: pytest.fail("pixels are fetched"))
+        figures = step.without_pixels()
+        assert step.has_picture
+    assert figures == step
+    assert not figures.has_picture
+    assert step.pixels.numel() == 3 * 100 * 128
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from torch import Tensor
 import nst.engine.inputs
 import nst.engine.memory
 import nst.engine.objective
-from helpers.elsewhere import Elsewhere
+import nst.engine.spread_objective
+from helpers.elsewhere import Elsewhere, OwnTileMap
 from helpers.pictures import MakePicture
 from helpers.regions import regions_of_three
 from helpers.tiling import assert_tiles_agree
@@ -20,7 +21,7 @@ from nst.engine.objective import Objective
 from nst.engine.sharded_objective import ShardedObjective
 from nst.engine.spread_objective import SpreadObjective
 from nst.engine.style_target import FULL
-from nst.engine.tile_map import OwnTileMap
+from nst.provenance import Provenance
 from nst.settings import DEFAULTS, PaintingUse
 from nst.vgg.network import VGG
 
@@ -71,6 +72,22 @@ def test_the_order_of_the_calls_changes_no_bit(network: VGG) -> None:
     assert torch.equal(gradient, its_gradient)
 
 
+def test_workers_compute_on_the_device_of_the_map(
+    network: VGG, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[str]()
+
+    def pick_device(name: str) -> torch.device:
+        asked.append(name)
+        return torch.device("cpu")
+
+    monkeypatch.setattr(nst.engine.spread_objective, "pick_device", pick_device)
+    photo, tile_map = random_image(130, 200, 1, torch.float32), OwnTileMap()
+    for tile_map.device in ("cpu", "auto"):
+        SpreadObjective(network, photo, [photo], DEFAULTS, 64, tile_map=tile_map)
+    assert asked == ["cpu", "auto"]
+
+
 @pytest.fixture
 def tiny_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures of more than 4,000 pixels go in tiles of 48."""
@@ -93,7 +110,20 @@ def test_a_picture_that_stays_here_ends_like_one_in_this_process(
     *_, expected = transfer_style(photo, painting, settings, network=network)
     assert elsewhere.sent
     assert pytest.approx(expected.J, rel=1e-3) == last.J
+    assert last.provenance == expected.provenance
     assert (last.iteration, last.width) == (8, 128)
+
+
+@pytest.mark.usefixtures("tiny_tiles")
+def test_the_provenance_is_that_of_the_workers(
+    network: VGG, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = Provenance("cuda", "Their-GPU", "float32")
+    monkeypatch.setattr(nst.engine.spread_objective, "provenance_of", lambda *_: theirs)
+    steps = transfer_style(
+        make_picture(128, 100), make_picture(90, 110), SMALL, network=network, tile_map=Elsewhere()
+    )
+    assert next(steps).provenance == theirs
 
 
 @pytest.mark.parametrize("side", [64, 144])

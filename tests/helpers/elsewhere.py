@@ -1,4 +1,4 @@
-"""A map over tiles that stands for workers: all that goes to or comes from them is pickled."""
+"""Maps over tiles without workers: calls are made in this process, or as if sent to another."""
 
 from __future__ import annotations
 
@@ -6,7 +6,32 @@ import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from nst.engine.tile_map import Handle, OwnHandle, OwnTileMap, Result, Value
+from typing_extensions import override
+
+from nst.engine.tile_map import Handle, OwnHandle, Result, TileMap, Value
+
+
+class OwnTileMap(TileMap):
+    """Makes all calls in this process, one after another."""
+
+    @override
+    def share(self, value: Value, *, is_lasting: bool = False) -> Handle[Value]:
+        return OwnHandle(value)
+
+    @override
+    def map(
+        self, work: Callable[..., Result], calls: Iterable[tuple[Any, ...]]
+    ) -> Iterator[Result]:
+        return (work(*call) for call in calls)
+
+    @override
+    def keep(
+        self,
+        work: Callable[..., Sequence[Any]],
+        calls: Iterable[tuple[Any, ...]],
+        counts: Iterable[int],
+    ) -> list[list[Handle[Any]]]:
+        return [[OwnHandle(value) for value in work(*call)] for call in calls]
 
 
 class Elsewhere(OwnTileMap):

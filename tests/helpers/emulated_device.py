@@ -25,6 +25,9 @@ aten = torch.ops.aten
 ALLOCATIONS = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "detach"}
 """Operators that launch nothing, beside views."""
 
+JOINING = {aten.cat.default, aten.stack.default}
+"""Operators whose tensors PyTorch's fake ones let be on several devices."""
+
 
 class EmulatedTensor(Tensor):
     """A tensor that says it is on a GPU."""
@@ -74,6 +77,8 @@ class EmulatedDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         kwargs = kwargs or {}
         emulated = [leaf for leaf in tree_leaves((args, kwargs)) if is_emulated(leaf)]
+        if func in JOINING and 0 < len(emulated) < len(args[0]):
+            raise RuntimeError(f"{func} expects all tensors to be on the same device")
         if not emulated and not self._is_here(kwargs.get("device", "cpu")):
             return _computed(func, args, kwargs)
         comes_home = self._count(func, args, kwargs)

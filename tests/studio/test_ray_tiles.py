@@ -18,12 +18,13 @@ pytest.importorskip("ray")
 
 import ray
 
+from helpers.elsewhere import OwnTileMap
 from helpers.ray_calls import die, make_values, refuse, square_unless, sum_values
 from helpers.ray_cluster import STORE, ray_environment
 from helpers.waiting import until
 from nst.engine.sharded_objective import ShardedObjective, minimize_sharded
 from nst.engine.spread_objective import SpreadObjective
-from nst.engine.tile_map import OwnTileMap, TileMap
+from nst.engine.tile_map import TileMap
 from nst.errors import NumericalError, WorkerError
 from nst.settings import DEFAULTS
 from nst.studio.backends.ray_tiles import RayTileMap
@@ -72,6 +73,13 @@ def test_the_bits_are_those_of_one_process(network: VGG, tile_map: RayTileMap) -
     its_costs, its_gradient = objective(network, tile_map).evaluate(image)
     assert costs == its_costs
     assert torch.equal(gradient, its_gradient)
+
+
+@pytest.mark.parametrize(("gpus", "device"), [(0, "cpu"), (1, "auto")])
+def test_workers_without_gpus_compute_on_the_cpu(gpus: int, device: str) -> None:
+    tile_map = RayTileMap(1, gpus=gpus)  # no worker starts where there is no GPU
+    assert tile_map.device == device
+    tile_map.close()
 
 
 def sharded_steps(

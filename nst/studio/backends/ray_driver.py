@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import nst
+from nst.ray_clusters import import_ray
 from nst.studio.backends.ray_messages import (
     Begun,
     Ended,
@@ -32,7 +33,6 @@ from nst.studio.backends.ray_messages import (
     WorkerFacts,
     Workers,
 )
-from nst.studio.backends.ray_package import load_ray
 from nst.studio.backends.ray_worker import Worker
 
 LOOK_EVERY = 2.0  # seconds between two looks at the cluster
@@ -82,7 +82,7 @@ class Driver:
     """Keeps one worker in each slot of the cluster, and the runs that wait for one."""
 
     def __init__(self, connection: Connection, painter: str, cpus_each: int) -> None:
-        self._ray = load_ray()
+        self._ray = import_ray()
         self._actor = self._ray.remote(concurrency_groups={CONTROL: 1, SPARE: SPARES})(Worker)
         self._connection = connection
         self._painter, self._cpus_each = painter, cpus_each
@@ -272,7 +272,7 @@ def join(address: str) -> str:
     `auto` is the one that this machine is part of, or else a new one of it alone, which ends with
     this process. Raises `ConnectionError`.
     """
-    ray = load_ray()
+    ray = import_ray()
     quiet = {"logging_level": "ERROR", "log_to_driver": False}
     if address != "auto":
         ray.init(address=address, **quiet)

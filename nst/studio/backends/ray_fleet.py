@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from nst.errors import SettingsError, UnreachableError, WorkerError
+from nst.ray_clusters import check_ray
 from nst.studio.backends.ray_messages import (
     Begun,
     Ended,
@@ -32,7 +33,6 @@ from nst.studio.backends.ray_messages import (
     WorkerFacts,
     Workers,
 )
-from nst.studio.backends.ray_package import check_ray
 
 log = logging.getLogger(__name__)
 

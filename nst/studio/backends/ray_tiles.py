@@ -18,8 +18,7 @@ from typing_extensions import override
 
 from nst.engine.tile_map import Handle, LostValueError, Result, TileMap, Value
 from nst.errors import WorkerError
-from nst.ray_clusters import ActorStarter, JoinedCluster, Share, divide, first_line
-from nst.studio.backends.ray_package import load_ray
+from nst.ray_clusters import ActorStarter, JoinedCluster, Share, divide, first_line, import_ray
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +26,11 @@ IN_FLIGHT = 2  # calls of a worker: one at work, and the next one's pixels on th
 KEPT = 4  # lasting values that a worker keeps: a job of each size, and that of the last costs
 MOST_LOSSES = 3  # workers that one call may cost
 PATIENCE = 300.0  # seconds for a first worker, or for another where all are lost
-LOST = "A machine of the cluster is lost with tiles that it kept; continue from the last file."
-NO_WORKERS = "The cluster has no room for a worker; start it again, or ask each for fewer cores."
+LOST = "A machine of the cluster is lost with tiles that it kept; paint the picture again."
+NO_WORKERS = (
+    "The cluster had no room for a worker within 5 minutes; end what else runs on it, and paint the"
+    " picture again."
+)
 
 _kept: OrderedDict[str, Any] = OrderedDict()  # in a worker, by the id of the object
 
@@ -46,7 +48,7 @@ class RayHandle(Generic[Value]):
         if key in _kept:
             _kept.move_to_end(key)
             return _kept[key]  # type: ignore[no-any-return]
-        ray = load_ray()
+        ray = import_ray()
         try:
             value: Value = ray.get(self.reference)
         except ray.exceptions.ObjectLostError:
@@ -82,7 +84,7 @@ class TileWorker:
 
 
 @dataclass(eq=False)
-class _Seat:
+class _WorkerSlot:
     """A worker, and the calls that it has."""
 
     actor: Any
@@ -90,13 +92,13 @@ class _Seat:
     calls: dict[Any, int] = field(default_factory=dict)  # number of the call by its reference
 
     @staticmethod
-    def of(actor: Any) -> _Seat:
-        """Return that of a worker that was just started."""
-        return _Seat(actor, actor.is_ready.remote())
+    def of(actor: Any) -> _WorkerSlot:
+        """Return the slot of a worker that was just started."""
+        return _WorkerSlot(actor, actor.is_ready.remote())
 
     @property
     def waited(self) -> list[Any]:
-        """Return what may have news."""
+        """Return the references that Ray is to wait for."""
         return [*self.calls, *([] if self.start is None else [self.start])]
 
 
@@ -104,13 +106,14 @@ class RayTileMap(TileMap):
     """Workers of the cluster that this process has joined (`ray.init`).
 
     There are up to `workers` of them with `cpus` cores and `gpus` each, as many as the cluster has
-    room for.
+    room for. Without GPUs they compute on the CPU, though their machine may have a GPU.
     """
 
     def __init__(self, workers: int, *, cpus: int = 1, gpus: float = 0) -> None:
-        self._ray = load_ray()
+        self._ray = import_ray()
+        self.device = "auto" if gpus else "cpu"  # Ray does not hide the GPUs that it does not lend
         self._starter = ActorStarter(self._ray, TileWorker, Share(cpus, gpus), cpus)
-        self._seats = [_Seat.of(self._starter.start()) for _ in range(workers)]
+        self._slots = [_WorkerSlot.of(self._starter.start()) for _ in range(workers)]
 
     @property
     def workers(self) -> int:
@@ -118,8 +121,8 @@ class RayTileMap(TileMap):
         return len(self._ready)
 
     @property
-    def _ready(self) -> list[_Seat]:
-        return [seat for seat in self._seats if seat.start is None]
+    def _ready(self) -> list[_WorkerSlot]:
+        return [slot for slot in self._slots if slot.start is None]
 
     @override
     def share(self, value: Value, *, is_lasting: bool = False) -> Handle[Value]:
@@ -163,20 +166,20 @@ class RayTileMap(TileMap):
         self._listen(round_, 0)
         try:
             while True:
-                while (number := round_.due) is not None and (seat := self._seat_for(number)):
-                    seat.calls[round_.send(number, seat.actor)] = number
+                while (number := round_.due) is not None and (slot := self._slot_for(number)):
+                    slot.calls[round_.send(number, slot.actor)] = number
                 yield from round_.finished()
-                if round_.due is None and not any(seat.calls for seat in self._seats):
+                if round_.due is None and not any(slot.calls for slot in self._slots):
                     return
                 if not self._listen(round_, None if self._ready else PATIENCE):
                     raise WorkerError(NO_WORKERS)
         finally:  # nobody waits for the rest of a round that was given up
-            for seat in self._seats:
-                seat.calls.clear()
+            for slot in self._slots:
+                slot.calls.clear()
 
-    def _seat_for(self, number: int) -> _Seat | None:
+    def _slot_for(self, number: int) -> _WorkerSlot | None:
         """Return the worker that a call belongs to, unless it has enough to do."""
-        own, ready = self._seats[number % len(self._seats)], self._ready
+        own, ready = self._slots[number % len(self._slots)], self._ready
         if own.start is not None:
             if not ready:
                 return None
@@ -184,8 +187,8 @@ class RayTileMap(TileMap):
         return own if len(own.calls) < IN_FLIGHT else None
 
     def _listen(self, round_: _Round, seconds: float | None) -> bool:
-        """Take one piece of news of the workers; tell whether there was any in so many seconds."""
-        waited = {each: seat for seat in self._seats for each in seat.waited}
+        """Wait for one worker's result or start; tell whether there was one in so many seconds."""
+        waited = {each: slot for slot in self._slots for each in slot.waited}
         if not waited:
             return False
         ready, _ = self._ray.wait(list(waited), num_returns=1, timeout=seconds)
@@ -193,32 +196,32 @@ class RayTileMap(TileMap):
             self._receive(waited[reference], reference, round_)
         return bool(ready)
 
-    def _receive(self, seat: _Seat, reference: Any, round_: _Round) -> None:
-        """Take a result or a sign of life, or replace the worker that died over it."""
+    def _receive(self, slot: _WorkerSlot, reference: Any, round_: _Round) -> None:
+        """Take a result, note a start, or replace the worker that died over it."""
         try:
             result = self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
             raise error.cause from None
         except self._ray.exceptions.RayError as error:
-            self._replace(seat, error, round_)
+            self._replace(slot, error, round_)
             return
-        if reference == seat.start:
-            seat.start = None
+        if reference == slot.start:
+            slot.start = None
             self._starter.note_ready()
         else:
-            round_.receive(seat.calls.pop(reference), result)
+            round_.receive(slot.calls.pop(reference), result)
 
-    def _replace(self, lost: _Seat, error: Exception, round_: _Round) -> None:
+    def _replace(self, lost: _WorkerSlot, error: Exception, round_: _Round) -> None:
         log.warning("a worker is lost, and its tiles are taken over: %s", first_line(error))
         other = self._starter.replace(lost.actor, error, was_ready=lost.start is None)
-        self._seats[self._seats.index(lost)] = _Seat.of(other)
+        self._slots[self._slots.index(lost)] = _WorkerSlot.of(other)
         round_.put_back(lost.calls.values())
 
     def close(self) -> None:
         """End the workers."""
-        for seat in self._seats:
-            self._ray.kill(seat.actor)
-        self._seats = []
+        for slot in self._slots:
+            self._ray.kill(slot.actor)
+        self._slots = []
 
 
 @contextmanager
