@@ -141,14 +141,9 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     given = read_masks(options, lambda path: load_named(load_image, path))
     device = str(pick_device(options.device))
     recipe = None if options.recipe is None else load_named(read_recipe, options.recipe)
-    masks, passage_masks = given, [given]
-    if recipe:
-        given = recipe.paired_masks(given, len(styles))
-        styles = recipe.paired(styles)
-        # Copies are nearly what it was painted with, and said to be others.
-        masks, passage_masks = recipe.all_masks(given), recipe.passage_masks(given)
-    if options.protect_faces:
-        masks, *passage_masks = _with_faces_kept([masks, *passage_masks], content)
+    faces = _face_mask_of(content) if options.protect_faces else None
+    masks, *passage_masks = _masks_of(recipe, given, faces, len(styles))
+    styles = recipe.paired(styles) if recipe else styles
     _check_masks(masks, passage_masks, content, styles)
     fresh = new_recipe(content, styles, settings, device, masks=masks, init=init)
     recipe = recipe or fresh
@@ -192,22 +187,46 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
         )
 
 
-def _with_faces_kept(masks: Sequence[Masks], photo: Image.Image) -> list[Masks]:
-    """Return masks where the faces of the photo are left as they are, too.
+def _face_mask_of(photo: Image.Image) -> Image.Image | None:
+    """Return a mask of the faces of the photo; say so where there is none.
 
-    Say so where there is none. Equal keep masks stay one object. Raises `MissingPackageError`.
+    Raises `MissingPackageError`.
     """
     from nst.images.faces import face_mask, faces  # after --help
 
     boxes = faces(photo)
     if not boxes:
         print("nst: no face was found in the photo", file=sys.stderr)
-        return list(masks)
-    found = face_mask(photo, boxes)
+    return face_mask(photo, boxes) if boxes else None
+
+
+def _masks_of(
+    recipe: Recipe | None, given: Masks, faces: Image.Image | None, paintings: int
+) -> list[Masks]:
+    """Return the masks of all paintings, and then those of each passage.
+
+    What is not given are the recipe's copies: nearly what it was painted with, and said to be
+    others. A mask of faces comes beside what is left as it is, unless it is the recipe's own.
+    """
+    if recipe is None:
+        masks = [given, given]
+    else:
+        given = recipe.paired_masks(given, paintings)
+        if faces and not given.keep and recipe.keeps(faces):
+            given, faces = given.keeping(faces), None
+        masks = [recipe.all_masks(given), *recipe.passage_masks(given)]
+    return _keeping(masks, faces) if faces else masks
+
+
+def _keeping(masks: Sequence[Masks], mask: Image.Image) -> list[Masks]:
+    """Return masks where what another one shows is left as it is, too.
+
+    Equal keep masks stay one object.
+    """
     kept: dict[int, Image.Image | None] = {}
     for each in masks:
         if id(each.keep) not in kept:
-            kept[id(each.keep)] = each.keeping(found).keep
+            kept[id(each.keep)] = each.keeping(mask).keep
     return [dataclasses.replace(each, keep=kept[id(each.keep)]) for each in masks]
 
 

@@ -168,6 +168,11 @@ class Recipe:
             for passage, keep in zip(self.passages, self._keeps(given.keep), strict=True)
         ]
 
+    def keeps(self, mask: Mask) -> bool:
+        """Tell whether a mask is what a passage leaves as it is, to the last pixel."""
+        sha256 = hash_of(mask)
+        return any(passage.keep and passage.keep.sha256 == sha256 for passage in self.passages)
+
     def _keeps(self, given: Mask | None) -> list[Mask | None]:
         """Return the keep mask of each passage; the same one is one object."""
         records = [passage.keep for passage in self.passages]
