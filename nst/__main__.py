@@ -192,12 +192,12 @@ def _face_mask_of(photo: Image.Image) -> Image.Image | None:
 
     Raises `MissingPackageError`.
     """
-    from nst.images.faces import face_mask, faces  # after --help
+    from nst.images.faces import mask_of_all_faces  # after --help
 
-    boxes = faces(photo)
-    if not boxes:
+    mask = mask_of_all_faces(photo)
+    if mask is None:
         print("nst: no face was found in the photo", file=sys.stderr)
-    return face_mask(photo, boxes) if boxes else None
+    return mask
 
 
 def _masks_of(

@@ -115,6 +115,15 @@ def face_mask(photo: Image.Image, boxes: Iterable[Box]) -> Image.Image:
     return Image.fromarray((255 * mask).round().astype(np.uint8))
 
 
+def mask_of_all_faces(photo: Image.Image) -> Image.Image | None:
+    """Return a mask of the faces that are found, see `face_mask`; None where there is none.
+
+    Raises `MissingPackageError`.
+    """
+    boxes = faces(photo)
+    return face_mask(photo, boxes) if boxes else None
+
+
 def _add_ellipse(mask: npt.NDArray[np.float32], box: Box, factor: tuple[float, float]) -> None:
     """Lighten the mask where the face in a box of the photo is."""
     centers = [(box.left + box.right) / 2 * factor[0], (box.top + box.bottom) / 2 * factor[1]]

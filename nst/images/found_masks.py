@@ -7,7 +7,7 @@ from collections.abc import Callable
 from PIL import Image
 
 from nst.errors import ImageError
-from nst.images.faces import face_mask, faces
+from nst.images.faces import mask_of_all_faces
 from nst.images.masks import Masks
 from nst.images.segmentation import subject_mask
 
@@ -20,10 +20,10 @@ def mask_of_faces(photo: Image.Image) -> Image.Image:
 
     Raises `ImageError` where there is none, and `MissingPackageError`.
     """
-    boxes = faces(photo)
-    if not boxes:
+    mask = mask_of_all_faces(photo)
+    if mask is None:
         raise ImageError(NO_FACE)
-    return face_mask(photo, boxes)
+    return mask
 
 
 def keep_faces(masks: Masks, photo: Image.Image) -> Masks:
@@ -31,8 +31,8 @@ def keep_faces(masks: Masks, photo: Image.Image) -> Masks:
 
     They are the same where it has none. Raises `MissingPackageError`.
     """
-    boxes = faces(photo)
-    return masks.keeping(face_mask(photo, boxes)) if boxes else masks
+    mask = mask_of_all_faces(photo)
+    return masks.keeping(mask) if mask else masks
 
 
 def mask_of_subject(photo: Image.Image) -> Image.Image:

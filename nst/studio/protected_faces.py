@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from PIL import Image
 
-from nst.images.faces import face_mask, faces
+from nst.images.faces import mask_of_all_faces
 from nst.images.masks import NO_MASKS, Masks
 from nst.settings import TransferSettings
 
@@ -31,10 +31,9 @@ def protect_faces(
     Every painting is there twice, once for the faces. Where there is no face nothing changes.
     Raises `MissingPackageError`.
     """
-    boxes = faces(photo)
-    if not boxes:
+    mask, uses = mask_of_all_faces(photo), settings.uses(len(paintings))
+    if mask is None:
         return Protected(paintings, settings)
-    mask, uses = face_mask(photo, boxes), settings.uses(len(paintings))
     weaker = [replace(use, strength=FACE_STRENGTH) for use in uses]
     return Protected(
         [*paintings, *paintings],
