@@ -12,7 +12,8 @@ import sys
 
 from PIL import Image
 
-from benchmarks.sizes import Result, keep, kept, measure, picture_file, pictures_of
+from benchmarks.example_pictures import load_pair
+from benchmarks.sizes import Result, keep, kept, measure, picture_file
 from nst.console import run_command
 from nst.engine.schedule import Moment, plan_scales
 from nst.engine.transfer import transfer_style
@@ -49,7 +50,7 @@ def measured(pair: str, size: int) -> Result:
 
 def row(pair: str, size: int, more: int, fresh: Result) -> str:
     """Return a line of the table: costs are told in those of the fresh run."""
-    photo, painting = pictures_of(pair)
+    photo, painting = load_pair(*pair.split())
     with Image.open(picture_file(pair, size, DEFAULTS.base_weight)) as picture:
         begin = Moment(picture.convert("RGB"), DEFAULTS.iterations)
     settings = TransferSettings(size=2 * size, iterations=DEFAULTS.iterations + more)

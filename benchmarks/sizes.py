@@ -4,8 +4,9 @@ J at the finished size says nothing of it: larger pictures have more to match. W
 the delivered picture scaled to 256 px: its spectrum in cycles per picture, and its style cost.
 
 Figures are kept in `benchmarks/results/sizes.json` and pictures in `artifacts/sizes`, by pair, size
-and base weight: a run that was measured is not repeated, unless `--again` says so. Writes a table
-of those that were asked for to stdout, and with `--sheet` the pictures side by side, scaled alike.
+and base weight: a run that was measured is not repeated, unless `--again` says so or `--sheet`
+needs its picture. Writes a table of those that were asked for to stdout, times in those of the
+smallest picture, and with `--sheet` the pictures side by side, scaled alike.
 """
 
 from __future__ import annotations
@@ -22,16 +23,15 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.example_pictures import load_pair
 from nst.console import run_command
 from nst.engine.devices import load_network
 from nst.engine.objective import Objective
 from nst.engine.schedule import plan_scales
 from nst.engine.transfer import transfer_style
-from nst.images.reading import load_image
 from nst.images.tensors import fit, to_tensor
 from nst.settings import DEFAULTS, TransferSettings
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
 PAIRS = (
     *("castle starry_night", "coffee great_wave", "astronaut jean_metzinger", "bridge shipwreck"),
     *("moose olive_trees", "citrus udnie", "dandelion ink_hatching", "rocket stained_glass"),
@@ -73,13 +73,15 @@ def main() -> None:
     parser.add_argument("--only-kept", action="store_true", help="measure nothing")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="write the pictures here")
     options = parser.parse_args()
-    print("| pair | px | evaluations | J | centroid | apart | style from afar | ratio |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("| pair | px | evaluations | time | J | centroid | apart | style from afar | ratio |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for pair in options.pairs:
         first: Result | None = None
         for size in options.sizes:
             key = (pair, size, options.base_weight)
             result = None if options.again else kept().get(key)
+            if options.sheet and not (options.only_kept or picture_file(*key).exists()):
+                result = None
             if result is None and not options.only_kept:
                 result = measure(*key)
                 keep(result)
@@ -92,12 +94,12 @@ def main() -> None:
             for pair in options.pairs
         ]
         rows = [[Image.open(file) for file in row if file.exists()] for row in files]
-        sheet_of(rows).save(options.sheet, quality=88)
+        sheet_of([row for row in rows if row]).save(options.sheet, quality=88)
 
 
 def measure(pair: str, size: int, base_weight: float) -> Result:
     """Paint a pair at a size, with the usual settings but for the base weight."""
-    photo, painting = pictures_of(pair)
+    photo, painting = load_pair(*pair.split())
     settings = TransferSettings(size=size, base_weight=base_weight)
     load_network(settings, "auto").warm_up()
     began = time.process_time()
@@ -118,15 +120,6 @@ def measure(pair: str, size: int, base_weight: float) -> Result:
         style=last.style,
         centroid=centroid(last.image),
         style_from_afar=style_from_afar(last.image, photo, painting),
-    )
-
-
-def pictures_of(pair: str) -> tuple[Image.Image, Image.Image]:
-    """Return the photo and the painting of a pair."""
-    photo, painting = pair.split()
-    return (
-        load_image(EXAMPLES / "content" / f"{photo}.jpg"),
-        load_image(EXAMPLES / "style" / f"{painting}.jpg"),
     )
 
 
@@ -180,7 +173,8 @@ def row(result: Result, first: Result) -> str:
     """Return a line of the table; ratios are to the smallest picture."""
     apart = max(result.centroid / first.centroid, first.centroid / result.centroid)
     return (
-        f"| {result.pair} | {result.size} | {result.evaluations:.1f} | {result.J:.3g}"
+        f"| {result.pair} | {result.size} | {result.evaluations:.1f}"
+        f" | {result.seconds / first.seconds:.1f} | {result.J:.3g}"
         f" | {result.centroid:.1f} | {apart:.2f} | {result.style_from_afar:.3g}"
         f" | {result.style_from_afar / first.style_from_afar:.1f} |"
     )

@@ -24,6 +24,8 @@ from benchmarks.gauge import Gauge, Sample, family, slope
 from benchmarks.judge import Judge, load_judge, style_distance
 from benchmarks.methods import METHODS, to_image
 from benchmarks.peers import Judged, Moment, Run, judged_table, table
+from benchmarks.seams import seam_energies
+from benchmarks.sizes import SEEN, centroid
 from benchmarks.sliders import AFTER, BEFORE, JUDGES, POSITIONS, distance, paint, see, ssim
 from benchmarks.sliders_plot import plot
 from benchmarks.textbook import Textbook, lbfgs
@@ -252,6 +254,28 @@ def test_a_soak_ends_as_quietly(tmp_path: Path) -> None:
 
 
 # --- Sliders --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cycles", [8, 20, 60])
+@pytest.mark.parametrize("size", [256, 512])
+def test_the_centroid_of_waves_is_their_frequency(cycles: int, size: int) -> None:
+    """In cycles per picture, whatever its size. The window blurs it by two of them at most."""
+    wave = 0.5 + 0.4 * torch.sin(2 * torch.pi * cycles * torch.arange(size) / size)
+    levels = wave.expand(size, size).mul(255).round().byte().numpy()
+    assert SEEN == 256
+    assert centroid(Image.fromarray(levels)) == pytest.approx(cycles, abs=2)
+
+
+@pytest.mark.parametrize(("cycles", "joins"), [(3.0, True), (3.5, False)])
+def test_a_seam_is_seen_where_copies_do_not_join(cycles: float, joins: bool) -> None:
+    """Slanting waves, whole ones from left to right."""
+    down, right = torch.arange(96)[:, None] / 96, torch.arange(128) / 128
+    levels = 128 + 60 * torch.sin(2 * torch.pi * (cycles * down + 6 * right))
+    picture = Image.fromarray(levels.round().byte().numpy()).convert("RGB")
+    across_rows, across_columns = seam_energies(picture)
+    assert across_rows == pytest.approx(1.0, abs=0.1) if joins else across_rows > 10
+    if joins:
+        assert across_columns == pytest.approx(1.0, abs=0.1)
 
 
 def test_flat_pictures_are_as_similar_as_their_means() -> None:

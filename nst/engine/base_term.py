@@ -15,10 +15,10 @@ from torch import Tensor
 
 from nst.engine.costs import Costs, Measure
 from nst.engine.objective import Objective
+from nst.engine.schedule import base_weight_at
 from nst.engine.style_target import Guidance
 
 LOBES = 3  # of the Lanczos kernel
-WEIGHT_OF_PIXELS = 1 / 32  # w of a picture with as many pixels as at the base size
 
 
 class HeldObjective:
@@ -40,7 +40,7 @@ class HeldObjective:
         self.rows = lanczos(height, base_height, wraps=wraps).to(like)
         self.columns = lanczos(width, base_width, wraps=wraps).to(like)
         ratio = height * width / (base_height * base_width)
-        self.weight = WEIGHT_OF_PIXELS * ratio * self.settings.base_weight
+        self.weight = base_weight_at(ratio, self.settings)
 
     @property
     def guidance(self) -> Guidance | None:
@@ -58,6 +58,14 @@ class HeldObjective:
     def spread(self, gradient: Tensor) -> Tensor:
         """Return Dᵀ of (1, 3, H', W'), (1, 3, H, W)."""
         return self.rows.T @ gradient.to(self.rows) @ self.columns
+
+    def lifted(self, change: Tensor) -> Tensor:
+        """Return X, (1, 3, H', W'), with D Dᵀ X = a change of D G: so `spread` of X makes it."""
+        for matrix, dim in ((self.rows, -2), (self.columns, -1)):
+            square = matrix.double() @ matrix.double().T
+            moved = torch.linalg.solve(square, change.double().movedim(dim, -2))
+            change = moved.movedim(-2, dim)
+        return change.to(self.rows)
 
     def forget(self) -> None:
         """Let nothing of an earlier picture count in the next evaluation."""

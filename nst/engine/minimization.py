@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Generic, Protocol
+from typing import Generic, Protocol, cast
 
+import torch
 from PIL import Image
 
 from nst.engine.costs import Costs, Measure
@@ -84,6 +85,10 @@ class Point(Generic[Picture]):
         """Evaluate the objective at a picture, and measure what the optimiser asks of it."""
         return Point(image, *objective.evaluate(image, partial(optimizer.measure, image)))
 
+    def without_gradient(self) -> Point[Picture]:
+        """Return the point for who only looks at it: its gradient is empty."""
+        return replace(self, gradient=cast("Picture", torch.empty(0)))
+
     @property
     def is_finite(self) -> bool:
         """Tell whether costs and gradient are finite numbers."""
@@ -103,10 +108,13 @@ def minimize(
     start: Picture | Point[Picture],
     optimizer: Stepper[Picture],
     iterations: int,
+    *,
+    goes_on: bool = True,
 ) -> Iterator[Iterate[Picture]]:
     """Yield the start, then an iterate after each iteration, of one evaluation each.
 
-    A start that is a `Point` is not evaluated again.
+    A start that is a `Point` is not evaluated again. Where nobody `goes_on` from the end, the last
+    evaluation has the memory of what only a further step would need: curvature, and a gradient.
 
     A step that raises the goal beyond what the optimiser tolerates is taken back; the optimiser
     tries another from the same point, and after too many of them goes on from the best one with
@@ -114,13 +122,17 @@ def minimize(
 
     Raises `NumericalError` when the cost of the start is not a finite number.
     """
-    best = point = start if isinstance(start, Point) else Point.at(start, objective, optimizer)
+    point = start if isinstance(start, Point) else Point.at(start, objective, optimizer)
+    best: Point[Picture] = point
     if not best.is_finite:
         raise NumericalError("The cost of the starting picture is not a finite number.")
     yield Iterate(point, best)
     del start  # a very large picture leaves no room for it
-    for _ in range(iterations):
+    for left in reversed(range(iterations)):
         image = optimizer.step(point.image, point.gradient, point.costs.measured)
+        if not (left or goes_on):
+            optimizer.restart()
+            best = point = best.without_gradient()
         tried = Point.at(image, objective, optimizer)
         if tried.is_finite and tried.costs.goal <= optimizer.tolerance * best.costs.goal:
             point = tried
@@ -133,6 +145,7 @@ def minimize(
             ):
                 optimizer.restart()
                 point = best
+        del image, tried  # as above
         yield Iterate(point, best)
 
 

@@ -7,10 +7,17 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import torch
+
 RECENT = 20  # evaluations: two rounds of those that leave the deep layers out and the one that not
 SET_UP = 1.0  # evaluations that the targets of a further scale take
 FINISH = 1.5  # evaluations that the costs of the finished picture take, with their targets
 FINISH_IN_FLOAT32 = 4.0  # the same, where the run computes in a faster format
+
+
+def finish_of(dtype: torch.dtype) -> float:
+    """Return the evaluations that the costs of the finished picture take, with their targets."""
+    return FINISH if dtype == torch.float32 else FINISH_IN_FLOAT32
 
 
 class Stage(Protocol):
@@ -81,6 +88,11 @@ class Progress:
         self._is_first, self._marked = False, now
         self._left -= self._area(scale)
         self.iteration += reported
+
+    def count_beside(self, pixels: int) -> None:
+        """Say that so many pixels were evaluated that belong to no picture of a scale."""
+        self._left -= pixels
+        self._marked = self._clock()
 
     def _area(self, scale: Stage) -> float:
         """Return the pixels of an evaluation, as they count for its time."""

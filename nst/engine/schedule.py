@@ -23,6 +23,9 @@ GUIDED_FROM = 20  # iterations
 GUIDED_AGAIN_FROM = 40  # the same for a picture to go on from: it has more to lose by the detour
 EASED_FROM = 20  # the same for a picture alone, to be eased and not just slightly guided
 EXACT = 0.2  # of those at full size
+EXACT_HELD = 0.5  # the same where the base-size term counts for more than J: the guide serves it
+WEIGHT_OF_PIXELS = 1 / 32  # the weight of that term, by the pixels in those of the base size
+SETTLING = 6  # iterations at the base size for each on J itself that follows in the stage
 HELD_FROM = 2  # times the base size; up to there the term costs too much, a fifth of all and more
 
 
@@ -54,6 +57,7 @@ class Scale:
     size: int
     phases: tuple[Phase, ...]
     base: int = 0  # pixels; the size at which `base_term` holds the stage, 0 where it does not
+    settling: int = 0  # iterations at that size ahead of the last phase, see `nst.engine.settling`
 
     @property
     def guided(self) -> int:
@@ -76,7 +80,13 @@ class Scale:
 
         The aspect ratio, the same at every scale, is left out.
         """
-        return self.pixels * (self.iterations + len(self.phases))
+        settling = self.base**2 * self.settled
+        return self.pixels * (self.iterations + len(self.phases)) + settling
+
+    @property
+    def settled(self) -> int:
+        """Return the evaluations at the base size alone."""
+        return self.settling + 1 if self.settling else 0
 
     @property
     def pixels(self) -> int:
@@ -103,22 +113,29 @@ def plan_scales(settings: TransferSettings, begin: Moment | None = None) -> list
     left = max(0, settings.iterations - done)
     planned = _stages(settings)
     stages = _what_is_left(planned, left, reached)
-    if settings.optimizer == "adam" or not left:
+    first = _guidance(left, begin, settings)
+    if settings.optimizer == "adam" or not (left and first):
         return [
             Scale(size, ((None, iterations),), held_at(size, settings))
             for size, iterations in stages
         ]
-    first = _guidance(left, begin, settings)
-    exact = dict.fromkeys((_base(settings), settings.size), EXACT if first == FULL else 0.0)
+    ends = (_base(settings), settings.size)
+    exact = {size: _exact(size, settings) if first == FULL else 0.0 for size in ends}
     whole = dict(planned if begin and begin.state else stages)
     return [
-        Scale(
+        _scale(
             size,
             _phases(first, iterations, exact.get(size, 0.0) * whole[size]),
             held_at(size, settings),
         )
         for size, iterations in stages
     ]
+
+
+def _scale(size: int, phases: tuple[Phase, ...], base: int) -> Scale:
+    """Return a stage; where it is held, its base is settled between the guide and J itself."""
+    guidance, last = phases[-1]
+    return Scale(size, phases, base, SETTLING * last if base and guidance is None else 0)
 
 
 def _phases(first: Guidance | None, iterations: int, exact: float) -> tuple[Phase, ...]:
@@ -163,6 +180,18 @@ def held_at(size: int, settings: TransferSettings) -> int:
     least = HELD_FROM * _base(settings)
     is_held = settings.base_weight > 0 and settings.size > least and size >= least
     return _base(settings) if is_held else 0
+
+
+def _exact(size: int, settings: TransferSettings) -> float:
+    """Return the share of the iterations at a size that are on J itself."""
+    held = held_at(size, settings)
+    is_outweighed = held > 0 and base_weight_at((size / held) ** 2, settings) > 1
+    return EXACT_HELD if is_outweighed else EXACT
+
+
+def base_weight_at(pixels: float, settings: TransferSettings) -> float:
+    """Return w of a picture with so many times the pixels of the base size."""
+    return WEIGHT_OF_PIXELS * pixels * settings.base_weight
 
 
 def _halves(base: int, coarsest: int) -> list[int]:

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from nst.engine.base_term import HeldObjective
 from nst.engine.costs import Costs, Measure
-from nst.engine.minimization import CostAround, CostFunction, Iterate, minimize
+from nst.engine.minimization import CostAround, CostFunction, Iterate, Point, minimize
+from nst.engine.settling import SHARES, first_near, lifted_change
 from nst.engine.sharded_lbfgs import ShardedLBFGS
 from nst.engine.sharding import (
     Halos,
@@ -130,17 +131,30 @@ class ShardedObjective(CostAround, CostFunction[ShardedPicture]):
             for tile, each in zip(self.halos.tiles, found, strict=True)
         ]
 
+    def settled(self, image: ShardedPicture, iterations: int) -> Iterator[ShardedPicture]:
+        """Yield what `nst.engine.settling.settled` does, of a picture that the workers keep."""
+        held = self._held
+        assert held, "a stage that is settled has a base-size term"
+        change = lifted_change(held, self._reduced(held, image), iterations)
+        for share in SHARES:
+            shared = self.tile_map.share((share * change).cpu())
+            calls = ((*each, shared) for each in zip(image.own, self._reducers, strict=True))
+            yield make_picture(self.tile_map, self.halos, change_tile, calls)
+
     def _base_term(self, image: ShardedPicture) -> tuple[Costs | None, Handle[Tensor] | None]:
         """Return J_base and w times its gradient, at the base size."""
         held = self._held
         if held is None:
             return None, None
+        costs, gradient = held.base.evaluate(self._reduced(held, image))
+        return costs, self.tile_map.share(held.weight * gradient.to(held.rows).cpu())
+
+    def _reduced(self, held: HeldObjective, image: ShardedPicture) -> Tensor:
         reduced = torch.zeros(1, 3, *held.base.size, dtype=torch.float64)
         calls = zip(self._reducers, image.own, strict=True)
         for place, part in self.tile_map.map(reduce_tile, calls):
             reduced[(..., *place)] += part
-        costs, gradient = held.base.evaluate(reduced.to(held.rows))
-        return costs, self.tile_map.share(held.weight * gradient.to(held.rows).cpu())
+        return reduced.to(held.rows)
 
 
 def sharded(objective: CostFunction, optimizer: str) -> ShardedObjective | None:
@@ -167,14 +181,24 @@ class ShardedIterate(Iterate[ShardedPicture]):
     is_anew: bool = False
 
 
+@dataclass(frozen=True)
+class Settling:
+    """How a stage settles its base: by so many iterations, from a picture that costs so much."""
+
+    iterations: int
+    cost: float
+
+
 def minimize_sharded(
     objective: ShardedObjective,
     start: Tensor | ShardedPicture,
     first_step: float,
     iterations: int,
+    settling: Settling | None = None,
 ) -> Iterator[ShardedIterate]:
     """Yield what `minimize` does by L-BFGS, also when a machine is lost with the tiles it kept.
 
+    The start is settled at its base size first where `settling` says so.
     It goes on from the best picture of up to `KEPT_EVERY` iterations before, of which
     `objective.copy` has a copy; what L-BFGS had learned is lost. Fetch iterates by
     `objective.copy`, as the last one may be lost after it is yielded. Raises `LostValueError` where
@@ -191,8 +215,12 @@ def minimize_sharded(
             if not (has_begun or losses):
                 copy.take(start)
             placed = picture if isinstance(picture, ShardedPicture) else objective.place(picture)
+            begun: ShardedPicture | Point[ShardedPicture] = placed
+            if settling and not has_begun:
+                pictures = objective.settled(placed, settling.iterations)
+                begun = first_near(pictures, objective, optimizer, settling.cost) or placed
             for number, iterate in enumerate(
-                minimize(objective, placed, optimizer, iterations - done)
+                minimize(objective, begun, optimizer, iterations - done)
             ):
                 if number == 0 and has_begun:
                     continue  # it was counted before
@@ -232,6 +260,16 @@ def collect_gradient(
 def reduce_tile(reducer: Handle[Reducer], own: Handle[Tensor]) -> tuple[Rectangle, Tensor]:
     """Return what a tile adds to the picture at the base size, and where."""
     return reducer.get().place, reducer.get().reduce(own.get())
+
+
+def change_tile(
+    own: Handle[Tensor],
+    reducer: Handle[Reducer],
+    change: Handle[Tensor],
+    places: Sequence[Rectangle],
+) -> tuple[Tensor, ...]:
+    """Return a tile's pixels with what a change of the base size spreads to them."""
+    return cut_out(own.get() + reducer.get().spread(change.get()), places)
 
 
 def keep_tile(own: Handle[Tensor], places: Sequence[Rectangle]) -> tuple[Tensor, ...]:

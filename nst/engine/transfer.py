@@ -31,11 +31,12 @@ from nst.engine.optimizers import (
     long_history,
     make_optimizer,
 )
-from nst.engine.progress import FINISH, FINISH_IN_FLOAT32, Progress
+from nst.engine.progress import Progress, finish_of
 from nst.engine.regions import Regions
 from nst.engine.schedule import Moment, Scale, plan_scales
 from nst.engine.seamless import keep_mask, without_seam
-from nst.engine.sharded_objective import ShardedObjective, minimize_sharded, sharded
+from nst.engine.settling import first_near, settled
+from nst.engine.sharded_objective import Settling, ShardedObjective, minimize_sharded, sharded
 from nst.engine.sharding import LatestCopy, ShardedPicture
 from nst.engine.spread_objective import can_be_spread, provenance_of_worker
 from nst.engine.starting_picture import enlarge, without_color_noise
@@ -176,7 +177,7 @@ def transfer_style(
     progress = Progress(
         scales,
         begin.iteration if begin else 0,
-        finish=FINISH if network.dtype == torch.float32 else FINISH_IN_FLOAT32,
+        finish=finish_of(network.dtype),
         overhead=lambda stage: TILED_TIME if tiles[stage.size] else 1.0,
     )
     provenance = _provenance(network, settings, tile_map if tiles[scales[-1].size] else None)
@@ -240,24 +241,47 @@ def _improved(
     are of `pictures`; without them there are none, as very large pictures leave no room for one.
     """
     settings, shown = objective.settings, None
+    known = _state_of(begin)
     for guidance, iterations in scale.phases:
-        objective.guidance = guidance
-        start, optimizer = _set_out(objective, image, begin, is_first=progress.is_fresh)
-        known = _state_of(begin)
+        objective.guidance, is_first = guidance, progress.is_fresh
+        settles = scale.settling and guidance is None
+        if settles:
+            if is_first and known and known.best.image.shape == image.shape:
+                shown, image = known.best, known.best.image
+            is_first = False
+        start, optimizer = _set_out(objective, image, begin, is_first=is_first)
+        if settles and shown:
+            progress.count_beside(scale.base**2 * scale.settled)
+            cost = _cost_or_infinity(shown)
+            changed = first_near(
+                settled(objective, image, scale.settling), objective, optimizer, cost
+            )
+            start = changed or start
+            del changed
         if known and start is known.point:
             shown = known.best
-        steps = minimize(objective, start, optimizer, iterations)
+        goes_on = pictures is not None
+        steps = minimize(objective, start, optimizer, iterations, goes_on=goes_on)
         del start, image  # as above
-        for done, iterate in enumerate(steps):
+        is_begun = False  # `enumerate` would keep the iterate before
+        for iterate in steps:
             seen = filter(None, (shown, iterate.best, iterate.point))
             shown = min(seen, key=_cost_or_infinity)
-            is_news = done > 0 or progress.is_fresh
+            is_news = is_begun or progress.is_fresh
+            is_begun = True
             progress.count(scale, reported=is_news)
             image = iterate.best.image
-            if is_news:
+            state = None
+            if pictures is None:
+                shown = shown.without_gradient()
+            elif is_news:
                 learned = (guidance, optimizer.copy(), iterate.point, shown)
-                state = RunState(pictures, settings, *learned) if pictures else None
+                state = RunState(pictures, settings, *learned)
+                del learned
+            del iterate  # as above
+            if is_news:
                 yield shown, state, image
+        del steps, optimizer  # as above
 
 
 def _improved_elsewhere(
@@ -272,9 +296,16 @@ def _improved_elsewhere(
     at: Tensor | ShardedPicture = image
     del image  # as above
     for guidance, iterations in scale.phases:
-        objective.guidance = guidance
-        first_step = _first_step(objective, begin, is_first=progress.is_fresh)
-        for done, iterate in enumerate(minimize_sharded(objective, at, first_step, iterations)):
+        objective.guidance, is_first = guidance, progress.is_fresh
+        settling = scale.settling if guidance is None else 0
+        first_step = _first_step(objective, begin, is_first=is_first and not settling)
+        if not (settling and shown):
+            steps = minimize_sharded(objective, at, first_step, iterations)
+        else:
+            progress.count_beside(scale.base**2 * scale.settled)
+            wanted = Settling(settling, _cost_or_infinity(shown))
+            steps = minimize_sharded(objective, at, first_step, iterations, wanted)
+        for done, iterate in enumerate(steps):
             seen = (None if iterate.is_anew else shown, iterate.best, iterate.point)
             shown = min(filter(None, seen), key=_cost_or_infinity)
             is_news = done > 0 or progress.is_fresh

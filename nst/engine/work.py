@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 import torch
 
 from nst.engine.objective import Objective
+from nst.engine.progress import FINISH
 from nst.engine.schedule import Moment, plan_scales, style_side
 from nst.engine.style_terms import style_time
 from nst.engine.tiles import AT_ONCE
@@ -64,14 +65,19 @@ class Work:
 
 
 def work_of(
-    run: PlannedRun, *, least: int = 0, overhead: Callable[[int], float] = lambda pixels: 1.0
+    run: PlannedRun,
+    *,
+    least: int = 0,
+    overhead: Callable[[int], float] = lambda pixels: 1.0,
+    finish: float = FINISH,
 ) -> Work:
     """Return the work of a run; no picture counts for fewer pixels than `least`.
 
-    `overhead` is the factor of an evaluation's time for a picture of so many pixels.
+    `overhead` is the factor of an evaluation's time for a picture of so many pixels, and `finish`
+    the evaluations that the costs of the finished picture take where its painting is as large.
     """
-    evaluated, seen, last = 0.0, 0, 0
-    largest = at_once = held = 0
+    evaluated = seen = last = 0.0
+    largest = at_once = held = picture = 0
     for scale in plan_scales(run.settings, run.begin):
         picture = _area(run.photo, scale.size)
         side = style_side(scale.size, run.settings)
@@ -82,10 +88,11 @@ def work_of(
         picture, styles = max(picture, least), [max(style, least) for style in styles]
         base = max(_area(run.photo, scale.base), least) if scale.base else 0
         evaluations = scale.iterations + len(scale.phases)
-        evaluated += (picture * overhead(picture) + base) * evaluations
-        last = picture + sum(styles)
+        evaluated += (picture * overhead(picture) + base) * evaluations + base * scale.settled
+        last = overhead(picture) * picture + sum(overhead(style) * style for style in styles)
         seen += last
-    seen += last + picture  # the finished picture in float32, and its targets
+    # In float32, whatever the run computes in: its targets, and the finished picture.
+    seen += (last + overhead(picture) * picture) * finish / FINISH
     evaluated *= run.evaluation_time
     return Work(evaluated + FORWARD * seen, largest, at_once, held)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from nst.engine.memory import TILED_TIME, bytes_at_once, bytes_in_tiles, tile_side
+from nst.engine.progress import finish_of
 from nst.engine.work import FORWARD as FORWARD
 from nst.engine.work import PROBE as PROBE
 from nst.engine.work import PlannedRun as PlannedRun
@@ -49,7 +50,7 @@ def forecast(network: VGG, run: PlannedRun, free: int | None = None) -> Forecast
     def overhead(pixels: int) -> float:
         return TILED_TIME if tile_side(pixels, network.dtype, free) else 1.0
 
-    work = work_of(run, overhead=overhead)
+    work = work_of(run, overhead=overhead, finish=finish_of(network.dtype))
     return Forecast(work.pixels * seconds_per_pixel(network), bytes_for(work, network.dtype, free))
 
 

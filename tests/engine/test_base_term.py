@@ -13,11 +13,11 @@ from torch import Tensor
 from helpers.painting import Recorder
 from helpers.pictures import MakePicture
 from helpers.tiny_network import MakeNetwork
-from nst.engine.base_term import WEIGHT_OF_PIXELS, HeldObjective, lanczos
+from nst.engine.base_term import HeldObjective, lanczos
 from nst.engine.inputs import Sources
 from nst.engine.minimization import RunState
 from nst.engine.objective import Objective
-from nst.engine.schedule import Scale, plan_scales
+from nst.engine.schedule import WEIGHT_OF_PIXELS, Scale, plan_scales
 from nst.engine.style_target import FULL
 from nst.engine.transfer import transfer_style
 from nst.images.tensors import fit, to_image, to_tensor

@@ -38,11 +38,15 @@ def figures(
         clock.now += SET_UP * PACE * scale.size**2
         progress.begin(scale)
         count = itertools.count()
-        for phase, (_, iterations) in enumerate(scale.phases):
+        for phase, (guidance, iterations) in enumerate(scale.phases):
+            if scale.settling and guidance is None:
+                pixels = scale.base**2 * scale.settled
+                clock.now += PACE * pixels
+                progress.count_beside(pixels)
             for done in range(iterations + 1):
                 number = next(count)
                 slow = 2.0 if number == 0 else 1.25 if number % deep_every == 0 else 1.0
-                clock.now += slow * PACE * scale.size**2
+                clock.now += slow * PACE * scale.pixels
                 is_news = done > 0 or (phase == 0 and progress.is_fresh)
                 progress.count(scale, reported=is_news)
                 if progress.is_over:

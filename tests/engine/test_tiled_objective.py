@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from typing import Any
+
 import pytest
 import torch
 from PIL import Image
@@ -15,7 +18,9 @@ import nst.engine.tiled_objective
 from helpers.pictures import MakePicture
 from helpers.tiny_network import MakeNetwork
 from nst import TransferSettings, transfer_style
+from nst.engine.costs import Costs, Measure
 from nst.engine.objective import Objective
+from nst.engine.optimizers import BoxLBFGS
 from nst.engine.schedule import Moment
 from nst.engine.style_target import FULL
 from nst.engine.tiled_objective import TiledObjective
@@ -175,6 +180,46 @@ def test_a_run_in_tiles_goes_on_from_its_picture(network: VGG, make_picture: Mak
     went_on = list(transfer_style(photo, painting, SMALL, begin=begin, network=network))
     assert [step.iteration for step in went_on] == [12, 13, 14, 15, 16]
     assert went_on[-1].J < went_on[0].J
+
+
+@pytest.mark.usefixtures("tiny_tiles")
+def test_a_run_in_tiles_holds_four_pictures_beside_its_curvature(
+    network: VGG, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it stands and the gradient there, the next point, and the picture to show.
+
+    The last evaluation needs no gradient of the point before, and no curvature.
+    """
+    monkeypatch.setattr(nst.engine.optimizers, "NARROW_FROM", 0)  # the curvature is in bfloat16
+    evaluate, held, curvature = TiledObjective.evaluate, list[int](), list[int]()
+
+    def counted(
+        self: TiledObjective, image: Tensor, measure: Measure | None = None
+    ) -> tuple[Costs, Tensor]:
+        tensors = [each for each in gc.get_objects() if type(each) is Tensor]
+        alike = [each for each in tensors if each.shape == image.shape]
+        held.append(len({each.data_ptr() for each in alike if each.dtype == image.dtype}))
+        curvature.append(sum(each.dtype == torch.bfloat16 for each in alike))
+        return evaluate(self, image, measure)
+
+    monkeypatch.setattr(TiledObjective, "evaluate", counted)
+    settings = SMALL.replace(size=256, iterations=60)  # the last of them after settling
+    rises = 0
+    reject = BoxLBFGS.reject
+
+    def counted_reject(*args: Any) -> bool:
+        nonlocal rises
+        rises += 1
+        return reject(*args)
+
+    monkeypatch.setattr(BoxLBFGS, "reject", counted_reject)
+    gc.collect()  # what earlier tests have left is not held by this run
+    finished(make_picture(256, 200), make_picture(90, 110), settings, network)
+    assert rises, "a step that is taken back must not be kept"
+    assert max(held) <= 4
+    assert held[-1] <= 3
+    assert max(curvature) > 0
+    assert curvature[-1] == 0
 
 
 def test_curvature_in_bfloat16_costs_little(

@@ -345,8 +345,20 @@ def test_a_large_picture_takes_few_evaluations_of_its_own_size(size: int) -> Non
     """Its large shapes are settled at the base size, where they cost a fraction."""
     work = sum(scale.work for scale in plan_scales(TransferSettings(size=size)))
     small = sum(scale.work for scale in plan_scales(TransferSettings(size=256)))
-    assert work <= 30 * size**2
+    assert work <= (31 if size < 1024 else 30) * size**2
     assert work <= {1024: 10, 2048: 45}.get(size, 45) * small
+
+
+@pytest.mark.parametrize(
+    ("size", "guided", "exact"), [(1024, 11, 3), (1440, 6, 2), (1456, 4, 4), (2048, 4, 4)]
+)
+def test_half_is_on_j_itself_where_the_base_counts_for_more(
+    size: int, guided: int, exact: int
+) -> None:
+    last = plan_scales(TransferSettings(size=size))[-1]
+    assert (last.guided, last.exact) == (guided, exact)
+    free = plan_scales(TransferSettings(size=size, base_weight=0.0))[-1]
+    assert free.exact == round(0.2 * free.iterations)
 
 
 def test_the_base_has_most_iterations_and_each_doubling_fewer() -> None:
@@ -599,15 +611,14 @@ def test_one_setting_gives_one_look_at_256_and_1024_pixels(real_network: VGG) ->
         evaluated(small, photo, [painting], settings, real_network, to_tensor(fit(image, 256)))
         for image in (photo, small.image, large.image)
     )
-    # Measured: content 0.71 at their own sizes and 0.66 reduced. The strokes of the large picture
-    # are finer and partly lost when it is reduced: the photo's style costs 66 times that of the
-    # small result and 5.3 times that of the large one, so these two are a factor of 12.5 apart,
-    # in a cost of the fourth order in the activations.
+    # Measured: content 0.72 at their own sizes and 0.98 reduced. The photo's style costs 100 times
+    # that of the small result and 87 times that of the large one: these two are a factor of 1.15
+    # apart, in a cost of the fourth order in the activations.
     assert 1 / 2 < large.content / small.content < 2
-    assert 1 / 2 < of_large.content / of_small.content < 2
+    assert 2 / 3 < of_large.content / of_small.content < 3 / 2
     assert of_small.style < of_photo.style / 30
-    assert of_large.style < of_photo.style / 3
-    assert of_large.style < 20 * of_small.style
+    assert of_large.style < of_photo.style / 30
+    assert of_large.style < 2 * of_small.style
 
 
 @pytest.mark.parametrize("iterations", [1, 2, 7, 8, 9, 10, 13, 20, 60])

@@ -14,6 +14,7 @@ from PIL import Image
 import nst.studio.forecast
 from helpers.tiny_network import MakeNetwork
 from nst.engine.memory import available_memory, left_in_container
+from nst.engine.progress import FINISH, FINISH_IN_FLOAT32
 from nst.engine.schedule import Moment
 from nst.engine.style_terms import EXTRA_TIME
 from nst.engine.work import REGION_TIME
@@ -44,6 +45,22 @@ def test_one_scale_by_hand(network: VGG) -> None:
     photo, painting = 200 * 100, 200 * 200
     looked_at = photo + painting + 2 * photo + painting  # targets; the end, and its targets
     assert expected.seconds == pytest.approx(PACE * (11 * photo + 0.5 * looked_at))
+
+
+def test_the_end_is_in_float32_whatever_the_run_computes_in(make_network: MakeNetwork) -> None:
+    settings = TransferSettings(size=200, iterations=10)
+    wide, narrow = (
+        forecast(make_network(dtype=dtype), PlannedRun((400, 200), [(400, 200)], settings)).seconds
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    evaluation = PACE * 200 * 100
+    assert narrow - wide == pytest.approx((FINISH_IN_FLOAT32 - FINISH) * evaluation)
+
+
+def test_the_end_of_a_picture_in_tiles_takes_longer_too() -> None:
+    run = PlannedRun((400, 200), [(400, 200)], TransferSettings(size=200, iterations=10))
+    tiled = work_of(run, overhead=lambda pixels: 2.0)
+    assert tiled.pixels == pytest.approx(2 * work_of(run).pixels)
 
 
 def test_iterations_and_pixels_cost_in_proportion(network: VGG) -> None:
