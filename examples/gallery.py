@@ -17,9 +17,15 @@ from PIL import Image, ImageDraw, ImageFont
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from nst import Masks, PaintingUse, TransferSettings, load_image, stylize  # noqa: E402
+from nst import (  # noqa: E402
+    Masks,
+    PaintingUse,
+    TransferSettings,
+    load_image,
+    only_colors,
+    stylize,
+)
 from nst.console import run_command  # noqa: E402
-from nst.images.color_transfer import only_colors  # noqa: E402
 from nst.images.faces import face_mask, faces  # noqa: E402
 from nst.images.segmentation import similar_region  # noqa: E402
 from nst.images.tensors import fit  # noqa: E402
@@ -178,13 +184,14 @@ def sections() -> list[Section]:
             "Colours",
             "The painting's colours can be matched to the photo before the run, luminance alone can"
             " be painted, the colours can be exchanged afterwards; or nothing but the colours comes"
-            " from the painting. `--color-transfer`, `--colors`, `--only-colors`",
+            " from the painting. `--color-transfer`, `--colors`, `--only-colors`, the look"
+            " Colours only",
             [
                 ("as painted", painted("citrus", "udnie")),
                 ("matched before (pca)", painted("citrus", "udnie", color_transfer="pca")),
                 ("luminance alone", painted("citrus", "udnie", color_transfer="luminance")),
                 ("exchanged afterwards", painted("citrus", "udnie", colors=-1.0)),
-                ("colours only", lambda: only_colors(photo("citrus"), [painting("udnie")])),
+                ("colours only", lambda: only_colors(photo("citrus"), painting("udnie"))),
             ],
         ),
         Section(

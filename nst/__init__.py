@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from nst.engine.schedule import Moment
     from nst.engine.transfer import TransferStep, stylize, transfer_style
     from nst.errors import ImageError, NumericalError, SettingsError, UserError, WeightsError
-    from nst.images.masks import Masks
+    from nst.images.color_transfer import only_colors
+    from nst.images.masks import Masks, load_mask
     from nst.images.reading import load_image
     from nst.images.writing import save_png
     from nst.settings import FilmSettings, PaintingUse, TransferSettings
@@ -32,6 +33,8 @@ __all__ = [
     "UserError",
     "WeightsError",
     "load_image",
+    "load_mask",
+    "only_colors",
     "save_png",
     "stylize",
     "transfer_style",
@@ -44,7 +47,8 @@ _HOMES = {
     "engine.schedule": ("Moment",),
     "engine.transfer": ("TransferStep", "stylize", "transfer_style"),
     "errors": ("ImageError", "NumericalError", "SettingsError", "UserError", "WeightsError"),
-    "images.masks": ("Masks",),
+    "images.color_transfer": ("only_colors",),
+    "images.masks": ("Masks", "load_mask"),
     "images.reading": ("load_image",),
     "images.writing": ("save_png",),
     "settings": ("FilmSettings", "PaintingUse", "TransferSettings"),

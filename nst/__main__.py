@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from nst.cluster_flags import add_cluster_flags, check_cluster_flags
 from nst.console import CommandParser, StopRequest, load_named, run_command, until_stopped
-from nst.errors import SettingsError
+from nst.errors import RecipeError, SettingsError, WorkerError
 from nst.outputs import FORMATS, check_format, check_output, check_space
 from nst.painting_flags import (
     add_styles,
@@ -34,6 +34,7 @@ from nst.setting_flags import (
     add_device_flag,
     add_file_flags,
     add_setting_flags,
+    flags_named,
     settings_given,
 )
 from nst.settings import TransferSettings
@@ -138,12 +139,13 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
     from nst.studio.backends.local import LocalBackend
 
     init = load_named(load_image, options.init) if options.init else None
-    given = read_masks(options, lambda path: load_named(load_image, path))
+    given = read_masks(options)
     device = str(pick_device(options.device))
     recipe = None if options.recipe is None else load_named(read_recipe, options.recipe)
     faces = _face_mask_of(content) if options.protect_faces else None
     masks, *passage_masks = _masks_of(recipe, given, faces, len(styles))
     styles = recipe.paired(styles) if recipe else styles
+    _check_shape(recipe, given, content)
     _check_masks(masks, passage_masks, content, styles)
     fresh = new_recipe(content, styles, settings, device, masks=masks, init=init)
     recipe = recipe or fresh
@@ -163,7 +165,7 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
         print(f"nst: {difference}; the result may differ", file=sys.stderr)
     output_of_steps = sys.stdout  # not that of a cluster that is joined
     with until_painted:
-        passages, step = _paint(steps, options, stop, output_of_steps)
+        passages, step, failure = _paint(steps, options, stop, output_of_steps)
         pixels = step.pixels  # which workers may have
     if step.provenance:
         present = dataclasses.replace(present, provenance=(step.provenance,))
@@ -179,6 +181,8 @@ def run(options: argparse.Namespace, stop: StopRequest) -> None:
         alpha=alpha,
     )
     _write(output, data, stop)
+    if failure:
+        raise WorkerError(f"{failure} The picture so far is in {output}.") from failure
     if stop.is_made:
         print(
             f"nst: stopped after {step.iteration} of {step.total} iterations;"
@@ -228,6 +232,20 @@ def _keeping(masks: Sequence[Masks], mask: Image.Image) -> list[Masks]:
         if id(each.keep) not in kept:
             kept[id(each.keep)] = each.keeping(mask).keep
     return [dataclasses.replace(each, keep=kept[id(each.keep)]) for each in masks]
+
+
+def _check_shape(recipe: Recipe | None, given: Masks, photo: Image.Image) -> None:
+    """Raise `RecipeError` where masks are a recipe's own, and the photo has another shape."""
+    from nst.images.masks import has_shape_of
+
+    if recipe is None or has_shape_of((recipe.content.width, recipe.content.height), photo.size):
+        return
+    own = recipe.masks
+    if (any(own.regions) and not any(given.regions)) or (own.keep and not given.keep):
+        raise RecipeError(
+            f"The recipe has masks of a photo of {recipe.content.width}×{recipe.content.height}"
+            f" pixels, and this photo has another shape: {photo.width}×{photo.height}."
+        )
 
 
 def _check_masks(
@@ -323,7 +341,9 @@ def _checked_settings(options: argparse.Namespace) -> TransferSettings:
         raise SettingsError(f"with --recipe the settings are the recipe's; leave out {flag}")
     if options.only_colors and (unused := flag or _about_painting(options)):
         raise SettingsError(f"with --only-colors nothing is painted; leave out {unused}")
-    return TransferSettings(**given, paintings=painting_uses(options, len(options.styles)))
+    uses = painting_uses(options, len(options.styles))
+    with flags_named():
+        return TransferSettings(**given, paintings=uses)
 
 
 def _about_painting(options: argparse.Namespace) -> str:
@@ -378,28 +398,33 @@ def _paint(
     options: argparse.Namespace,
     stop: StopRequest,
     output: TextIO,
-) -> tuple[int, TransferStep]:
-    """Report the steps until they end or a stop is requested.
+) -> tuple[int, TransferStep, WorkerError | None]:
+    """Report the steps until they end, a stop is requested, or all workers are lost.
 
-    Return the number of passages begun and the last step.
+    Return the number of passages begun, the last step, and what ended the run where workers did.
     """
     show_bar = not options.json or sys.stderr.isatty()
-    passages, last, bar = 1, None, ProgressBar(sys.stderr)
-    for step in steps:
-        stop.defer()
-        if last is not None and step.iteration <= last.iteration:
-            passages += 1  # a passage begins where one ended
-        last = step
-        if options.json:
-            told = {name: getattr(step, name) for name in REPORTED}
-            print(json.dumps(told), file=output, flush=True)
-        if show_bar:
-            bar.show(step)
-        if stop.is_made:
-            break
+    passages, last, failure, bar = 1, None, None, ProgressBar(sys.stderr)
+    try:
+        for step in steps:
+            stop.defer()
+            if last is not None and step.iteration <= last.iteration:
+                passages += 1  # a passage begins where one ended
+            last = step
+            if options.json:
+                told = {name: getattr(step, name) for name in REPORTED}
+                print(json.dumps(told), file=output, flush=True)
+            if show_bar:
+                bar.show(step)
+            if stop.is_made:
+                break
+    except WorkerError as error:
+        if last is None:
+            raise
+        failure = error
     bar.close()
     assert last is not None
-    return passages, last
+    return passages, last, failure
 
 
 def _write(output: Path, data: bytes, stop: StopRequest) -> None:

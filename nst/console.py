@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import codecs
 import os
+import re
 import signal
 import sys
 import threading
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from typing_extensions import override
 
@@ -53,13 +54,41 @@ _SPELLED = {
 }
 
 
+_BEGINS_BELOW_ZERO = re.compile(r"-\.?\d")
+
+
 class CommandParser(argparse.ArgumentParser):
-    """A parser whose help is not lost in silence: argparse passes over errors of writing it."""
+    """A parser whose help is not lost in silence, and whose flags take lists like `-90,0`.
+
+    argparse passes over errors of writing the help, and takes such a list for a flag.
+    """
+
+    @override
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        """Parse the words; one that begins with a number below 0 belongs to the flag before it."""
+        return super().parse_known_args(
+            _with_values(sys.argv[1:] if args is None else args), namespace
+        )
 
     @override
     def print_help(self, file: SupportsWrite[str] | None = None) -> None:
         """Print the help; raises `OSError` where it cannot be written."""
         print(self.format_help(), end="", file=file)
+
+
+def _with_values(words: Sequence[str]) -> list[str]:
+    """Return words where a flag and the value after it that begins with a minus are one."""
+    joined: list[str] = []
+    for word in words:
+        before = joined[-1] if joined else ""
+        is_value = _BEGINS_BELOW_ZERO.match(word)
+        if is_value and before.startswith("--") and len(before) > 2 and "=" not in before:
+            joined[-1] = f"{before}={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def fail(name: str, error: Exception) -> int:

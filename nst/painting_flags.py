@@ -9,16 +9,15 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from nst.console import load_named
 from nst.errors import SettingsError
-from nst.settings import MOST_STYLES, NO_WEIGHT, PaintingUse, options
+from nst.settings import MOST_STYLES, NO_WEIGHT, PaintingUse, options, parse_layers
 
 if TYPE_CHECKING:
-    from PIL import Image
-
-    from nst.images.masks import Masks
+    from nst.images.masks import Mask, Masks
 
 EACH = "One for each painting, separated by commas; an empty one is as usual."
-MASK = "a grey picture of the photo's shape, white"
+MASK = "a grey picture of the photo's shape (transparent counts as black), white"
 
 
 def _number(text: str) -> float:
@@ -26,10 +25,6 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         raise ValueError(f"{text!r} is not a number") from None
-
-
-def _layers(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split("+"))
 
 
 def _yes_or_no(text: str) -> bool:
@@ -48,7 +43,7 @@ def _sides(text: str) -> tuple[float, ...]:
 USES: dict[str, tuple[str, Callable[[str], Any], str]] = {
     "style_weights": ("weight", _number, "W,…"),
     "style_strengths": ("strength", _number, "S,…"),
-    "style_layers": ("layers", _layers, "LAYER+LAYER,…"),
+    "style_layers": ("layers", parse_layers, "LAYER+LAYER,…"),
     "style_scales": ("scale", _number, "S,…"),
     "style_rotation": ("rotation", _number, "DEGREES,…"),
     "style_mirror": ("mirror", _yes_or_no, "yes|no,…"),
@@ -104,8 +99,9 @@ def add_mask_flags(parser: argparse.ArgumentParser) -> None:
         "--within",
         type=entries_of,
         metavar="MASK.png,…",
-        help="a grey picture of the painting's shape, white in the part that is taken; one for each"
-        " painting, separated by commas, or an empty entry for all of it",
+        help="a grey picture of the painting's shape (transparent counts as black), white in the"
+        " part that is taken; one for each painting, separated by commas, or an empty entry for all"
+        " of it",
     )
     parser.add_argument(
         "--protect-faces",
@@ -178,14 +174,22 @@ def files_given(given: argparse.Namespace) -> list[str]:
     return list(filter(None, paths))
 
 
-def read_masks(given: argparse.Namespace, load: Callable[[str], Image.Image]) -> Masks:
-    """Return the masks that were given; raises what `load` does."""
+def read_mask(path: str) -> Mask:
+    """Return the mask in a file. Raises `ImageError`, which names the file."""
+    from nst.images.masks import load_mask  # after --help
+
+    return load_named(load_mask, path)
+
+
+def read_masks(given: argparse.Namespace) -> Masks:
+    """Return the masks that were given. Raises `ImageError`, which names the file."""
     from nst.images.masks import Masks  # after --help
 
-    def read(paths: Sequence[str] | None) -> tuple[Image.Image | None, ...]:
-        return tuple(load(path) if path else None for path in paths or ())
+    def read(paths: Sequence[str] | None) -> tuple[Mask | None, ...]:
+        return tuple(read_mask(path) if path else None for path in paths or ())
 
-    return Masks(read(given.masks), load(given.keep) if given.keep else None, read(given.within))
+    keep = read_mask(given.keep) if given.keep else None
+    return Masks(read(given.masks), keep, read(given.within))
 
 
 def _help(field: str) -> str:
@@ -193,8 +197,6 @@ def _help(field: str) -> str:
     hint = f"{option.help} {EACH}"
     if option.low is None:
         return hint
-    if option.low < 0:
-        hint += " Where it begins with a minus sign, put = before it."
     return f"{hint} ({option.low:g} to {option.high:g}, default: {default:g})"
 
 

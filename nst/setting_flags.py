@@ -6,17 +6,20 @@ Flags, defaults and ranges come from `TransferSettings`.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from functools import partial
 from typing import Any
 
+from nst.errors import SettingsError
 from nst.looks import LOOKS, Look
 from nst.painting_flags import add_init_flag, add_mask_flags, add_use_flags
 from nst.settings import (
     LAYER_CHANNELS,
     FilmSettings,
     TransferSettings,
+    options,
     parse_weights,
     weights_example,
     weights_text,
@@ -105,6 +108,19 @@ def settings_given(options: argparse.Namespace, kind: Kind = TransferSettings) -
     """Return the values of the settings whose flags were given, by name; not those of paintings."""
     names = {spec.name for spec in dataclasses.fields(kind)}
     return {name: value for name, value in vars(options).items() if name in names}
+
+
+@contextlib.contextmanager
+def flags_named() -> Iterator[None]:
+    """Have errors about settings name the flag: their sentences begin with the setting's name."""
+    try:
+        yield
+    except SettingsError as error:
+        name, _, rest = str(error).partition(" ")
+        if name not in options() | options(FilmSettings):
+            raise
+        flag = ALIASES.get(name, [f"--{name.replace('_', '-')}"])[0]
+        raise SettingsError(f"{flag} {rest}") from None
 
 
 def _default(spec: dataclasses.Field[Any]) -> Any:

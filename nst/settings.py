@@ -28,6 +28,12 @@ LAYER_CHANNELS: dict[str, int] = {
 
 VERSION = 4  # of what the values mean; recipes and links name it, see `_of_older_version`
 
+LAYER_GROUPS: dict[str, tuple[str, ...]] = {
+    name: tuple(layer for layer in LAYER_CHANNELS if layer[4] in blocks)
+    for name, blocks in [("strokes", "123"), ("composition", "45")]
+}
+"""What of a painting the layers show, by their blocks: grain and strokes, and large shapes."""
+
 GATYS_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 MAX_LAYER_WEIGHT = 10.0
 STYLE_COSTS: dict[str, str] = {
@@ -173,7 +179,8 @@ class PaintingUse:
     layers: tuple[str, ...] = setting(
         (),
         "Layers",
-        "The layers that this painting is tied to; where none is named, to all of them.",
+        "The layers that this painting is tied to; where none is named, to all of them. strokes"
+        " stands for those up to relu3_4, composition for those from relu4_1 on.",
         choices={name: name for name in LAYER_CHANNELS},
     )
     scale: float = setting(
@@ -623,8 +630,8 @@ class FilmSettings:
     frame_iterations: int = setting(
         8,
         "Iterations of a frame",
-        "How many times each frame is improved that goes on from the one before; the first frame of"
-        " a scene has the iterations of a picture.",
+        "How many times each frame is improved that goes on from the one before, up to the"
+        " iterations of a picture, which the first frame of a scene has.",
         low=1,
         high=1000,
         step=1,
@@ -690,6 +697,21 @@ def weights_example(option: Option) -> str:
 def weights_text(weights: Mapping[str, float]) -> str:
     """Return weights as `parse_weights` reads them."""
     return ",".join(f"{name}={weight:g}" for name, weight in weights.items())
+
+
+def parse_layers(text: str) -> tuple[str, ...]:
+    """Return the layers in `relu1_1+relu2_1`, where `LAYER_GROUPS` may be named as well.
+
+    The names are checked by `PaintingUse`.
+    """
+    names = [name.strip() for name in text.split("+")]
+    return tuple(layer for name in names for layer in LAYER_GROUPS.get(name, (name,)))
+
+
+def layers_text(layers: tuple[str, ...]) -> str:
+    """Return the layers of a painting as `parse_layers` reads them, by their group if they can."""
+    groups = {group: name for name, group in LAYER_GROUPS.items()}
+    return groups.get(layers) or "+".join(layers)
 
 
 def strength_settings(position: float) -> dict[str, float]:
@@ -764,7 +786,8 @@ def _checked_layers(layers: Any) -> tuple[str, ...]:
     for layer in layers:
         if layer not in tuple(LAYER_CHANNELS):
             raise SettingsError(
-                f"a painting's layers name {layer!r}; the layers are {', '.join(LAYER_CHANNELS)}"
+                f"a painting's layers name {layer!r:.15}; the layers are"
+                f" {', '.join(LAYER_CHANNELS)}"
             )
     return tuple(layer for layer in LAYER_CHANNELS if layer in layers)
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from benchmarks.coverage import FLAT, coverage, local_energy, photo_of, speckle
 from helpers.places import EXAMPLES, ROOT
-from nst import load_image, stylize
+from nst import load_image, only_colors, stylize
 from nst.images.tensors import fit
 from nst.looks import LOOKS, USUAL_LOOK, Look
 from nst.settings import DEFAULTS
 
 
-def test_there_are_at_least_twelve_and_the_usual_one_changes_nothing() -> None:
-    assert len(LOOKS) >= 12
+def test_there_are_thirteen_and_the_usual_one_changes_nothing() -> None:
+    assert len(LOOKS) == 13
     assert LOOKS[USUAL_LOOK].settings == DEFAULTS
 
 
@@ -70,6 +71,22 @@ def test_a_restrained_look_leaves_walls_calmer(
     calm, usual = (stylize(wall, painting, look.settings.replace(size=SIZE)) for look in looks)
     is_flat = local_energy(wall) < FLAT * local_energy(wall).mean()
     assert local_energy(calm)[is_flat].mean() < most * local_energy(usual)[is_flat].mean()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("photo", "painting"),
+    [("castle", "starry_night"), ("citrus", "udnie"), ("astronaut", "the_scream")],
+)
+def test_colours_only_is_what_changes_colours_alone(photo: str, painting: str) -> None:
+    look = LOOKS["Colours only"].settings.replace(size=SIZE)
+    content = fit(load_image(EXAMPLES / "content" / f"{photo}.jpg"), SIZE)
+    style = load_image(EXAMPLES / "style" / f"{painting}.jpg")
+    ours, theirs = (
+        np.asarray(picture, int)
+        for picture in (stylize(content, style, look), only_colors(content, style))
+    )
+    assert np.abs(ours - theirs).max() <= 3
 
 
 @pytest.mark.real

@@ -23,6 +23,7 @@ from nst.setting_flags import (
     add_file_flags,
     add_flags_of,
     add_setting_flags,
+    flags_named,
     settings_given,
 )
 from nst.settings import FilmSettings, TransferSettings
@@ -316,8 +317,9 @@ def chosen_settings(options: argparse.Namespace) -> tuple[TransferSettings, Film
             settings = settings.replace(paintings=())
     if uses_given(options):
         settings = settings.replace(paintings=painting_uses(options, 1))
-    film = dataclasses.replace(film, **settings_given(options, FilmSettings))
-    return settings.replace(**settings_given(options)), film
+    with flags_named():
+        film = dataclasses.replace(film, **settings_given(options, FilmSettings))
+        return settings.replace(**settings_given(options)), film
 
 
 def controls_given(options: argparse.Namespace) -> Controls:

@@ -22,7 +22,7 @@ from nst.engine.transfer import TransferStep
 from nst.errors import DeviceError, MissingPackageError, UserError, WeightsError
 from nst.images.alpha import split_alpha
 from nst.images.found_masks import keep_faces
-from nst.images.masks import Masks
+from nst.images.masks import Masks, load_mask
 from nst.images.reading import load_image
 from nst.images.recipe import KEYWORD, Passage, Recipe, new_recipe, read_recipe
 from nst.images.writing import png_bytes
@@ -112,10 +112,11 @@ class Painter:
         )
         painting = _opened("painting", self._open_painting, request.painting)
         controls = request.controls
-        mask, keep, within, init = (
-            None if data is None else _opened("all", load_image, data)
-            for data in (controls.mask, controls.keep, controls.within, controls.init)
+        mask, keep, within = (
+            None if data is None else _opened("all", load_mask, data)
+            for data in (controls.mask, controls.keep, controls.within)
         )
+        init = None if controls.init is None else _opened("all", load_image, controls.init)
         masks = Masks((mask,) if mask else (), keep, (within,) if within else ())
         if request.protect_faces:
             masks = keep_faces(masks, photo)

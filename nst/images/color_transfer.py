@@ -78,6 +78,12 @@ def prepare_colors(
     return photo, [match_painting(painting, photo, how) for painting in paintings]
 
 
-def only_colors(photo: Image.Image, paintings: Sequence[Image.Image]) -> Image.Image:
-    """Return the photo in the mean and covariance of the paintings' colours; nothing is painted."""
+def only_colors(photo: Image.Image, paintings: Image.Image | Sequence[Image.Image]) -> Image.Image:
+    """Return the photo in the mean and covariance of the paintings' colours; nothing is painted.
+
+    It has the photo's own size, and takes no network and hardly any time. The photo and the
+    paintings, one or several, are RGB.
+    """
+    if isinstance(paintings, Image.Image):
+        paintings = [paintings]
     return dial_colors(without_color_noise(photo), photo, paintings, 1.0)

@@ -7,7 +7,6 @@ of pictures reads them, and nothing is unpacked beyond the size that they must h
 from __future__ import annotations
 
 import base64
-import binascii
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +21,29 @@ from nst.images.writing import hash_of
 SIDES = (128, 64, 32, 16)  # pixels of a copy's longest side; the largest whose text is short enough
 MOST_TEXT = 4096  # characters of a copy
 DAMAGED = "The recipe in this picture has a mask that is damaged."
+
+
+def small_copy(mask: Mask, side: int) -> Mask:
+    """Return a copy of a mask whose longest side has so many pixels at most."""
+    size = fitted_size(mask.size, min(side, max(mask.size)))
+    return mask.resize(size, Image.Resampling.BILINEAR)
+
+
+def unpacked_copy(packed: bytes, size: tuple[int, int]) -> Mask:
+    """Return the copy of a size whose grey values, a byte for each, are in the zlib format.
+
+    Raises `ValueError` for a size that no copy has, and for bytes that are not of that size.
+    """
+    width, height = size
+    if not all(0 < side <= SIDES[0] for side in size):
+        raise ValueError("no copy has this size")
+    try:
+        pixels = zlib.decompressobj().decompress(packed, width * height + 1)
+    except zlib.error as error:
+        raise ValueError("not in the zlib format") from error
+    if len(pixels) != width * height:
+        raise ValueError("another number of pixels")
+    return Image.frombytes("L", size, pixels)
 
 
 @dataclass(frozen=True)
@@ -45,26 +67,21 @@ class MaskRecord:
     def of(mask: Mask) -> MaskRecord:
         """Describe a mask by its size, the hash of its pixels, and a copy."""
         for side in SIDES:
-            width, height = fitted_size(mask.size, min(side, max(mask.size)))
-            copy = mask.resize((width, height), Image.Resampling.BILINEAR)
+            copy = small_copy(mask, side)
             text = base64.b64encode(zlib.compress(copy.tobytes(), 9)).decode()
             if len(text) <= MOST_TEXT:
                 break
-        return MaskRecord(hash_of(mask), mask.width, mask.height, width, height, text)
+        return MaskRecord(hash_of(mask), mask.width, mask.height, *copy.size, text)
 
     def copy(self) -> Mask:
         """Return the copy."""
-        size, longest = (self.small_width, self.small_height), SIDES[0]
-        if not all(0 < side <= longest for side in size) or len(self.small) > MOST_TEXT:
+        if len(self.small) > MOST_TEXT:
             raise RecipeError(DAMAGED)
         try:
             packed = base64.b64decode(self.small, validate=True)
-            pixels = zlib.decompressobj().decompress(packed, longest * longest)
-        except (binascii.Error, ValueError, zlib.error):
+            return unpacked_copy(packed, (self.small_width, self.small_height))
+        except ValueError:
             raise RecipeError(DAMAGED) from None
-        if len(pixels) != self.small_width * self.small_height:
-            raise RecipeError(DAMAGED)
-        return Image.frombytes("L", size, pixels)
 
 
 @dataclass(frozen=True)

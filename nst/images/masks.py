@@ -6,12 +6,14 @@ Knows pictures and their shapes; nothing of tensors, layers or settings.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from PIL import Image, ImageChops
 
 from nst.errors import ImageError
+from nst.images.reading import load_image
 from nst.images.tensors import fitted_size
 
 TOLERANCE = 0.02  # of a side; masks that were scaled by another program are off by a pixel or so
@@ -23,7 +25,7 @@ BLACK = "{} is black everywhere; paint white where it is to count."
 
 @dataclass(frozen=True)
 class Masks:
-    """What masks a run is given, as pictures of any size and mode; they are kept as mode "L".
+    """What masks a run is given, as pictures of any size and mode; they are kept as `mask_of` them.
 
     Args:
         regions: one for each painting, white where it rules; None, or nothing at the end, for a
@@ -40,12 +42,17 @@ class Masks:
     is_followed: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "regions", tuple(map(_greyscale, self.regions)))
-        object.__setattr__(self, "keep", _greyscale(self.keep))
-        object.__setattr__(self, "within", tuple(map(_greyscale, self.within)))
+        object.__setattr__(self, "regions", tuple(map(_mask_or_none, self.regions)))
+        object.__setattr__(self, "keep", _mask_or_none(self.keep))
+        object.__setattr__(self, "within", tuple(map(_mask_or_none, self.within)))
 
     def __bool__(self) -> bool:
         return any(mask is not None for mask in (*self.regions, self.keep, *self.within))
+
+    @property
+    def are_of_photo(self) -> bool:
+        """Tell whether one of them is a mask of the photo."""
+        return self.keep is not None or self.count > 0
 
     @property
     def count(self) -> int:
@@ -55,11 +62,7 @@ class Masks:
     def check(self, photo: Image.Image, paintings: Sequence[Image.Image]) -> None:
         """Raise `ImageError`, one sentence, for masks that do not go with these pictures."""
         for kind, masks in (("masks", self.regions), ("masks within", self.within)):
-            if len(masks) > len(paintings):
-                raise ImageError(
-                    f"There are {len(masks)} {kind} for {_counted(len(paintings), 'painting')};"
-                    " each painting takes one at most."
-                )
+            check_number_of_masks(kind, len(masks), len(paintings))
         for number, mask in enumerate(self.regions, start=1):
             self._check(mask, f"The mask of painting {number}", photo, "the photo")
         self._check(self.keep, "The keep mask", photo, "the photo")
@@ -83,13 +86,13 @@ class Masks:
         if self.keep is None:
             return replace(self, keep=mask)
         size = max(self.keep.size, mask.size)
-        both = [each.convert("L").resize(size) for each in (self.keep, mask)]
+        both = [mask_of(each).resize(size) for each in (self.keep, mask)]
         return replace(self, keep=ImageChops.lighter(*both))
 
     def _check(self, mask: Mask | None, name: str, picture: Image.Image, whose: str) -> None:
         if mask is None:
             return
-        if not _has_shape_of(picture.size, mask.size):
+        if not has_shape_of(picture.size, mask.size):
             raise ImageError(
                 f"{name} is {mask.width}×{mask.height} pixels, and {whose} {picture.width}×"
                 f"{picture.height}; they must have the same shape."
@@ -117,8 +120,34 @@ class Masks:
         return [by_hash[hash] for hash in order], numbers
 
 
-def _greyscale(mask: Image.Image | None) -> Mask | None:
-    return mask if mask is None or mask.mode == "L" else mask.convert("L")
+def mask_of(picture: Image.Image) -> Mask:
+    """Return the mask in a picture of any mode: its luminance, and black where it is transparent.
+
+    Between the two the luminance is multiplied by the alpha, so that half-transparent white is a
+    grey of 128. A picture of mode "L" is returned as it is.
+    """
+    if not picture.has_transparency_data:
+        return picture if picture.mode == "L" else picture.convert("L")
+    picture = picture.convert("RGBA")
+    return ImageChops.multiply(picture.convert("L"), picture.getchannel("A"))
+
+
+def load_mask(source: str | os.PathLike[str] | bytes) -> Mask:
+    """Return the mask in a file or in bytes, see `mask_of`. Raises `ImageError` as `load_image`."""
+    return mask_of(load_image(source, keep_alpha=True))
+
+
+def check_number_of_masks(kind: str, n_masks: int, n_paintings: int) -> None:
+    """Raise `ImageError` for more masks of a kind, "masks" or "masks within", than paintings."""
+    if n_masks > n_paintings:
+        raise ImageError(
+            f"There are {n_masks} {kind} for {_counted(n_paintings, 'painting')};"
+            " each painting takes one at most."
+        )
+
+
+def _mask_or_none(mask: Image.Image | None) -> Mask | None:
+    return mask and mask_of(mask)
 
 
 def _at(masks: Sequence[Mask | None], index: int) -> Mask | None:
@@ -129,7 +158,7 @@ def _hash_of(mask: Mask) -> str:
     return hashlib.sha256(f"{mask.size} ".encode() + mask.tobytes()).hexdigest()
 
 
-def _has_shape_of(picture: tuple[int, int], mask: tuple[int, int]) -> bool:
+def has_shape_of(picture: tuple[int, int], mask: tuple[int, int]) -> bool:
     """Tell whether a mask of that size has a picture's aspect ratio."""
     expected = fitted_size(picture, max(mask))
     return all(

@@ -73,6 +73,11 @@ class DeletionMarks:
         known = self._moments.copy()
         return [(id, moment) for id, moment in known.items() if now() - moment > seconds]
 
+    def latest_of(self, owner: str) -> str:
+        """Return the id of an owner's job that this process deleted last, or ""."""
+        own = [(moment, id) for id, moment in self._moments.copy().items() if id.startswith(owner)]
+        return max(own, default=(0.0, ""))[1]
+
     @property
     def first(self) -> float | None:
         """Return the first of the moments known in this process."""

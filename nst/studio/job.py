@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from typing_extensions import override
 
 from nst.engine.minimization import LostStateError
 from nst.engine.objective import make_room
@@ -89,6 +90,7 @@ class Job(Task):
         self.passages = [Passage(0, settings, styles_used, keep=self._hold(masks.keep))]
         self.moment: Moment | None = None
         self.steps: list[TransferStep] = []
+        self.steps_before = 0  # how many there were when it was last resumed
         self.frames: list[int] = []  # of the timelapse: indices into `steps`
         self.colors = settings.colors
         self.engine = engine
@@ -197,6 +199,17 @@ class Job(Task):
             return list(wanted) or [self._styles[index] for index in self.passages[-1].styles]
 
     @property
+    @override
+    def is_complete(self) -> bool:
+        """Tell whether nothing is left to paint, though its work has not ended yet."""
+        with self.lock:
+            settings, moment = self.passages[-1].settings, self.moment
+            if moment is None or self._is_bare or self._change:
+                return False
+            has_size = max(moment.picture.size) == settings.size
+            return has_size and moment.iteration >= settings.iterations
+
+    @property
     def course(self) -> tuple[Passage, ...]:
         """Return the passages to the present picture; the latest may not have begun yet."""
         with self.lock:
@@ -270,6 +283,7 @@ class Job(Task):
             if self.state.is_live:
                 raise SettingsError("This picture is being painted already.")
             self._take(change)
+            self.steps_before = len(self.steps)
             self._stopped.clear()
             self._last_seen = time.monotonic()
             self._become(State.WAITING, "")
@@ -293,7 +307,8 @@ class Job(Task):
             twin.provenance = list(self.provenance)
             twin.frames, twin.seconds = list(self.frames), self.seconds
             twin._is_bare = self._is_bare
-            twin.state = State.STOPPED
+            finished = self.state is State.FINISHED
+            twin.state = State.FINISHED if finished else State.STOPPED
             return twin
 
     def delivered(self) -> tuple[Image.Image, Recipe]:

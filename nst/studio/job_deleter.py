@@ -12,7 +12,7 @@ from nst.studio.deletion_marks import DeletionMarks
 from nst.studio.job_saver import JobSaver
 from nst.studio.job_store import is_id
 from nst.studio.limits import Limits
-from nst.studio.task import Task
+from nst.studio.task import Task, owner_of
 from nst.studio.task_cache import TaskCache
 from nst.studio.task_stores import Kept
 
@@ -62,6 +62,16 @@ class JobDeleter:
             with self._news:
                 self.tasks.restore(id)
             return True
+
+    def is_deleted(self, id: str) -> bool:
+        """Tell whether a job was deleted, but not yet for good."""
+        return is_id(id) and self.marks.moment_of(id) is not None
+
+    def latest_of(self, visitor: str) -> str:
+        """Return the id of the visitor's job that was deleted last and can be restored, or ""."""
+        id = self.marks.latest_of(owner_of(visitor))
+        moment = self.marks.moment_of(id) if id else None
+        return id if moment is not None and now() - moment <= self.limits.undo else ""
 
     def forget(self, id: str) -> None:
         """End a job and delete all of it, for good."""

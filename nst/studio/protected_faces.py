@@ -11,7 +11,7 @@ from nst.images.faces import mask_of_all_faces
 from nst.images.masks import NO_MASKS, Masks
 from nst.settings import TransferSettings
 
-FACE_STRENGTH = 0.3  # of the paintings, where a face is protected
+FACE_STRENGTH = 0.05  # of the paintings, where a face is protected
 
 
 @dataclass(frozen=True)

@@ -128,9 +128,16 @@ class Task:
         with self.lock:
             is_over, gives_way = self._stopped.is_set(), self._gives_way
             self._gives_way = False
-            if is_over or gives_way:
+            if is_over and self.is_complete:
+                self._become(State.FINISHED, "")
+            elif is_over or gives_way:
                 self._become(self._end if is_over else State.WAITING)
             return is_over or gives_way
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether nothing is left to do, though its work has not ended yet."""
+        return False
 
     @property
     def has_given_way(self) -> bool:

@@ -389,6 +389,14 @@ class Workshop:
         """Bring a deleted job back, stopped if it was live; tell whether that could be done."""
         return self._deleter.restore(id)
 
+    def is_deleted(self, id: str) -> bool:
+        """Tell whether a job was deleted, but not yet for good."""
+        return self._deleter.is_deleted(id)
+
+    def latest_deleted(self, visitor: str) -> str:
+        """Return the id of what the visitor deleted last and `restore` brings back, or ""."""
+        return self._deleter.latest_of(visitor)
+
     def forget(self, id: str) -> None:
         """End a job and delete all of it, for good."""
         self._deleter.forget(id)
@@ -438,7 +446,8 @@ class Workshop:
             return
         left = [task for task in tasks if task.is_kept and is_left(task)]
         for task in left:
-            task.is_kept = False  # nothing of it is written here any more
+            with self._saver.locks.held(task.id):  # what is being written is whole
+                task.is_kept = False  # nothing of it is written here any more
         wanted = {
             task.id: task.settings_to_resume if isinstance(task, Job) else task.settings
             for task in left

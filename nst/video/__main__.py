@@ -25,7 +25,13 @@ from nst.painting_flags import (
     read_values,
     uses_given,
 )
-from nst.setting_flags import add_device_flag, add_flags_of, add_look_flag, settings_given
+from nst.setting_flags import (
+    add_device_flag,
+    add_flags_of,
+    add_look_flag,
+    flags_named,
+    settings_given,
+)
 from nst.settings import LIVING_RATE, NO_WEIGHT, FilmSettings, TransferSettings
 from nst.video.film_flags import (
     add_film_flags,
@@ -237,7 +243,8 @@ def chosen_settings(options: argparse.Namespace) -> tuple[TransferSettings, Film
     if uses_given(options) or len(settings.paintings) > len(options.styles):
         settings = settings.replace(paintings=painting_uses(options, len(options.styles)))
     given = settings_given(options, FilmSettings)
-    return settings.replace(**settings_given(options)), replace(film, **given)
+    with flags_named():
+        return settings.replace(**settings_given(options)), replace(film, **given)
 
 
 def _check_folder(output: Path) -> None:
@@ -289,7 +296,7 @@ def _plan(options: argparse.Namespace, settings: TransferSettings, film: FilmSet
         settings,
         film,
         end_settings(options, settings),
-        read_key_masks(options, load),
+        read_key_masks(options),
         options.protect_faces,
     )
 

@@ -60,8 +60,8 @@ def film_forecast(
     measured once in a process, in a few seconds; a clip in which much is new takes longer.
     """
     pace, run = seconds_per_pixel(network), PlannedRun(frame, paintings, settings, None, regions)
-    first, few = work_of(run), film.frame_iterations
-    iterations = few + max(0, settings.iterations - few) * NEW
+    first, few = work_of(run), min(film.frame_iterations, settings.iterations)
+    iterations = few + (settings.iterations - few) * NEW
     evaluations = iterations * run.evaluation_time + SET_UP
     following = evaluations * pace + motion_seconds_per_pixel()
     return FilmForecast(first.pixels * pace, following * first.largest)

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from nst.errors import SettingsError
-from nst.painting_flags import add_mask_flags, entries_of, files_given, read_masks
+from nst.painting_flags import add_mask_flags, entries_of, files_given, read_mask, read_masks
 
 if TYPE_CHECKING:
-    from PIL import Image
-
-    from nst.images.masks import Masks
     from nst.video.mask_tracks import KeyMasks
 
 Painted = tuple[int, list[str]]  # on a frame, from 0: files
@@ -61,18 +57,21 @@ def check_mask_flags(options: argparse.Namespace) -> None:
             )
 
 
-def read_key_masks(options: argparse.Namespace, load: Callable[[str], Image.Image]) -> KeyMasks:
-    """Return the masks that were given, by their frames from 0; raises what `load` does."""
+def read_key_masks(options: argparse.Namespace) -> KeyMasks:
+    """Return the masks that were given, by their frames from 0.
+
+    Raises `ImageError`, which names the file.
+    """
     from nst.images.masks import Masks  # after --help
 
     keys: dict[int, Masks] = {}
-    if first := read_masks(options, load):
+    if first := read_masks(options):
         keys[0] = first
     regions, kept = dict[int, list[str]](options.masks_at), dict[int, list[str]](options.keep_at)
     for frame in {**regions, **kept}:
         known = keys.get(frame, Masks())
-        masks = tuple(load(path) if path else None for path in regions.get(frame, ()))
-        keep = next(map(load, kept.get(frame, ())), known.keep)
+        masks = tuple(read_mask(path) if path else None for path in regions.get(frame, ()))
+        keep = next(map(read_mask, kept.get(frame, ())), known.keep)
         keys[frame] = Masks(masks or known.regions, keep, known.within)
     return keys
 

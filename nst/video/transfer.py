@@ -324,12 +324,13 @@ class FramePainter:
 
     def iterations(self, recalled: Recalled | None) -> int:
         """Return the iterations that a frame gets: more, up to a picture's, where much is new."""
-        whole, few = self.settings.iterations, self.film.frame_iterations
+        whole = self.settings.iterations
+        few = min(self.film.frame_iterations, whole)
         if recalled is None:
             return whole
         if recalled.is_all_kept:
             return 0
-        return few + round(max(0, whole - few) * recalled.new_share)
+        return few + round((whole - few) * recalled.new_share)
 
     def first(self, frame: Image.Image) -> Iterator[FilmStep]:
         """Paint the first frame of a scene, as a picture."""

@@ -226,7 +226,7 @@ def test_jobs_divide_the_threads(threads: int, jobs: int, shares: list[int]) -> 
             ["p.png", "--styles", "p.png", "-o", "out", "--depth", "16", "--format", "jpg"],
             "16 bits per channel need a .png, .tif or .tiff file",
         ),
-        (["p.png", "--styles", "p.png", "-o", "out", "--alpha", "0"], "alpha must be from"),
+        (["p.png", "--styles", "p.png", "-o", "out", "--alpha", "0"], "--alpha must be from"),
         (
             ["p.png", "--styles", "p.png", "q.png", "-o", "out", "--pairs", "zip"],
             "--pairs zip needs as many paintings as photos, not 2 for 1",

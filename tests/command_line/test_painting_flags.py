@@ -18,6 +18,7 @@ from nst.images.mask_records import MaskRecord
 from nst.images.recipe import read_recipe, signed_png
 from nst.images.tensors import fit
 from nst.painting_flags import painting_uses
+from nst.settings import LAYER_CHANNELS
 from nst.studio.job import Job
 from nst.vgg.network import VGG
 
@@ -63,7 +64,7 @@ def test_values_reach_the_paintings() -> None:
     flags = [
         *("--style-weights", "0.7,0.3", "--style-strengths", ",2"),
         *("--style-layers", "relu1_1+relu2_1,,relu5_1", "--style-scales", "2"),
-        *("--style-rotation=-90,,45", "--style-mirror", "yes,,no", "--style-crop", ",0:0.5:1:1"),
+        *("--style-rotation", "-90,,45", "--style-mirror", "yes,,no", "--style-crop", ",0:0.5:1:1"),
     ]
     given = build_parser().parse_args(["photo", "a", "b", "c", "-o", "out.png", *flags])
     assert painting_uses(given, 3) == (
@@ -73,6 +74,13 @@ def test_values_reach_the_paintings() -> None:
         PaintingUse(weight=0.3, strength=2.0, crop=(0.0, 0.5, 1.0, 1.0)),
         PaintingUse(layers=("relu5_1",), rotation=45.0),
     )
+    groups = ["--style-layers", "strokes,composition,relu4_1+strokes"]
+    given = build_parser().parse_args(["photo", "a", "b", "c", "-o", "out.png", *groups])
+    strokes, composition, both = (use.layers for use in painting_uses(given, 3))
+    assert (strokes[0], strokes[-1]) == ("relu1_1", "relu3_4")
+    assert (composition[0], composition[-1]) == ("relu4_1", "relu5_4")
+    assert both == (*strokes, "relu4_1")
+    assert set(strokes) | set(composition) == set(LAYER_CHANNELS)
     plain = build_parser().parse_args(["photo", "a", "-o", "out.png"])
     assert painting_uses(plain, 1) == (PaintingUse(),)
 
@@ -103,6 +111,21 @@ def test_all_of_it_together_paints_what_the_library_paints(place: Path) -> None:
     assert recipe.init
 
 
+def test_transparent_masks_are_those_that_are_black_there(place: Path) -> None:
+    """A shape in white on transparent, as programs export it."""
+    names = ("left", "keep", "within")
+    flags = [*("--masks", "left.png,", "--keep", "keep.png", "--within", "within.png")]
+    assert main(arguments(place, *flags)) == 0
+    expected = load_image(place / "out.png").tobytes()
+    for name in names:
+        mask = load_image(place / f"{name}.png").convert("L")
+        picture = Image.new("RGB", mask.size, "white")
+        picture.putalpha(mask)
+        picture.save(place / f"{name}.png")
+    assert main(arguments(place, *flags)) == 0
+    assert load_image(place / "out.png").tobytes() == expected
+
+
 def test_what_is_kept_is_the_photo_with_16_bits_too(place: Path) -> None:
     flags = ["--keep", "keep.png", "--depth", "16", "--colors", "-1"]
     assert main(arguments(place, *flags)) == 0
@@ -129,6 +152,32 @@ def test_a_recipe_with_masks(place: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "nst: the picture to start from is not the recipe's; the result may differ" in said
     assert main(again(place, "--style-weights", "1,2")) == 1
     assert "leave out --style-weights" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flags", [["--masks", "left.png,"], ["--keep", "keep.png"]])
+def test_a_recipe_with_masks_needs_a_photo_of_its_shape(
+    place: Path, capsys: pytest.CaptureFixture[str], make_picture: MakePicture, flags: list[str]
+) -> None:
+    assert main(arguments(place, *flags)) == 0
+    make_picture(60, 80).save(place / "photo.png")
+    assert main(again(place)) == 1
+    said = "The recipe has masks of a photo of 80×60 pixels, and this photo has another shape: "
+    assert capsys.readouterr().err.endswith(f"nst: {said}60×80.\n")
+    assert not (place / "again.png").exists()
+    half = Image.new("L", (60, 80))
+    half.paste(255, (0, 0, 30, 80))
+    half.save(place / "half.png")
+    own = [flags[0], flags[1].replace("left", "half").replace("keep", "half")]
+    assert main(again(place, *own)) == 0
+
+
+@pytest.mark.parametrize("how", ["luminance", "luminance_matched"])
+def test_what_is_kept_is_within_a_level_where_luminance_alone_is_painted(
+    place: Path, how: str
+) -> None:
+    assert main(arguments(place, "--keep", "keep.png", "--color-transfer", how)) == 0
+    kept = np.asarray(fit(load_image(place / "photo.png"), 64), int)[:, :22]
+    assert np.abs(np.asarray(load_image(place / "out.png"), int)[:, :22] - kept).max() <= 1
 
 
 def test_each_passage_of_a_recipe_has_its_own_keep_mask(
@@ -178,6 +227,13 @@ def test_a_painting_whose_mask_was_edited_is_given_once(place: Path, network: VG
         (["--style-weights", "1,2,3"], "--style-weights has 3 values for 2 paintings"),
         (["--style-weights", "0,0"], "The weights of the paintings are all 0; at least one must"),
         (["--style-weights", "1,11"], "a painting's weight must be from 0 to 10, not 11.0"),
+        (["--style-weights", "-1,2"], "a painting's weight must be from 0 to 10, not -1.0"),
+        (["--style-strengths", "-.5,"], "a painting's strength must be from 0 to 4, not -0.5"),
+        (["--style-crop", "-0.5:0:1:1"], "a painting's crop must be"),
+        (["--style-loss", "gram=0"], "nst: --style-loss must give one of its costs a weight"),
+        (["--style-costs", "gramm=1"], "nst: --style-loss names a cost 'gramm'; the costs are"),
+        (["--init-weight", "2"], "nst: --init-weight must be from 0 to 1, not 2.0"),
+        (["--content-layers", "relu9_1=1"], "nst: --content-layers names a layer 'relu9_1'; the"),
         (["--style-layers", "relu9_1"], "a painting's layers name 'relu9_1'; the layers are"),
         (["--masks", "left.png,right.png,left.png"], "There are 3 masks for 2 paintings; "),
         (["--masks", "black.png"], "The mask of painting 1 is black everywhere; "),

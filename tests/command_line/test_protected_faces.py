@@ -78,6 +78,18 @@ def test_a_batch_finds_the_faces_of_each_photo() -> None:
     assert Path("out", "astronaut--painting.png").read_bytes() != before
 
 
+def test_a_batch_keeps_what_a_shape_on_transparent_shows() -> None:
+    mask = Image.new("RGBA", (64, 64), (255, 255, 255, 0))
+    mask.paste((255, 255, 255, 255), (0, 0, 32, 64))
+    mask.save("keep.png")
+    words = [ASTRONAUT, "--styles", "painting.png", "-o", "out", *QUICK[:-1]]
+    assert paint_batch([*words, "--keep", "keep.png"]) == 0
+    painted = np.asarray(load_image("out/astronaut--painting.png"), int)
+    differs = np.abs(painted - np.asarray(fit(load_image(ASTRONAUT), 128), int)).max(-1)
+    assert differs[:, :56].max() == 0
+    assert differs[:, 72:].max() > 8
+
+
 def test_without_opencv_no_batch_begins(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

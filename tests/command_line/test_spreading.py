@@ -7,11 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
+from typing_extensions import override
 
 import nst.engine.devices
 import nst.engine.inputs
@@ -21,6 +25,8 @@ from helpers.elsewhere import Elsewhere
 from helpers.pictures import MakePicture
 from helpers.server import planted
 from nst.__main__ import main
+from nst.engine.tile_map import Handle, LostValueError, OwnHandle, Result, Value
+from nst.errors import WorkerError
 from nst.images.recipe import read_recipe
 from nst.provenance import Provenance
 from nst.ray_clusters import MISSING
@@ -100,18 +106,84 @@ def test_ctrl_c_writes_the_picture_so_far(place: Path) -> None:
         assert picture.size == (128, 100)
 
 
-def test_the_recipe_names_the_device_of_the_workers(
-    network: VGG, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    theirs = Provenance("cuda", "Their-GPU", "float32")
-    monkeypatch.setattr(nst.engine.spread_objective, "provenance_of", lambda *_: theirs)
+@pytest.fixture(name="in_tiles")
+def _in_tiles(network: VGG, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tiny network, and tiles for small pictures."""
     monkeypatch.setattr(nst.engine.devices, "load_network", lambda *_, **__: network)
     for module in (nst.engine.inputs, nst.engine.memory):
         monkeypatch.setattr(module, "NEVER_TILED", 4000)
         monkeypatch.setattr(module, "SIDES", (48,))
+
+
+@pytest.mark.usefixtures("in_tiles")
+def test_the_recipe_names_the_device_of_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = Provenance("cuda", "Their-GPU", "float32")
+    monkeypatch.setattr(nst.engine.spread_objective, "provenance_of", lambda *_: theirs)
     monkeypatch.setattr(ray_tiles, "joined_tile_map", lambda *_, **__: nullcontext(Elsewhere()))
     assert main([*WORDS, "--size", "128", "--iterations", "2", "--ray", "local"]) == 0
     assert read_recipe("out.png").provenance == (theirs,)
+
+
+class Losing(Elsewhere):
+    """Loses all workers, with what they keep, in one of its calls."""
+
+    def __init__(self, last: int) -> None:
+        super().__init__()
+        self.left = last
+
+    @override
+    def share(self, value: Value, *, is_lasting: bool = False) -> Handle[Value]:
+        return LostHandle(self, super().share(value).get())
+
+    @override
+    def map(
+        self, work: Callable[..., Result], calls: Iterable[tuple[Any, ...]]
+    ) -> Iterator[Result]:
+        self.left -= 1
+        if self.left < 0:
+            raise WorkerError("No worker is left.")
+        return super().map(work, calls)
+
+
+@dataclass(frozen=True)
+class LostHandle(Handle[Value]):
+    tile_map: Losing
+    value: Value
+
+    def get(self) -> Value:
+        if self.tile_map.left < 0:
+            raise LostValueError("It is lost.")
+        return self.value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return OwnHandle, (self.value,)  # as a worker gets it
+
+
+@pytest.mark.usefixtures("in_tiles")
+def test_when_all_workers_are_lost_the_picture_so_far_is_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*WORDS, "--size", "128", "--iterations", str(LONG_RUN), "--ray", "local", "--json"]
+    monkeypatch.setattr(ray_tiles, "joined_tile_map", lambda *_, **__: nullcontext(Losing(200)))
+    assert main(words) == 1
+    captured = capsys.readouterr()
+    assert captured.err.endswith("nst: No worker is left. The picture so far is in out.png.\n")
+    steps = [json.loads(line) for line in captured.out.splitlines()]
+    with Image.open("out.png") as picture:
+        assert picture.size == (128, 100)
+    assert len(read_recipe("out.png").passages) == 1
+    assert 10 < steps[-1]["iteration"] < LONG_RUN
+
+
+@pytest.mark.usefixtures("in_tiles")
+def test_when_all_workers_are_lost_at_once_nothing_is_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*WORDS, "--size", "128", "--iterations", "4", "--ray", "local"]
+    monkeypatch.setattr(ray_tiles, "joined_tile_map", lambda *_, **__: nullcontext(Losing(0)))
+    assert main(words) == 1
+    assert capsys.readouterr().err == "nst: No worker is left.\n"
+    assert not Path("out.png").exists()
 
 
 @pytest.mark.parametrize(

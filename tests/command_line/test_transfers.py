@@ -205,7 +205,7 @@ def test_two_paintings_and_an_older_result(
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        (["--size", "63"], "size must be from 64 to 16384, not 63"),
+        (["--size", "63"], "nst: --size must be from 64 to 16384, not 63"),
         (["--iterations", "0"], "iterations must be from 1 to 1000, not 0"),
         (["--alpha", "nan"], "alpha must be a finite number, not nan"),
         (["--layer-weights", "relu9_9=1"], f"the layers are {', '.join(LAYER_CHANNELS)}"),

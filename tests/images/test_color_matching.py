@@ -143,6 +143,7 @@ def test_only_colours_are_those_of_the_paintings(
 ) -> None:
     paintings = [make_picture(40, 40, seed=seed) for seed in (3, 4)]
     recolored = only_colors(photo, paintings)
+    assert only_colors(photo, paintings[0]).tobytes() == only_colors(photo, paintings[:1]).tobytes()
     assert recolored.size == photo.size
     assert recolored.tobytes() == dial_colors(photo, photo, paintings, 1.0).tobytes()
     mean = np.asarray(recolored, dtype=float).mean((0, 1))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
 from helpers.pictures import MakePicture
-from nst import Masks
+from nst import Masks, load_mask
 from nst.errors import ImageError
+from nst.images.masks import mask_of
 from nst.images.tensors import into_frame, mask_bytes
 
 
@@ -24,6 +27,42 @@ def test_masks_are_kept_as_they_are_or_as_grey() -> None:
     masks = Masks((grey, rgb, None), keep=rgb)
     assert masks.regions[0] is grey
     assert [mask and mask.mode for mask in (*masks.regions, masks.keep)] == ["L", "L", None, "L"]
+
+
+def cut_out(mask: Image.Image, *, hidden: tuple[int, int, int] = (255, 255, 255)) -> Image.Image:
+    """White where the mask is, on transparent; `hidden` is what lies under that."""
+    picture = Image.new("RGBA", mask.size, (*hidden, 0))
+    picture.paste((255, 255, 255, 255), mask=mask)
+    return picture
+
+
+@pytest.mark.parametrize("hidden", [(255, 255, 255), (0, 0, 0), (90, 200, 30)])
+def test_what_is_transparent_in_a_mask_is_black(hidden: tuple[int, int, int]) -> None:
+    mask = half(80, 60)
+    masks = Masks((cut_out(mask, hidden=hidden),), cut_out(mask, hidden=hidden), (None, mask))
+    assert masks == Masks((mask,), mask, (None, mask))
+    assert Masks().keeping(cut_out(mask, hidden=hidden)).keep == mask
+
+
+def test_alpha_and_luminance_are_multiplied() -> None:
+    levels = Image.new("LA", (1, 3))
+    for place, level in enumerate([(255, 128), (128, 255), (128, 128)]):
+        levels.putpixel((0, place), level)
+    assert list(mask_of(levels).tobytes()) == [128, 128, 64]
+    indexed = Image.new("P", (2, 1))
+    indexed.putpalette([255, 255, 255, 255, 255, 255])
+    indexed.putpixel((1, 0), 1)
+    indexed.info["transparency"] = 1
+    assert list(mask_of(indexed).tobytes()) == [255, 0]
+
+
+@pytest.mark.parametrize("name", ["mask.png", "mask.webp", "mask.tiff"])
+def test_a_mask_is_read_from_a_file_in_the_same_way(tmp_path: Path, name: str) -> None:
+    picture = cut_out(half(80, 60))
+    picture.save(tmp_path / name, lossless=True)
+    assert load_mask(tmp_path / name).tobytes() == mask_of(picture).tobytes()
+    half(80, 60).save(tmp_path / "grey.png")
+    assert load_mask(tmp_path / "grey.png").tobytes() == half(80, 60).tobytes()
 
 
 def test_without_a_mask_there_are_none() -> None:

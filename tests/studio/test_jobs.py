@@ -315,6 +315,21 @@ def test_stopped_while_waiting_paints_nothing(mock: Job) -> None:
     assert iterations(mock) == list(range(7))
 
 
+def test_stopped_after_the_last_iteration_it_is_finished(mock: Job) -> None:
+    for _ in mock.run():
+        if mock.steps[-1].iteration == SMALL.iterations:
+            mock.stop("no time")
+    assert (state_of(mock), mock.note) == (State.FINISHED, "")
+
+
+def test_stopped_after_the_last_iteration_an_edit_is_still_to_be_painted(mock: Job) -> None:
+    for _ in mock.run():
+        if mock.steps[-1].iteration == SMALL.iterations:
+            mock.steer(SMALL.replace(iterations=9))
+            mock.stop()
+    assert state_of(mock) is State.STOPPED
+
+
 @pytest.mark.parametrize("last", [0, 1, 3, 5])
 def test_stopped_and_resumed_goes_on_from_there(job: Job, last: int, engine: Engine) -> None:
     id = job.id

@@ -191,6 +191,33 @@ def test_a_thread_takes_jobs_over(tmp_path: Path, make_job: MakeJob, gate: Gate)
 
 
 @pytest.mark.usefixtures("never")
+def test_nothing_is_handed_over_while_it_is_written(
+    tmp_path: Path, make_job: MakeJob, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workshop, _ = opened(tmp_path)
+    job = make_job(gate)
+    workshop.submit(job)
+    gate.wait()
+    assert workshop.wait_until_saved()
+    is_writing, is_written, offered = threading.Event(), threading.Event(), []
+    monkeypatch.setattr(HandoverMarks, "offer", lambda *_: offered.append(is_written.is_set()))
+    users = workshop._saver.locks._locks
+
+    def write() -> None:
+        with workshop._saver.writing(job.id):
+            is_writing.set()
+            until(lambda: offered or users[job.id][1] > 1, "somebody waits for it, or does not")
+            is_written.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert is_writing.wait(PATIENCE)
+    workshop.close(0.0, hands_over=True)
+    writer.join()
+    assert offered == [True]
+
+
+@pytest.mark.usefixtures("never")
 def test_an_iteration_that_lasts_too_long_is_begun_again_elsewhere(
     tmp_path: Path, make_job: MakeJob, gate: Gate
 ) -> None:

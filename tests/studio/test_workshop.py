@@ -663,6 +663,7 @@ def test_a_branch_is_another_job(tmp_path: Path, make_job: MakeJob) -> None:
     twin = workshop.branch(job, "john")
     assert twin.id.startswith(owner_of("john"))
     assert workshop.find(twin.id) is twin
+    assert twin.state is job.state is State.FINISHED
     assert twin.frames == job.frames == list(range(7))
     twin.resume(SMALL.replace(iterations=8))
     list(workshop.paint(twin))

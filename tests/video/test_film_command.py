@@ -123,7 +123,7 @@ def test_after_kill_9_the_same_command_goes_on(films: Path) -> None:
         (("-o", "none/film.mp4"), "no folder"),
         (("-o", "film.mp4", "--fps", "1000"), "--fps must be"),
         (("-o", "film.mp4", "--end-beta", "much"), "must be numbers"),
-        (("-o", "film.mp4", "--temporal-weight", "1000"), "temporal_weight must be"),
+        (("-o", "film.mp4", "--temporal-weight", "1000"), "nst video: --temporal-weight must be"),
     ],
 )
 def test_what_cannot_be_is_told_in_one_line(

@@ -188,12 +188,15 @@ def test_flags_that_would_be_ignored_are_told(
     assert capsys.readouterr().err == f"nst video: {sentence}\n"
 
 
-def test_masks_are_those_of_their_frames(tmp_path: Path) -> None:
+def test_masks_are_those_of_their_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["clip.mp4", "a.png", "b.png", "-o", "film.mp4", "--masks", "1.png,", "--keep", "k.png"]
     words += ["--masks-at", "3=2.png", "--keep-at", "3=l.png", "--keep-at", "5=m.png"]
     colors = {"1.png": 10, "2.png": 20, "k.png": 30, "l.png": 40, "m.png": 50}
     options = build_parser().parse_args(words)
-    keys = read_key_masks(options, lambda path: Image.new("L", (4, 4), colors[path]))
+    monkeypatch.chdir(tmp_path)
+    for name, level in colors.items():
+        Image.new("L", (16, 16), level).save(name)
+    keys = read_key_masks(options)
 
     def color(mask: Image.Image | None) -> object:
         return mask and mask.getpixel((0, 0))

@@ -64,6 +64,11 @@ def test_each_frame_ends_once_and_in_order(film: PaintFilm) -> None:
     assert followed[-1].temporal > 0
 
 
+def test_no_frame_has_more_iterations_than_a_picture(film: PaintFilm) -> None:
+    steps = film(pan(SIZE, 3), SETTINGS.replace(iterations=2))
+    assert [step.step.total for step in steps if step.is_finished] == [2, 2, 2]
+
+
 def test_a_cut_begins_a_scene_as_a_picture(film: PaintFilm) -> None:
     steps = film(cut(SIZE, 6))
     ends = [step for step in steps if step.is_finished]
