@@ -22,11 +22,11 @@ from gradio.components import Component
 from PIL import Image
 
 from nst import TransferSettings, TransferStep
-from nst.errors import SettingsError
+from nst.errors import ImageError
 from nst.images.found_masks import FINDERS
-from nst.images.masks import Masks
+from nst.images.masks import Masks, check_number_of_masks
 from nst.images.writing import png_bytes
-from nst.painting_flags import read_values
+from nst.painting_flags import check_count, read_values
 from nst.settings import (
     DEFAULTS,
     PaintingUse,
@@ -59,15 +59,16 @@ PICTURES = {  # beside content and style; each an image file
     **{f"style_{number}": "one more painting" for number in range(2, MOST_PAINTINGS + 1)},
     **{
         f"mask_{number}": f"where painting {number} rules: a grey image of the photo's shape, white"
-        " inside"
+        " inside; transparent counts as black"
         for number in range(1, MOST_PAINTINGS + 1)
     },
     **{
         f"within_{number}": f"the part of painting {number} that is taken: a grey image of its"
-        " shape, white inside"
+        " shape, white inside; transparent counts as black"
         for number in range(1, MOST_PAINTINGS + 1)
     },
-    "keep": "where the photo is left as it is: a grey image of its shape, white inside",
+    "keep": "where the photo is left as it is: a grey image of its shape, white inside; transparent"
+    " counts as black",
     "init": "a picture to start from, in place of what start says",
 }
 EACH = {  # one entry for each painting, with commas between; an empty one is as usual
@@ -119,11 +120,11 @@ class Call:
 
         Raises `ImageError`.
         """
+        given = paintings_of(self.files)
+        numbers = list(given)
+        self._check_masks(numbers)
         photo = load_named(self.files["content"], "content")
-        given = {1: self.files["style"]}
-        given |= {number: self.files[f"style_{number}"] for number in range(2, MOST_PAINTINGS + 1)}
-        numbers = [number for number, path in given.items() if path or number == 1]
-        paintings = [load_named(given[number], "style") for number in numbers]
+        paintings = [load_named(path, "style") for path in given.values()]
         regions, within = (
             tuple(self._mask(f"{kind}_{number}") for number in numbers)
             for kind in ("mask", "within")
@@ -133,6 +134,18 @@ class Call:
         mix = Mix(paintings, self.settings.paintings, masks)
         mix.check(photo)
         return photo, mix, load_named(init, "init") if init else None
+
+    def _check_masks(self, numbers: Sequence[int]) -> None:
+        """Raise `ImageError` for a mask without a painting of its number."""
+        for kind, masks in (("mask", "masks"), ("within", "masks within")):
+            masked = [n for n in range(1, MOST_PAINTINGS + 1) if self.files[f"{kind}_{n}"]]
+            check_number_of_masks(masks, len(masked), len(numbers))
+            for number in masked:
+                if number not in numbers:
+                    raise ImageError(
+                        f"{kind}_{number} is a mask of painting {number}, and there is no"
+                        f" style_{number}."
+                    )
 
     def _mask(self, name: str) -> Image.Image | None:
         path = self.files[name]
@@ -323,23 +336,30 @@ def call_of(content: str, style: str, values: Sequence[Any]) -> Call:
     """
     settings = settings_of(values[: len(API_SETTINGS)])
     rest = dict(zip((*PICTURES, *EACH), values[len(API_SETTINGS) :], strict=True))
-    uses = uses_of({name: str(rest.pop(name) or "") for name in EACH})
+    texts = {name: str(rest.pop(name) or "") for name in EACH}
     files = {"content": content, "style": style, **rest}
+    uses = uses_of(texts, len(paintings_of(files)))
     return Call(files, settings.replace(paintings=uses))
 
 
-def uses_of(texts: Mapping[str, str]) -> tuple[PaintingUse, ...]:
+def paintings_of(files: Mapping[str, str | None]) -> dict[int, str | None]:
+    """Return the files of a call's paintings by their numbers; the first is always there."""
+    given = {1: files["style"]}
+    given |= {number: files[f"style_{number}"] for number in range(2, MOST_PAINTINGS + 1)}
+    return {number: path for number, path in given.items() if path or number == 1}
+
+
+def uses_of(texts: Mapping[str, str], n_paintings: int) -> tuple[PaintingUse, ...]:
     """Return how each painting is used, from texts by the name of their flag.
 
     Raises `SettingsError`.
     """
-    changes: list[dict[str, Any]] = [{} for _ in range(MOST_PAINTINGS)]
+    changes: list[dict[str, Any]] = [{} for _ in range(n_paintings)]
     longest = 0
     for name, text in texts.items():
         said = read_values(name, text)
+        check_count(name, len(said), n_paintings)
         longest = max(longest, len(said))
-        if longest > MOST_PAINTINGS:
-            raise SettingsError(f"{name} has {longest} entries; {MOST_PAINTINGS} are the most")
         for change, each in zip(changes, said, strict=False):
             change |= each
     return tuple(PaintingUse(**change) for change in changes[:longest])

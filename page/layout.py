@@ -231,6 +231,7 @@ def connect(
         examples, gallery, controls, parts.result_panel, photo, painting,
         parts.paintings, current, session.tabs,
         is_live=lambda id: session.live_task(id) is not None,
+        is_kept=lambda id: session.task_of(id) is not None,
     )  # fmt: skip
     showcase.wire(parts.finished, parts.public.grid, parts.bring_back)
     publishing = parts.publishing

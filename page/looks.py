@@ -72,7 +72,7 @@ def looked_at(task: Task, workshop: Workshop) -> dict[str, Any]:
     seen |= {"course": course_of(task), "card": label_of(Card.of(task))}
     if task.state is State.WAITING:
         return {**seen, "status": charts.waiting(workshop.ahead_of(task), workshop.wait_of(task))}
-    if not task.steps:
+    if len(task.steps) == task.steps_before:  # nothing is painted yet since it was (re)begun
         return {**seen, "status": charts.message(task.note)} if task.note else seen
     steps, course = list(task.steps), task.course
     last = steps[-1]

@@ -22,6 +22,7 @@ from PIL import Image
 from playwright.sync_api import (
     Browser,
     BrowserContext,
+    ConsoleMessage,
     Frame,
     Page,
     Request,
@@ -165,6 +166,10 @@ def visit(server: Server, browser: Browser) -> Iterator[Visit]:
         if is_elsewhere(request.url):
             errors.append(f"another machine was asked for {request.url[:200]}")
 
+    def note_error(message: ConsoleMessage) -> None:
+        if message.type == "error":  # the address is what tells one 404 from another
+            errors.append(f"{message.text} {message.location['url'][:200]}")
+
     def open_page(
         width: int = 1280,
         *,
@@ -190,7 +195,7 @@ def visit(server: Server, browser: Browser) -> Iterator[Visit]:
         page.on("framenavigated", lambda frame: loads.append(frame))
         page.on("pageerror", lambda error: errors.append(str(error)))
         if not is_cut_off:  # Gradio and the browser report what they cannot reach
-            page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+            page.on("console", note_error)
         page.set_default_timeout(LONG)
         page.goto(url + path)
         expect(page.get_by_role("button", name="Stylize", exact=True)).to_be_visible(timeout=LONG)

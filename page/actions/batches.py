@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from page.http.following import AT_ONCE, event_value, tab_of
 from page.panels import charts
 from page.panels.batch_grid import photos_text
 from page.panels.mix import Mix, mixed
+from page.panels.paintings import Paintings
 from page.panels.photo_tray import Tray, TrayPhoto, thumbnail_of
 from page.panels.picture_inputs import load_named
 from page.panels.result_panel import price
@@ -146,10 +146,10 @@ class Batches:
         return Plan(photos, mix, settings, forecasts, protects_faces)
 
     def _mix_of(self, values: Mapping[Component, Any]) -> Mix:
-        """Return the paintings that are chosen; regions belong to one photo, and are left out."""
+        """Return the paintings that are chosen, whole; regions belong to one photo."""
         session = self.session
-        held = dataclasses.replace(values[session.paintings], regions=())
-        mix = mixed(load_named(values[session.painting], "painting"), held)
+        held: Paintings = values[session.paintings]
+        mix = mixed(load_named(values[session.painting], "painting"), held.without_masks)
         mix.check(mix.paintings[0])
         return mix
 

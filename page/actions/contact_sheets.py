@@ -15,8 +15,9 @@ from nst.studio.forecast import PlannedRun
 from nst.studio.sheet_job import Sheet
 from nst.studio.task import owner_of
 from page.actions.session import Session, Updates
+from page.assets import handler
 from page.error_messages import error_message
-from page.http.following import AT_ONCE
+from page.http.following import AT_ONCE, tab_of
 from page.panels import charts
 from page.panels.contact_sheet import followed_sheet
 from page.panels.picture_inputs import load_named
@@ -33,7 +34,8 @@ class ContactSheets:
         session, panel = self.session, self.session.panel
         asked = session.values | {panel.rows, panel.columns, session.sheet}
         panel.make.click(self.make_sheet, asked, [session.sheet, panel.grid], **AT_ONCE)
-        panel.grid.select(self.take_tile, session.values, session.everything, **AT_ONCE)
+        taken = panel.grid.select(self.take_tile, session.values, session.everything, **AT_ONCE)
+        taken.then(None, None, None, js=handler("link_followed"))
 
     def make_sheet(self, values: dict[Component, Any], request: gr.Request) -> Updates:
         """Queue nine small pictures."""
@@ -96,6 +98,7 @@ class ContactSheets:
             session.admission.submit(job, expected.seconds, request)
         except Exception as error:
             return session.result_panel.refusal(error)
+        session.tabs.turn(tab_of(request), "job", job.id)
         return {
             session.current: job.id,
             **session.controls.show(job.settings, set(options()) - {"colors"}),

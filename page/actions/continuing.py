@@ -15,7 +15,7 @@ from nst.settings import options
 from nst.studio.job import Job, picture_bytes
 from page.actions.session import Session, Updates, fixed_part
 from page.http.admission import source_of
-from page.http.following import AT_ONCE
+from page.http.following import AT_ONCE, tab_of
 from page.panels.components import Choice
 from page.panels.controls import FIXED
 from page.panels.mix import Mix
@@ -76,10 +76,10 @@ class Continuing:
         """Paint an ended job on under the present controls, larger by `factor`."""
         job, chosen = self._ended_job(values), self.session.controls.settings(values)
         present = max(job.moment.picture.size) if job.moment else chosen.size
-        most = options()["size"].range[1]
-        size = present if factor == 1 else min(round(present * factor), int(most))
+        most = self.session.controls.largest
+        size = present if factor == 1 else min(round(present * factor), most)
         if factor > 1 and size <= present:
-            raise SettingsError(f"The picture has {most:.0f} pixels already, the most there is.")
+            raise SettingsError(f"The picture has {present} pixels; {most} are the most here.")
         done = job.moment.iteration if job.moment else 0
         longest = int(options()["iterations"].range[1])
         if done >= longest and factor == 1:
@@ -110,6 +110,7 @@ class Continuing:
             job.engine = session.workshop.backend.engine()
             job.resume(settings, mix.paintings, mix.masks)
             session.admission.submit(job, expected.seconds, request)
+        session.tabs.turn(tab_of(request), "job", job.id)
         return {
             session.current: job.id,
             **session.result_panel.resumed(job, expected),
@@ -124,6 +125,7 @@ class Continuing:
         if job is None or job.state.is_live:
             return session.result_panel.idle(NOTHING_TO_BRANCH)
         twin = session.workshop.branch(job, visitor)
+        session.tabs.turn(tab_of(request), "job", twin.id)
         return {
             session.current: twin.id,
             **session.result_panel.ended(twin),

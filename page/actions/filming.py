@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from nst.studio.film_record import Cut
 from nst.studio.film_resuming import resume_film, set_engine
 from nst.video.flow import NEEDED
 from page.actions.session import Session, Updates, is_owned
+from page.assets import handler
 from page.clip_previews import Client, ClipFacts, ClipPreview, preview_of
 from page.error_messages import error_message
 from page.http.admission import source_of
@@ -53,6 +54,7 @@ class Filming:
         panel.clip.edit(self.estimate, values, [panel.estimate], **LATEST)
         asked = panel.go.click(panel.getting_ready, None, panel.outputs, **AT_ONCE)
         begun = asked.then(self.begin, values, outputs, **AT_ONCE)
+        begun.then(None, None, None, js=handler("link_followed"))
         begun.failure(panel.not_ready, None, panel.outputs, **AT_ONCE)
         known = [panel.current, session.visitor]
         panel.stop.click(self.halt, known, outputs, **AT_ONCE)
@@ -94,7 +96,7 @@ class Filming:
     def _mix(self, values: dict[Component, Any]) -> Mix:
         """Return the paintings that are chosen, without regions: those belong to a photo."""
         first = load_named(values[self.session.painting], "painting")
-        return mixed(first, replace(values[self.session.paintings], regions=()))
+        return mixed(first, values[self.session.paintings].without_masks)
 
     def _expected(
         self, facts: ClipFacts, clip: ChosenClip, mix: Mix, settings: TransferSettings

@@ -104,7 +104,7 @@ class OwnPictures:
         if id == current_film:
             updates = {**updates, **session.film.empty(DELETED)}
         session.workshop.delete(id)  # also one that is damaged
-        return {**updates, session.gallery: session.gallery_of(visitor, deleted=id)}
+        return {**updates, session.gallery: session.gallery_of(visitor)}
 
     def restore_card(self, visitor: str, event: gr.EventData, request: gr.Request) -> Updates:
         """Bring a deleted job of the visitor's back."""

@@ -17,8 +17,10 @@ from page.actions.session import Session, Updates
 from page.assets import handler
 from page.http.following import AT_ONCE, LATEST, tab_of
 from page.panels import charts
+from page.panels.mix import unheard_note
 from page.panels.picture_inputs import load_named
 from page.panels.result_panel import NO_PICTURE, expectation
+from page.panels.stage import first_value
 
 NOW_EACH = "Your photos are painted one after another."
 
@@ -38,7 +40,7 @@ class Painting:
         begun.failure(panel.not_ready, None, panel.outputs, **AT_ONCE)
         panel.stop.click(self.halt, [session.current], panel.outputs, **AT_ONCE)
         known = [session.current, session.visitor]
-        outputs = [*panel.outputs, session.gallery]
+        outputs = [session.current, *panel.outputs, session.gallery]
         panel.stage.ended(self.see_the_end, known, outputs, **LATEST)
 
     def wire_estimate(self, *events: Any) -> None:
@@ -71,6 +73,8 @@ class Painting:
                 session.admission.submit(job, expected.seconds, request)
         except Exception as error:
             return session.result_panel.refusal(error)
+        if note := unheard_note(settings, len(mix.paintings)):
+            gr.Warning(note)
         self._supersede(tab_of(request), job)
         return {
             session.current: job.id,
@@ -123,23 +127,29 @@ class Painting:
         session = self.session
         visitor = session.visitor_of(visitor, request)
         gallery = {session.gallery: session.gallery_of(visitor)}
+        if session.tabs.subject(tab_of(request), "job") not in ("", id):
+            return gallery  # the tab has turned to something else
         task = session.task_of(id)
         if isinstance(task, Batch):
             return {**session.result_panel.batch(task), **gallery}
         job = task if isinstance(task, Job) else None
-        if job is None:  # there was nothing of it to keep
-            panel = session.result_panel
-            return {**panel.idle(NO_PICTURE), **panel.without_result(), **gallery}
+        if job is None:  # there was nothing of it to keep, or another tab has deleted it
+            panel, first = session.result_panel, first_value(session.examples)
+            shown = {**panel.idle(NO_PICTURE), **panel.without_result(), panel.stage: first}
+            return {session.current: "", **shown, **gallery}
         if job.state.is_live:  # somebody goes on with it
             return gallery
-        self._forget_if_empty(job)
-        return {**session.result_panel.ended(job), session.gallery: session.gallery_of(visitor)}
+        gone = {session.current: ""} if self._forget_if_empty(job) else {}
+        shown = session.result_panel.ended(job)
+        return {**gone, **shown, session.gallery: session.gallery_of(visitor)}
 
-    def _forget_if_empty(self, job: Task) -> None:
-        """Forget a job or a batch that there is nothing to go on from."""
+    def _forget_if_empty(self, job: Task) -> bool:
+        """Forget a job or a batch that there is nothing to go on from; tell whether it was."""
         has_nothing = not job.done if isinstance(job, Batch) else is_empty(job)
-        if has_nothing and job.state is not State.INTERRUPTED:
+        is_over = has_nothing and job.state is not State.INTERRUPTED
+        if is_over:
             self.session.workshop.forget(job.id)
+        return is_over
 
     def halt(self, id: str, request: gr.Request) -> Updates:
         """Stop the job that the page shows, and the one that the tab has begun since.

@@ -27,11 +27,12 @@ from page.examples import ExampleSet
 from page.http.admission import Admission
 from page.http.following import Tabs, tab_of
 from page.http.identifiers import IDENTIFIER
+from page.links import Shared
 from page.panels.components import Choice, PictureInput
 from page.panels.contact_sheet import SheetPanel
 from page.panels.controls import Controls
 from page.panels.film import FilmPanel
-from page.panels.mix import Mix, Plan, mixed, region_values
+from page.panels.mix import Mix, Plan, mixed, part_values, region_values
 from page.panels.own_gallery import gallery_markup
 from page.panels.paintings import PaintingsInput, held_value
 from page.panels.photo_tray import PhotoTray, tray_value
@@ -98,7 +99,8 @@ class Session:
         paintings. Raises `ImageError`.
         """
         mix = self.mix_of(values)
-        if (mix.masks or job.wanted_masks) and not self._is_photo_of(job, values):
+        have_masks = mix.masks.are_of_photo or job.wanted_masks.are_of_photo
+        if have_masks and not self._is_photo_of(job, values):
             return Mix.of(job)
         mix.check(job.content)
         return mix
@@ -137,6 +139,13 @@ class Session:
         except BusyError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
+    def shared_job(self, share: str) -> Job | None:
+        """Return the job that a link speaks of by `share`, unless it is on its way elsewhere."""
+        try:
+            return self.workshop.find_shared(share) if share else None
+        except BusyError:
+            return None
+
     def live_job(self, id: str) -> Job | None:
         """Return a job that waits or is painted."""
         job = self.job_of(id)
@@ -155,12 +164,11 @@ class Session:
         """Return a job or a batch if it is the visitor's."""
         return self.workshop.find(id) if is_owned(id, visitor) else None
 
-    def gallery_of(self, visitor: str, *, deleted: str = "") -> str:
-        """Return the cards of the visitor's jobs as markup.
-
-        `deleted` is the id of one that can be brought back.
-        """
-        return gallery_markup(self.workshop.cards(visitor), self.workshop.limits.kept, deleted)
+    def gallery_of(self, visitor: str) -> str:
+        """Return the cards of the visitor's jobs as markup, and a way back for one just deleted."""
+        workshop = self.workshop
+        deleted = workshop.latest_deleted(visitor)
+        return gallery_markup(workshop.cards(visitor), workshop.limits.kept, deleted)
 
     def on_panel(self, task: Job | Batch) -> Updates:
         """Put a job or a batch on the stage, and its pictures and settings in their places."""
@@ -214,8 +222,18 @@ class Session:
         return held_value(
             [self._style_value(job, style) for style in others],
             plan.weights,
-            region_values(plan, self.photo),
+            region_values(plan.regions, self.photo),
             plan.uses,
+            part_values(plan.parts, self.photo),
+        )
+
+    def shared_value(self, shared: Shared) -> dict[str, Any]:
+        """Return what the component of more paintings and of regions holds for a link."""
+        return held_value(
+            [example_value(example) for example in shared.also],
+            shared.style_weights,
+            region_values(shared.regions, self.photo),
+            shared.uses,
         )
 
     def _style_value(self, job: Job, style: Style) -> dict[str, Any]:

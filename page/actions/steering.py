@@ -18,7 +18,7 @@ from page.error_messages import error_message
 from page.http.following import AT_ONCE, LATEST
 from page.panels.components import Choice
 from page.panels.controls import FIXED
-from page.panels.mix import Mix
+from page.panels.mix import Mix, unheard_note
 from page.panels.modes import FILM, PICTURE
 from page.panels.paintings import Paintings
 from page.panels.picture_inputs import load_named, taken_value
@@ -153,12 +153,16 @@ class Steering:
         expected = session.admission.check_change(
             job, settings, *((mix.paintings, mix.masks) if mix else ())
         )
+        count = len(mix.paintings if mix else job.wanted_paintings)
+        note, known = unheard_note(settings, count), unheard_note(job.settings, count)
         job.engine = session.workshop.backend.engine()
         if mix:
             job.steer(settings, mix.paintings, mix.masks)
         else:
             job.steer(settings)
         session.workshop.expect(job, expected.seconds)
+        if note != known and note:
+            gr.Warning(note)
 
     def check_added(self, held: Paintings) -> None:
         """Say what is wrong with a painting that was added."""
@@ -172,7 +176,7 @@ class Steering:
         """Show a starting picture that was chosen, and say what there is to say about it."""
         shown = self._taken(choice, "starting picture")
         job = self.session.live_job(id)
-        if job and choice and shown != gr.update():
+        if job and choice and shown != gr.update() and "refused" not in shown:
             gr.Info(NEXT_START)
         return shown
 

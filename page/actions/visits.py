@@ -22,11 +22,12 @@ from page.http.following import AT_ONCE
 from page.links import read_link
 from page.panels.contact_sheet import followed_sheet
 from page.panels.modes import FILM, PICTURE
-from page.panels.paintings import held_value
 from page.panels.picture_inputs import example_value
 from page.panels.publishing import SIGN_IN_FAILED
+from page.panels.stage import chosen_photo
 
 NOT_SIGNED_IN = "You were not signed in with Hugging Face. Everything else works without it."
+NOT_WHOLE = "The link names a picture that is not among the examples here; the rest of it is set."
 LOST = "What this link shows is no longer kept; its settings are."
 REOPENED = 3600.0  # seconds; a job that is older waits in the gallery when the page is opened
 
@@ -66,9 +67,12 @@ class Visits:
         if shared:
             chosen = {"content": session.photo, "style": session.painting}
             updates |= {chosen[role]: example_value(e) for role, e in shared.examples.items()}
-            more = [example_value(example) for example in shared.also]
-            updates[session.paintings] = held_value(more, shared.style_weights, uses=shared.uses)
+            if photo := shared.examples.get("content"):
+                updates[session.result_panel.stage] = chosen_photo(photo.large)
+            updates[session.paintings] = session.shared_value(shared)
             updates |= session.controls.show(shared.settings, set(options()))
+            if not shared.is_whole:
+                gr.Warning(NOT_WHOLE)
             return updates | self._shared_result(shared.result)
         cards = [card for card in session.workshop.cards(token) if is_recent(card)]
         return updates | self._reopened(cards)

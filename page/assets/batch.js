@@ -78,10 +78,12 @@ export class BatchGrid {
 
     // Shows a picture once it is decoded, so that a preview takes the place of the last at once.
     async #load(tile, url) {
+        tile.wanted = url;
         if (tile.isLoading || url === tile.shown) return;
         const image = tile.item.querySelector("img");
         if (!url) {
             image.hidden = true;
+            tile.shown = "";
             return;
         }
         tile.isLoading = true;
@@ -97,6 +99,8 @@ export class BatchGrid {
         } finally {
             tile.isLoading = false;
         }
+        // The last one may have come meanwhile, after which nobody looks again.
+        if (tile.shown === url && tile.wanted !== url) this.#load(tile, tile.wanted);
     }
 
     // Scrolls the list, and nothing else, to the photo that is painted now.

@@ -1,4 +1,6 @@
 // Takes a photo with the camera of a computer. On a phone the file chooser offers the camera.
+import { opened } from "./dialog.js";
+
 export const REFUSED = {
     NotAllowedError: "The browser was not allowed to use the camera.",
     NotFoundError: "There is no camera.",
@@ -18,12 +20,10 @@ export async function photographed() {
             <button value="">Cancel</button>
             <button value="take" class="primary" disabled>Take the photo</button>
         </form>`;
-    document.body.append(dialog);
+    const closed = opened(dialog);
     const video = dialog.querySelector("video");
     const said = dialog.querySelector("[role=status]");
-    const closed = new Promise((done) => dialog.addEventListener("close", done, { once: true }));
     let stream = null;
-    dialog.showModal();
     const asked = navigator.mediaDevices
         ? navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1920 } } })
         : Promise.reject(new DOMException("", "NotFoundError"));

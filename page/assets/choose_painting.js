@@ -1,4 +1,5 @@
 // Chooses one more painting, in a dialog: a file, or one of the examples below the inputs.
+import { opened } from "./dialog.js";
 import { exampleOf } from "./examples.js";
 
 const MARKUP = `
@@ -35,9 +36,7 @@ export async function chosenPainting() {
     const file = dialog.querySelector("[type=file]");
     dialog.querySelector(".primary").addEventListener("click", () => file.click());
     file.addEventListener("change", () => take(file.files[0]));
-    document.querySelector(".gradio-container .contain").append(dialog); // for its styles
-    dialog.showModal();
-    await new Promise((done) => dialog.addEventListener("close", done, { once: true }));
+    await opened(dialog);
     dialog.remove();
     return choice;
 }

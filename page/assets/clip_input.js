@@ -1,10 +1,13 @@
 // A clip to choose: from a file, a drop or the camera; then two handles that trim it.
+import { FILM, latestOnly, reasonOf } from "./sending.js";
+
 const TILES = 12; // of the strip behind the handles
 const NUDGE = 0.1; // seconds that an arrow key moves a handle
 const LEAP = 1; // the same of Page Up and Page Down
 const SHORTEST = 0.1; // seconds between the handles
 
 const READING = "Reading the clip…";
+const WAITS = "Stylize begins when the clip has been sent.";
 
 const wait = (target, event) =>
     new Promise((done) => {
@@ -25,6 +28,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
     const selects = Object.fromEntries(
         ["rate", "size"].map((name) => [name, root.querySelector(`[name=${name}]`)]),
     );
+    const uploads = latestOnly(FILM);
     let turn = 0, drawn = "";
 
     const say = (text) => {
@@ -175,17 +179,17 @@ export default function mount({ element, props, trigger, watch, upload }) {
         root.classList.add("busy");
         say("Sending the clip…");
         try {
-            const { path } = await upload(clip);
-            if (mine !== turn) return;
+            const sent = await uploads.send(upload(clip), () => say(WAITS));
+            if (mine !== turn) return; // another one has been chosen
             say(READING);
             drawn = "";
-            props.value = { file: { path }, name: clip.name };
+            props.value = { file: { path: sent.path }, name: clip.name };
             render();
             trigger("choose");
         } catch (error) {
-            say(error.message || "The clip could not be sent. Please try again.");
+            say(reasonOf(error, "The clip could not be sent. Please try again."));
         } finally {
-            root.classList.remove("busy");
+            if (mine === turn) root.classList.remove("busy");
         }
     };
 

@@ -1,4 +1,6 @@
 // Crops and turns a picture, in a dialog.
+import { opened } from "./dialog.js";
+
 const script = new URL("./vendor/cropper.min.js", import.meta.url).href;
 const style = new URL("./vendor/cropper.min.css", import.meta.url).href;
 
@@ -35,11 +37,9 @@ export async function cropped({ uncropped, shown, crop }, { turns: canTurn = tru
             <button value="all">Whole picture</button>
             <button value="crop" class="primary">Crop</button>
         </form>`;
-    document.body.append(dialog);
     const image = dialog.querySelector("img");
     image.src = uncropped ?? shown;
-    dialog.showModal();
-    const closed = new Promise((done) => dialog.addEventListener("close", done, { once: true }));
+    const closed = opened(dialog);
     let turns = crop?.quarter_turns ?? 0;
     const cropper = new Cropper(image, {
         viewMode: 1,

@@ -1,11 +1,19 @@
-// Size and direction of a painting: a panel below the paintings, for one of them at a time.
-import { loadedPicture } from "./masks.js";
-import { drawPlaced, rotationText, USUAL } from "./placement.js";
+// What a painting gives, its size and its direction: a panel below the paintings, for one of them
+// at a time.
+import { loadedMask, loadedPicture, maskSizeOf, shadeOf } from "./masks.js";
+import { drawPlaced, groupOf, rotationText, USUAL } from "./placement.js";
 import { fillRange } from "./range.js";
 
 const PREVIEW = 320; // pixels
 const LEAST_CROP = 0.02; // of width and height
 const STEP = 0.05; // of the size
+
+const GIVEN = {
+    everything: "",
+    strokes: "Colours and brushwork. Large shapes come from other paintings, or stay the photo’s.",
+    composition:
+        "Large shapes. Colours and brushwork come from other paintings, or from the start.",
+};
 
 const rounded = (scale) => Math.round(scale / STEP) * STEP;
 
@@ -22,14 +30,24 @@ const sharesOf = (part) => {
     return [left, top, right, bottom].map((side) => Number(side.toFixed(4)));
 };
 
-// `valueOf`, `nameOf` and `useOf` tell of the painting of a number, `change` gives it a use.
+const shadeAt = async (part, image) => {
+    const size = maskSizeOf(image);
+    const mask = await loadedMask(part, size).catch(() => null);
+    return mask && shadeOf(mask, size);
+};
+
+// `valueOf`, `nameOf`, `useOf` and `partOf` tell of the painting of a number, `change` gives it a
+// use, `takePart` has a part of it painted, and `reset` takes both back.
 export class DirectionPanel {
     #number = null;
     #opener = null;
     #image = null; // the painting's display
+    #shade = null; // over what of it is not taken
 
-    constructor(root, paintings) {
+    // `layerGroups` are names of layers by what they show of a painting.
+    constructor(root, layerGroups, paintings) {
         this.root = root;
+        this.layerGroups = layerGroups;
         this.paintings = paintings;
         this.canvas = this.#find("canvas");
         root.addEventListener("input", ({ target }) => this.#moved(target));
@@ -53,7 +71,7 @@ export class DirectionPanel {
         this.root.hidden = false;
         this.show();
         this.root.scrollIntoView({ block: "nearest" });
-        this.#find("[name=scale]").focus({ preventScroll: true });
+        this.#find("[name=gives]:checked").focus({ preventScroll: true });
     }
 
     close() {
@@ -67,14 +85,17 @@ export class DirectionPanel {
         if (!this.isOpen) return;
         const value = this.paintings.valueOf(this.#number);
         if (!value) return this.close();
-        const { scale, rotation, mirror } = this.#use;
+        const { layers, scale, rotation, mirror } = this.#use;
         this.#find(".of").textContent = this.paintings.nameOf(this.#number);
+        this.#showGiven(layers);
         this.#set("scale", Math.log2(scale), `×${scale}`);
         this.#set("rotation", -rotation, rotationText(rotation));
         this.#find("[data-act=mirror]").ariaPressed = mirror;
-        this.#find("[data-act=usual]").disabled = `${Object.values(this.#use)}` ===
-            `${Object.values(USUAL)}`;
-        this.#draw(value.shown ?? value.small);
+        const part = this.paintings.partOf(this.#number);
+        this.#find("[data-act=usual]").disabled = !part &&
+            `${Object.values(this.#use)}` === `${Object.values(USUAL)}`;
+        this.#find("[data-act=part]").textContent = part ? "Part taken…" : "Take a part…";
+        this.#draw(value.shown ?? value.small, part?.shown);
     }
 
     get #use() {
@@ -94,11 +115,24 @@ export class DirectionPanel {
         fillRange(range);
     }
 
+    // Layers that are none of the groups are shown by name; they stay until a group is chosen.
+    #showGiven(layers) {
+        const group = groupOf(layers, this.layerGroups);
+        const others = this.#find(".others");
+        others.hidden = Boolean(group);
+        others.querySelector("span").textContent = layers.join(", ");
+        this.#find(`[name=gives][value=${group ?? "others"}]`).checked = true;
+        this.#find(".given").textContent = GIVEN[group] ?? "The layers that it is tied to.";
+    }
+
     #change(changes) {
         this.paintings.change(this.#number, { ...this.#use, ...changes });
     }
 
-    #moved({ name, valueAsNumber }) {
+    #moved({ name, value, valueAsNumber }) {
+        if (name === "gives" && value !== "others") {
+            this.#change({ layers: this.layerGroups[value] ?? USUAL.layers });
+        }
         if (name === "scale") {
             this.#change({ scale: Number(rounded(2 ** valueAsNumber).toFixed(2)) });
         }
@@ -110,9 +144,10 @@ export class DirectionPanel {
         if (turn) this.#turn(Number(turn));
         else if (act === "mirror") this.#change({ mirror: !this.#use.mirror });
         else if (act === "crop") this.#crop();
+        else if (act === "part") this.paintings.takePart(this.#number);
         else if (act === "usual") {
-            this.#change(USUAL);
-            this.#find("[name=scale]").focus();
+            this.paintings.reset(this.#number);
+            this.#find("[name=gives]:checked").focus();
         } else if (act === "close") this.close();
     }
 
@@ -133,14 +168,18 @@ export class DirectionPanel {
         this.#change({ crop: sharesOf(part) });
     }
 
-    async #draw(url) {
+    async #draw(url, part) {
         if (this.#image?.url !== url) {
             const image = await loadedPicture(url).catch(() => null);
             this.#image = image && { url, image };
         }
+        if (this.#shade?.part !== part) {
+            const shade = part && this.#image && await shadeAt(part, this.#image.image);
+            this.#shade = shade ? { part, shade } : null;
+        }
         this.canvas.hidden = !this.#image;
         if (this.#image && this.isOpen) {
-            drawPlaced(this.canvas, this.#image.image, this.#use, PREVIEW);
+            drawPlaced(this.canvas, this.#image.image, this.#use, PREVIEW, this.#shade?.shade);
         }
     }
 }

@@ -1,6 +1,7 @@
 // The film on the stage: the frame that is being painted, and what is done so far, to be played
 // beside the clip in step with it.
 import { follow } from "./follow.js";
+import { bringIntoSight } from "./in_sight.js";
 import { fillRange } from "./range.js";
 
 const SIDE = 768; // pixels of the frame that is being painted
@@ -22,7 +23,16 @@ export default function mount({ element, props, trigger, watch }) {
     const seek = find(".seek"), divider = find(".divider"), said = find(".said");
     const button = (act) => find(`[data-act=${act}]`);
     // `pair` is what the players hold, `next` what there is to play now.
-    const state = { task: "", leave: null, told: 0, pair: "", next: null, preview: "", clip: null };
+    const state = {
+        task: "",
+        leave: null,
+        told: 0,
+        pair: "",
+        next: null,
+        preview: "",
+        isLoading: false,
+        clip: null,
+    };
 
     const say = (text) => {
         if (text && said.textContent !== text) said.textContent = text;
@@ -207,17 +217,20 @@ export default function mount({ element, props, trigger, watch }) {
     // --- A film that is being painted
 
     const showStill = async (address) => {
-        if (!address || address === state.preview) return;
+        if (state.isLoading || !address || address === state.preview) return;
         const task = state.task;
-        state.preview = address;
         const image = new Image();
         image.src = `${address}&side=${SIDE}`;
+        state.isLoading = true;
         try {
             await image.decode();
         } catch {
-            return state.preview = ""; // the next look tries again
+            return; // the next look tries again
+        } finally {
+            state.isLoading = false;
         }
         if (task !== state.task) return;
+        state.preview = address;
         still.src = image.src;
         if (root.dataset.shows !== "film") show("still");
     };
@@ -254,6 +267,7 @@ export default function mount({ element, props, trigger, watch }) {
 
     const render = () => {
         const value = props.value ?? {};
+        bringIntoSight(root);
         root.dataset.live = isLive();
         const task = isLive() ? value.film : "";
         if (task !== state.task || (task && !state.leave)) followFilm(task);
@@ -270,6 +284,8 @@ export default function mount({ element, props, trigger, watch }) {
             if (isThere && !isLive()) show("film");
         });
     };
+
+    document.addEventListener("nst:mode", () => bringIntoSight(root));
 
     // The frame at the handle that trims a clip.
     document.addEventListener("nst:clip", ({ detail }) => {

@@ -1,5 +1,6 @@
-// Paints regions on the photo, in a dialog: what is covered by a colour is a region, and each is
-// ruled by a painting or left as it is.
+// Paints masks, in a dialog: regions of the photo, where what is covered by a colour is ruled by a
+// painting or left as it is; or the part of a painting that is taken.
+import { opened } from "./dialog.js";
 import {
     cleared,
     drawOverlay,
@@ -8,10 +9,11 @@ import {
     gradient,
     inverted,
     isEmpty,
+    isFull,
     joined,
     loadedMask,
     loadedPicture,
-    maskSize,
+    maskSizeOf,
     Stroke,
 } from "./masks.js";
 import { fillRange } from "./range.js";
@@ -21,12 +23,11 @@ const MOST_STEPS = 40; // that can be undone
 const LARGEST = 0.3; // radius of the brush, as a share of the longest side
 const OPACITY = { active: 0.7, other: 0.5 }; // of a region that is covered whole
 const MOST_STRENGTH = 4;
-const CANVAS_HELP =
-    "The photo and its regions. Arrow keys move the brush, the space bar sets it down" +
-    " and lifts it.";
+const CANVAS_HELP = "Arrow keys move the brush, the space bar sets it down and lifts it.";
 const POINT_SIZE = 0.012; // of the ring that shows a point, as a share of the width
+const PART_COLOR = 1; // of `COLORS`
 const NOT_SHOWN = "The mask cannot be shown; please try again.";
-const KEEP_OR_DROP = "Press Done to keep the regions, or Cancel to drop what you changed.";
+const KEEP_OR_DROP = "Press Done to keep what you painted, or Cancel to drop what you changed.";
 
 const TOOLS = {
     brush: {
@@ -60,6 +61,13 @@ const WHOLE = {
     clear: { label: "Clear", made: cleared },
 };
 
+// What the dialog says of a photo's regions.
+const REGIONS = {
+    title: "Paint regions",
+    hint: "Paint over a part of the photo, then say which painting rules there.",
+    area: "The photo and its regions.",
+};
+
 const rgb = COLORS.map((color) => [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16)));
 
 const element = (markup) => {
@@ -75,14 +83,13 @@ const MARKUP = `
     <div class="pane">
         <div class="photo">
             <img alt="">
-            <canvas tabindex="0" role="application" aria-roledescription="painting area"
-                aria-label="${CANVAS_HELP}"></canvas>
+            <canvas tabindex="0" role="application" aria-roledescription="painting area"></canvas>
             <span class="ring" hidden></span>
         </div>
     </div>
     <div class="side">
-        <h2 id="regions-title">Paint regions</h2>
-        <p class="hint">Paint over a part of the photo, then say which painting rules there.</p>
+        <h2 id="regions-title"></h2>
+        <p class="hint"></p>
         <div class="tools" role="radiogroup" aria-label="Tool">${
     Object.entries(TOOLS).map(([name, { label, path }]) =>
         `<label><input type="radio" name="tool" value="${name}">${icon(path)}<span>${label}</span>
@@ -128,10 +135,11 @@ class MaskEditor {
     #stroke = null; // { pointer, mask } while the brush is down
     #cursor;
 
-    constructor(image, regions, names, askForMask) {
+    // Without `askForMask` there is one region alone, of a picture of which the server finds nothing.
+    constructor(image, regions, { names, askForMask = null, words = REGIONS }) {
         this.names = names;
         this.askForMask = askForMask;
-        this.size = maskSize({ width: image.naturalWidth, height: image.naturalHeight });
+        this.size = maskSizeOf(image);
         this.dialog = element(MARKUP);
         this.canvas = this.#find("canvas");
         this.ring = this.#find(".ring");
@@ -141,16 +149,19 @@ class MaskEditor {
         this.#find("img").src = image.src;
         this.#find(".photo").style.setProperty("--ratio", this.size.width / this.size.height);
         this.#find("[value=brush]").checked = true;
+        this.#find("h2").textContent = words.title;
+        this.#find(".hint").textContent = words.hint;
+        this.canvas.ariaLabel = `${words.area} ${CANVAS_HELP}`;
+        this.dialog.classList.toggle("single", !askForMask);
         this.#listen();
         this.#commit(regions.length ? regions : [this.#newRegion([])], 0);
     }
 
     // Resolves to the regions, or to nothing where the visitor has gone back.
     async run() {
-        document.querySelector(".gradio-container .contain").append(this.dialog); // for its styles
-        this.dialog.showModal();
+        const closed = opened(this.dialog);
         this.canvas.focus({ preventScroll: true });
-        await new Promise((done) => this.dialog.addEventListener("close", done, { once: true }));
+        await closed;
         this.dialog.remove();
         if (this.dialog.returnValue !== "done") return undefined;
         return this.#state.regions.filter(({ mask }) => !isEmpty(mask));
@@ -507,17 +518,35 @@ class MaskEditor {
     }
 }
 
+const maskOf = async ({ shown }, size, known) => known.get(shown) ?? await loadedMask(shown, size);
+
 // Resolves to the regions that were painted, with their masks; to nothing where the visitor has gone
 // back. `photo` is an address, `names` are those of the paintings. A region that was not changed has
 // the same `mask` as in `known`, which holds those that were loaded, by their address. `askForMask`
 // asks the server for one.
 export async function paintedRegions({ photo, regions, names, known, askForMask }) {
     const image = await loadedPicture(photo);
-    const size = maskSize({ width: image.naturalWidth, height: image.naturalHeight });
-    const masks = await Promise.all(
-        regions.map(async ({ shown }) => known.get(shown) ?? await loadedMask(shown, size)),
-    );
+    const size = maskSizeOf(image);
+    const masks = await Promise.all(regions.map((region) => maskOf(region, size, known)));
     const painted = regions.map((region, number) => ({ ...region, mask: masks[number] }));
-    const made = await new MaskEditor(image, painted, names, askForMask).run();
+    const made = await new MaskEditor(image, painted, { names, askForMask }).run();
     return made && { regions: made, size, loaded: masks };
+}
+
+// Resolves to the mask of the part of a painting that was painted, null for all of it, with its
+// size; to nothing where the visitor has gone back. `painting` is an address, `part` what was painted
+// before, if anything was, and `known` as above.
+export async function paintedPart({ painting, part, name, known }) {
+    const image = await loadedPicture(painting);
+    const size = maskSizeOf(image);
+    const mask = part ? await maskOf(part, size, known) : emptyMask(size);
+    const regions = [{ mask, painting: 0, strength: 1, color: PART_COLOR }];
+    const words = {
+        title: "Take a part",
+        hint: `Paint over what is taken of ${name}: its strokes and shapes come from there.`,
+        area: "The painting, and the part that is taken.",
+    };
+    const made = await new MaskEditor(image, regions, { names: [name], words }).run();
+    const painted = made?.[0]?.mask;
+    return made && { mask: painted && !isFull(painted) ? painted : null, size };
 }

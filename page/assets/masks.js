@@ -2,6 +2,7 @@
 const LONGEST = 1024; // pixels, of a mask's longest side
 const STRIPE = 3; // of 2^3 pixels
 const GAP = 0.45; // of the opacity between two stripes
+const SHADE = 0.85; // the opacity of what is outside of a mask
 const GREY = 0; // the colour type of a PNG
 const CRC = Uint32Array.from({ length: 256 }, (_, value) => {
     for (let bit = 0; bit < 8; bit++) value = value & 1 ? 0xedb88320 ^ (value >>> 1) : value >>> 1;
@@ -17,12 +18,16 @@ export const maskSize = ({ width, height }) => {
     };
 };
 
+export const maskSizeOf = ({ naturalWidth: width, naturalHeight: height }) =>
+    maskSize({ width, height });
+
 export const emptyMask = ({ width, height }) => new Uint8Array(width * height);
 export const filled = (mask) => new Uint8Array(mask.length).fill(255);
 export const cleared = (mask) => new Uint8Array(mask.length);
 export const inverted = (mask) => mask.map((value) => 255 - value);
 export const joined = (mask, other) => mask.map((value, at) => Math.max(value, other[at]));
 export const isEmpty = (mask) => mask.every((value) => value === 0);
+export const isFull = (mask) => mask.every((value) => value === 255);
 
 // A mask that fades from 255 at one point to 0 at another, and goes on beyond them.
 export function gradient({ width, height }, from, to) {
@@ -123,6 +128,16 @@ export function drawOverlay(pixels, layers, { left, top, right, bottom }, { widt
             pixels[to + 3] = shade;
         }
     }
+}
+
+// A picture of a mask's size that is dark where the mask is black.
+export function shadeOf(mask, { width, height }) {
+    const canvas = new OffscreenCanvas(width, height);
+    const context = canvas.getContext("2d");
+    const shade = context.createImageData(width, height);
+    for (const [at, value] of mask.entries()) shade.data[4 * at + 3] = SHADE * (255 - value);
+    context.putImageData(shade, 0, 0);
+    return canvas;
 }
 
 const chunk = (type, data) => {

@@ -2,7 +2,8 @@
 import { chosen, essenceOf } from "./chosen.js";
 import { DirectionPanel } from "./direction.js";
 import { foundMask } from "./found_masks.js";
-import { summaryOf, trimmed, USUAL } from "./placement.js";
+import { maskFile } from "./masks.js";
+import { share, summaryOf, trimmed, USUAL } from "./placement.js";
 import { fillRange } from "./range.js";
 import {
     COLORS,
@@ -15,16 +16,23 @@ import {
     rulerOf,
     TOO_MANY,
 } from "./regions.js";
+import { BOTH, PICTURE, reasonOf, sending } from "./sending.js";
 
 const NUMBERS = ["No", "One", "Two", "Three", "Four", "Five", "Six"];
 const MOST_WEIGHT = 2; // of a slider; only proportions count
 const MOST_STRENGTH = 4;
 const MOST_PROTECTING = 0.5; // strength of a region that protects what is in it
 const PROTECT = "Find the faces, and paint them at a lower strength";
-const NOT_SHOWN = "The photo cannot be shown yet; please try again in a moment.";
+const NOT_SHOWN = "The picture cannot be shown yet; please try again in a moment.";
 const NO_PHOTO = "Choose a photo first.";
 const REGIONS_GONE =
     "The regions belonged to the photo before, and went with it. Undo brings both back.";
+const OTHER_PHOTO = "The photo was changed meanwhile; the regions were painted on the one before.";
+const READY = "The regions are ready.";
+const PART_GONE =
+    "The part that was taken belonged to the painting before, and went with it. Undo brings both back.";
+const OTHER_PAINTING =
+    "The painting was changed meanwhile; the part was painted on the one before.";
 const NOT_SENT = "The picture could not be sent. Please try again.";
 
 const TURN =
@@ -79,15 +87,37 @@ export default function mount({ element, props, trigger, watch, upload }) {
 
     const useOf = (number) => ({ ...USUAL, ...props.value.uses[number] });
 
+    const partOf = (number) => props.value.within[number] ?? null;
+
+    const summary = (number) => summaryOf(useOf(number), props.layerGroups);
+
     const usesWith = (changed, use) =>
         props.value.weights.map((_, number) => trimmed(number === changed ? use : useOf(number)));
 
-    const direction = new DirectionPanel(root.querySelector(".direction"), {
+    const partNote = (number, use) => {
+        const textContent = use ? " · a part of it" : "a part of it";
+        return partOf(number) ? [node("span", { className: "part", textContent })] : [];
+    };
+
+    const withinWith = (changed, part) =>
+        props.value.weights.map((_, number) => number === changed ? part : partOf(number));
+
+    // Changes how a painting is used, and what of it is taken.
+    const changeUse = (number, use, part = partOf(number)) =>
+        change({
+            uses: usesWith(number, use),
+            within: withinWith(number, part),
+            painting: essenceOf(chosen.style),
+        });
+
+    const direction = new DirectionPanel(root.querySelector(".direction"), props.layerGroups, {
         valueOf,
         useOf,
+        partOf,
         nameOf: (number) => names()[number],
-        change: (number, use) =>
-            change({ uses: usesWith(number, use), painting: essenceOf(chosen.style) }),
+        change: changeUse,
+        takePart: (number) => takePart(number),
+        reset: (number) => changeUse(number, USUAL, null),
     });
 
     // One after another: there is one place for what is answered.
@@ -115,8 +145,8 @@ export default function mount({ element, props, trigger, watch, upload }) {
         const title = node("span", { className: "name", textContent: name });
         title.append(node("small"));
         const turn = node("button", { type: "button", className: "turn", innerHTML: TURN });
-        turn.ariaLabel = `Size and direction of ${name}`;
-        turn.title = "Size and direction";
+        turn.ariaLabel = `Adjust ${name}`;
+        turn.title = "Adjust what it gives, its size and direction";
         turn.addEventListener("click", () => direction.toggle(number, turn));
         row.append(title, range, node("output"), turn);
         if (number) row.append(removeButton(name, () => removePainting(number)));
@@ -185,20 +215,27 @@ export default function mount({ element, props, trigger, watch, upload }) {
         range.setAttribute("aria-valuetext", text);
     };
 
-    // A weight counts among the paintings that rule where no region is.
+    // A weight counts among the paintings that rule where no region is, and there among those that
+    // have layers in common.
     const showWeights = ({ weights, regions }) => {
         const free = freePaintings(regions, weights.length);
-        const shareText = (share) => weights.length > 1 ? `${share} %` : "";
-        const total = free.reduce((sum, number) => sum + weights[number], 0);
+        const blended = (number) => free.filter((other) => share(useOf(number), useOf(other)));
+        const shareText = (number) => {
+            if (free.length < 2) return weights.length > 1 ? "100 %" : "";
+            const total = blended(number).reduce((sum, other) => sum + weights[other], 0);
+            if (!total) return "0 %";
+            const isAlone = blended(number).length < 2;
+            return isAlone ? "" : `${Math.round(100 * weights[number] / total)} %`;
+        };
         for (const [number, row] of [...root.querySelectorAll(".weights li")].entries()) {
-            const share = total ? Math.round(100 * weights[number] / total) : 0;
             const isFree = free.includes(number);
-            const text = isFree ? shareText(share) : regionsOf(regions, number);
-            row.querySelector("small").textContent = summaryOf(useOf(number));
+            const text = isFree ? shareText(number) : regionsOf(regions, number);
+            const use = summary(number);
+            row.querySelector("small").replaceChildren(use, ...partNote(number, use));
             showNumber(row, weights[number], text);
-            row.classList.toggle("tied", !isFree || free.length < 2);
+            row.classList.toggle("tied", !isFree || !text || free.length < 2);
         }
-        const isPlain = weights.length < 2 && !summaryOf(useOf(0));
+        const isPlain = weights.length < 2 && !summary(0) && !partOf(0);
         root.querySelector(".weights").hidden = isPlain;
     };
 
@@ -216,7 +253,14 @@ export default function mount({ element, props, trigger, watch, upload }) {
         }
     };
 
+    const isFull = () => {
+        const has = props.value.paintings.length + 1 >= props.most;
+        if (has) say(`${NUMBERS[props.most]} paintings are the most; remove one first.`);
+        return has;
+    };
+
     const addPainting = (painting) => {
+        if (isFull()) return; // several may have been on their way
         const { paintings, weights } = props.value;
         change({ paintings: [...paintings, painting], weights: [...weights, 1] });
         say(`${painting.name || "The painting"} is added.`);
@@ -230,6 +274,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
             paintings: paintings.filter((_, at) => at !== number - 1),
             weights: weights.filter((_, at) => at !== number),
             uses: usesWith().filter((_, at) => at !== number),
+            within: withinWith().filter((_, at) => at !== number),
             regions: regions.map((region) => ({
                 ...region,
                 painting: region.painting === null ? null : rulerAfter(region.painting),
@@ -320,12 +365,12 @@ export default function mount({ element, props, trigger, watch, upload }) {
         showFaces();
     };
 
-    const sent = async (file) => {
+    const sent = async (file, buttons) => {
         root.classList.add("busy");
         try {
-            return (await upload(file)).path;
+            return (await sending(upload(file), buttons)).path;
         } catch (error) {
-            say(error.message || NOT_SENT);
+            say(reasonOf(error, NOT_SENT));
             return null;
         } finally {
             root.classList.remove("busy");
@@ -335,11 +380,9 @@ export default function mount({ element, props, trigger, watch, upload }) {
     // Takes a file, or what an input holds for an example.
     const take = async (choice) => {
         say("");
-        if (props.value.paintings.length + 1 >= props.most) {
-            return say(`${NUMBERS[props.most]} paintings are the most; remove one first.`);
-        }
+        if (isFull()) return;
         if (!(choice instanceof File)) return addPainting(choice);
-        const path = await sent(choice);
+        const path = await sent(choice, BOTH);
         if (!path) return;
         const shown = URL.createObjectURL(choice);
         addPainting({ file: { path }, example: null, crop: null, shown, name: choice.name });
@@ -349,6 +392,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
         say("");
         const photo = chosen.content?.shown;
         if (!photo) return say(NO_PHOTO);
+        const owner = essenceOf(chosen.content);
         const { paintedRegions } = await import("./mask_editor.js");
         let painted;
         try {
@@ -363,28 +407,60 @@ export default function mount({ element, props, trigger, watch, upload }) {
         } catch {
             return say(NOT_SHOWN);
         }
-        if (painted) await takeRegions(painted);
+        if (!painted) return;
+        const taken = takeRegions(painted, owner); // all of them, before Stylize is pressed
+        await sending(taken, PICTURE).catch(({ message }) => say(message || NOT_SENT));
     };
 
-    // Sends the masks that were painted, and leaves the others where they are.
-    const takeRegions = async ({ regions, size, loaded }) => {
+    // Resolves to what the component holds for a mask that is sent; rejects with what was said.
+    const sentMask = async (mask, size, name) => {
+        const path = await sent(await maskFile(mask, size, name), PICTURE);
+        if (!path) throw new Error(said.textContent);
+        return { file: { path }, shown: addressOf(path) };
+    };
+
+    // Sends the masks that were painted on a photo, and leaves the others where they are.
+    const takeRegions = async ({ regions, size, loaded }, owner) => {
         say("The regions are being sent…");
-        const { maskFile } = await import("./masks.js");
         const ready = [];
         for (const { mask, painting, strength, color, ...before } of regions) {
             let { file, shown } = before;
             if (!file || !loaded.includes(mask)) {
-                const path = await sent(
-                    await maskFile(mask, size, `region-${ready.length + 1}.png`),
-                );
-                if (!path) return;
-                [file, shown] = [{ path }, addressOf(path)];
+                ({ file, shown } = await sentMask(mask, size, `region-${ready.length + 1}.png`));
             }
             masks.set(shown, mask);
             ready.push({ file, shown, painting, strength, color });
         }
-        change({ regions: ready, photo: essenceOf(chosen.content) });
-        say(ready.length ? "The regions are ready." : "There are no regions.");
+        if (owner !== essenceOf(chosen.content)) throw new Error(OTHER_PHOTO);
+        change({ regions: ready, photo: owner });
+        say(ready.length ? READY : "There are no regions.");
+    };
+
+    // Has the part of a painting painted that is taken, and sends its mask.
+    const takePart = async (number) => {
+        say("");
+        const value = valueOf(number), owner = essenceOf(value), part = partOf(number);
+        const painting = value.shown ?? value.small, name = names()[number];
+        const { paintedPart } = await import("./mask_editor.js");
+        let painted;
+        try {
+            painted = await paintedPart({ painting, part, name, known: masks });
+        } catch {
+            return say(NOT_SHOWN);
+        }
+        if (!painted) return;
+        const isSame = () => owner === essenceOf(valueOf(number));
+        await sending(sendPart(number, painted, isSame), PICTURE)
+            .catch(({ message }) => say(message || NOT_SENT));
+    };
+
+    const sendPart = async (number, { mask, size }, isSame) => {
+        const part = mask && await sentMask(mask, size, `part-${number + 1}.png`);
+        if (part) masks.set(part.shown, mask);
+        if (!isSame()) throw new Error(OTHER_PAINTING);
+        changeUse(number, useOf(number), part);
+        const name = names()[number];
+        say(part ? `A part of ${name} is taken.` : `All of ${name} is taken.`);
     };
 
     // A picture to start from is chosen elsewhere, and must not be forgotten.
@@ -406,13 +482,17 @@ export default function mount({ element, props, trigger, watch, upload }) {
         }
     };
 
-    // A crop is that of one painting.
+    // A crop and a part are those of one painting.
     const checkPainting = () => {
         const { painting, uses } = props.value;
-        const present = essenceOf(chosen.style);
-        if (!uses[0]?.crop || painting === present) return;
-        if (!painting) props.value = { ...props.value, painting: present };
-        else change({ uses: usesWith(0, { ...useOf(0), crop: USUAL.crop }), painting: present });
+        const present = essenceOf(chosen.style), part = partOf(0);
+        if ((!uses[0]?.crop && !part) || painting === present) return;
+        if (!painting) {
+            props.value = { ...props.value, painting: present };
+            return;
+        }
+        changeUse(0, { ...useOf(0), crop: USUAL.crop }, null);
+        if (part) say(PART_GONE);
     };
 
     const check = () => {
@@ -456,6 +536,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
     });
     watch("value", () => {
         render();
+        if (!props.value.regions.length && said.textContent === READY) say(""); // they were undone
         setTimeout(check);
     });
     render();

@@ -1,9 +1,10 @@
 // Several photos for one batch: sent as they are chosen, shown as thumbnails, removed one by one.
 import { answerTo } from "./found_masks.js";
+import { PICTURE, reasonOf, sending } from "./sending.js";
 
 const AT_ONCE = 3; // photos on their way
 const NOT_SENT = "It could not be sent; please try again.";
-const SENDING = "The photos are still being sent. Please press Stylize when they are there.";
+const WAITS = "Stylize begins when the photos have been sent.";
 
 const pathOf = (value) => value.file?.path ?? value.example;
 
@@ -15,7 +16,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
     const faces = root.querySelector("[name=faces]");
     let entries = []; // { name, shown, value }: a value as an input holds one, once it is there
     let complaints = [];
-    let sending = 0;
+    let underWay = 0;
     let looks = Promise.resolve(); // the server looks at one photo at a time
 
     const values = () => entries.filter(({ value }) => value).map(({ value }) => value);
@@ -26,6 +27,15 @@ export default function mount({ element, props, trigger, watch, upload }) {
         said.textContent = lines.join(" ");
         said.hidden = !lines.length;
     };
+
+    // Lets go of a photo that is not wanted any more; nothing waits for it.
+    const drop = (entry) => {
+        entry.isDropped = true;
+        if (entry.file && !entry.value) URL.revokeObjectURL(entry.shown);
+        entry.letGo?.();
+    };
+
+    const sayWaits = () => complaints.includes(WAITS) || say(...complaints, WAITS);
 
     const tile = (entry) => {
         const item = document.createElement("li");
@@ -43,6 +53,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
         });
         remove.addEventListener("click", () => {
             const at = entries.indexOf(entry);
+            drop(entry);
             entries = entries.filter((each) => each !== entry);
             say();
             commit();
@@ -104,21 +115,33 @@ export default function mount({ element, props, trigger, watch, upload }) {
             entry.shown = shown;
         } catch (error) {
             URL.revokeObjectURL(entry.shown);
+            if (entry.isDropped) return;
             entries = entries.filter((each) => each !== entry);
-            say(...complaints, `${entry.name} is left out. ${error.message || NOT_SENT}`);
+            const complaint = `${entry.name} is left out. ${reasonOf(error, NOT_SENT)}`;
+            say(...complaints, complaint);
+            if (entries.length) return;
+            // There is nothing to paint, and no tray any more to say so.
+            const text = complaints.filter((line) => line !== WAITS).join(" ");
+            const detail = { role: "content", text };
+            document.dispatchEvent(new CustomEvent("nst:notice", { detail }));
+            throw error;
         }
     };
 
     const work = async () => {
         const next = entries.find((each) => !each.value && !each.isUnderWay);
-        if (!next || sending >= AT_ONCE) return;
+        if (!next || underWay >= AT_ONCE) return;
         next.isUnderWay = true;
-        sending++;
+        underWay++;
         work();
-        await send(next);
-        sending--;
+        const dropped = new Promise((done) => next.letGo = done);
+        const sent = Promise.race([send(next), dropped]);
+        await sending(sent, PICTURE, sayWaits).catch(() => {}); // it was said
+        underWay--;
+        if (next.isDropped) return work();
         if (isSending()) render();
         else {
+            say(...complaints.filter((line) => line !== WAITS));
             becomePhoto();
             commit();
         }
@@ -145,14 +168,9 @@ export default function mount({ element, props, trigger, watch, upload }) {
     document.addEventListener("nst:photos", ({ detail }) => {
         add([...(detail.files ?? []).map(ofFile), ...(detail.values ?? []).map(ofValue)]);
     });
-    document.addEventListener("click", (event) => {
-        if (!isSending() || !event.target.closest?.("#stylize")) return;
-        event.preventDefault();
-        event.stopImmediatePropagation();
-        say(SENDING);
-    }, { capture: true });
     const acts = {
         single: () => {
+            entries.forEach(drop);
             entries = [];
             say();
             commit();
@@ -169,6 +187,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
         if (files.length) add(files.map(ofFile));
     });
     const takePhotos = () => {
+        entries.forEach(drop);
         entries = (props.value?.photos ?? []).map(ofValue);
         render();
     };
@@ -181,7 +200,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
     const takeFaces = () => faces.checked = Boolean(props.value?.faces);
     watch("value", () => {
         takeFaces();
-        if (isKnown()) return;
+        if (isKnown() && !isSending()) return;
         say();
         takePhotos();
     });

@@ -1,16 +1,24 @@
 // A picture to choose: from a file, the clipboard, a drop, the camera or the examples.
 import { noteChosen } from "./chosen.js";
+import { history } from "./history.js";
+import { BOTH, latestOnly, PICTURE, reasonOf } from "./sending.js";
+
+const NOT_SENT = "The picture could not be sent. Please try again.";
+const WAITS = "Stylize begins when the picture has been sent.";
 
 export default function mount({ element, props, trigger, watch, upload }) {
     const root = element.querySelector(".picture-input");
     const image = root.querySelector("img.chosen");
     const file = root.querySelector("input[type=file]");
     const notice = root.querySelector(".notice");
+    const uploads = latestOnly(props.role === "style" ? BOTH : PICTURE); // who would paint it
     let turn = 0;
     let isAwaited = false; // the server's display of what was chosen
     let isSeveral = false; // there are photos in the tray, and what is chosen joins them
     let firstShown = ""; // the first of them
     let isForTray = false; // what is chosen next does
+    let latest = null; // the latest choice
+    let good = props.value; // the latest value that can be used
 
     const say = (text) => {
         notice.textContent = text;
@@ -34,37 +42,41 @@ export default function mount({ element, props, trigger, watch, upload }) {
     };
 
     const choose = (value) => {
+        uploads.drop();
         turn++;
         say("");
-        props.value = value;
+        root.classList.remove("busy");
+        latest = props.value = value;
+        if (!value?.file && !value?.crop) good = value; // an example, of which there is no news
         isAwaited = true;
         render();
         showOnStage(value ?? {});
         trigger("choose");
     };
 
-    // Sends a picture to the server; resolves to its path there, or to nothing.
-    const send = async (picture) => {
+    // Sends a picture to the server, and has it taken there, unless something else is chosen first.
+    const send = async (picture, taken) => {
         const mine = ++turn;
         say("");
         root.classList.add("busy");
+        const sent = upload(picture).then(({ path }) => mine === turn && taken(path));
         try {
-            const sent = await upload(picture);
-            return mine === turn ? sent.path : null;
+            await uploads.send(sent, () => say(WAITS));
         } catch (error) {
-            say(error.message || "The picture could not be sent. Please try again.");
-            return null;
+            if (mine === turn) say(reasonOf(error, NOT_SENT));
         } finally {
-            root.classList.remove("busy");
+            if (mine === turn) {
+                root.classList.remove("busy");
+                if (notice.textContent === WAITS) say("");
+            }
         }
     };
 
-    const take = async (picture) => {
-        const path = await send(picture);
-        if (path) {
-            choose({ file: { path }, shown: URL.createObjectURL(picture), name: picture.name });
-        }
-    };
+    const take = (picture) =>
+        send(picture, (path) => {
+            const shown = URL.createObjectURL(picture);
+            choose({ file: { path }, example: null, crop: null, shown, name: picture.name });
+        });
 
     const offerPhotos = (detail) => {
         document.dispatchEvent(new CustomEvent("nst:photos", { detail }));
@@ -132,15 +144,22 @@ export default function mount({ element, props, trigger, watch, upload }) {
         else choose(value);
     };
 
+    document.addEventListener("nst:notice", ({ detail }) => {
+        if (detail.role === props.role) say(detail.text);
+    });
     document.addEventListener("nst:choose", ({ detail }) => {
         if (detail.role === props.role) chooseOrAdd(detail.value, detail.isFirst);
     });
-    document.addEventListener("nst:file", async ({ detail }) => {
+    document.addEventListener("nst:file", ({ detail }) => {
         if (detail.role === props.role) return takeAll([detail.file]);
         if (detail.role || props.role !== "content") return;
         if (isSeveral) return takeAll([detail.file]);
-        const path = await send(detail.file); // a finished picture brings its settings back
-        if (path) trigger("dropped", { path, name: detail.file.name });
+        send(detail.file, (path) => { // a finished picture brings its settings back
+            trigger("dropped", { path, name: detail.file.name });
+            return new Promise((done) => {
+                document.addEventListener("nst:answered", done, { once: true });
+            });
+        });
     });
     if (props.role === "content") {
         const label = root.querySelector(".label b"), act = root.querySelector(".label .act");
@@ -153,7 +172,21 @@ export default function mount({ element, props, trigger, watch, upload }) {
             [label.textContent, act.textContent] = isSeveral ? [`${count} photos`, "Add…"] : usual;
         });
     }
+    // Goes back to what was there before something that cannot be used, or stays with what was
+    // chosen since; undo knows nothing of it.
+    const takeBack = (refused) => {
+        const isLatest = refused.file?.path === latest?.file?.path;
+        history.withdraw(isLatest ? latest : refused);
+        const back = isLatest ? good : latest;
+        if (isLatest) good = null; // should that not be usable any more either
+        choose(back);
+        say(refused.refused);
+    };
+
     watch("value", () => {
+        if (props.value?.refused) return takeBack(props.value);
+        history.accept(props.value);
+        good = props.value;
         render();
         if (isAwaited) showOnStage(props.value || {});
         isAwaited = false;

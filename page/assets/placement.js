@@ -1,5 +1,6 @@
-// How a painting is cropped, mirrored and rotated, as nst/images/transforms.py does it.
-export const USUAL = { scale: 1, rotation: 0, mirror: false, crop: [0, 0, 1, 1] };
+// How a painting is used: its layers and size, and how it is cropped, mirrored and rotated, as
+// nst/images/transforms.py does it.
+export const USUAL = { layers: [], scale: 1, rotation: 0, mirror: false, crop: [0, 0, 1, 1] };
 
 const radians = (degrees) => degrees * Math.PI / 180;
 
@@ -11,9 +12,20 @@ export const trimmed = (use) =>
 
 const turnOf = (degrees) => `${Math.abs(degrees)}° ${degrees > 0 ? "left" : "right"}`;
 
+// Which of the groups some layers are: "everything", one of `groups`, or null.
+export const groupOf = (layers, groups) => {
+    if (!layers.length) return "everything";
+    return Object.keys(groups).find((name) => `${groups[name]}` === `${layers}`) ?? null;
+};
+
+// Whether two uses have a layer in common.
+export const share = ({ layers: some }, { layers: others }) =>
+    !some.length || !others.length || some.some((layer) => others.includes(layer));
+
 // A use in a few words; nothing where it is as usual.
-export const summaryOf = ({ scale, rotation, mirror, crop } = USUAL) =>
+export const summaryOf = ({ layers, scale, rotation, mirror, crop }, groups) =>
     [
+        layers.length && (groupOf(layers, groups) ?? layers.join(", ")),
         scale !== 1 && `×${scale}`,
         rotation && turnOf(rotation),
         mirror && "mirrored",
@@ -63,8 +75,9 @@ export function placement({ width, height }, { crop, mirror, rotation }) {
     return { size, matrix };
 }
 
-// Draws what the network sees of a picture, at most so many pixels wide and high.
-export function drawPlaced(canvas, image, use, most) {
+// Draws what the network sees of a picture, at most so many pixels wide and high, and a shade over
+// what of it is not taken.
+export function drawPlaced(canvas, image, use, most, shade) {
     const picture = { width: image.naturalWidth, height: image.naturalHeight };
     const { size, matrix } = placement(picture, use);
     const scale = most / Math.max(size.width, size.height);
@@ -74,4 +87,5 @@ export function drawPlaced(canvas, image, use, most) {
     context.imageSmoothingQuality = "high";
     context.setTransform(new DOMMatrix().scale(scale).multiply(matrix));
     context.drawImage(image, 0, 0);
+    if (shade) context.drawImage(shade, 0, 0, picture.width, picture.height);
 }

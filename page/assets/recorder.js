@@ -1,5 +1,6 @@
 // Records a clip with the camera, without sound: the page has no leave to use a microphone.
 import { REFUSED } from "./camera.js";
+import { opened } from "./dialog.js";
 
 const LONGEST = 20; // seconds
 const KINDS = ["video/mp4;codecs=avc1", "video/webm;codecs=vp9", "video/webm"];
@@ -16,13 +17,11 @@ export async function recorded() {
             <button value="">Cancel</button>
             <button type="button" class="primary" disabled>Record</button>
         </form>`;
-    document.body.append(dialog);
+    const closed = opened(dialog);
     const video = dialog.querySelector("video");
     const said = dialog.querySelector("[role=status]");
     const button = dialog.querySelector(".primary");
-    const closed = new Promise((done) => dialog.addEventListener("close", done, { once: true }));
     let stream = null, recording = null;
-    dialog.showModal();
     try {
         if (!navigator.mediaDevices || !globalThis.MediaRecorder) {
             throw new DOMException("", "NotFoundError");

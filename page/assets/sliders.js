@@ -56,6 +56,8 @@ export const prepareSliders = (words) => {
         const known = wordsOf(slider, words);
         if (known?.stops && !Object.hasOwn(slider, "value")) shape(slider, known.stops);
         slider.setAttribute("aria-valuetext", textOf(slider, known));
+        const reset = slider.closest(".block")?.querySelector("[data-testid=reset-button]");
+        if (reset) reset.ariaLabel = `Reset ${nameOf(slider)}`;
     };
     const all = () => document.querySelectorAll(SLIDERS).forEach(prepare);
     for (const name of ["input", "focusin"]) {

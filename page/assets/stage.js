@@ -1,6 +1,7 @@
 // The stage: what its value says is shown, and a job that is painted is followed.
 import { BatchGrid } from "./batch.js";
 import { follow } from "./follow.js";
+import { bringIntoSight } from "./in_sight.js";
 import { STEP, Viewer } from "./viewer.js";
 
 const SIDES = [256, 384, 512, 768, 1024]; // pixels; a slow line gets smaller previews
@@ -20,9 +21,15 @@ export default function mount({ element, props, trigger, watch }) {
         goOn: (job) => trigger("go_on", job),
     });
     const state = { leave: null, task: "", side: 2, told: 0, isLoading: false, lastPreview: "" };
+    let kept = ""; // the address of the preview that is shown, which holds its bytes
 
     const say = (text) => {
         if (text && said.textContent !== text) said.textContent = text;
+    };
+
+    const keep = (blob) => {
+        URL.revokeObjectURL(kept);
+        kept = blob;
     };
 
     const showPreview = async (address) => {
@@ -37,12 +44,12 @@ export default function mount({ element, props, trigger, watch }) {
         try {
             const url = `${address}&side=${SIDES[Math.min(state.side, most)]}`;
             const response = await fetch(url);
-            if (!response.ok || task !== state.task) return;
+            if (response.status !== 200 || task !== state.task) return; // 204: it was deleted
             const blob = URL.createObjectURL(await response.blob());
-            const old = viewer.images.after.src;
             const isShown = task === state.task &&
                 await viewer.load("after", blob, props.value.alt);
-            URL.revokeObjectURL(isShown && old.startsWith("blob:") ? old : isShown ? "" : blob);
+            if (isShown) keep(blob);
+            else URL.revokeObjectURL(blob);
             if (isShown) state.lastPreview = address;
             const took = performance.now() - began;
             if (took > SLOW) state.side = Math.max(0, state.side - 1);
@@ -95,8 +102,42 @@ export default function mount({ element, props, trigger, watch }) {
         });
     };
 
+    // What the picture can be compared with: an option says its name, and its tag on the stage.
+    const tools = root.querySelector(".tools");
+    const other = tools.querySelector("select");
+    const offerOthers = (chosen = other.value) => {
+        const cards = [...document.querySelectorAll("#gallery [data-full]")];
+        const choices = [
+            { name: "the photo", tag: "Photo", url: props.value?.before },
+            {
+                name: "the painting",
+                tag: "Painting",
+                url: document.querySelector("#style img.chosen")?.src,
+            },
+            ...cards.map(({ ariaLabel: name, dataset }) => ({
+                name,
+                tag: name,
+                url: dataset.full,
+            })),
+        ].filter(({ url }) => url);
+        other.replaceChildren(...choices.map(({ name, tag, url }) => {
+            const option = new Option(name, url);
+            option.dataset.tag = tag;
+            return option;
+        }));
+        if (choices.some(({ url }) => url === chosen)) other.value = chosen;
+    };
+    for (const name of ["pointerdown", "focus"]) other.addEventListener(name, () => offerOthers());
+    other.addEventListener("change", () => {
+        const { text, dataset } = other.selectedOptions[0];
+        root.querySelector(".tag.before").textContent = dataset.tag;
+        viewer.load("before", other.value, text);
+        viewer.compare(true);
+    });
+
     const render = () => {
         const value = props.value ?? {};
+        bringIntoSight(root);
         root.dataset.live = Boolean(value.isLive);
         root.dataset.kind = value.kind ?? "";
         batch.show(value);
@@ -106,9 +147,10 @@ export default function mount({ element, props, trigger, watch }) {
         root.querySelector(".tag.after").textContent = value.afterName ?? "After";
         viewer.load("before", value.before, value.beforeAlt);
         if (!value.isLive || !state.lastPreview || state.task !== value.job) {
-            viewer.load("after", value.after, value.alt);
+            viewer.load("after", value.after, value.alt).then((isShown) => isShown && keep(""));
         }
         viewer.compare(Boolean(value.compares));
+        offerOthers(value.before);
         const task = value.isLive ? value.job : "";
         if (task !== state.task || (task && !state.leave)) followJob(task);
         say(value.said);
@@ -123,7 +165,6 @@ export default function mount({ element, props, trigger, watch }) {
         true: () => viewer.zoomIn(),
         full: () => viewer.toggleFull(),
     };
-    const tools = root.querySelector(".tools");
     tools.addEventListener("click", (event) => {
         acts[event.target.closest("button[data-act]")?.dataset.act]?.();
     });
@@ -138,25 +179,6 @@ export default function mount({ element, props, trigger, watch }) {
     }
     holder.addEventListener("contextmenu", (event) => event.preventDefault());
 
-    const other = tools.querySelector("select");
-    const offerOthers = () => {
-        const cards = [...document.querySelectorAll("#gallery [data-full]")];
-        const choices = [
-            { name: "the photo", url: props.value.before },
-            { name: "the painting", url: document.querySelector("#style img.chosen")?.src },
-            ...cards.map((card) => ({ name: card.ariaLabel, url: card.dataset.full })),
-        ].filter(({ url }) => url);
-        const chosen = other.value;
-        other.replaceChildren(...choices.map(({ name, url }) => new Option(name, url)));
-        if (choices.some(({ url }) => url === chosen)) other.value = chosen;
-    };
-    for (const name of ["pointerdown", "focus"]) other.addEventListener(name, offerOthers);
-    other.addEventListener("change", () => {
-        root.querySelector(".tag.before").textContent = other.selectedOptions[0].text;
-        viewer.load("before", other.value, other.selectedOptions[0].text);
-        viewer.compare(true);
-    });
-
     root.addEventListener("viewchange", () => {
         const { after, before } = viewer.images;
         const has = { compare: !before.hidden && !after.hidden, hold: !before.hidden };
@@ -169,8 +191,9 @@ export default function mount({ element, props, trigger, watch }) {
         const percent = Math.round(100 * viewer.zoom.getScale() / viewer.trueScale);
         tools.querySelector("[data-act=true]").textContent = `${percent} %`;
     });
+    // A picture that was painted stays, with all that can be done with it, until the next begins.
     document.addEventListener("nst:photo", ({ detail }) => {
-        if (props.value.isLive || !detail.url) return;
+        if (["job", "batch"].includes(props.value.kind) || !detail.url) return;
         props.value = {
             kind: "photo",
             after: detail.url,
@@ -179,6 +202,7 @@ export default function mount({ element, props, trigger, watch }) {
         };
         render();
     });
+    document.addEventListener("nst:mode", () => bringIntoSight(root));
     watch("value", render);
     render();
 }

@@ -1,5 +1,7 @@
 // The bar above the page: undo, redo, the link to share, and the shortcuts.
+import { tellWhatIsOpen } from "./accordions.js";
 import { history } from "./history.js";
+import { keepFocus } from "./keep_focus.js";
 import { prepareSliders } from "./sliders.js";
 
 const isFilm = () => document.documentElement.dataset.mode === "film";
@@ -65,11 +67,12 @@ const hold = (isDown) => {
     document.querySelector("#stage [data-act=hold]")?.dispatchEvent(new PointerEvent(type));
 };
 
-// Copies a text that is yet to come: Safari wants to be asked within the click. Resolves to whether
-// the browser has let it.
+// Copies a text that may be yet to come: Safari wants to be asked within the click. Resolves to
+// whether the browser has let it.
 const copied = async (coming) => {
     try {
-        const text = coming.then((words) => new Blob([words], { type: "text/plain" }));
+        const words = Promise.resolve(coming);
+        const text = words.then((each) => new Blob([each], { type: "text/plain" }));
         await navigator.clipboard.write([new ClipboardItem({ "text/plain": text })]);
         return true;
     } catch {
@@ -104,27 +107,59 @@ export default function mount({ element, props, trigger }) {
     };
     document.addEventListener("keydown", pressed);
     document.addEventListener("keyup", ({ key }) => key.toLowerCase() === "b" && hold(false));
-    document.addEventListener("nst:link", async ({ detail }) => {
-        const dialog = bar.querySelector("dialog.link");
-        const field = dialog.querySelector("input");
-        field.value = detail;
-        tellLink(detail);
-        const said = await isCopied ? "The link is copied." : "Copy this link:";
-        dialog.querySelector("[role=status]").textContent = said;
-        const hasRegions = document.querySelector("#paintings .legend li");
-        dialog.querySelector(".left-out").hidden = !hasRegions;
-        dialog.show();
-        field.select();
-    });
-    // What it shows is no longer so when something has been changed.
-    document.addEventListener("pointerdown", ({ target }) => {
-        const dialog = bar.querySelector("dialog.link");
-        if (!dialog.contains(target)) dialog.close();
+    listenForLinks(bar.querySelector("dialog.link"), (link) => {
+        tellLink(link);
+        return isCopied;
     });
     listenForPictures();
+    keepFocus();
+    tellWhatIsOpen();
     prepareSliders(props.words);
     history.onChange();
 }
+
+// Shows a link in its dialog, and says whether it is copied, which `tell` resolves to. Painted
+// regions are in it where the visitor agrees, each time anew.
+const listenForLinks = (dialog, tell) => {
+    const [field, agreed, row, leftOut, status] = [
+        "[readonly]",
+        "[type=checkbox]",
+        ".with-regions",
+        ".left-out",
+        "[role=status]",
+    ].map((selector) => dialog.querySelector(selector));
+    let links = {};
+    const show = async (link, isCopied) => {
+        field.value = link;
+        const what = agreed.checked ? "The link with the regions" : "The link";
+        const isDone = await isCopied;
+        status.textContent = isDone ? `${what} is copied.` : "Copy this link:";
+        if (!isDone) field.select();
+    };
+    document.addEventListener("nst:link", async ({ detail }) => {
+        links = detail;
+        agreed.checked = false;
+        row.hidden = !links.withRegions;
+        leftOut.textContent = links.leftOut;
+        leftOut.hidden = !links.leftOut;
+        await show(links.link, tell(links.link));
+        dialog.show();
+        field.select();
+    });
+    agreed.addEventListener("change", () => {
+        const link = agreed.checked ? links.withRegions : links.link;
+        show(link, copied(link));
+    });
+    // What it shows is no longer so when something has been changed.
+    const closeFrom = (target) => target && !dialog.contains(target) && dialog.close();
+    document.addEventListener("pointerdown", ({ target }) => closeFrom(target));
+    dialog.addEventListener("focusout", ({ relatedTarget }) => closeFrom(relatedTarget));
+    dialog.addEventListener("keydown", (event) => {
+        if (event.key !== "Escape") return;
+        event.stopPropagation(); // it is no shortcut here
+        dialog.close();
+    });
+};
 
 // A film is made of a clip; anywhere else an animated picture is its first frame.
 const roleOf = ({ type }) =>

@@ -36,8 +36,8 @@ def batch_routes(files: JobFiles) -> list[Route]:
     """Return the routes of batches, below `studio/`."""
     downloads = BatchDownloads(files)
     addresses = {
-        "photos/{number}.webp": downloads.photo,
-        "pictures/{number}.webp": downloads.present,
+        "photos/{number}.webp": files.shown(downloads.photo),
+        "pictures/{number}.webp": files.shown(downloads.present),
         "pictures/{number}.png": downloads.picture,
         "photos.zip": downloads.all,
     }

@@ -35,8 +35,8 @@ def display_routes(files: JobFiles, examples: ExampleSet, pictures: PictureCache
     return [
         Route("/studio/shared/{share}/display.webp", bounded(displays.shared)),
         Route("/studio/examples/{hash}/display.webp", bounded(displays.example)),
-        Route("/studio/{job}/display.webp", bounded(displays.job)),
-        Route("/studio/{job}/photo.webp", bounded(displays.photo)),
+        Route("/studio/{job}/display.webp", bounded(files.shown(displays.job))),
+        Route("/studio/{job}/photo.webp", bounded(files.shown(displays.photo))),
     ]
 
 

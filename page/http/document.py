@@ -44,6 +44,12 @@ PICTURES_WAIT = """@supports selector(:has(a)) {
 .pictures-wait :has(> img[loading="lazy"]) { overflow: clip; }
 }"""
 
+# On a phone Stylize and Stop are below. Gradio has the conditional rules of a page's own styles
+# count within its container alone, which notices are not in.
+NOTICES_ABOVE = """@media (max-width: 900px) {
+body .toast-wrap.toast-wrap { top: 0.5rem !important; bottom: auto !important; }
+}"""
+
 
 @dataclass(frozen=True)
 class Card:
@@ -195,7 +201,7 @@ def fixed_head() -> str:
             '<link rel="icon" href="favicon.ico" sizes="32x32">',
             f'<link rel="icon" href="{asset_url("mark.svg")}" type="image/svg+xml">',
             f'<link rel="apple-touch-icon" href="{asset_url("icons/apple-touch-icon.png")}">',
-            f"<style>{PICTURES_WAIT}</style>",
+            f"<style>{PICTURES_WAIT}{NOTICES_ABOVE}</style>",
             f"<script>{on_load('storage')}</script>",
             f"<script>{on_load('pictures_wait')}</script>",
         ]

@@ -34,9 +34,9 @@ def film_routes(files: JobFiles, encodings: Renderings) -> list[Route]:
     films = FilmFiles(files, encodings)
     return [
         Route("/studio/shared/{share}/film.mp4", bounded(films.shared)),
-        Route("/studio/{film}/film.mp4", bounded(films.painted)),
-        Route("/studio/{film}/original.mp4", bounded(films.original)),
-        Route("/studio/{film}/frame.webp", bounded(films.frame)),
+        Route("/studio/{job}/film.mp4", bounded(films.painted)),
+        Route("/studio/{job}/original.mp4", bounded(films.original)),
+        Route("/studio/{job}/frame.webp", bounded(files.shown(films.frame))),
     ]
 
 
@@ -77,7 +77,7 @@ class FilmFiles:
         return self.files.send(made, request, "image/webp", FOREVER if is_current else PRIVATE)
 
     async def _found(self, request: Request) -> Film | None:
-        id = request.path_params["film"]
+        id = request.path_params["job"]
         return await self.renderings.look_up(lambda: self.workshop.find_film(id), request)
 
     async def _film(self, film: Film | None, name: str, request: Request) -> Response:

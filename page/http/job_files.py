@@ -86,8 +86,8 @@ def file_routes(
 
     addresses: dict[str, Endpoint] = {
         "picture.{kind}": files.picture,
-        "thumbnail.jpg": files.thumbnail,
-        "frames/{index}.jpg": files.frame,
+        "thumbnail.jpg": files.shown(files.thumbnail),
+        "frames/{index}.jpg": files.shown(files.frame),
         "timelapse.{kind}": files.timelapse,
     }
     routes = [
@@ -214,6 +214,23 @@ class JobFiles:
         key = ("film", job.id, job.revision, kind)
         made = await self.renderings.fetch(key, lambda: film(job, kind, self.workshop), request)
         return self.send(made, request, FORMATS[kind], PRIVATE)
+
+    def shown(self, endpoint: Endpoint) -> Endpoint:
+        """Answer 204 for what the page shows of a job that was deleted just now.
+
+        A tab that shows the job may ask for it meanwhile, and browsers report a 404 as an error.
+        """
+
+        @functools.wraps(endpoint)
+        async def answer(request: Request) -> Response:
+            response, id = await endpoint(request), request.path_params["job"]
+            if response.status_code == 404 and await self.renderings.look_up(
+                lambda: self.workshop.is_deleted(id), request
+            ):
+                return Response(status_code=204, headers=PRIVATE)
+            return response
+
+        return answer
 
     async def find_job(self, request: Request) -> Job | None:
         """Return the job that a request names."""

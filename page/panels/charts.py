@@ -11,15 +11,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from markupsafe import Markup
 
 from nst import TransferSettings, TransferStep
 from nst.images.recipe import Passage
-from nst.settings import DEFAULTS, PaintingUse, options
+from nst.settings import DEFAULTS, PaintingUse, layers_text, options
 from page.panels.controls import FIXED
 from page.templates import render
 
+OTHERS = "other paintings, parts of them, or regions"
 MOST_POINTS = 150  # of a curve: a tab under way asks for it twice a second
 
 
@@ -235,11 +237,11 @@ def describe_change(before: Passage, after: Passage) -> str:
 def _changes_of_paintings(before: Passage, after: Passage) -> list[str]:
     """Return what differs in the paintings: others, their regions, or how they are used."""
     if before.styles != after.styles:
-        return ["another painting" if len(after.styles) == 1 else "other paintings or regions"]
+        return ["another painting, or part of it" if len(after.styles) == 1 else OTHERS]
     count = len(after.styles)
     uses = zip(before.settings.uses(count), after.settings.uses(count), strict=True)
     return [
-        f"{option.label.lower()} of painting {number} {_plain(old)} → {_plain(new)}"
+        f"{option.label.lower()} of painting {number} {_of_use(name, old)} → {_of_use(name, new)}"
         for number, pair in enumerate(uses, start=1)
         for name, option in options(PaintingUse).items()
         if (old := getattr(pair[0], name)) != (new := getattr(pair[1], name))
@@ -250,6 +252,11 @@ def _symbol(name: str) -> str:
     """Return α, β and λ by their letters, the others by their labels."""
     letters = {"alpha": "α", "beta": "β", "layer_weights": "λ"}
     return letters.get(name) or options()[name].label.lower()
+
+
+def _of_use(name: str, value: Any) -> str:
+    """Return a value of a painting's use."""
+    return layers_text(value) or "all" if name == "layers" else _plain(value)
 
 
 def _plain(value: object) -> str:

@@ -54,7 +54,9 @@ class ClipInput(gr.HTML):  # type: ignore[misc]  # Gradio is untyped here
     def preprocess(self, payload: Any) -> ChosenClip | None:
         if not isinstance(payload, dict) or not payload.get("file"):
             return None
-        begin, end, rate = (_number(payload.get(name, 0.0)) for name in ("begin", "end", "rate"))
+        # One that the server has not read yet, as it has just been sent, is taken whole.
+        begin, end = (_number(payload.get(name, 0.0)) for name in ("begin", "end"))
+        rate = _number(payload.get("rate", USUAL_RATE))
         low, high = options()["size"].range
         size = min(max(int(_number(payload.get("size", USUAL_SIZE))), int(low)), int(high))
         path = str(uploaded(payload["file"]["path"]))

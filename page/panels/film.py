@@ -119,10 +119,11 @@ class FilmPanel:
     def shared(self, film: Film, share: str) -> dict[Component, Any]:
         """Show somebody else's film."""
         address = f"studio/shared/{share}/film.mp4"
+        shown = {"name": "A film from a link", "pair": {"painted": address}, "share": share}
         return {
             **self._buttons(live=False),
             self.modes: FILM,
-            self.stage: {"name": "A film from a link", "pair": {"painted": address}},
+            self.stage: shown,
             self.status: charts.message(SHARED),
             self.finish: gr.update(visible=True),
             self.takeaway: render("film_takeaway", address=address, name=FILE),

@@ -5,29 +5,35 @@ Knows pictures, uses and masks, and what the component of them holds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 from gradio.processing_utils import save_pil_to_cache
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageOps
 
 from nst import ImageError, SettingsError, TransferSettings
-from nst.images.masks import NO_MASKS, Masks
+from nst.images.masks import NO_MASKS, Mask, Masks, load_mask
+from nst.images.reading import MIN_SIDE
 from nst.images.recipe import Ingredient
 from nst.settings import PaintingUse
 from nst.studio.job import Job
 from nst.studio.job_styles import are_equal
-from page.panels.components import pictures
 from page.panels.paintings import MOST_REGIONS, REST, Paintings, placed
 from page.panels.picture_inputs import load_named
+from page.picture_cache import PictureCache
 from page.previews import file_url
 
 LONGEST_MASK = 1024  # pixels, of a mask's longest side
 MOST_MASK_BYTES = 2_000_000  # of its file
+MOST_OPENED = 32_000_000  # bytes of masks that are kept opened
 ALL_ZERO = "The weights of the paintings are all 0; at least one must count."
+
+opened_masks = PictureCache(load_mask, MOST_OPENED)
+"""Those that were used last."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,15 @@ class Mix:
         return Mix(job.wanted_paintings, job.settings.paintings, job.wanted_masks)
 
 
+def unheard_note(settings: TransferSettings, n_paintings: int) -> str:
+    """Return a sentence about the first painting whose layers do not count, or ""."""
+    layers = settings.style_layers
+    for number, use in enumerate(settings.uses(n_paintings), start=1):
+        if layers and use.weight and not any(map(use.counts_at, layers)):
+            return f"Painting {number} gives nothing: none of its layers has a λ above 0."
+    return ""
+
+
 def mixed(first: Image.Image, held: Paintings) -> Mix:
     """Return what becomes of the first painting and of what the component holds.
 
@@ -74,41 +89,50 @@ def mixed(first: Image.Image, held: Paintings) -> Mix:
     paintings, number_of = [first, *others], range(len(others) + 1)
     tied = {region.painting for region in held.regions}
     free = [number for number in number_of if number not in tied] or list(number_of)
-    entries: list[tuple[Image.Image, PaintingUse, Image.Image | None]] = []
+    parts = [_open_part(held.part(number), number) for number in number_of]
+    entries: list[tuple[Image.Image, PaintingUse, Mask | None, Mask | None]] = []
     for number in number_of:
         use = held.use(number)
         blended = replace(use, weight=held.weights[number] if len(free) > 1 else 1.0)
         used_by: dict[int | str | None, PaintingUse] = {number: use}
         if number in free:
             used_by[REST] = blended
-            entries.append((paintings[number], blended, None))
+            entries.append((paintings[number], blended, None, parts[number]))
         entries += [
             (
                 paintings[number],
                 replace(used_by[region.painting], strength=region.strength),
                 open_mask(region.mask),
+                parts[number],
             )
             for region in held.regions
             if region.painting in used_by
         ]
     kept = [open_mask(region.mask) for region in held.regions if region.painting is None]
-    images, uses, masks = zip(*entries, strict=True)
-    regions = masks if any(masks) else ()
-    return Mix(list(images), uses, Masks(regions, union(kept) if kept else None))
+    images, uses, *masks = zip(*entries, strict=True)
+    regions, within = (each if any(each) else () for each in masks)
+    return Mix(list(images), uses, Masks(regions, union(kept) if kept else None, within))
 
 
-def open_mask(path: str) -> Image.Image:
-    """Return the mask in an upload. Raises `ImageError` that says that it is one."""
+def _open_part(path: str | None, number: int) -> Mask | None:
+    return open_mask(path, f"The part of painting {number + 1}") if path else None
+
+
+def open_mask(path: str, name: str = "A painted region") -> Mask:
+    """Return the mask in an upload, black where it is transparent.
+
+    Raises `ImageError` that says which one it is.
+    """
     try:
         if Path(path).stat().st_size > MOST_MASK_BYTES:
             raise ImageError(f"A mask has at most {MOST_MASK_BYTES // 1_000_000} MB.")
-        mask = pictures.open(path)
+        mask = opened_masks.open(path)
         if max(mask.size) > LONGEST_MASK:
             raise ImageError(f"A mask has at most {LONGEST_MASK} pixels on its longest side.")
     except (ImageError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ImageError(f"A painted region cannot be used. {reason}") from error
-    return mask.convert("L")
+        raise ImageError(f"{name} cannot be used. {reason}") from error
+    return mask
 
 
 def union(masks: Sequence[Image.Image]) -> Image.Image:
@@ -119,24 +143,33 @@ def union(masks: Sequence[Image.Image]) -> Image.Image:
     return whole
 
 
+class OpenRegion(NamedTuple):
+    """A region as `Region` is one, with its mask opened."""
+
+    mask: Mask
+    painting: int | str | None
+    strength: float
+
+
 @dataclass(frozen=True)
 class Plan:
     """How a run uses its paintings, as the component shows it: the inverse of a mix.
 
-    A painting is known by its ingredient, and there once for each size and direction in which it
-    is used. Its weight is that outside of the regions. Regions are a mask, what rules there (see
-    `Region`), and a strength.
+    A painting is known by its ingredient, and there once for each choice of layers, size,
+    direction and part with which it is used. Its weight is that outside of the regions.
     """
 
     paintings: list[Ingredient]
-    uses: list[PaintingUse]  # their sizes and directions
+    uses: list[PaintingUse]  # their layers, sizes and directions
     weights: list[float]
-    regions: list[tuple[Image.Image, int | str | None, float]]
+    regions: list[OpenRegion]
+    parts: list[Mask | None]  # of the paintings that are taken; None for all of one
 
     @staticmethod
     def of(used: Sequence[Ingredient], uses: Sequence[PaintingUse], masks: Masks) -> Plan:
         """Return the plan of a run: its paintings in their order, their uses and their masks."""
-        placements = list(zip(used, map(placed, uses), strict=True))
+        parts, taken = Masks(masks.within).distinct(len(used))
+        placements = list(zip(used, map(placed, uses), taken, strict=True))
         paintings = list(dict.fromkeys(placements))
         weights = dict.fromkeys(paintings, 1.0)
         distinct, numbers = masks.distinct(len(used))
@@ -147,15 +180,21 @@ class Plan:
                 weights[painting] = use.weight
         free = rulers.pop(None, {})
         regions = [
-            (distinct[number], ruler, strength)
+            OpenRegion(distinct[number], ruler, strength)
             for number, ruling in rulers.items()
             if number is not None
             for ruler, strength in _ruling(ruling, free)
         ]
         if masks.keep:
-            regions.append((masks.keep, None, 1.0))
-        ingredients, sizes = (list(each) for each in zip(*paintings, strict=True))
-        return Plan(ingredients, sizes, list(weights.values()), regions)
+            regions.append(OpenRegion(masks.keep, None, 1.0))
+        ingredients, sizes, taken = (list(each) for each in zip(*paintings, strict=True))
+        return Plan(
+            ingredients,
+            sizes,
+            list(weights.values()),
+            regions,
+            [None if number is None else parts[number] for number in taken],
+        )
 
 
 def _ruling(
@@ -169,18 +208,30 @@ def _ruling(
     return [(number, use.strength) for number, use in ruling.items()]
 
 
-def region_values(plan: Plan, component: gr.HTML) -> list[dict[str, Any]]:
-    """Return what the component holds for the regions of a plan; the masks are put in its cache."""
-    values = []
-    for color, (mask, painting, strength) in enumerate(plan.regions):
-        path = str(save_pil_to_cache(mask, component.GRADIO_CACHE, "region", format="png"))
-        values.append(
-            {
-                "file": {"path": path},
-                "shown": file_url(path),
-                "painting": painting,
-                "strength": strength,
-                "color": color % MOST_REGIONS,
-            }
-        )
-    return values
+def _usable(mask: Mask) -> Mask:
+    """Return a mask that can be opened again: a small copy may have a side that no picture has."""
+    factor = math.ceil(MIN_SIDE / min(mask.size))
+    return ImageOps.scale(mask, factor) if factor > 1 else mask
+
+
+def region_values(regions: Sequence[OpenRegion], component: gr.HTML) -> list[dict[str, Any]]:
+    """Return what the component holds for regions; the masks are put in its cache."""
+    return [
+        {
+            **_mask_value(mask, component),
+            "painting": painting,
+            "strength": strength,
+            "color": color % MOST_REGIONS,
+        }
+        for color, (mask, painting, strength) in enumerate(regions)
+    ]
+
+
+def part_values(parts: Sequence[Mask | None], component: gr.HTML) -> list[dict[str, Any] | None]:
+    """Return what the component holds for parts of paintings; the masks are put in its cache."""
+    return [_mask_value(part, component) if part else None for part in parts]
+
+
+def _mask_value(mask: Mask, component: gr.HTML) -> dict[str, Any]:
+    path = str(save_pil_to_cache(_usable(mask), component.GRADIO_CACHE, "region", format="png"))
+    return {"file": {"path": path}, "shown": file_url(path)}

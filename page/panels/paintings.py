@@ -1,4 +1,4 @@
-"""Several paintings for one picture: their weights, sizes, directions, and painted regions.
+"""Several paintings for one picture: weights, layers, sizes, directions, and painted regions.
 
 Knows the component and what it holds. The first painting has an input of its own; until a visitor
 adds another or paints a region, nothing here is more than a few buttons.
@@ -7,13 +7,13 @@ adds another or paints a region, nothing here is more than a few buttons.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
 from typing_extensions import override
 
-from nst.settings import PaintingUse
+from nst.settings import LAYER_GROUPS, PaintingUse
 from nst.studio.protected_faces import FACE_STRENGTH
 from page.assets import mount
 from page.examples import ExampleSet
@@ -24,7 +24,7 @@ from page.templates import render
 
 MOST_PAINTINGS = 6
 MOST_REGIONS = 6
-PLACED = ("scale", "rotation", "mirror", "crop")  # what of a use is a painting's own
+PLACED = ("layers", "scale", "rotation", "mirror", "crop")  # what of a use is a painting's own
 REST = "rest"  # what rules a region: the paintings that rule where no region is
 
 
@@ -46,17 +46,28 @@ class Region:
 class Paintings:
     """What the component holds: the paintings beyond the first, all weights, and the regions.
 
-    `uses` are the sizes and directions of the paintings; missing ones are usual.
+    `uses` are the layers, sizes and directions of the paintings; missing ones are usual. `within`
+    are the paths of grey pictures, white in the part of a painting that is taken; None for all.
     """
 
     more: tuple[Choice, ...] = ()
     weights: tuple[float, ...] = (1.0,)
     regions: tuple[Region, ...] = ()
     uses: tuple[PaintingUse, ...] = ()
+    within: tuple[str | None, ...] = ()
 
     def use(self, number: int) -> PaintingUse:
-        """Return the size and direction of a painting."""
+        """Return the layers, size and direction of a painting."""
         return self.uses[number] if number < len(self.uses) else PaintingUse()
+
+    def part(self, number: int) -> str | None:
+        """Return the mask of the part of a painting that is taken."""
+        return self.within[number] if number < len(self.within) else None
+
+    @property
+    def without_masks(self) -> Paintings:
+        """Return the paintings as several photos and films take them: whole, and everywhere."""
+        return replace(self, regions=(), within=())
 
 
 class PaintingsInput(gr.HTML):  # type: ignore[misc]  # Gradio is untyped here
@@ -78,10 +89,11 @@ class PaintingsInput(gr.HTML):  # type: ignore[misc]  # Gradio is untyped here
         weights = [_number(weight) for weight in payload["weights"][:MOST_PAINTINGS]]
         regions = [_region(each, len(more) + 1) for each in payload["regions"][:MOST_REGIONS]]
         uses = [_use(each) for each in payload["uses"][: len(more) + 1]]
+        within = [each and _file(each) for each in payload.get("within", [])[: len(more) + 1]]
         known = [choice for choice in more if choice]
         if len(known) != len(more) or len(weights) != len(more) + 1:
             raise ValueError("a painting that is not known, or a weight too few or too many")
-        return Paintings(tuple(known), tuple(weights), tuple(regions), tuple(uses))
+        return Paintings(tuple(known), tuple(weights), tuple(regions), tuple(uses), tuple(within))
 
 
 def held_value(
@@ -89,10 +101,12 @@ def held_value(
     weights: Sequence[float],
     regions: Sequence[dict[str, Any]] = (),
     uses: Sequence[PaintingUse] = (),
+    within: Sequence[dict[str, Any] | None] = (),
 ) -> dict[str, Any]:
     """Return what the component holds for paintings beyond the first, all weights, and regions.
 
-    The regions are those of the photo that is there; `uses` are sizes and directions.
+    The regions are those of the photo that is there; `uses` are layers, sizes and directions, and
+    `within` the masks of the parts of the paintings that are taken.
     """
     return {
         "paintings": list(more),
@@ -100,12 +114,13 @@ def held_value(
         "regions": list(regions),
         "photo": None,
         "uses": [placed(use).to_json() for use in uses],
+        "within": list(within),
         "painting": None,
     }
 
 
 def placed(use: PaintingUse) -> PaintingUse:
-    """Return the size and direction of a painting alone, whatever its weight is."""
+    """Return the layers, size and direction of a painting alone, whatever its weight is."""
     return PaintingUse(**{name: getattr(use, name) for name in PLACED})
 
 
@@ -122,6 +137,7 @@ def add_paintings(examples: ExampleSet) -> PaintingsInput:
         elem_id="paintings",
         most=MOST_PAINTINGS,
         faceStrength=FACE_STRENGTH,
+        layerGroups=LAYER_GROUPS,
     )
 
 
@@ -141,18 +157,23 @@ def _region(value: Mapping[str, Any], paintings: int) -> Region:
         if painting not in range(paintings):
             raise ValueError(f"there is no painting {painting}")
     return Region(
-        mask=str(uploaded(value["file"]["path"])),
+        mask=_file(value),
         painting=painting,
         strength=_number(value["strength"]),
         color=int(value["color"]) % MOST_REGIONS,
     )
 
 
+def _file(value: Mapping[str, Any]) -> str:
+    """Return the path of the mask in what the browser holds. Raises `ValueError`."""
+    return str(uploaded(value["file"]["path"]))
+
+
 def _use(value: Any) -> PaintingUse:
-    """Return a size and direction from what the browser holds. Raises `ValueError`."""
+    """Return layers, size and direction from what the browser holds. Raises `ValueError`."""
     use = PaintingUse.from_json(value)
     if placed(use) != use:
-        raise ValueError(f"more than a size and a direction: {value}")
+        raise ValueError(f"more than layers, a size and a direction: {value}")
     return use
 
 

@@ -86,14 +86,14 @@ def shown_value(choice: Choice, component: gr.HTML, **more: Any) -> dict[str, An
 def taken_value(choice: Choice, name: str, component: gr.HTML) -> dict[str, Any] | None:
     """Return what an input holds for a new choice, with the frame that could be cropped off.
 
-    Says what there is to say about the picture. None where it cannot be used, or where the input
-    shows it already.
+    Says what there is to say about the picture. None where the input shows it already. Where it
+    cannot be used, `refused` says why: the input goes back to what it held before.
     """
     try:
         picture = load_named(choice, name)
     except ImageError as error:
         gr.Warning(str(error))
-        return None
+        return choice.value(refused=str(error))
     if note := picture.info.get("note"):
         gr.Info(note, title=f"The {name}")
     if choice.example and not choice.crop:

@@ -27,7 +27,7 @@ from page.templates import render
 
 MORE = 30  # iterations
 LARGER = 36  # the same of a picture that grows: as near to a fresh one (docs/sizes.md)
-READY = "Choose a photo and a painting, then press Stylize."
+READY = "Press Stylize, or choose another photo or painting first."
 NO_PICTURE = "Stopped before the first picture."
 NOT_YET_PAINTED = "The server was restarted before the first picture; press Stylize to paint it."
 SHARED = "A picture from a link, with its settings. Press Stylize to paint your own."
@@ -260,7 +260,9 @@ def add_result(
     status = followed("status", charts.message(READY))
     with gr.Column(elem_id="after"), gr.Column(visible=False, elem_id="finish") as finish:
         takeaway = gr.HTML(
-            js_on_load=on_load("takeaway"), apply_default_css=False, elem_id="takeaway"
+            js_on_load=mount("takeaway", url=asset_url("takeaway.js")),
+            apply_default_css=False,
+            elem_id="takeaway",
         )
         with gr.Row(elem_id="further"):
             rest = gr.Button("Finish it at full size", size="sm", min_width=90, visible=False)

@@ -8,8 +8,8 @@ gallery, and the parts of the page that show them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
@@ -17,18 +17,19 @@ from gradio.components import Component
 from gradio.processing_utils import save_pil_to_cache
 from PIL import Image
 
-from nst import SettingsError
+from nst import ImageError, SettingsError
 from nst.hub.gallery import Gallery
-from nst.images.recipe import Recipe, read_recipe
+from nst.images.recipe import Ingredient, Recipe, read_recipe
 from nst.settings import options
+from page.assets import handler
 from page.examples import Example, ExampleSet
 from page.http.bounded_blocks import uploaded
 from page.http.following import AT_ONCE, Tabs, event_value, tab_of
 from page.panels import charts
 from page.panels.components import Choice, PictureInput
 from page.panels.controls import Controls
-from page.panels.mix import Plan, region_values
-from page.panels.paintings import PaintingsInput, held_value
+from page.panels.mix import Plan, part_values, region_values
+from page.panels.paintings import Paintings, PaintingsInput, held_value
 from page.panels.picture_inputs import example_value, shown_value, taken_value
 from page.panels.result_panel import ResultPanel
 from page.panels.stage import chosen_photo, compared, of_example
@@ -37,9 +38,29 @@ from page.previews import cached_webp, file_url
 STOP_FIRST = "A picture is being painted; stop it first, then look at another."
 GONE = "This picture is no longer there."
 PRESS = "Press Stylize to paint it yourself, or move a slider first."
-
+MISSING = "Its {} must be dropped in (again)."
+REGIONS_WAIT = " Then bring this picture once more, and its painted regions come back."
 
 Updates = dict[Component, Any]
+
+
+@dataclass(frozen=True)
+class Present:
+    """The pictures that the inputs hold, by what a recipe knows of them."""
+
+    photo: Ingredient | None = None
+    painting: Ingredient | None = None
+    paintings: Mapping[Ingredient, Choice] = field(default_factory=dict)  # all of them
+
+    @staticmethod
+    def of(photo: Choice | None, painting: Choice | None, held: Paintings) -> Present:
+        """Return those that can be opened."""
+        choices = [choice for choice in (painting, *held.more) if choice]
+        known = {which: each for each in choices if (which := _ingredient_of(each))}
+        return Present(_ingredient_of(photo), _ingredient_of(painting), known)
+
+
+NOTHING = Present()
 
 
 @dataclass(frozen=True)
@@ -56,6 +77,7 @@ class Showcase:
     current: gr.Textbox
     tabs: Tabs
     is_live: Callable[[str], bool]  # whether the job of an id is being painted
+    is_kept: Callable[[str], bool]  # whether there is a job of an id, live or ended
 
     def wire(self, finished: gr.HTML, community: gr.HTML, bring_back: gr.UploadButton) -> None:
         """Connect the ways to an exhibit."""
@@ -65,8 +87,10 @@ class Showcase:
         for row, prepare in ((finished, self._example), (community, self._publication)):
             show = self._showing(prepare)
             row.select(show, [self.current], outputs, trigger_mode="multiple", **AT_ONCE)
-        bring_back.upload(self.restore, [bring_back, self.current], outputs, **AT_ONCE)
-        self.photo.dropped(self.take_dropped, [self.current], outputs, **AT_ONCE)
+        present = [self.current, *pictures]
+        bring_back.upload(self.restore, [bring_back, *present], outputs, **AT_ONCE)
+        taken = self.photo.dropped(self.take_dropped, present, outputs, **AT_ONCE)
+        taken.then(None, None, None, js=handler("answered"))
 
     def _showing(self, prepare: Callable[[str], Updates]) -> Callable[..., AsyncIterator[Updates]]:
         """Return a handler that shows what `prepare` makes of the name that was clicked.
@@ -130,8 +154,16 @@ class Showcase:
         """Return the address of a picture that only this tab shows."""
         return file_url(cached_webp(picture, self.photo))
 
-    def take_dropped(self, current: str, event: gr.EventData) -> Updates:
-        """Take what was dropped or pasted beside the inputs.
+    def take_dropped(
+        self,
+        current: str,
+        photo: Choice | None,
+        painting: Choice | None,
+        held: Paintings,
+        event: gr.EventData,
+        request: gr.Request,
+    ) -> Updates:
+        """Take what was dropped or pasted beside the inputs, which hold the other pictures.
 
         A picture with a recipe brings its settings back, any other becomes the photo.
         """
@@ -139,71 +171,97 @@ class Showcase:
         try:
             recipe = read_recipe(path)
         except Exception:  # it has none, or is refused when it is opened
-            return self._taken_as_photo(path, current)
-        return self._restored(recipe, current)
+            return self._taken_as_photo(path, current or self.tabs.subject(tab_of(request), "job"))
+        return self._restored(recipe, current, Present.of(photo, painting, held))
 
     def _taken_as_photo(self, path: str, current: str) -> Updates:
         shown = taken_value(Choice(path), "photo", self.photo)
-        if shown is None:
+        if shown is None or "refused" in shown:
             return {self.result_panel.status: gr.update()}
         updates: Updates = {self.photo: shown}
-        if not self.is_live(current):
+        if not self.is_kept(current):
             updates[self.result_panel.stage] = chosen_photo(shown["shown"])
         return updates
 
-    def restore(self, path: str, current: str) -> Updates:
-        """Set every control as the recipe in a picture has it, and its pictures where known."""
+    def restore(
+        self,
+        path: str,
+        current: str,
+        photo: Choice | None,
+        painting: Choice | None,
+        held: Paintings,
+    ) -> Updates:
+        """Set every control as the recipe in a picture has it, and its pictures where known.
+
+        Known are the examples, and what the inputs hold.
+        """
         try:
             recipe = read_recipe(path)
         except Exception as error:
             if self.is_live(current):
                 return self._stop_first()
             return self.result_panel.refusal(error)
-        return self._restored(recipe, current)
+        return self._restored(recipe, current, Present.of(photo, painting, held))
 
     def _stop_first(self) -> Updates:
         gr.Warning(STOP_FIRST)
         return {self.result_panel.status: gr.update()}
 
-    def _restored(self, recipe: Recipe, current: str) -> Updates:
+    def _restored(self, recipe: Recipe, current: str, present: Present) -> Updates:
         """Set what a recipe says; not while a picture is painted, which would follow."""
         if self.is_live(current):
             return self._stop_first()
         notes = [each.engine_note for each in recipe.provenance[-1:] if each.engine_note]
-        text = " ".join(["The settings of that picture are back.", *notes, self._missing(recipe)])
-        return {**self._settings_of(recipe), self.result_panel.status: charts.message(text)}
+        missing = self._missing(recipe, present=present)
+        text = " ".join(["The settings of that picture are back.", *notes, missing])
+        updates = self._settings_of(recipe, present=present)
+        return {**updates, self.result_panel.status: charts.message(text)}
 
-    def _settings_of(self, recipe: Recipe, photo: Image.Image | None = None) -> Updates:
+    def _settings_of(
+        self, recipe: Recipe, photo: Image.Image | None = None, present: Present = NOTHING
+    ) -> Updates:
         """Set the controls as the recipe has them, and its pictures where they are known."""
         known = self._known(recipe)
         updates = self.controls.show(recipe.settings, set(options()))
         updates |= {part: example_value(example) for part, example in known.items()}
-        has_photo = photo is not None or self.photo in known
-        updates[self.paintings] = self._more_paintings(recipe, has_photo=has_photo)
+        has_photo = photo is not None or self.photo in known or present.photo == recipe.content
+        updates[self.paintings] = self._more_paintings(recipe, present, has_photo=has_photo)
         if photo and self.photo not in known:
             path = save_pil_to_cache(photo, self.photo.GRADIO_CACHE, format="png")
             updates[self.photo] = shown_value(Choice(path), self.photo)
         return updates
 
-    def _more_paintings(self, recipe: Recipe, *, has_photo: bool) -> dict[str, Any]:
+    def _more_paintings(
+        self, recipe: Recipe, present: Present, *, has_photo: bool
+    ) -> dict[str, Any]:
         """Return the paintings beyond the first that are known, with the weights of all.
 
         The regions come back from the recipe's small copies of their masks, where there is the
         photo that they belong to, and every painting is known.
         """
-        indices = recipe.passages[-1].styles
-        used = [recipe.styles[index] for index in indices]
-        masks = recipe.masks.copies().chosen(indices)
-        plan = Plan.of(used, recipe.settings.uses(len(used)), masks)
-        found = [self.examples.example_of(painting) for painting in plan.paintings[1:]]
-        known = [number for number, example in enumerate(found, start=1) if example]
+        plan = _plan_of(recipe)
+        found = [self._value_of(painting, present) for painting in plan.paintings[1:]]
+        known = [number for number, value in enumerate(found, start=1) if value]
         has_regions = has_photo and len(known) == len(found)
+        first = plan.parts[0] if self._has_painting(recipe, present) else None
         return held_value(
-            [example_value(example) for example in found if example],
+            [value for value in found if value],
             [plan.weights[number] for number in (0, *known)],
-            region_values(plan, self.photo) if has_regions else [],
+            region_values(plan.regions, self.photo) if has_regions else [],
             [plan.uses[number] for number in (0, *known)],
+            part_values([first, *(plan.parts[number] for number in known)], self.photo),
         )
+
+    def _has_painting(self, recipe: Recipe, present: Present) -> bool:
+        """Tell whether the first painting of a recipe is an example or there already."""
+        return self.painting in self._known(recipe) or present.painting == recipe.painting
+
+    def _value_of(self, painting: Ingredient, present: Present) -> dict[str, Any] | None:
+        """Return what an input holds for a painting that is an example or there already."""
+        if example := self.examples.example_of(painting):
+            return example_value(example)
+        choice = present.paintings.get(painting)
+        return shown_value(choice, self.photo) if choice else None
 
     def _known(self, recipe: Recipe) -> dict[PictureInput, Example]:
         """Return which of the inputs an example belongs in."""
@@ -211,9 +269,34 @@ class Showcase:
         found = {part: self.examples.example_of(which) for part, which in wanted.items()}
         return {part: example for part, example in found.items() if example}
 
-    def _missing(self, recipe: Recipe, photo: Image.Image | None = None) -> str:
+    def _missing(
+        self, recipe: Recipe, photo: Image.Image | None = None, present: Present = NOTHING
+    ) -> str:
         """Return what the visitor has to bring."""
-        known = self._known(recipe)
-        names = {"photo": self.photo in known or photo, "painting": self.painting in known}
+        known, plan = self._known(recipe), _plan_of(recipe)
+        others = plan.paintings[1:]
+        names = {
+            "photo": self.photo in known or photo or present.photo == recipe.content,
+            "painting": self._has_painting(recipe, present),
+            "other paintings": all(self._value_of(each, present) for each in others),
+        }
         missing = [name for name, is_there in names.items() if not is_there]
-        return f"Its {' and '.join(missing)} must be dropped in (again)." if missing else PRESS
+        if not missing:
+            return PRESS
+        regions = REGIONS_WAIT if plan.regions and {*missing} != {"painting"} else ""
+        return f"{MISSING.format(' and '.join(missing))}{regions}"
+
+
+def _ingredient_of(choice: Choice | None) -> Ingredient | None:
+    try:
+        return Ingredient.of(choice.open()) if choice else None
+    except ImageError:
+        return None
+
+
+def _plan_of(recipe: Recipe) -> Plan:
+    """Return how a recipe uses its paintings at its end, with the small copies of its masks."""
+    indices = recipe.passages[-1].styles
+    used = [recipe.styles[index] for index in indices]
+    masks = recipe.masks.copies().chosen(indices)
+    return Plan.of(used, recipe.settings.uses(len(used)), masks)

@@ -16,7 +16,7 @@ from nst.images.recipe import new_recipe, parse_recipe
 from nst.settings import TransferSettings
 from nst.vgg.network import VGG
 from page.examples import ExampleSet
-from page.links import link_to, read_link
+from page.links import Shared, link_to, read_link
 
 OLD = 7.3  # a total variation weight of version 1
 
@@ -90,7 +90,6 @@ def test_an_old_link_is_translated(query: Mapping[str, str], weight: float) -> N
 
 
 def test_a_link_names_the_version_only_where_it_counts() -> None:
-    assert "version" not in link_to(TransferSettings(beta=3.0), {}, "")
-    assert (
-        link_to(TransferSettings(total_variation=1.5), {}, "") == "?total_variation=1.5&version=4"
-    )
+    assert "version" not in link_to(Shared(TransferSettings(beta=3.0)))
+    smooth = Shared(TransferSettings(total_variation=1.5))
+    assert link_to(smooth) == "?total_variation=1.5&version=4"

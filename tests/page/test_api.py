@@ -153,7 +153,25 @@ def test_a_mask_of_faces_is_found_and_can_be_kept(client: Client) -> None:
         ({"style_strengths": "9"}, "a painting's strength must be"),
         ({"style_crop": "0:0:1"}, "style_crop cannot be '0:0:1'"),
         ({"style_mirror": "maybe"}, "style_mirror cannot be 'maybe'"),
-        ({"style_scales": "1,1,1,1,1,1,1"}, "style_scales has 7 entries; 6 are the most"),
+        ({"style_scales": "1,1,1,1,1,1,1"}, "style_scales has 7 values for one painting"),
+        ({"style_weights": "1,2,3"}, "style_weights has 3 values for one painting"),
+        (
+            {"style_weights": "1,2,3", "style_2": handle_file(OTHER)},
+            "style_weights has 3 values for 2 paintings",
+        ),
+        (
+            {"style_2": handle_file(OTHER)}
+            | {f"mask_{number}": handle_file(CONTENT) for number in (1, 2, 3)},
+            "There are 3 masks for 2 paintings; each painting takes one at most",
+        ),
+        (
+            {"within_4": handle_file(STYLE)},
+            "within_4 is a mask of painting 4, and there is no style_4",
+        ),
+        (
+            {"style_2": handle_file(OTHER), "mask_3": handle_file(CONTENT)},
+            "mask_3 is a mask of painting 3, and there is no style_3",
+        ),
     ],
 )
 def test_regions_that_cannot_be_are_refused(

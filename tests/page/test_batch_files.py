@@ -142,7 +142,9 @@ def test_who_does_not_know_the_id_gets_nothing(
     for id in (guessed, new_id("ada"), "..", "x"):
         assert {client.get(f"/studio/{id}/{name}").status_code for name in FILES} == {404}
     workshop.delete(batch.id)
-    assert {client.get(f"/studio/{batch.id}/{name}").status_code for name in FILES} == {404}
+    answers = [client.get(f"/studio/{batch.id}/{name}") for name in FILES]
+    assert [answer.status_code for answer in answers] == [404, 204, 204, 404]
+    assert not any(answer.content for answer in answers[1:3])
 
 
 @pytest.mark.parametrize("number", ["3", "99", "100", "-1", "x", "1.5", "٣"])

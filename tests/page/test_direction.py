@@ -1,12 +1,15 @@
-"""Size and direction of the paintings, in a real Chromium."""
+"""What paintings give, their sizes and directions, in a real Chromium."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from helpers.browsing import (
@@ -16,20 +19,22 @@ from helpers.browsing import (
     downloaded_file,
     finish,
     screenshot,
+    set_slider,
     start,
     status,
     stop,
     wait_for_iteration,
     wait_for_transitions,
 )
-from helpers.region_painting import add_painting, press, set_range
+from helpers.region_painting import EDITOR, add_painting, drag, press, set_range
+from helpers.waiting import until
 from nst.images.recipe import Recipe, read_recipe
 from nst.images.transforms import placement
-from nst.settings import PaintingUse
+from nst.settings import LAYER_GROUPS, PaintingUse
 
 pytestmark = pytest.mark.browser
 
-FIRST = "Size and direction of the painting"
+FIRST = "Adjust the painting"
 WAVE = "Under the Wave"
 PANEL = "#paintings .direction"
 ROWS = "#paintings .weights li"
@@ -87,7 +92,7 @@ def test_the_preview_is_placed_as_the_network_sees_it(visit: Visit, use: Paintin
 def test_a_painting_is_turned_and_mirrored_while_a_run_goes_on(visit: Visit) -> None:
     page = visit()
     add_painting(page, WAVE)
-    panel = open_panel(page, f"Size and direction of {WAVE}")
+    panel = open_panel(page, f"Adjust {WAVE}")
     start(page, size=96, iterations=1000)
     wait_for_iteration(page, 2)
     press(page, "Turn to the left")
@@ -110,6 +115,81 @@ def test_a_painting_is_turned_and_mirrored_while_a_run_goes_on(visit: Visit) -> 
     assert uses(page) == (PaintingUse(), PaintingUse(rotation=90, mirror=True))
 
 
+def test_a_painting_gives_its_strokes_while_a_run_goes_on(visit: Visit) -> None:
+    page = visit()
+    add_painting(page, WAVE)
+    panel = open_panel(page, f"Adjust {WAVE}")
+    summary = page.locator(ROWS).nth(1).locator("small")
+    start(page, size=96, iterations=1000)
+    wait_for_iteration(page, 2)
+    panel.get_by_role("radio", name="Strokes").check()
+    expect(page.locator(MARKS)).to_contain_text("layers of painting 2 all → strokes", timeout=LONG)
+    expect(summary).to_have_text("strokes")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(MARKS)).to_contain_text(
+        "layers of painting 2 strokes → composition", timeout=LONG
+    )
+    expect(summary).to_have_text("composition")
+    page.locator("#bar [data-act=undo]").click()
+    expect(page.locator(MARKS)).to_contain_text(
+        "layers of painting 2 composition → strokes", timeout=LONG
+    )
+    expect(panel.get_by_role("radio", name="Strokes")).to_be_checked()
+    wait_for_iteration(page, 8)
+    stop(page)
+    status(page, "Stopped after")
+    assert uses(page) == (PaintingUse(), PaintingUse(layers=LAYER_GROUPS["strokes"]))
+    page.reload()
+    status(page, "Stopped after")
+    expect(summary).to_have_text("strokes")
+    press(page, "Copy link")
+    field = page.locator("dialog.link [readonly]")
+    expect(field).to_have_value(re.compile("style_layers=,strokes"), timeout=LONG)
+    friend = visit(url=field.input_value())
+    expect(friend.locator(ROWS).nth(1).locator("small")).to_have_text("strokes", timeout=LONG)
+
+
+def test_other_layers_are_shown_by_name_and_kept(visit: Visit) -> None:
+    page = visit(path="/?also=great_wave&style_layers=relu1_1%2Brelu4_1,relu5_1")
+    rows = page.locator(ROWS)
+    expect(rows.locator("small")).to_have_text(["relu1_1, relu4_1", "relu5_1"], timeout=LONG)
+    expect(rows.locator("[type=range]:visible")).to_have_count(0)  # nowhere do they blend
+    panel = open_panel(page)
+    expect(panel.get_by_role("radio", name="relu1_1, relu4_1")).to_be_checked()
+    set_range(panel.locator("[name=rotation]"), 30)
+    finish(page, size=64, iterations=3)
+    own = PaintingUse(layers=("relu1_1", "relu4_1"), rotation=-30)
+    assert uses(page) == (own, PaintingUse(layers=("relu5_1",)))
+    panel.get_by_role("radio", name="Composition").check()
+    expect(rows.locator("small").first).to_have_text("composition · 30° right")
+    expect(panel.get_by_role("radio")).to_have_count(3)
+    expect(rows.locator("[type=range]:visible")).to_have_count(2)
+    page.locator("#bar [data-act=undo]").click()
+    expect(panel.get_by_role("radio", name="relu1_1, relu4_1")).to_be_checked()
+
+
+def test_a_painting_whose_layers_have_no_weight_is_told_of(visit: Visit) -> None:
+    page = visit(path="/?style_layers=relu5_4")
+    expect(page.locator(ROWS).locator("small")).to_have_text("relu5_4", timeout=LONG)
+    start(page, size=64, iterations=1000)
+    told = page.locator(".toast-body", has_text="Painting 1 gives nothing")
+    expect(told).to_be_visible(timeout=LONG)
+    wait_for_iteration(page, 2)
+    told.get_by_test_id("toast-close").click()
+    expect(told).to_have_count(0)
+    panel = open_panel(page)
+    panel.get_by_role("radio", name="Composition").check()
+    expect(page.locator(MARKS)).to_contain_text("relu5_4 → composition", timeout=LONG)
+    for layer in ("relu4_1", "relu5_1"):
+        expect(told).to_have_count(0)
+        set_slider(page, f"λ {layer}", 0)
+        expect(page.locator(MARKS)).to_contain_text(f"λ {layer} 1 → 0", timeout=LONG)
+    expect(told).to_be_visible(timeout=LONG)
+    stop(page)
+    status(page, "Stopped after")
+    assert uses(page) == (PaintingUse(layers=LAYER_GROUPS["composition"]),)
+
+
 def test_the_only_painting_has_a_size_and_direction_that_last(visit: Visit) -> None:
     page = visit()
     expect(page.locator(ROWS)).to_be_hidden()
@@ -123,14 +203,14 @@ def test_the_only_painting_has_a_size_and_direction_that_last(visit: Visit) -> N
     status(page, "Finished after")
     expect(page.locator(ROWS).locator("small")).to_have_text("30° right")
     press(page, "Copy link")
-    field = page.locator("dialog.link input")
+    field = page.locator("dialog.link [readonly]")
     expect(field).to_have_value(re.compile("style_rotation=-30"), timeout=LONG)
     friend = visit(url=field.input_value())
     expect(friend.locator(ROWS).locator("small")).to_have_text("30° right", timeout=LONG)
     open_panel(friend)
     press(friend, "Reset")
     expect(friend.locator(ROWS)).to_be_hidden()
-    expect(friend.locator(f"{PANEL} [name=scale]")).to_be_focused()
+    expect(friend.get_by_role("radio", name="Everything")).to_be_focused()
 
 
 def test_a_corner_of_a_painting_is_cropped_and_stays_its_own(visit: Visit) -> None:
@@ -159,6 +239,105 @@ def test_a_corner_of_a_painting_is_cropped_and_stays_its_own(visit: Visit) -> No
     expect(summary).to_have_text("cropped")
 
 
+def take_upper_part(page: Page) -> None:
+    """Paint over the upper third of the painting whose panel is open."""
+    press(page, "Take a part…")
+    expect(page.locator(EDITOR)).to_be_visible(timeout=LONG)
+    page.locator(f"{EDITOR} [name=size]").fill("60")
+    drag(page, (0, 0.05), (1, 0.05))
+    press(page, "Done")
+
+
+def part_of(page: Page, number: int) -> Image.Image | None:
+    """The small copy of a painting's mask in the recipe of the picture that is there."""
+    recipe: Recipe = read_recipe(downloaded_file(page))
+    within = recipe.masks.copies().chosen(recipe.passages[-1].styles).within
+    return within[number] if number < len(within) else None
+
+
+def test_a_part_of_a_painting_is_taken_and_stays_its_own(visit: Visit, tmp_path: Path) -> None:
+    page = visit()
+    panel = open_panel(page)
+    press(page, "Take a part…")
+    expect(page.get_by_role("heading", name="Take a part", exact=True)).to_be_visible(timeout=LONG)
+    for name in ("Find faces", "Add a region", "Similar area"):
+        expect(page.locator(EDITOR).get_by_text(name)).to_be_hidden()
+    press(page, "Done")  # nothing is painted: all of it
+    expect(page.locator("#paintings .said")).to_contain_text("All of The Starry Night is taken.")
+    expect(page.locator(ROWS)).to_be_hidden()
+    whole = brightness(panel)
+    take_upper_part(page)
+    expect(page.locator("#paintings .said")).to_contain_text("A part of The Starry Night is taken.")
+    summary = page.locator(ROWS).locator("small")
+    expect(summary).to_have_text("a part of it")
+    expect(panel.get_by_role("button", name="Part taken…")).to_be_visible()
+    until_shaded(panel, whole)
+    finish(page, size=64, iterations=3)
+    part = part_of(page, 0)
+    assert part
+    mask = np.asarray(part)
+    assert mask[1].mean() > 200
+    assert mask[mask.shape[0] // 2 :].max() == 0
+    (tmp_path / "picture.png").write_bytes(downloaded_file(page))
+    page.reload()
+    status(page, "Finished after")
+    expect(summary).to_have_text("a part of it")
+    expect(page.locator(".topbar[data-step]")).to_be_attached()
+    choose_example(page, "style", "The Scream")
+    expect(page.locator("#paintings .said")).to_contain_text("went with it")
+    expect(page.locator(ROWS)).to_be_hidden()
+    page.locator("#bar [data-act=undo]").click()
+    expect(summary).to_have_text("a part of it")
+    open_panel(page)
+    press(page, "Reset")
+    expect(page.locator(ROWS)).to_be_hidden()
+    start(page, size=64, iterations=4)
+    status(page, "4 of 4 iterations")
+    assert part_of(page, 0) is None
+    friend = visit()
+    bring_back = friend.locator("input[data-testid^='Settings from a picture']")
+    bring_back.set_input_files(tmp_path / "picture.png")
+    expect(friend.locator(ROWS).locator("small")).to_have_text("a part of it", timeout=LONG)
+
+
+def test_a_part_of_a_painting_is_taken_while_a_run_goes_on(visit: Visit) -> None:
+    page = visit()
+    add_painting(page, WAVE)
+    open_panel(page, f"Adjust {WAVE}")
+    start(page, size=96, iterations=1000)
+    wait_for_iteration(page, 2)
+    take_upper_part(page)
+    expect(page.locator(MARKS)).to_contain_text("regions", timeout=LONG)
+    twin = page.context.new_page()
+    twin.goto(page.url)
+    summary = twin.locator(ROWS).nth(1).locator("small")
+    expect(summary).to_have_text("a part of it", timeout=LONG)
+    stop(page)
+    status(page, "Stopped after")
+    assert part_of(page, 0) is None
+    assert part_of(page, 1)
+    note = page.locator(ROWS).nth(1).locator(".part")
+    expect(note).to_be_visible()
+    page.get_by_role("tab", name="Film").click()  # which takes all of it
+    expect(note).to_be_hidden()
+
+
+def brightness(panel: Locator) -> float:
+    """The mean of the preview's pixels."""
+    mean: float = panel.locator("canvas").evaluate(
+        """(canvas) => {
+            const { width, height } = canvas;
+            const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+            return data.reduce((sum, value, at) => sum + (at % 4 < 3) * value, 0) / data.length;
+        }"""
+    )
+    return mean
+
+
+def until_shaded(panel: Locator, whole: float) -> None:
+    until(lambda: brightness(panel) < 0.7 * whole, "what is not taken is dark")
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("dark", [False, True])
 def test_the_panel_fits_reads_well_and_is_within_the_keyboards_reach(
@@ -166,15 +345,25 @@ def test_the_panel_fits_reads_well_and_is_within_the_keyboards_reach(
 ) -> None:
     page = visit(width, dark=dark)
     add_painting(page, WAVE)
-    panel = open_panel(page, f"Size and direction of {WAVE}")
-    expect(panel.locator("[name=scale]")).to_be_focused()
+    panel = open_panel(page, f"Adjust {WAVE}")
+    expect(panel.get_by_role("radio", name="Everything")).to_be_focused()
     set_range(panel.locator("[name=scale]"), -2)
     expect(panel.locator("output").first).to_have_text("×0.25")
+    page.keyboard.press("Tab")
     for _ in range(4):  # each is less than the step of 0.05
         page.keyboard.press("ArrowRight")
     expect(panel.locator("output").first).to_have_text("×0.3")
     press(page, "Reset")
-    expect(panel.locator("[name=scale]")).to_be_focused()
+    expect(panel.get_by_role("radio", name="Everything")).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(panel.get_by_role("radio", name="Strokes")).to_be_checked()
+    # Its label shows which one is chosen.
+    expect(panel.get_by_role("radio", name="Strokes")).to_have_css("opacity", "0")
+    for label in panel.locator("label:has([name=gives]):visible").all():
+        box = label.bounding_box()
+        assert box
+        assert box["height"] >= 40
+    page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowRight")
     expect(panel.locator("output").nth(1)).to_have_text("1° right")
@@ -192,5 +381,5 @@ def test_the_panel_fits_reads_well_and_is_within_the_keyboards_reach(
     assert findings == []
     page.keyboard.press("Escape")
     expect(panel).to_be_hidden()
-    opener = page.get_by_role("button", name=re.compile(f"^Size and direction of {WAVE}"))
+    opener = page.get_by_role("button", name=re.compile(f"^Adjust {WAVE}"))
     expect(opener).to_be_focused()

@@ -37,7 +37,7 @@ from page.http.film_files import FrameCounts, film_routes, key_of
 from page.http.job_files import JobFiles
 from page.looks import look_route
 from page.panels.charts import message
-from page.panels.clip_input import ChosenClip, ClipInput, clip_value
+from page.panels.clip_input import USUAL_RATE, ChosenClip, ClipInput, clip_value
 from page.panels.components import Choice
 from page.panels.film import DELETED, NO_FRAME, SHARED, progress, verdict
 from page.panels.modes import FILM as FILM_TAB
@@ -239,7 +239,7 @@ def test_only_an_upload_is_taken_for_a_clip(tmp_path: Path, monkeypatch: Any) ->
     mine.touch()
     clip = component()
     chosen = clip.preprocess({"file": {"path": str(mine)}, "begin": 1, "end": 0.5, "size": 9})
-    assert chosen == ChosenClip(str(mine), 1.0, 1.0, 0.0, 64)
+    assert chosen == ChosenClip(str(mine), 1.0, 1.0, USUAL_RATE, 64)
     assert clip.preprocess(None) is clip.preprocess("") is clip.preprocess({"file": None}) is None
     outside = tmp_path / "outside.mp4"
     outside.touch()
@@ -336,6 +336,8 @@ def test_a_deleted_film_has_no_files(make_film: MakeFilm, workshop: Workshop, we
     film = painted(make_film(2), workshop)
     workshop.delete(film.id)
     assert web(f"/studio/{film.id}/film.mp4").status_code == 404
+    preview = web(f"/studio/{film.id}/frame.webp")
+    assert (preview.status_code, preview.content) == (204, b"")
     assert workshop.restore(film.id)
     assert web(f"/studio/{film.id}/film.mp4").status_code == 200
 

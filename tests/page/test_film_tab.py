@@ -159,7 +159,7 @@ def share_the_file(page: Page) -> None:
     )
     share = page.locator("#film-takeaway .share")  # hidden: this browser shares no files
     share.dispatch_event("click")
-    expect(share).to_have_text("The film is not ready; please try again")
+    expect(share).to_have_text("It is not ready; please try again")
     assert page.evaluate("globalThis.shared ?? null") is None
     share.dispatch_event("click")
     page.wait_for_function("globalThis.shared === 'video/mp4'", timeout=LONG)

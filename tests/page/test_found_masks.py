@@ -28,6 +28,7 @@ from helpers.region_painting import (
     set_range,
 )
 from nst.images.recipe import read_recipe
+from nst.studio.protected_faces import FACE_STRENGTH
 
 pytestmark = pytest.mark.browser
 
@@ -137,7 +138,7 @@ def test_faces_are_protected_with_one_click_and_that_can_be_undone(visit: Visit)
     row = page.locator(LEGEND)
     expect(row).to_have_count(1, timeout=LONG)
     expect(row).to_contain_text("Region 1: As elsewhere")
-    expect(row.locator("output")).to_have_text("×0.3")
+    expect(row.locator("output")).to_have_text(f"×{FACE_STRENGTH}")
     expect(button(page, PROTECTED)).to_have_attribute("title", "The faces are Region 1")
     expect(page.locator("#bar [data-act=undo]")).to_be_enabled()
     page.locator("#bar [data-act=undo]").click()
@@ -148,7 +149,7 @@ def test_faces_are_protected_with_one_click_and_that_can_be_undone(visit: Visit)
     protected_already(page)
     finish(page, size=96, iterations=4)
     recipe = read_recipe(downloaded_file(page))
-    assert [use.strength for use in recipe.settings.uses(2)] == [1.0, 0.3]
+    assert [use.strength for use in recipe.settings.uses(2)] == [1.0, FACE_STRENGTH]
     open_editor(page, "Edit regions")
     expect(page.get_by_label("What rules Region 1")).to_have_value("rest")
     assert cover(page, *FACE) > 60
@@ -174,7 +175,7 @@ def test_protected_faces_are_known_after_a_reload_and_in_a_recipe(
     set_range(page.get_by_label("Strength in Region 1"), 1)
     press(page, PROTECT)  # which weakens the region that there is
     expect(page.locator(SAID_BELOW)).to_contain_text("The faces are Region 1", timeout=LONG)
-    expect(page.locator(LEGEND).locator("output")).to_have_text("×0.3")
+    expect(page.locator(LEGEND).locator("output")).to_have_text(f"×{FACE_STRENGTH}")
     press(page, "Remove Region 1")
     expect(button(page, PROTECT)).to_be_visible()
     page.locator("#bring-back").locator("xpath=..").locator("input[type=file]").set_input_files(

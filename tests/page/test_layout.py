@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
@@ -31,7 +32,11 @@ from helpers.browsing import (
     wait_for_transitions,
     watch_previews,
 )
+from helpers.places import EXAMPLES
+from nst import load_image, only_colors
 from nst.images.recipe import read_recipe
+from nst.images.tensors import fit
+from nst.looks import LOOKS
 
 pytestmark = pytest.mark.browser
 
@@ -58,6 +63,35 @@ def test_examples_and_looks_set_the_controls(visit: Visit) -> None:
     expect(page.get_by_label("number input for Style weight β")).to_have_value("10")
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_every_look_has_room_for_its_name(visit: Visit, width: int) -> None:
+    page = visit(width)
+    looks = page.get_by_role("radiogroup", name="Look").get_by_role("radio")
+    expect(looks).to_have_count(len(LOOKS))
+    clipped = "all => all.filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.innerText)"
+    assert looks.evaluate_all(clipped) == []
+    screenshot(page, f"looks_{width}")
+
+
+def test_a_look_of_colours_alone_paints_nothing(visit: Visit) -> None:
+    page = visit()
+    choose_example(page, "content", "Moose")
+    choose_example(page, "style", "Udnie")
+    choose_look(page, "Colours only")
+    start(page, size=64, iterations=4)
+    status(page, "4 of 4 iterations")
+    settings = read_recipe(downloaded_file(page)).settings
+    assert settings.paints_like(LOOKS["Colours only"].settings.replace(size=64, iterations=4))
+    photo, painting = (
+        load_image(EXAMPLES / name) for name in ("content/moose.jpg", "style/udnie.jpg")
+    )
+    ours, theirs = (
+        np.asarray(picture, int)
+        for picture in (downloaded(page), only_colors(fit(photo, 64), painting))
+    )
+    assert np.abs(ours - theirs).max() <= 3
+
+
 def test_what_cannot_be_used_gets_a_sentence(visit: Visit, tmp_path: Path) -> None:
     page = visit()
     fake = tmp_path / "fake.png"
@@ -65,8 +99,7 @@ def test_what_cannot_be_used_gets_a_sentence(visit: Visit, tmp_path: Path) -> No
     page.locator("#content input[type=file]").set_input_files(fake)
     sentence = "The photo cannot be used. This is not a picture that can be read"
     expect(page.locator(".toast-body", has_text=sentence)).to_be_visible(timeout=LONG)
-    page.get_by_role("button", name="Stylize", exact=True).click()
-    status(page, sentence)
+    expect(page.locator("#content .notice")).to_contain_text(sentence)
     expect(page.get_by_role("button", name="Stylize", exact=True)).to_be_enabled()
 
 

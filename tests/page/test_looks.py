@@ -17,7 +17,7 @@ from helpers.painting import SMALL, paint, tone
 from nst.settings import options
 from nst.studio.job import Job
 from nst.studio.limits import Limits
-from nst.studio.task import share_id
+from nst.studio.task import State, share_id
 from nst.studio.workshop import Workshop
 from page.examples import ExampleSet
 from page.http.display_files import SIDES, display_routes
@@ -98,6 +98,39 @@ def test_a_job_under_way_shows_its_figures_and_where_its_picture_is(
     assert look(web, job.id)["preview"] != before
     steps.close()
     assert not look(web, job.id)["isLive"]
+
+
+def test_a_job_that_goes_on_says_nothing_of_the_run_before(
+    workshop: Workshop, web: TestClient, job: Job
+) -> None:
+    paint(job)
+    job.resume(SMALL.replace(iterations=9))
+    workshop.submit(job)
+    steps = job.run()
+    with job.lock:
+        job.state = State.RUNNING  # a moment before the first step
+    assert {"status", "percent", "preview"}.isdisjoint(look(web, job.id))
+    job.state = State.WAITING
+    next(steps)
+    next(steps)
+    assert "Iteration 7 of 9" in look(web, job.id)["status"]
+    steps.close()
+
+
+def test_what_shows_a_job_that_was_deleted_just_now_is_empty(
+    workshop: Workshop, web: TestClient, job: Job
+) -> None:
+    workshop.submit(job)
+    paint(job)
+    workshop.delete(job.id)
+    assert look(web, job.id)["isGone"]
+    for name in ("display.webp?side=256", "photo.webp"):
+        answer = web.get(f"/studio/{job.id}/{name}")
+        assert (answer.status_code, answer.content) == (204, b""), name
+    assert workshop.restore(job.id)
+    assert web.get(f"/studio/{job.id}/display.webp").status_code == 200
+    workshop.forget(job.id)
+    assert web.get(f"/studio/{job.id}/display.webp").status_code == 404
 
 
 def test_a_task_that_is_not_there_is_not_found(web: TestClient) -> None:

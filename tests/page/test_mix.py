@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,10 @@ from PIL import Image
 from helpers.pictures import MakePicture
 from nst.errors import ImageError, SettingsError
 from nst.images.recipe import Ingredient
-from nst.settings import PaintingUse
+from nst.settings import LAYER_GROUPS, PaintingUse, TransferSettings
 from page.panels import mix
 from page.panels.components import Choice
-from page.panels.mix import Mix, Plan, mixed, open_mask, union
+from page.panels.mix import Mix, Plan, mixed, open_mask, unheard_note, union
 from page.panels.paintings import REST, Paintings, Region
 
 Box = tuple[int, int, int, int]
@@ -98,19 +99,19 @@ def test_a_region_may_have_the_paintings_that_rule_elsewhere(
     assert [(ruler, strength) for _, ruler, strength in plan.regions] == [(REST, 0.3), (2, 1.0)]
 
 
-def test_sizes_and_directions_go_with_their_paintings(
+def test_layers_sizes_and_directions_go_with_their_paintings(
     painting: Image.Image, others: tuple[Choice, ...], tmp_path: Path
 ) -> None:
     """The second painting is the first again, turned; it has a region too."""
     painting.save(tmp_path / "again.png")
     again = Choice(str(tmp_path / "again.png"))
     sky = saved_mask(tmp_path, "sky.png", (0, 0, 80, 20))
-    uses = (PaintingUse(scale=0.5), PaintingUse(rotation=90, mirror=True))
+    uses = (PaintingUse(scale=0.5), PaintingUse(layers=("relu1_1",), rotation=90, mirror=True))
     regions = (Region(sky, 1, 2.0),)
     made = mixed(painting, Paintings((again, others[0]), (1.0, 1.0, 0.5), regions, uses))
     assert made.uses == (
         PaintingUse(scale=0.5),
-        PaintingUse(rotation=90, mirror=True, strength=2.0),
+        PaintingUse(layers=("relu1_1",), rotation=90, mirror=True, strength=2.0),
         PaintingUse(weight=0.5),
     )
     used = [Ingredient.of(image) for image in made.paintings]
@@ -118,6 +119,25 @@ def test_sizes_and_directions_go_with_their_paintings(
     assert plan.paintings == used  # the same one twice
     assert plan.uses == [*uses, PaintingUse()]
     assert [(ruler, strength) for _, ruler, strength in plan.regions] == [(1, 2.0)]
+
+
+def test_a_painting_whose_layers_do_not_count_is_named() -> None:
+    def note(*layers: tuple[str, ...], **changes: Any) -> str:
+        uses = tuple(PaintingUse(layers=each) for each in layers)
+        return unheard_note(TransferSettings(paintings=uses, **changes), len(uses))
+
+    strokes, composition = LAYER_GROUPS.values()
+    shallow = {"relu1_1": 1.0, "relu1_2": 1.0}
+    assert note(strokes, composition) == ""
+    assert note(strokes, (), layer_weights=shallow) == ""
+    assert note(strokes, composition, layer_weights=shallow) == (
+        "Painting 2 gives nothing: none of its layers has a λ above 0."
+    )
+    assert note(composition, layer_weights={}) == ""  # nothing has any effect, and that is seen
+    left_out = TransferSettings(
+        paintings=(PaintingUse(), PaintingUse(layers=composition, weight=0)), layer_weights=shallow
+    )
+    assert unheard_note(left_out, 2) == ""
 
 
 def test_what_is_left_as_it_is_adds_up(painting: Image.Image, tmp_path: Path) -> None:
@@ -146,6 +166,15 @@ def test_masks_that_are_too_large_are_refused(
         open_mask(wide)
     small = saved_mask(tmp_path, "small.png", (0, 0, 9, 9))
     assert open_mask(small).mode == "L"
+    with Image.open(small) as mask:
+        cut_out = mask.convert("RGB")
+        cut_out.putalpha(mask)
+        white = Image.new("RGB", mask.size, "white")
+        white.putalpha(mask)
+        expected = mask.tobytes()
+    for number, picture in enumerate((cut_out, white)):
+        picture.save(tmp_path / f"{number}.png")
+        assert open_mask(str(tmp_path / f"{number}.png")).tobytes() == expected
     monkeypatch.setattr(mix, "MOST_MASK_BYTES", 10)
     with pytest.raises(ImageError, match="A mask has at most"):
         open_mask(small)
@@ -180,3 +209,43 @@ def test_a_plan_brings_back_what_was_mixed(
         (1, 2.0),
         (None, 1.0),
     ]
+
+
+def test_a_part_of_a_painting_goes_with_it(
+    painting: Image.Image, others: tuple[Choice, ...], tmp_path: Path
+) -> None:
+    """The second painting rules a region and elsewhere; the third is the second, whole."""
+    half = saved_mask(tmp_path, "half.png", (0, 0, 20, 30), size=(40, 30))
+    sky = saved_mask(tmp_path, "sky.png", (0, 0, 80, 20))
+    held = Paintings(
+        (others[0], others[0]),
+        (1.0, 0.5, 0.3),
+        (Region(sky, REST, 2.0),),
+        within=(None, half),
+    )
+    made = mixed(painting, held)
+    assert [mask is not None for mask in made.masks.within] == [False] * 2 + [True] * 2 + [
+        False,
+        False,
+    ]
+    used = [Ingredient.of(image) for image in made.paintings]
+    plan = Plan.of(used, made.uses, made.masks)
+    assert plan.paintings == [used[0], used[2], used[2]]
+    assert plan.weights == [1.0, 0.5, 0.3]
+    assert [part and part.tobytes() for part in plan.parts] == [
+        None,
+        open_mask(half).tobytes(),
+        None,
+    ]
+    assert [(ruler, strength) for _, ruler, strength in plan.regions] == [(REST, 2.0)]
+    assert not mixed(painting, held.without_masks).masks
+
+
+def test_a_part_of_another_shape_or_gone_gets_a_sentence(
+    photo: Image.Image, painting: Image.Image, tmp_path: Path
+) -> None:
+    tall = saved_mask(tmp_path, "tall.png", (0, 0, 9, 9), size=(60, 180))
+    with pytest.raises(ImageError, match=r"The mask within painting 1 .* same shape"):
+        mixed(painting, Paintings(within=(tall,))).check(photo)
+    with pytest.raises(ImageError, match=r"The part of painting 1 cannot be used\. No such file"):
+        mixed(painting, Paintings(within=(str(tmp_path / "gone.png"),)))

@@ -48,7 +48,7 @@ def test_a_newcomer_s_first_picture(visit: Visit) -> None:
     assert [each.settings.beta for each in recipe.passages] == [1, 3.16, 1]
     picture = load_image(downloaded_file(page))
     page.locator("#bar [data-act=share]").click()
-    field = page.locator("dialog.link input")
+    field = page.locator("dialog.link [readonly]")
     expect(field).to_have_value(re.compile("result="), timeout=LONG)
     friend = visit(url=field.input_value())
     status(friend, "A picture from a link")

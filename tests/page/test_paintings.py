@@ -9,7 +9,7 @@ import gradio as gr
 import pytest
 from PIL import Image
 
-from nst.settings import PaintingUse
+from nst.settings import LAYER_GROUPS, PaintingUse
 from page.examples import ExampleSet
 from page.panels.paintings import (
     MOST_PAINTINGS,
@@ -83,6 +83,29 @@ def test_sizes_and_directions_arrive(component: PaintingsInput) -> None:
     assert held_value([], [1], uses=[PaintingUse(weight=0.5, scale=2)])["uses"] == [{"scale": 2}]
 
 
+def test_layers_arrive_and_go_back(component: PaintingsInput) -> None:
+    strokes, own = LAYER_GROUPS["strokes"], ("relu1_1", "relu4_2")
+    uses = [{"layers": list(strokes)}, {"layers": list(own)}]
+    taken = component.preprocess(held(paintings=[{"example": "udnie"}], weights=[1, 1], uses=uses))
+    assert [taken.use(number).layers for number in (0, 1)] == [strokes, own]
+    assert held_value([], [1], uses=taken.uses)["uses"] == uses
+
+
+def test_parts_of_paintings_arrive(component: PaintingsInput, mask: str) -> None:
+    within = [None, {"file": {"path": mask}, "shown": "…"}, None]
+    payload = held(paintings=[{"example": "udnie"}], weights=[1, 1], within=within)
+    taken = component.preprocess(payload)
+    assert [taken.part(number) for number in (0, 1, 2)] == [None, mask, None]
+    assert Paintings().part(0) is None
+    assert held_value([], [1], within=within[:1])["within"] == [None]
+
+
+def test_a_page_from_before_a_restart_knows_no_parts(component: PaintingsInput) -> None:
+    payload = nothing_added()
+    del payload["within"]
+    assert component.preprocess(payload) == Paintings()
+
+
 def test_there_are_bounds(component: PaintingsInput, mask: str) -> None:
     wave = {"example": "great_wave"}
     payload = held(paintings=[wave] * 99, weights=[1] * 99, regions=[region(mask)] * 99)
@@ -100,10 +123,15 @@ def test_there_are_bounds(component: PaintingsInput, mask: str) -> None:
         {"paintings": [{"example": "no such painting"}], "weights": [1, 1]},
         {"paintings": [7], "weights": [1, 1]},
         {"regions": [{"painting": 0}]},
+        {"within": [{"file": {"path": "/etc/passwd"}}]},
+        {"within": [{"shown": "x"}]},
         {"regions": "none"},
         {"uses": [{"scale": 9}]},
         {"uses": [{"scale": "much"}]},
         {"uses": [{"mirror": 1}]},
+        {"uses": [{"layers": ["relu9_1"]}]},
+        {"uses": [{"layers": "strokes"}]},
+        {"uses": [{"layers": [["relu1_1"]]}]},
         {"uses": [{"crop": [0, 0, 1]}]},
         {"uses": [{"strength": 2}]},
         {"uses": [7]},

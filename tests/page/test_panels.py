@@ -19,14 +19,21 @@ from nst import TransferStep, load_image
 from nst.errors import SettingsError
 from nst.images.recipe import Passage
 from nst.looks import LOOKS
-from nst.settings import DEFAULTS, GATYS_STYLE_LAYERS, STYLE_COSTS, PaintingUse, options
+from nst.settings import (
+    DEFAULTS,
+    GATYS_STYLE_LAYERS,
+    LAYER_GROUPS,
+    STYLE_COSTS,
+    PaintingUse,
+    options,
+)
 from nst.studio.job_store import Card
 from nst.studio.task import State, new_id, owner_of
 from nst.studio.workshop import Workshop
 from page.examples import Example, ExampleSet
 from page.http.job_files import JobFiles, file_routes
 from page.layout import build_demo
-from page.links import link_to, read_link
+from page.links import Shared, link_to, read_link
 from page.logs import is_our_business
 from page.panels import charts
 from page.panels.controls import OTHER_LAYERS, Controls
@@ -191,6 +198,19 @@ def test_every_change_of_course_is_marked_and_named() -> None:
     assert charts.describe_change(louder, louder) == "continued"
 
 
+def test_a_change_of_layers_is_named_by_the_group_or_the_layers() -> None:
+    uses = [(), LAYER_GROUPS["strokes"], ("relu1_1", "relu4_1")]
+    all_of_it, strokes, own = (
+        Passage(1, DEFAULTS.replace(paintings=(PaintingUse(), PaintingUse(layers=each))), (0, 1))
+        for each in uses
+    )
+    changes = charts.describe_change(all_of_it, strokes), charts.describe_change(strokes, own)
+    assert changes == (
+        "layers of painting 2 all → strokes",
+        "layers of painting 2 strokes → relu1_1+relu4_1",
+    )
+
+
 def test_the_summary_s_parts_add_up_to_j() -> None:
     settings = DEFAULTS.replace(alpha=2.0, beta=3.0)
     costs = {"relu1_1": 10.0, "relu4_1": 20.0}
@@ -238,43 +258,57 @@ def test_links_carry_what_differs_and_come_back(examples: ExampleSet) -> None:
         laplacian=2.0,
     )
     pictures = {"content": named(examples, "moose"), "style": named(examples, "mosaic_koi")}
-    link = link_to(settings, pictures, "abc")
+    link = link_to(Shared(settings, pictures, "abc"))
     shared = read_link(dict(parse_qsl(link[1:])), examples)
     assert shared is not None
     assert shared.settings.paints_like(settings)
     assert dict(shared.examples) == pictures
     assert shared.result == "abc"
     assert "alpha" not in link
-    assert link_to(DEFAULTS, {}, "") == "?"
+    assert link_to(Shared()) == "?"
 
 
 def test_links_carry_more_paintings_and_their_weights(examples: ExampleSet) -> None:
     more = [named(examples, "great_wave"), named(examples, "mosaic_koi")]
-    link = link_to(DEFAULTS, {}, "", more, [1.0, 0.5, 2.0])
+    link = link_to(Shared(also=more, style_weights=[1.0, 0.5, 2.0]))
     assert link == "?also=great_wave,mosaic_koi&style_weights=1,0.5,2"
     shared = read_link(dict(parse_qsl(link[1:])), examples)
     assert shared
-    assert list(shared.also) == more
-    assert shared.style_weights == (1.0, 0.5, 2.0)
+    assert shared.also == more
+    assert shared.style_weights == [1.0, 0.5, 2.0]
 
 
 def test_links_carry_sizes_and_directions(examples: ExampleSet) -> None:
     more = [named(examples, "great_wave")]
-    uses = (
+    uses = [
         PaintingUse(scale=2, crop=(0, 0, 0.5, 1)),
         PaintingUse(rotation=-90, mirror=True),
-    )
-    link = link_to(DEFAULTS, {}, "", more, [1.0, 1.0], uses)
+    ]
+    link = link_to(Shared(also=more, style_weights=[1.0, 1.0], uses=uses))
     assert link.endswith(
         "&style_scales=2,&style_rotation=,-90&style_mirror=,yes&style_crop=0:0:0.5:1,"
     )
     shared = read_link(dict(parse_qsl(link[1:])), examples)
     assert shared
     assert shared.uses == uses
-    assert link_to(DEFAULTS, {}, "", [], [1.0], [PaintingUse()]) == "?"
+    assert link_to(Shared(uses=[PaintingUse()])) == "?"
     alone = read_link({"style_rotation": "45,9"}, examples)
     assert alone
-    assert alone.uses == (PaintingUse(rotation=45),)
+    assert alone.uses == [PaintingUse(rotation=45)]
+
+
+def test_links_carry_layers_by_their_group_or_their_names(examples: ExampleSet) -> None:
+    more = [named(examples, "great_wave")] * 2
+    uses = [
+        PaintingUse(layers=LAYER_GROUPS["composition"]),
+        PaintingUse(),
+        PaintingUse(layers=("relu1_1", "relu2_1")),
+    ]
+    link = link_to(Shared(also=more, style_weights=[1.0, 1.0, 1.0], uses=uses))
+    assert link.endswith("&style_layers=composition,,relu1_1%2Brelu2_1")
+    shared = read_link(dict(parse_qsl(link[1:])), examples)
+    assert shared
+    assert shared.uses == uses
 
 
 def test_a_painting_of_a_link_that_is_gone_takes_its_weight_along(examples: ExampleSet) -> None:
@@ -282,7 +316,26 @@ def test_a_painting_of_a_link_that_is_gone_takes_its_weight_along(examples: Exam
     shared = read_link(query, examples)
     assert shared
     assert [example.name for example in shared.also] == ["mosaic_koi", "great_wave"]
-    assert shared.style_weights == (0.5, 2.0, 1.0)
+    assert shared.style_weights == [0.5, 2.0, 1.0]
+    assert not shared.is_whole
+
+
+@pytest.mark.parametrize(
+    ("query", "is_whole"),
+    [
+        ({"content": "castle", "also": "great_wave"}, True),
+        ({"content": "gone"}, False),
+        ({"style": "gone"}, False),
+        ({"also": "great_wave,gone"}, False),
+    ],
+)
+def test_a_link_says_whether_all_that_it_names_is_here(
+    examples: ExampleSet, query: dict[str, str], is_whole: bool
+) -> None:
+    shared = read_link({**query, "beta": "5"}, examples)
+    assert shared
+    assert shared.settings.beta == 5
+    assert shared.is_whole is is_whole
 
 
 @pytest.mark.parametrize("query", [{}, {"__theme": "dark"}, {"beta2": "5", "size_": "<b>"}])
@@ -311,6 +364,8 @@ def test_a_query_that_is_not_ours_is_left_alone(
         {"style_scales": "nan"},
         {"style_mirror": "perhaps"},
         {"style_crop": "0:0:0:1"},
+        {"style_layers": "relu9_1"},
+        {"style_layers": "<b>" * 1000},
     ],
 )
 def test_a_hostile_link_gets_a_sentence(examples: ExampleSet, query: dict[str, str]) -> None:

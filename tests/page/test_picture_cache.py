@@ -22,6 +22,7 @@ from nst.studio.limits import Limits
 from page.panels.components import Choice
 from page.panels.modes import PICTURE
 from page.panels.paintings import Paintings
+from page.panels.photo_tray import Tray
 from page.panels.textures import Textures
 from page.picture_cache import PictureCache
 from page.studio import Studio
@@ -180,7 +181,9 @@ def test_from_the_upload_to_the_next_slider_it_is_opened_once(
     values |= {studio.session.visitor: "jane", studio.session.current: ""}
     values |= {studio.session.photo: Choice(photo), studio.session.painting: Choice(painting)}
     values |= {studio.session.paintings: Paintings(), studio.session.init: None}
-    values |= {studio.session.film.modes: PICTURE}
+    film = studio.session.film
+    values |= {studio.session.tray: Tray(), film.modes: PICTURE, film.clip: None}
+    values |= dict.fromkeys((film.stage, studio.session.result_panel.stage))
 
     studio.steering.take_photo(Choice(photo), "")
     studio.steering.take_painting(Choice(painting))

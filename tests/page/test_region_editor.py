@@ -186,7 +186,7 @@ def test_escape_does_not_lose_what_was_painted(visit: Visit) -> None:
     open_editor(page)
     drag(page, (0.3, 0.5), (0.6, 0.5))
     page.keyboard.press("Escape")
-    expect(page.locator(f"{EDITOR} .said")).to_contain_text("Press Done to keep the regions")
+    expect(page.locator(f"{EDITOR} .said")).to_contain_text("Press Done to keep what you painted")
     press(page, "Done")
     expect(page.locator("#paintings .legend li")).to_have_count(1, timeout=LONG)
 

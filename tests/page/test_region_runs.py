@@ -19,6 +19,7 @@ from helpers.browsing import (
     stop,
     wait_for_iteration,
 )
+from helpers.pictures import MakePicture
 from helpers.region_painting import add_painting, drag, open_editor, press, set_range
 from helpers.server import free_port, running_server
 from helpers.tiny_network import SERVED
@@ -46,6 +47,14 @@ def with_two_regions(page: Page) -> None:
     drag(page, (0.3, 0.5), (0.7, 0.5))
     press(page, "Done")
     expect(page.locator(LEGEND)).to_have_count(2, timeout=LONG)
+
+
+def paint_on_own_photo(page: Page, photo: Path) -> None:
+    """One region above, on a photo from a file."""
+    page.locator("#content input[type=file]").set_input_files(photo)
+    open_editor(page)
+    drag(page, (0.1, 0.15), (0.9, 0.15))
+    press(page, "Done")
 
 
 def test_a_picture_has_its_regions_and_opens_with_them_again(visit: Visit) -> None:
@@ -87,7 +96,8 @@ def test_weights_strengths_and_regions_are_steered_while_a_run_goes_on(visit: Vi
     open_editor(page)
     drag(page, (0.1, 0.15), (0.9, 0.15))
     press(page, "Done")
-    expect(page.locator(MARKS)).to_contain_text("other paintings or regions", timeout=LONG)
+    said = "other paintings, parts of them, or regions"
+    expect(page.locator(MARKS)).to_contain_text(said, timeout=LONG)
     set_range(page.get_by_label("Strength in Region 1"), 3)
     expect(page.locator(MARKS)).to_contain_text("strength of painting 2 1 → 3", timeout=LONG)
     page.locator("#bar [data-act=undo]").click()
@@ -149,17 +159,47 @@ def test_a_picture_can_start_from_another(visit: Visit) -> None:
     assert painted(page).init is None
 
 
-def test_a_link_has_the_weights_and_says_that_it_has_no_regions(visit: Visit) -> None:
+def test_a_link_has_regions_where_the_visitor_agrees(visit: Visit) -> None:
     page = visit()
     with_two_regions(page)
     set_range(page.get_by_label("Strength in Region 1"), 2)
     press(page, "Copy link")
-    field = page.locator("dialog.link input")
+    field = page.locator("dialog.link [readonly]")
     expect(field).to_have_value(re.compile("also=great_wave"), timeout=LONG)
-    expect(page.locator("dialog.link .left-out")).to_contain_text("Painted regions are not in a")
-    friend = visit(url=field.input_value())
+    screenshot(page, "link-with-regions")
+    agreed = page.get_by_label("With the painted regions")
+    expect(agreed).not_to_be_checked()
+    plain = field.input_value()
+    friend = visit(url=plain)
     expect(friend.locator(ROWS)).to_have_count(2, timeout=LONG)
     expect(friend.locator(LEGEND)).to_have_count(0)
+    agreed.check()
+    expect(field).to_have_value(re.compile("&regions=2:2:128x"))
+    invited = visit(url=field.input_value())
+    expect(invited.locator(LEGEND)).to_have_count(2, timeout=LONG)
+    expect(invited.locator(LEGEND).nth(0).locator("output")).to_have_text("×2")
+    finish(invited, size=96, iterations=3)
+    recipe = painted(invited)
+    assert [record and record.width for record in recipe.masks.regions] == [None, 128]
+    assert recipe.masks.keep
+    agreed.uncheck()
+    expect(field).to_have_value(plain)
+    page.locator("#stage").click()
+    press(page, "Copy link")
+    expect(agreed).not_to_be_checked()
+
+
+def test_regions_of_a_photo_of_ones_own_are_in_no_link(
+    visit: Visit, make_picture: MakePicture, tmp_path: Path
+) -> None:
+    make_picture(96, 72).save(tmp_path / "own.png")
+    page = visit()
+    paint_on_own_photo(page, tmp_path / "own.png")
+    expect(page.locator(LEGEND)).to_have_count(1, timeout=LONG)
+    press(page, "Copy link")
+    left_out = page.locator("dialog.link .left-out")
+    expect(left_out).to_have_text("Not in the link: your photo and its regions.", timeout=LONG)
+    expect(page.get_by_label("With the painted regions")).to_be_hidden()
 
 
 def test_a_picture_brings_its_regions_back(visit: Visit, tmp_path: Path) -> None:
@@ -179,6 +219,30 @@ def test_a_picture_brings_its_regions_back(visit: Visit, tmp_path: Path) -> None
     small = painted(other).masks.regions[1]
     assert small
     assert small.width == 128  # a recipe has a small copy of each mask
+
+
+def test_regions_of_ones_own_photo_come_back_when_it_is_there(
+    visit: Visit, make_picture: MakePicture, tmp_path: Path
+) -> None:
+    make_picture(96, 72).save(tmp_path / "own.png")
+    page = visit()
+    paint_on_own_photo(page, tmp_path / "own.png")
+    finish(page, size=96, iterations=3)
+    (tmp_path / "painted.png").write_bytes(downloaded_file(page))
+    other = visit()
+    bring_back = other.locator("input[data-testid^='Settings from a picture']")
+    bring_back.set_input_files(tmp_path / "painted.png")
+    status(other, "Its photo must be dropped in (again). Then bring this picture once more")
+    expect(other.locator(LEGEND)).to_have_count(0)
+    other.locator("#content input[type=file]").set_input_files(tmp_path / "own.png")
+    expect(other.locator("#stage img.after")).to_have_attribute(
+        "src", re.compile("gradio_api"), timeout=LONG
+    )
+    with other.expect_file_chooser() as chooser:
+        other.get_by_role("button", name="Settings from a picture").click()
+    chooser.value.set_files(tmp_path / "painted.png")
+    status(other, "Press Stylize to paint it yourself")
+    expect(other.locator(LEGEND)).to_have_count(1)
 
 
 def test_regions_outlive_a_restart_of_the_server(visit: Visit, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image, ImageOps
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from helpers.browsing import (
     AFTER,
@@ -218,9 +218,64 @@ def test_any_two_pictures_can_be_compared(visit: Visit) -> None:
     options = with_what.locator("option").all_inner_texts()
     assert options[:2] == ["the photo", "the painting"]
     assert len(options) == 4  # and the two of this visitor's own
+    tag = page.locator("#stage .tag.before")
+    with_what.select_option(index=1)
+    expect(tag).to_have_text("Painting")
     with_what.select_option(index=3)
     expect(page.locator(BEFORE)).to_have_attribute("src", re.compile("display.webp"))
     expect(page.locator(DIVIDER)).to_be_visible()
+    expect(tag).not_to_have_text("Painting")
+    page.locator("#gallery [data-act=select]").last.click()
+    status(page, "4 of 4 iterations")
+    expect(tag).to_have_text("Photo")
+    expect(with_what.locator("option:checked")).to_have_text("the photo")
+
+
+def test_a_finished_picture_stays_until_the_next_begins(visit: Visit) -> None:
+    page = visit()
+    finish(page)
+    painted = page.locator(AFTER).get_attribute("src")
+    step = page.locator(".topbar").get_attribute("data-step")
+    choose_example(page, "content", "Moose")
+    expect(page.locator(".topbar")).not_to_have_attribute("data-step", str(step))
+    expect(page.locator(AFTER)).to_have_attribute("src", str(painted))
+    expect(page.locator("#download")).to_be_visible()
+
+
+def test_what_a_click_far_below_shows_comes_into_sight(visit: Visit) -> None:
+    page = visit()
+    viewport = page.locator("#stage .viewport")
+    far = page.locator("#finished-examples button").last
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    expect(viewport).not_to_be_in_viewport(ratio=0.5)
+    far.click()
+    expect(viewport).to_be_in_viewport(ratio=1)
+
+
+def test_the_focus_goes_from_stylize_to_stop_and_back(visit: Visit) -> None:
+    page = visit()
+    stylize = page.get_by_role("button", name="Stylize", exact=True)
+    stop = page.get_by_role("button", name="Stop", exact=True)
+    set_slider(page, "Size", 64)
+    set_slider(page, "Iterations", 1000)
+    stylize.focus()
+    page.keyboard.down("Enter")
+    expect(stop).to_be_focused(timeout=LONG)
+    page.keyboard.down("Enter")  # it is still held, and repeats
+    page.keyboard.up("Enter")
+    now = page.evaluate("performance.now()")
+    page.wait_for_function("before => performance.now() > before + 600", arg=now)
+    expect(stop).to_be_focused()
+    page.keyboard.press("Enter")
+    status(page, "Stopped after")
+    expect(stylize).to_be_focused()
+
+
+def test_the_mouse_leaves_the_focus_where_it_is(visit: Visit) -> None:
+    page = visit()
+    finish(page, iterations=3)
+    expect(page.get_by_role("button", name="Stop", exact=True)).not_to_be_focused()
+    expect(page.get_by_role("button", name="Stylize", exact=True)).not_to_be_focused()
 
 
 # --- Choosing -----------------------------------------------------------------------------------
@@ -465,7 +520,7 @@ def test_a_copied_link_never_shows_what_has_changed(visit: Visit) -> None:
     page = visit()
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     act(page, "share").click()
-    field = page.locator("dialog.link input")
+    field = page.locator("dialog.link [readonly]")
     expect(field).to_have_value(re.compile("style=starry_night"), timeout=LONG)
     choose_example(page, "style", "Under the Wave")
     expect(field).to_be_hidden()
@@ -572,3 +627,68 @@ def test_axe_finds_nothing_in_any_state(visit: Visit, width: int, dark: bool) ->
     assert axe_findings(page) == [], "with an example"
     act(page, "help").click()
     assert axe_findings(page) == [], "with help"
+
+
+def test_a_link_to_what_is_not_here_says_so(visit: Visit) -> None:
+    page = visit(path="?content=gone&beta=5")
+    expect(page.locator(".toast-body")).to_contain_text("not among the examples here")
+    expect(page.get_by_label("number input for Style weight β")).to_have_value("5")
+
+
+def test_a_preview_that_was_asked_for_before_its_picture_was_deleted_is_no_error(
+    visit: Visit,
+) -> None:
+    page, asked = visit(), list[Route]()
+    start(page, size=96, iterations=900)
+    wait_for_iteration(page, 2)
+    page.route(re.compile(r"/display\.webp.*side="), lambda route: asked.append(route))
+    with page.expect_request(re.compile(r"/display\.webp.*side=")):
+        pass
+    page.get_by_role("button", name=re.compile("^Delete the picture")).click()
+    status(page, "Deleted.")
+    with page.expect_response(asked[0].request.url) as answer:
+        for route in asked:
+            route.continue_()
+    assert answer.value.status == 204
+
+
+def test_accordions_say_whether_they_are_open(visit: Visit) -> None:
+    page = visit()
+    sheet = page.get_by_role("button", name="Contact sheet:")
+    for is_open in ("false", "true", "false"):
+        expect(sheet).to_have_attribute("aria-expanded", is_open)
+        sheet.click()
+    finish(page, size=64, iterations=3)
+    timelapse = page.locator(".label-wrap", has_text="Timelapse")  # it has come since
+    expect(timelapse).to_have_attribute("aria-expanded", "false")
+
+
+def test_a_card_tells_how_long_ago_it_was(visit: Visit) -> None:
+    # A page that is open for long: its minutes last a fifth of a second.
+    page = visit(
+        script="""
+        const interval = setInterval, now = Date.now;
+        globalThis.setInterval = (each, milliseconds, ...rest) =>
+            interval(each, milliseconds === 60_000 ? 200 : milliseconds, ...rest);
+        globalThis.later = 0;
+        Date.now = () => now() + globalThis.later;
+        """
+    )
+    finish(page, size=64, iterations=3)
+    time = page.locator("#gallery time")
+    expect(time).to_contain_text(", now")
+    page.evaluate("later = 5 * 60_000 + 5_000")
+    expect(time).to_contain_text("5 minutes ago")
+    page.evaluate("later = 3 * 3_600_000")
+    expect(time).to_contain_text("3 hours ago")
+
+
+def test_nothing_moves_for_whoever_wants_that(visit: Visit) -> None:
+    page = visit()
+    moving = (
+        "[...document.querySelectorAll('.contain *')].filter((each) =>"
+        " parseFloat(getComputedStyle(each).transitionDuration) > 0).length"
+    )
+    assert page.evaluate(moving) > 0
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate(moving) == 0
