@@ -20,6 +20,10 @@ class ImageError(UserError, ValueError):
     """A picture that cannot be used."""
 
 
+class MaskError(ImageError):
+    """A mask that cannot be used, or not with the pictures that there are."""
+
+
 class RecipeError(UserError, ValueError):
     """A recipe that cannot be used."""
 

@@ -120,7 +120,7 @@ class Painter:
         masks = Masks((mask,) if mask else (), keep, (within,) if within else ())
         if request.protect_faces:
             masks = keep_faces(masks, photo)
-        masks.check(photo, [painting])
+        masks.check(photo, [painting], request.settings.uses(1))
         return Pictures(photo, alpha, painting, masks, init)
 
     def _paint(

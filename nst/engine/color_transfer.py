@@ -23,6 +23,7 @@ Finish = Callable[[Tensor], Tensor]
 def transfer_colors(
     content: Image.Image,
     paintings: Sequence[Image.Image],
+    within: Sequence[Image.Image | None],
     settings: TransferSettings,
     *starts: Image.Image | None,
 ) -> tuple[Image.Image, list[Image.Image], list[Image.Image | None], Finish]:
@@ -30,9 +31,9 @@ def transfer_colors(
 
     Where luminance alone is painted, all of them are grey, and `Objective` has no gradient in
     colour; the photo's chroma is put back into each picture that is yielded, and taken off those
-    that a run starts or goes on from.
+    that a run starts or goes on from. `within` are masks of what is taken of the paintings.
     """
-    photo, prepared = prepare_colors(content, paintings, settings.color_transfer)
+    photo, prepared = prepare_colors(content, paintings, settings.color_transfer, within)
     if not settings.is_luminance_only:
         return photo, prepared, list(starts), lambda pixels: pixels
     grey = [start and to_grey(start) for start in starts]

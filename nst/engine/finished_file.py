@@ -31,7 +31,7 @@ def finished_file(
         recipe: what they were painted by, with the colour dial.
         content: the photo.
         styles: all paintings of the recipe, in its order.
-        masks: those of the run.
+        masks: those of the last passage.
         suffix: one of the endings in `nst.outputs.FORMATS`.
         depth: bits per channel, 8 or 16.
         alpha: the photo's transparency, to be kept in the file.
@@ -39,7 +39,7 @@ def finished_file(
     samples = finished_samples(
         pixels,
         content,
-        recipe.last_of(styles),
+        recipe.last_of(styles, masks.within),
         recipe.colors,
         depth=depth,
         alpha=alpha,

@@ -17,6 +17,7 @@ from nst.images.color import (
     ColorStatistics,
     blend_statistics,
     color_statistics,
+    colors_within,
     has_color,
     is_grey,
     match_colors,
@@ -104,9 +105,7 @@ def _colors_within(painting: Tensor, regions: Regions, index: int) -> Tensor:
     within = regions.within[index] if regions.within else None
     if within is None:
         return colors
-    weights = _thinned(within)[0, 0].to(colors.device)
-    most = int(weights.max())
-    return colors[:, :, weights >= max(1, most / 2)].unsqueeze(2) if most else colors
+    return colors_within(colors, _thinned(within))
 
 
 def _thinned(painting: Tensor) -> Tensor:

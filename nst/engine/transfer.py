@@ -163,8 +163,9 @@ def transfer_style(
     """
     paintings = checked_paintings(styles)
     masks = masks or Masks()
-    masks.check(content, paintings)
-    Regions(settings.uses(len(paintings)))  # raises for weights that are all 0
+    uses = settings.uses(len(paintings))
+    masks.check(content, paintings, uses)
+    Regions(uses)  # raises for weights that are all 0
     network = network or devices.load_network(settings, device)
     originals = (content, *paintings, *masks.listed(len(paintings)))
     state = _state_of(begin)
@@ -382,7 +383,7 @@ def _prepared(
     if settings.is_seamless:
         content, original = without_seam(content), without_seam(original)
     content, paintings, (start, init), finish = transfer_colors(
-        content, paintings, settings, start, init
+        content, paintings, masks.within, settings, start, init
     )
     if settings.is_luminance_only:
         original = content  # its chroma is put back with that of the rest
@@ -451,7 +452,8 @@ def stylize(
     steps = transfer_style(content, styles, settings, masks=masks, init=init, device=device)
     for step in steps:
         last = step  # only one step's pixels are kept at a time
-    used, keep = seen_parts(as_list(styles), settings), keep_mask(masks, content, settings)
+    used = seen_parts(as_list(styles), settings, masks.within if masks else ())
+    keep = keep_mask(masks, content, settings)
     return dial_colors(last.image, content, used, settings.colors, keep=keep)
 
 

@@ -55,13 +55,13 @@ def dial_pixels(
     """
     if amount == 0:
         return image
-    photo, *paintings = map(without_color_noise, [photo, *paintings])
     if amount < 0:
         size = (image.shape[-1], image.shape[-2])
-        target = with_luminance(to_tensor(photo.resize(size)).to(image.device), image)
+        photo = without_color_noise(photo).resize(size)
+        target = with_luminance(to_tensor(photo).to(image.device), image)
     else:
-        small = [to_tensor(fit(painting, STATISTICS_SIDE)) for painting in paintings]
-        target = match_colors(image, all_colors(small))
+        small = [fit(without_color_noise(painting), STATISTICS_SIDE) for painting in paintings]
+        target = match_colors(image, all_colors(list(map(counted_colors, small))))
     if keep is None:
         return image.lerp(target, abs(amount))
     kept = mask_bytes(keep, (image.shape[-1], image.shape[-2])).to(image) / 255
@@ -88,8 +88,14 @@ def has_color(picture: Image.Image) -> bool:
 
 
 def to_grey(picture: Image.Image) -> Image.Image:
-    """Return an RGB picture whose three channels are the luminance; a grey one stays as it is."""
-    return picture.convert("RGB").convert("L").convert("RGB")
+    """Return a picture whose three channels are the luminance; a grey one stays as it is.
+
+    It is RGB, or RGBA where the picture is.
+    """
+    grey = picture.convert("RGB").convert("L").convert("RGB")
+    if picture.mode == "RGBA":
+        grey.putalpha(picture.getchannel("A"))
+    return grey
 
 
 def without_color_noise(picture: Image.Image) -> Image.Image:
@@ -120,6 +126,28 @@ def with_luminance(photo: Tensor, image: Tensor) -> Tensor:
 def all_colors(pictures: Sequence[Tensor]) -> Tensor:
     """Return the pixels of several pictures as one, (1, 3, 1, pixels)."""
     return torch.cat([picture.flatten(2) for picture in pictures], dim=2).unsqueeze(2)
+
+
+def counted_colors(picture: Image.Image) -> Tensor:
+    """Return the colours of an RGB or RGBA picture that count for its statistics, (1, 3, h, w).
+
+    Those that are transparent do not: of an RGBA picture they are the others, in one row.
+    """
+    colors = to_tensor(picture)
+    if picture.mode != "RGBA":
+        return colors
+    return colors_within(colors, mask_bytes(picture.getchannel("A"), picture.size))
+
+
+def colors_within(colors: Tensor, mask: Tensor) -> Tensor:
+    """Return the pixels of (1, 3, H, W) that are within a mask, (1, 3, 1, pixels).
+
+    The mask, (1, 1, H, W) bytes, is at least half as white there as anywhere; of a black one all
+    pixels are returned.
+    """
+    weights = mask[0, 0].to(colors.device)
+    most = int(weights.max())
+    return colors[:, :, weights >= max(1, most / 2)].unsqueeze(2) if most else colors
 
 
 ColorStatistics = tuple[Tensor, Tensor]

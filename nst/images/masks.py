@@ -1,6 +1,6 @@
 """Masks: grey pictures that say where a painting rules, and what of the photo is left as it is.
 
-Knows pictures and their shapes; nothing of tensors, layers or settings.
+Knows pictures, their shapes and how paintings are cropped and turned; nothing of tensors or layers.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ from dataclasses import dataclass, replace
 
 from PIL import Image, ImageChops
 
-from nst.errors import ImageError
+from nst.errors import MaskError
 from nst.images.reading import load_image
 from nst.images.tensors import fitted_size
+from nst.images.transforms import share_taken
+from nst.settings import PaintingUse
 
 TOLERANCE = 0.02  # of a side; masks that were scaled by another program are off by a pixel or so
 
 Mask = Image.Image  # 8-bit greyscale
 
+OUTSIDE = "What is taken of painting {} lies outside of its crop."
 BLACK = "{} is black everywhere; paint white where it is to count."
 
 
@@ -59,17 +62,31 @@ class Masks:
         """Return the number of regions that are ruled by a painting."""
         return sum(mask is not None for mask in self.regions)
 
-    def check(self, photo: Image.Image, paintings: Sequence[Image.Image]) -> None:
-        """Raise `ImageError`, one sentence, for masks that do not go with these pictures."""
+    def check(
+        self,
+        photo: Image.Image,
+        paintings: Sequence[Image.Image],
+        uses: Sequence[PaintingUse] = (),
+        numbers: Sequence[int] = (),
+    ) -> None:
+        """Raise `MaskError`, one sentence, for masks that do not go with these pictures.
+
+        With `uses` of the paintings something must be left of what is taken of each once it is
+        cropped and turned. `numbers` are what the sentence calls the paintings, if not 1, 2, …
+        """
         for kind, masks in (("masks", self.regions), ("masks within", self.within)):
             check_number_of_masks(kind, len(masks), len(paintings))
-        for number, mask in enumerate(self.regions, start=1):
+        numbers = numbers or range(1, len(paintings) + 1)
+        for number, mask in zip(numbers, self.regions, strict=False):
             self._check(mask, f"The mask of painting {number}", photo, "the photo")
         self._check(self.keep, "The keep mask", photo, "the photo")
         if self.keep and self.keep.getextrema() == (255, 255) and not self.is_followed:
-            raise ImageError("The keep mask is white everywhere; nothing would be painted.")
-        for number, (mask, painting) in enumerate(zip(self.within, paintings, strict=False), 1):
+            raise MaskError("The keep mask is white everywhere; nothing would be painted.")
+        for number, mask, painting in zip(numbers, self.within, paintings, strict=False):
             self._check(mask, f"The mask within painting {number}", painting, "the painting")
+        for number, mask, use in zip(numbers, self.within, uses, strict=False):
+            if mask and use.weight > 0 and not share_taken(mask, use):
+                raise MaskError(OUTSIDE.format(number))
 
     def chosen(self, paintings: Iterable[int]) -> Masks:
         """Return the masks of some of the paintings, in their order, and the keep mask."""
@@ -93,12 +110,12 @@ class Masks:
         if mask is None:
             return
         if not has_shape_of(picture.size, mask.size):
-            raise ImageError(
+            raise MaskError(
                 f"{name} is {mask.width}×{mask.height} pixels, and {whose} {picture.width}×"
                 f"{picture.height}; they must have the same shape."
             )
         if mask.getextrema()[1] == 0 and not self.is_followed:
-            raise ImageError(BLACK.format(name))
+            raise MaskError(BLACK.format(name))
 
     def listed(self, n_paintings: int) -> tuple[Mask | None, ...]:
         """Return all masks of so many paintings in a fixed order, None where one is missing."""
@@ -138,9 +155,9 @@ def load_mask(source: str | os.PathLike[str] | bytes) -> Mask:
 
 
 def check_number_of_masks(kind: str, n_masks: int, n_paintings: int) -> None:
-    """Raise `ImageError` for more masks of a kind, "masks" or "masks within", than paintings."""
+    """Raise `MaskError` for more masks of a kind, "masks" or "masks within", than paintings."""
     if n_masks > n_paintings:
-        raise ImageError(
+        raise MaskError(
             f"There are {n_masks} {kind} for {_counted(n_paintings, 'painting')};"
             " each painting takes one at most."
         )

@@ -211,17 +211,24 @@ class Recipe:
         different = list(dict.fromkeys(self.styles))
         return masks.chosen(different.index(style) for style in self.styles)
 
-    def last_of(self, styles: Sequence[Image.Image]) -> list[Image.Image]:
-        """Return what is seen at the end of `styles`, paintings in the recipe's order."""
-        return self.seen_in(-1, styles)
+    def last_of(
+        self, styles: Sequence[Image.Image], within: Sequence[Mask | None] = ()
+    ) -> list[Image.Image]:
+        """Return what is seen at the end of `styles`, paintings in the recipe's order.
 
-    def seen_in(self, passage: int, styles: Sequence[Image.Image]) -> list[Image.Image]:
+        `within` are the masks of the parts that are taken, of the last passage's paintings.
+        """
+        return self.seen_in(-1, styles, within)
+
+    def seen_in(
+        self, passage: int, styles: Sequence[Image.Image], within: Sequence[Mask | None] = ()
+    ) -> list[Image.Image]:
         """Return what a passage sees of `styles`, paintings in the recipe's order.
 
-        Those of weight 0 are not among it.
+        Those of weight 0 are not among it. `within` are the masks of the passage's paintings.
         """
         chosen = self.passages[passage]
-        return seen_parts([styles[index] for index in chosen.styles], chosen.settings)
+        return seen_parts([styles[index] for index in chosen.styles], chosen.settings, within)
 
     def differences(self, present: Recipe) -> list[str]:
         """Return why following it may lead to another picture: what is not the same at present."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Protocol
 
-from PIL import Image
+from PIL import Image, ImageStat
 
 from nst.settings import TransferSettings
 
@@ -75,17 +76,39 @@ def transformed(painting: Image.Image, use: Transform) -> Image.Image:
     )
 
 
-def seen_parts(paintings: Sequence[Image.Image], settings: TransferSettings) -> list[Image.Image]:
+def seen_parts(
+    paintings: Sequence[Image.Image],
+    settings: TransferSettings,
+    within: Sequence[Image.Image | None] = (),
+) -> list[Image.Image]:
     """Return what a run sees of the paintings that have a weight, each transformed as it is used.
 
-    The colours of these are the paintings' colours.
+    The colours of these are the paintings' colours. `within` are masks of the parts that are taken
+    (`Masks.within`); what is not taken of a painting is transparent.
     """
-    uses = settings.uses(len(paintings))
+    every = zip(paintings, settings.uses(len(paintings)), chain(within, repeat(None)), strict=False)
     return [
-        transformed(painting, use)
-        for painting, use in zip(paintings, uses, strict=True)
+        part_taken(transformed(painting, use), mask and transformed(mask, use))
+        for painting, use, mask in every
         if use.weight > 0
     ]
+
+
+def part_taken(painting: Image.Image, mask: Image.Image | None) -> Image.Image:
+    """Return a painting with what is black in a mask transparent, RGBA; itself without a mask.
+
+    The mask has mode "L" and any size.
+    """
+    if mask is None:
+        return painting
+    part = painting.convert("RGB")
+    part.putalpha(mask.resize(part.size, Image.Resampling.BILINEAR))
+    return part
+
+
+def share_taken(mask: Image.Image, use: Transform) -> float:
+    """Return how much of what is seen of a painting is white in the mask of a part, from 0 to 1."""
+    return ImageStat.Stat(transformed(mask, use)).mean[0] / 255
 
 
 def placement(size: tuple[int, int], use: Transform) -> Placement:

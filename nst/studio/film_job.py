@@ -32,6 +32,7 @@ from nst.files import whole_file
 from nst.images.color import dial_colors
 from nst.images.recipe import new_recipe
 from nst.images.tensors import shrink
+from nst.images.transforms import seen_parts
 from nst.images.writing import jpeg_bytes, save_png
 from nst.provenance import UNKNOWN
 from nst.settings import FILM_DEFAULTS, FilmSettings, TransferSettings
@@ -339,7 +340,7 @@ class Film(Task):
             yield Frame(self._dialled(picture, self._filmed(number)), shown_at)
 
     def _dialled(self, picture: Image.Image, filmed: Image.Image) -> Image.Image:
-        used = self.settings.used(self.styles)
+        used = seen_parts(self.styles, self.settings)
         return dial_colors(picture, filmed, used, self.settings.colors)
 
     def present_picture(self) -> Image.Image | None:

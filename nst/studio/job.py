@@ -326,10 +326,13 @@ class Job(Task):
         """Return a function that brings a picture into other colours, for the present paintings."""
         with self.lock:
             settings, masks = self.passages[-1].settings, self.masks_of(-1)
-            used = seen_parts(self.paintings, settings)
+            paintings = self.paintings
 
         def dial(picture: Image.Image, colors: float) -> Image.Image:
-            keep = keep_mask(masks, self.content, settings) if colors else None
+            if not colors:
+                return picture
+            used = seen_parts(paintings, settings, masks.within)
+            keep = keep_mask(masks, self.content, settings)
             return dial_colors(picture, self.content, used, colors, keep=keep)
 
         return dial

@@ -23,7 +23,7 @@ from nst.video.film_recipe import film_recipe
 from nst.video.forecast import FilmForecast, film_forecast
 from nst.video.frame_store import FrameStore, film_key
 from nst.video.living import StillClip, living_painting
-from nst.video.mask_tracks import KeyMasks, check_key_numbers, followed_masks
+from nst.video.mask_tracks import KeyMasks, check_key_numbers, followed_masks, within_of
 from nst.video.ramps import between
 from nst.video.transfer import FilmStep, Remembered, Scene
 
@@ -133,7 +133,8 @@ class FilmPlan:
 
     def delivered(self, store: FrameStore) -> Iterator[Frame]:
         """Yield the frames that are done with their times, and their colours dialled."""
-        used, amount = seen_parts(list(self.styles), self.settings), self.settings.colors
+        used = seen_parts(list(self.styles), self.settings, within_of(self.masks))
+        amount = self.settings.colors
         clip = islice(zip(self.clip, self._masks_if(amount != 0), strict=False), store.count)
         for number, (frame, masks) in enumerate(clip):
             painted = store.load(number)

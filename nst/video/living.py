@@ -64,7 +64,7 @@ def living_painting(
     """
     paintings, masks = checked_paintings(styles), masks or Masks()
     network = network or devices.load_network(settings, device)
-    check_key_masks({0: masks}, photo, paintings)
+    check_key_masks({0: masks}, photo, paintings, settings.uses(len(paintings)))
     loose = replace(film, temporal_weight=LOOSE * film.temporal_weight)
     painter = FramePainter(photo, paintings, settings, loose, network, masks.within)
     small = [fit(photo, settings.size)]

@@ -23,6 +23,7 @@ from nst.errors import ImageError
 from nst.images.masks import BLACK, Masks
 from nst.images.opencv import load_opencv
 from nst.images.tensors import shrink
+from nst.settings import PaintingUse
 from nst.video.face_track import FaceTrack
 from nst.video.flow import NEEDED, Field, FlowEstimator, Mask, Motion, box_mean
 from nst.video.history import is_cut
@@ -45,7 +46,17 @@ SAME_COLOR = 12.0  # levels, the standard deviation among pixels of one thing
 PACKED_QUALITY = 95  # of the JPEGs of frames whose masks wait for a later key frame
 
 
-def check_key_masks(keys: KeyMasks, frame: Image.Image, paintings: Sequence[Image.Image]) -> None:
+def within_of(keys: KeyMasks) -> tuple[Image.Image | None, ...]:
+    """Return the masks of the parts of the paintings that are taken, in all frames."""
+    return next((masks.within for masks in keys.values() if masks.within), ())
+
+
+def check_key_masks(
+    keys: KeyMasks,
+    frame: Image.Image,
+    paintings: Sequence[Image.Image],
+    uses: Sequence[PaintingUse] = (),
+) -> None:
     """Raise `ImageError`, one sentence, for masks that do not go with a film.
 
     On some key frames a mask may be black, where its thing is not to be seen, but not on all.
@@ -53,7 +64,7 @@ def check_key_masks(keys: KeyMasks, frame: Image.Image, paintings: Sequence[Imag
     if any(number < 0 for number in keys):
         raise ValueError("frames are numbered from 0")
     for masks in keys.values():
-        replace(masks, is_followed=True).check(frame, paintings)
+        replace(masks, is_followed=True).check(frame, paintings, uses)
     for slot, given in enumerate(_by_slot(keys)):
         if given and all(mask.getextrema()[1] == 0 for mask in given.values()):
             is_keep = slot == _n_regions(keys)
@@ -96,7 +107,7 @@ class _Follower:
         self._estimator = FlowEstimator()
         self._slots = _by_slot(keys)
         self._key_numbers = [sorted(slot) for slot in self._slots]
-        self._within = next((masks.within for masks in keys.values() if masks.within), ())
+        self._within = within_of(keys)
         self._faces = faces
         self._tracks: dict[int, _Track] = {}  # of each mask, that of its latest key frame
         self._waiting: deque[_Packed] = deque()

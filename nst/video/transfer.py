@@ -49,7 +49,7 @@ from nst.settings import DEFAULTS, FILM_DEFAULTS, FilmSettings, PaintingUse, Tra
 from nst.vgg.network import VGG
 from nst.video.flow import FlowEstimator, warp
 from nst.video.history import MaskLevels, Recalled, SceneHistory, is_cut
-from nst.video.mask_tracks import KeyMasks, check_key_masks, followed_masks
+from nst.video.mask_tracks import KeyMasks, check_key_masks, followed_masks, within_of
 
 TEMPORAL_UNIT = 3000.0  # what a temporal weight of 1 stands for; times β
 
@@ -155,9 +155,8 @@ def transfer_video(
     history = SceneHistory(estimator)
     for number, (filmed, followed) in enumerate(frames):
         if painter is None:
-            check_key_masks(masks, filmed, paintings)
-            within = next((each.within for each in masks.values() if each.within), ())
-            painter = FramePainter(filmed, paintings, settings, film, network, within)
+            check_key_masks(masks, filmed, paintings, settings.uses(len(paintings)))
+            painter = FramePainter(filmed, paintings, settings, film, network, within_of(masks))
         frame = painter.prepared(filmed, followed)
         if only and number < only.start:
             continue
@@ -251,7 +250,7 @@ class FramePainter:
         self._optimizer: Optimizer | None = None  # of the frame before
         turned, masks = transformed_paintings(paintings, Masks(within=within), settings)
         self._within = masks.within
-        grey, self.paintings = prepare_colors(first, turned, settings.color_transfer)
+        grey, self.paintings = prepare_colors(first, turned, settings.color_transfer, masks.within)
         self.is_grey = grey is not first
         uses = settings.uses(len(paintings))
         self.settings = settings.replace(

@@ -9,7 +9,7 @@ import gradio as gr
 from gradio.components import Component
 
 from nst import ImageError, TransferSettings
-from nst.errors import BusyError
+from nst.errors import BusyError, MaskError
 from nst.images.recipe import Ingredient
 from nst.settings import options
 from nst.studio.job import Job, picture_bytes
@@ -137,10 +137,10 @@ class Steering:
                 mix = session.mix_for(job, values)
                 session.workshop.check_pictures(picture_bytes(*job.new_pictures(mix.paintings)))
                 self._change(job, job.settings.replace(paintings=mix.uses), mix)
-        except ImageError:
-            return  # it was said when it was chosen
         except Exception as error:
-            gr.Warning(refused(error))
+            is_said = isinstance(error, ImageError) and not isinstance(error, MaskError)
+            if not is_said:  # of a picture it was, when it was chosen
+                gr.Warning(refused(error))
 
     def _steered_job(self, values: dict[Component, Any]) -> Job | None:
         """Return the job that the controls steer: none where they stand for a film."""

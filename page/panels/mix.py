@@ -16,9 +16,11 @@ from gradio.processing_utils import save_pil_to_cache
 from PIL import Image, ImageChops, ImageOps
 
 from nst import ImageError, SettingsError, TransferSettings
+from nst.errors import MaskError
 from nst.images.masks import NO_MASKS, Mask, Masks, load_mask
 from nst.images.reading import MIN_SIDE
 from nst.images.recipe import Ingredient
+from nst.images.transforms import share_taken
 from nst.settings import PaintingUse
 from nst.studio.job import Job
 from nst.studio.job_styles import are_equal
@@ -30,6 +32,8 @@ from page.previews import file_url
 LONGEST_MASK = 1024  # pixels, of a mask's longest side
 MOST_MASK_BYTES = 2_000_000  # of its file
 MOST_OPENED = 32_000_000  # bytes of masks that are kept opened
+LEAST_PART = 1 / 2000  # of what is seen of a painting: at 256 pixels deep layers see no less
+HARDLY_ANYTHING = "Hardly anything is taken of painting {}; paint over more of it, or crop less."
 ALL_ZERO = "The weights of the paintings are all 0; at least one must count."
 
 opened_masks = PictureCache(load_mask, MOST_OPENED)
@@ -40,17 +44,23 @@ opened_masks = PictureCache(load_mask, MOST_OPENED)
 class Mix:
     """The paintings of a run, opened: how each is used, and where it rules.
 
-    A painting that rules two regions is there twice.
+    A painting that rules two regions is there twice. `numbers` are those that the visitor sees.
     """
 
     paintings: Sequence[Image.Image]
     uses: tuple[PaintingUse, ...] = ()
     masks: Masks = NO_MASKS
+    numbers: tuple[int, ...] = ()
 
     def check(self, photo: Image.Image) -> None:
         """Raise `ImageError` or `SettingsError` where nothing can be painted on a photo so."""
-        self.masks.check(photo, self.paintings)
-        if self.uses and not TransferSettings(paintings=self.uses).used(self.paintings):
+        settings, count = TransferSettings(paintings=self.uses), len(self.paintings)
+        uses, numbers = settings.uses(count), self.numbers or range(1, count + 1)
+        self.masks.check(photo, self.paintings, uses, numbers)
+        for number, mask, use in zip(numbers, self.masks.within, uses, strict=False):
+            if mask and use.weight > 0 and share_taken(mask, use) < LEAST_PART:
+                raise MaskError(HARDLY_ANYTHING.format(number))
+        if self.uses and not settings.used(self.paintings):
             raise SettingsError(ALL_ZERO)
 
     def is_of(self, job: Job) -> bool:
@@ -90,28 +100,33 @@ def mixed(first: Image.Image, held: Paintings) -> Mix:
     tied = {region.painting for region in held.regions}
     free = [number for number in number_of if number not in tied] or list(number_of)
     parts = [_open_part(held.part(number), number) for number in number_of]
-    entries: list[tuple[Image.Image, PaintingUse, Mask | None, Mask | None]] = []
+    entries: list[tuple[int, PaintingUse, Mask | None]] = []
     for number in number_of:
         use = held.use(number)
         blended = replace(use, weight=held.weights[number] if len(free) > 1 else 1.0)
         used_by: dict[int | str | None, PaintingUse] = {number: use}
         if number in free:
             used_by[REST] = blended
-            entries.append((paintings[number], blended, None, parts[number]))
+            entries.append((number, blended, None))
         entries += [
             (
-                paintings[number],
+                number,
                 replace(used_by[region.painting], strength=region.strength),
                 open_mask(region.mask),
-                parts[number],
             )
             for region in held.regions
             if region.painting in used_by
         ]
     kept = [open_mask(region.mask) for region in held.regions if region.painting is None]
-    images, uses, *masks = zip(*entries, strict=True)
-    regions, within = (each if any(each) else () for each in masks)
-    return Mix(list(images), uses, Masks(regions, union(kept) if kept else None, within))
+    numbers, uses, ruled = zip(*entries, strict=True)
+    taken = tuple(parts[number] for number in numbers)
+    regions, within = (each if any(each) else () for each in (ruled, taken))
+    return Mix(
+        [paintings[number] for number in numbers],
+        uses,
+        Masks(regions, union(kept) if kept else None, within),
+        tuple(number + 1 for number in numbers),
+    )
 
 
 def _open_part(path: str | None, number: int) -> Mask | None:
@@ -121,7 +136,7 @@ def _open_part(path: str | None, number: int) -> Mask | None:
 def open_mask(path: str, name: str = "A painted region") -> Mask:
     """Return the mask in an upload, black where it is transparent.
 
-    Raises `ImageError` that says which one it is.
+    Raises `MaskError` that says which one it is.
     """
     try:
         if Path(path).stat().st_size > MOST_MASK_BYTES:
@@ -131,7 +146,7 @@ def open_mask(path: str, name: str = "A painted region") -> Mask:
             raise ImageError(f"A mask has at most {LONGEST_MASK} pixels on its longest side.")
     except (ImageError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ImageError(f"{name} cannot be used. {reason}") from error
+        raise MaskError(f"{name} cannot be used. {reason}") from error
     return mask
 
 

@@ -17,6 +17,7 @@ from nst.images.color import dial_colors
 from nst.images.mask_records import MaskRecord
 from nst.images.recipe import read_recipe, signed_png
 from nst.images.tensors import fit
+from nst.images.transforms import part_taken
 from nst.painting_flags import painting_uses
 from nst.settings import LAYER_CHANNELS
 from nst.studio.job import Job
@@ -101,7 +102,8 @@ def test_all_of_it_together_paints_what_the_library_paints(place: Path) -> None:
         pictures["photo"], styles, settings, masks=masks, init=pictures["init"], device="cpu"
     )
     *_, last = steps
-    expected = dial_colors(last.image, pictures["photo"], styles, 0.5, keep=masks.keep)
+    seen = [part_taken(styles[0], pictures["within"].convert("L")), styles[1]]
+    expected = dial_colors(last.image, pictures["photo"], seen, 0.5, keep=masks.keep)
     assert pictures["out"].tobytes() == expected.tobytes()
     kept = np.asarray(fit(pictures["photo"], 64))[:, :22]
     assert (np.asarray(pictures["out"])[:, :22] == kept).all()

@@ -28,7 +28,9 @@ from nst.engine.starting_picture import keeps_detail, starting_picture
 from nst.engine.transfer import TransferStep
 from nst.errors import ImageError, SettingsError
 from nst.images.color import color_statistics
+from nst.images.color_transfer import match_painting
 from nst.images.tensors import fit, to_16_bits, to_tensor
+from nst.images.transforms import part_taken
 from nst.vgg.network import VGG
 
 # No layer lies beyond the content layer: nothing of an evaluation depends on the one before.
@@ -419,6 +421,36 @@ def test_the_colours_of_a_cropped_painting_are_those_of_its_part(
     half = PaintingUse(crop=(0.0, 0.0, 0.5, 1.0))
     cropped = stylize(photo, double, settings.replace(paintings=(half,)))
     assert cropped == stylize(photo, painting, settings)
+
+
+def test_the_dial_counts_the_colours_of_the_part_that_is_taken(
+    photo: Image.Image, painting: Image.Image, network: VGG, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not taken of it makes no difference beyond what layers see across the edge."""
+    monkeypatch.setattr("nst.engine.devices.load_network", lambda *_: network)
+    part = ramp(*painting.size, begin=0.5, end=0.51)
+    masks, settings = Masks(within=(part,)), SMALL.replace(colors=1.0)
+    other = painting.copy()
+    other.paste((255, 40, 0), (0, 0, painting.width // 2 - 8, painting.height))
+    first, second = (
+        np.asarray(stylize(photo, each, settings, masks=masks), dtype=int)
+        for each in (painting, other)
+    )
+    whole = np.asarray(stylize(photo, other, settings), dtype=int)
+    assert 4 * np.abs(first - second).mean() < np.abs(whole - second).mean()
+
+
+def test_a_painting_is_matched_to_the_photo_by_the_part_that_is_taken(
+    photo: Image.Image, painting: Image.Image, network: VGG, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if somebody had matched it beforehand."""
+    monkeypatch.setattr("nst.engine.devices.load_network", lambda *_: network)
+    part = ramp(*painting.size)
+    masks, settings = Masks(within=(part,)), SMALL.replace(color_transfer="monge")
+    beforehand = match_painting(part_taken(painting, part), photo, "monge")
+    assert beforehand != match_painting(painting, photo, "monge")
+    expected = stylize(photo, beforehand, SMALL, masks=masks)
+    assert stylize(photo, painting, settings, masks=masks) == expected
 
 
 @pytest.mark.parametrize("colors", [-1.0, -0.3, 0.5, 1.0])

@@ -18,8 +18,11 @@ from nst.images.color_transfer import (
     prepare_colors,
 )
 from nst.images.tensors import to_tensor
+from nst.images.transforms import part_taken, seen_parts
+from nst.settings import PaintingUse, TransferSettings
 
 METHODS = ("monge", "pca", "cholesky")
+LEFT_HALF = (0, 0, 12, 16)  # of checkers
 
 
 def matrix(*rows: list[float]) -> torch.Tensor:
@@ -155,3 +158,42 @@ def spread(image: Image.Image) -> int:
     """Return the largest difference between two channels of a pixel, in levels."""
     pixels: npt.NDArray[np.uint8] = np.asarray(image)
     return int(np.ptp(pixels.astype(int), axis=2).max())
+
+
+def half_red_half_blue() -> tuple[Image.Image, Image.Image]:
+    """A painting of two kinds of colours, and a mask of its left half."""
+    painting, mask = checkers((60, 70, 200), (40, 20, 120)), Image.new("L", (24, 16))
+    painting.paste(checkers((200, 90, 20), (140, 30, 60)).crop(LEFT_HALF), LEFT_HALF)
+    mask.paste(255, LEFT_HALF)
+    return painting, mask
+
+
+@pytest.mark.parametrize("how", [*METHODS, "luminance_matched"])
+def test_the_part_that_is_taken_tells_a_paintings_colours(photo: Image.Image, how: str) -> None:
+    painting, mask = half_red_half_blue()
+    _, (alone,) = prepare_colors(photo, [painting.crop(LEFT_HALF)], how)
+    _, (matched, whole) = prepare_colors(photo, [painting, painting], how, [mask])
+    assert matched.mode == "RGB"
+    assert matched.crop(LEFT_HALF).tobytes() == alone.tobytes()
+    assert whole.crop(LEFT_HALF).tobytes() != alone.tobytes()
+
+
+def test_the_dial_takes_the_colours_of_the_part_that_is_taken(photo: Image.Image) -> None:
+    painting, mask = half_red_half_blue()
+    uses = (PaintingUse(rotation=90), PaintingUse(weight=0))
+    settings = TransferSettings(paintings=uses)
+    seen = seen_parts([painting, photo], settings, [mask])
+    dialled = dial_colors(photo, photo, seen, 1.0)
+    beforehand = dial_colors(photo, photo, [painting.crop(LEFT_HALF)], 1.0)
+    difference = np.asarray(dialled, dtype=int) - np.asarray(beforehand, dtype=int)
+    assert np.abs(difference).mean() <= 2  # the copies for the statistics are enlarged
+    mean = np.asarray(dialled).mean((0, 1))
+    assert mean[0] > mean[2] + 40  # red alone, where all of it would be rather blue
+
+
+def test_grey_of_a_part_is_grey(photo: Image.Image) -> None:
+    painting, mask = half_red_half_blue()
+    part = part_taken(to_grey(painting), mask)
+    assert to_grey(part).getchannel("A").tobytes() == mask.tobytes()
+    dialled = dial_colors(photo, photo, [part], 1.0)
+    assert spread(dialled) <= 1

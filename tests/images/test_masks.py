@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ from PIL import Image, ImageChops
 
 from helpers.pictures import MakePicture
 from nst import Masks, load_mask
-from nst.errors import ImageError
+from nst.errors import ImageError, MaskError
 from nst.images.masks import mask_of
 from nst.images.tensors import into_frame, mask_bytes
+from nst.settings import PaintingUse
 
 
 def half(width: int, height: int, *, is_right: bool = True) -> Image.Image:
@@ -143,6 +145,22 @@ def test_masks_that_do_not_go_with_the_pictures(
     with pytest.raises(ImageError) as caught:
         masks.check(make_picture(80, 60), [make_picture(30, 40), make_picture(30, 40)])
     assert str(caught.value) == sentence
+
+
+def test_something_must_be_left_of_a_part_once_its_painting_is_cropped(
+    make_picture: MakePicture,
+) -> None:
+    masks = Masks(within=(None, half(30, 40, is_right=False)))
+    photo, paintings = make_picture(80, 60), [make_picture(30, 40)] * 2
+    right, left = PaintingUse(crop=(0.6, 0, 1, 1)), PaintingUse(crop=(0, 0, 0.6, 1))
+    masks.check(photo, paintings)
+    masks.check(photo, paintings, (right, left))
+    masks.check(photo, paintings, (left, replace(right, weight=0)))  # which does not count
+    turned = replace(right, rotation=30, mirror=True)
+    with pytest.raises(MaskError, match=r"^What is taken of painting 2 lies outside"):
+        masks.check(photo, paintings, (left, turned))
+    with pytest.raises(MaskError, match="taken of painting 1 lies"):
+        masks.check(photo, paintings, (left, right), numbers=(1, 1))
 
 
 @pytest.mark.parametrize("size", [(64, 48), (17, 13), (8, 6), (200, 150)])

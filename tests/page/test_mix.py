@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from PIL import Image
 
 from helpers.pictures import MakePicture
-from nst.errors import ImageError, SettingsError
+from nst.errors import ImageError, MaskError, SettingsError
+from nst.images.masks import Masks
 from nst.images.recipe import Ingredient
 from nst.settings import LAYER_GROUPS, PaintingUse, TransferSettings
 from page.panels import mix
@@ -249,3 +251,36 @@ def test_a_part_of_another_shape_or_gone_gets_a_sentence(
         mixed(painting, Paintings(within=(tall,))).check(photo)
     with pytest.raises(ImageError, match=r"The part of painting 1 cannot be used\. No such file"):
         mixed(painting, Paintings(within=(str(tmp_path / "gone.png"),)))
+
+
+def test_a_part_that_its_crop_leaves_out_gets_a_sentence(
+    photo: Image.Image, painting: Image.Image, others: tuple[Choice, ...], tmp_path: Path
+) -> None:
+    """The number is the visitor's: the first painting is there twice, for its region."""
+    half = saved_mask(tmp_path, "half.png", (0, 0, 20, 30), size=(40, 30))
+    sky = saved_mask(tmp_path, "sky.png", (0, 0, 80, 20))
+    right = PaintingUse(crop=(0.6, 0, 1, 1))
+    held = Paintings(
+        others[:1],
+        (1.0, 1.0),
+        (Region(sky, REST),),
+        uses=(PaintingUse(), right),
+        within=(None, half),
+    )
+    with pytest.raises(MaskError, match=r"^What is taken of painting 2 lies outside of its crop"):
+        mixed(painting, held).check(photo)
+    mixed(painting, replace(held, weights=(1.0, 0.0))).check(photo)
+    mixed(painting, replace(held, uses=())).check(photo)
+
+
+def test_hardly_anything_of_a_painting_is_too_little(
+    photo: Image.Image, painting: Image.Image, tmp_path: Path
+) -> None:
+    for side, is_enough in ((20, False), (24, True)):  # of 1000 pixels
+        spot = saved_mask(tmp_path, f"{side}.png", (0, 0, side, side), size=(1000, 1000))
+        made = Mix([Image.new("RGB", (50, 50))], (), Masks(within=(open_mask(spot),)))
+        if is_enough:
+            made.check(photo)
+            continue
+        with pytest.raises(MaskError, match=r"^Hardly anything is taken of painting 1;"):
+            made.check(photo)

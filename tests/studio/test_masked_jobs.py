@@ -17,9 +17,11 @@ from nst.engine.repaint import repaint
 from nst.engine.schedule import Moment
 from nst.engine.transfer import TransferStep, transfer_style
 from nst.errors import SettingsError
+from nst.images.color import dial_colors
 from nst.images.mask_records import MaskRecord
 from nst.images.masks import Masks
 from nst.images.recipe import parse_recipe
+from nst.images.transforms import part_taken
 from nst.settings import PaintingUse, TransferSettings
 from nst.studio.job import Job
 from nst.studio.job_store import JobStore
@@ -288,6 +290,17 @@ def test_the_colour_dial_leaves_what_is_left_as_it_is(
     assert shown.crop(left).tobytes() == photo.crop(left).tobytes()
     assert shown.crop(right).tobytes() != photo.crop(right).tobytes()
     assert job.dialled(photo, 0.0) is photo
+
+
+def test_the_colour_dial_counts_the_part_of_a_painting_that_is_taken(
+    photo: Image.Image, painting: Image.Image, engine: Remembering
+) -> None:
+    part = Image.new("L", painting.size)
+    part.paste(255, (0, 0, 20, 70))
+    job = Job(photo, [painting], SMALL, engine=engine, masks=Masks(within=(part,)))
+    shown, taken = job.dialled(photo, 1.0), part_taken(painting, part)
+    assert shown.tobytes() == dial_colors(photo, photo, [taken], 1.0).tobytes()
+    assert shown.tobytes() != dial_colors(photo, photo, [painting], 1.0).tobytes()
 
 
 def test_memory_counts_masks_once(masked: Job, photo: Image.Image) -> None:

@@ -13,7 +13,12 @@ from PIL import Image
 from benchmarks.clips import static, write_clip
 from helpers.clips import write_sounding
 from nst.errors import OutputError
+from nst.images.color import dial_colors
+from nst.images.masks import Masks
+from nst.images.transforms import part_taken
+from nst.settings import TransferSettings
 from nst.video.clips import Clip, Frame
+from nst.video.film_plan import FilmPlan
 from nst.video.frame_store import FrameStore
 from nst.video.writing import read_recipe_text, write_film, write_frames
 
@@ -112,6 +117,26 @@ def test_frames_are_stored_until_the_film_is_another(tmp_path: Path) -> None:
         another.save(0, picture)
         another.delete()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_dialled_colours_are_those_of_the_part_that_is_taken(tmp_path: Path) -> None:
+    write_film(tmp_path / "clip.mp4", frames())
+    painting, part = Image.new("RGB", (48, 48), "blue"), Image.new("L", (48, 48))
+    painting.paste((200, 60, 0), (0, 0, 20, 48))
+    part.paste(255, (0, 0, 20, 48))
+    settings = TransferSettings(size=64, colors=1.0)
+    masks = {0: Masks(within=(part,))}
+    plan = FilmPlan(Clip(tmp_path / "clip.mp4", 64), [painting], settings, masks=masks)
+    with FrameStore(tmp_path / "film.mp4", plan.key) as store:
+        painted = Image.effect_noise((64, 44), 90).convert("RGB")
+        store.save(0, painted)
+        (delivered,) = plan.delivered(store)
+    filmed = next(iter(plan.clip)).picture
+    expected = dial_colors(painted, filmed, [part_taken(painting, part)], 1.0)
+    assert delivered.picture.tobytes() == expected.tobytes()
+    red, _, blue = np.asarray(delivered.picture).mean((0, 1))
+    assert red > 150
+    assert blue < 60
 
 
 def test_a_second_film_to_the_same_file_is_refused_and_deletes_nothing(tmp_path: Path) -> None:
