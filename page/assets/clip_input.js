@@ -1,5 +1,5 @@
 // A clip to choose: from a file, a drop or the camera; then two handles that trim it.
-import { FILM, latestOnly, reasonOf } from "./sending.js";
+import { latestOnly, reasonOf, TAKERS } from "./sending.js";
 
 const TILES = 12; // of the strip behind the handles
 const NUDGE = 0.1; // seconds that an arrow key moves a handle
@@ -7,7 +7,7 @@ const LEAP = 1; // the same of Page Up and Page Down
 const SHORTEST = 0.1; // seconds between the handles
 
 const READING = "Reading the clip…";
-const WAITS = "Stylize begins when the clip has been sent.";
+const WAITS = "It begins when the clip has been sent.";
 
 const wait = (target, event) =>
     new Promise((done) => {
@@ -28,7 +28,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
     const selects = Object.fromEntries(
         ["rate", "size"].map((name) => [name, root.querySelector(`[name=${name}]`)]),
     );
-    const uploads = latestOnly(FILM);
+    const uploads = latestOnly(TAKERS.clip);
     let turn = 0, drawn = "";
 
     const say = (text) => {

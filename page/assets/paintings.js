@@ -16,7 +16,7 @@ import {
     rulerOf,
     TOO_MANY,
 } from "./regions.js";
-import { BOTH, PICTURE, reasonOf, sending } from "./sending.js";
+import { reasonOf, sending, TAKERS } from "./sending.js";
 
 const NUMBERS = ["No", "One", "Two", "Three", "Four", "Five", "Six"];
 const MOST_WEIGHT = 2; // of a slider; only proportions count
@@ -365,10 +365,10 @@ export default function mount({ element, props, trigger, watch, upload }) {
         showFaces();
     };
 
-    const sent = async (file, buttons) => {
+    const sent = async (file, takers) => {
         root.classList.add("busy");
         try {
-            return (await sending(upload(file), buttons)).path;
+            return (await sending(upload(file), takers)).path;
         } catch (error) {
             say(reasonOf(error, NOT_SENT));
             return null;
@@ -382,7 +382,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
         say("");
         if (isFull()) return;
         if (!(choice instanceof File)) return addPainting(choice);
-        const path = await sent(choice, BOTH);
+        const path = await sent(choice, TAKERS.another);
         if (!path) return;
         const shown = URL.createObjectURL(choice);
         addPainting({ file: { path }, example: null, crop: null, shown, name: choice.name });
@@ -409,12 +409,12 @@ export default function mount({ element, props, trigger, watch, upload }) {
         }
         if (!painted) return;
         const taken = takeRegions(painted, owner); // all of them, before Stylize is pressed
-        await sending(taken, PICTURE).catch(({ message }) => say(message || NOT_SENT));
+        await sending(taken, TAKERS.masks).catch(({ message }) => say(message || NOT_SENT));
     };
 
     // Resolves to what the component holds for a mask that is sent; rejects with what was said.
     const sentMask = async (mask, size, name) => {
-        const path = await sent(await maskFile(mask, size, name), PICTURE);
+        const path = await sent(await maskFile(mask, size, name), TAKERS.masks);
         if (!path) throw new Error(said.textContent);
         return { file: { path }, shown: addressOf(path) };
     };
@@ -450,7 +450,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
         }
         if (!painted) return;
         const isSame = () => owner === essenceOf(valueOf(number));
-        await sending(sendPart(number, painted, isSame), PICTURE)
+        await sending(sendPart(number, painted, isSame), TAKERS.masks)
             .catch(({ message }) => say(message || NOT_SENT));
     };
 

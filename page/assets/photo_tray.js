@@ -1,10 +1,10 @@
 // Several photos for one batch: sent as they are chosen, shown as thumbnails, removed one by one.
 import { answerTo } from "./found_masks.js";
-import { PICTURE, reasonOf, sending } from "./sending.js";
+import { reasonOf, sending, TAKERS } from "./sending.js";
 
 const AT_ONCE = 3; // photos on their way
 const NOT_SENT = "It could not be sent; please try again.";
-const WAITS = "Stylize begins when the photos have been sent.";
+const WAITS = "It begins when the photos have been sent.";
 
 const pathOf = (value) => value.file?.path ?? value.example;
 
@@ -136,7 +136,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
         work();
         const dropped = new Promise((done) => next.letGo = done);
         const sent = Promise.race([send(next), dropped]);
-        await sending(sent, PICTURE, sayWaits).catch(() => {}); // it was said
+        await sending(sent, TAKERS.photos, sayWaits).catch(() => {}); // it was said
         underWay--;
         if (next.isDropped) return work();
         if (isSending()) render();

@@ -1,17 +1,17 @@
 // A picture to choose: from a file, the clipboard, a drop, the camera or the examples.
 import { noteChosen } from "./chosen.js";
 import { history } from "./history.js";
-import { BOTH, latestOnly, PICTURE, reasonOf } from "./sending.js";
+import { latestOnly, reasonOf, TAKERS } from "./sending.js";
 
 const NOT_SENT = "The picture could not be sent. Please try again.";
-const WAITS = "Stylize begins when the picture has been sent.";
+const WAITS = "It begins when the picture has been sent.";
 
 export default function mount({ element, props, trigger, watch, upload }) {
     const root = element.querySelector(".picture-input");
     const image = root.querySelector("img.chosen");
     const file = root.querySelector("input[type=file]");
     const notice = root.querySelector(".notice");
-    const uploads = latestOnly(props.role === "style" ? BOTH : PICTURE); // who would paint it
+    const uploads = latestOnly(TAKERS[props.role]);
     let turn = 0;
     let isAwaited = false; // the server's display of what was chosen
     let isSeveral = false; // there are photos in the tray, and what is chosen joins them

@@ -11,6 +11,7 @@ from playwright.sync_api import Page, Route, expect
 from helpers.browsing import LONG, Visit, downloaded_file, finish, set_slider, status
 from helpers.pictures import MakePicture
 from helpers.places import ROOT
+from helpers.region_painting import EDITOR, drag, press
 from nst.images.reading import load_image
 from nst.images.recipe import Ingredient, read_recipe
 
@@ -45,7 +46,7 @@ def test_stylize_waits_for_a_photo_that_is_being_sent(
     expect(page.locator("#content .picture-input.busy")).to_be_visible(timeout=LONG)
     stylize = page.get_by_role("button", name="Stylize", exact=True)
     stylize.click()
-    expect(page.locator(NOTICE)).to_have_text("Stylize begins when the picture has been sent.")
+    expect(page.locator(NOTICE)).to_have_text("It begins when the picture has been sent.")
     expect(stylize).to_have_attribute("aria-busy", "true")
     held[0].continue_()
     status(page, "3 of 3 iterations")
@@ -84,9 +85,9 @@ def test_stylize_waits_for_all_photos_of_a_batch(
     stylize = page.get_by_role("button", name="Stylize", exact=True)
     stylize.click()
     said = page.locator("#tray .said")
-    expect(said).to_have_text("Stylize begins when the photos have been sent.")
+    expect(said).to_have_text("It begins when the photos have been sent.")
     stylize.click()
-    expect(said).to_have_text("Stylize begins when the photos have been sent.")
+    expect(said).to_have_text("It begins when the photos have been sent.")
     for each in held:
         each.continue_()
     status(page, "Finished: 2 photos")
@@ -104,7 +105,7 @@ def test_a_clip_on_its_way_keeps_no_picture_waiting(visit: Visit, tmp_path: Path
     finish(page, iterations=3)
     page.get_by_role("tab", name="Film").click()
     page.locator("#film-stylize").click()
-    expect(page.locator("#clip")).to_contain_text("Stylize begins when the clip has been sent.")
+    expect(page.locator("#clip")).to_contain_text("It begins when the clip has been sent.")
 
 
 def test_a_clip_that_took_the_place_of_another_waits_for_itself_alone(visit: Visit) -> None:
@@ -120,3 +121,24 @@ def test_a_clip_that_took_the_place_of_another_waits_for_itself_alone(visit: Vis
     held[1].continue_()
     expect(stylize).not_to_have_attribute("aria-busy", "true", timeout=LONG)
     expect(page.locator("#clip .trim")).to_be_visible(timeout=LONG)
+
+
+def test_regions_are_painted_on_the_photo_that_is_being_sent(
+    visit: Visit, make_picture: MakePicture, tmp_path: Path
+) -> None:
+    page = visit()
+    held = hold_uploads(page)
+    choose_own(page, tmp_path, make_picture)
+    expect(page.locator("#content .picture-input.busy")).to_be_visible(timeout=LONG)
+    paint = page.get_by_role("button", name="Paint regions", exact=True)
+    paint.click()
+    expect(page.locator(NOTICE)).to_have_text("It begins when the picture has been sent.")
+    expect(paint).to_have_attribute("aria-busy", "true")
+    expect(page.locator(EDITOR)).to_have_count(0)
+    held[0].continue_()
+    page.unroute(re.compile("/upload"))
+    expect(page.locator(EDITOR)).to_be_visible(timeout=LONG)
+    drag(page, (0.1, 0.15), (0.9, 0.15))
+    press(page, "Done")
+    expect(page.locator("#paintings .legend li")).to_have_count(1, timeout=LONG)
+    expect(page.locator("#paintings .said")).to_have_text("The regions are ready.")
