@@ -79,7 +79,7 @@ def looked_at(task: Task, workshop: Workshop) -> dict[str, Any]:
     return {
         **seen,
         "status": charts.progress(last, task.note),
-        "curves": charts.curves(steps, course),
+        "curves": charts.curves(steps, course, task.ingredients[1:]),
         "explanation": charts.explanation(last, course[-1].settings),
         "percent": int(100 * last.iteration / last.total),
         "preview": display_address(task) if task.moment else None,

@@ -22,7 +22,7 @@ TOLERANCE = 0.02  # of a side; masks that were scaled by another program are off
 
 Mask = Image.Image  # 8-bit greyscale
 
-OUTSIDE = "What is taken of painting {} lies outside of its crop."
+OUTSIDE = "What is used of painting {} lies outside of its crop."
 BLACK = "{} is black everywhere; paint white where it is to count."
 
 

@@ -20,17 +20,15 @@ from nst.studio.forecast import PHOTO, Forecast, PlannedRun
 from nst.studio.job import picture_bytes
 from nst.studio.task import new_id, owner_of
 from page.actions.session import Session, Updates
-from page.assets import handler
 from page.error_messages import NO_DISK, error_message
 from page.http.admission import source_of
 from page.http.bounded_blocks import uploaded
 from page.http.following import AT_ONCE, event_value, tab_of
 from page.panels import charts
 from page.panels.batch_grid import photos_text
-from page.panels.mix import Mix, mixed
+from page.panels.mix import Mix, mix_of
 from page.panels.paintings import Paintings
 from page.panels.photo_tray import Tray, TrayPhoto, thumbnail_of
-from page.panels.picture_inputs import load_named
 from page.panels.result_panel import price
 
 GONE = "These photos are no longer kept; please choose them again."
@@ -71,12 +69,7 @@ class Batches:
     def wire(self) -> None:
         """Connect the tray, and what can be done with a batch on the stage."""
         session, stage = self.session, self.session.result_panel.stage
-        answer = {"js": handler("mask_found"), "show_progress": "hidden"}
-        asked = session.tray.find(
-            self.look_at, [session.photo], [session.found], trigger_mode="multiple", **AT_ONCE
-        )
-        asked.success(None, [session.found], None, **answer)
-        asked.failure(None, None, None, **answer)
+        session.answer(session.tray.find, self.look_at, [session.photo])
         stage.open_one(self.open_one, [session.visitor], session.everything, **AT_ONCE)
         stage.go_on(self.go_on, [session.visitor], session.everything, **AT_ONCE)
 
@@ -149,7 +142,7 @@ class Batches:
         """Return the paintings that are chosen, whole; regions belong to one photo."""
         session = self.session
         held: Paintings = values[session.paintings]
-        mix = mixed(load_named(values[session.painting], "painting"), held.without_masks)
+        mix = mix_of(values[session.painting], held.without_masks)
         mix.check(mix.paintings[0])
         return mix
 

@@ -29,8 +29,7 @@ from page.http.following import AT_ONCE, LATEST, tab_of
 from page.panels import charts
 from page.panels.clip_input import ChosenClip, clip_value
 from page.panels.film import CHOOSE, DELETED, NO_FRAME, expectation
-from page.panels.mix import Mix, mixed
-from page.panels.picture_inputs import load_named
+from page.panels.mix import Mix, mix_of
 
 NO_CLIP = "Please choose a clip first."
 NOT_KEPT = "This film is no longer kept; please start a new one."
@@ -95,8 +94,8 @@ class Filming:
 
     def _mix(self, values: dict[Component, Any]) -> Mix:
         """Return the paintings that are chosen, without regions: those belong to a photo."""
-        first = load_named(values[self.session.painting], "painting")
-        return mixed(first, values[self.session.paintings].without_masks)
+        session = self.session
+        return mix_of(values[session.painting], values[session.paintings].without_masks)
 
     def _expected(
         self, facts: ClipFacts, clip: ChosenClip, mix: Mix, settings: TransferSettings

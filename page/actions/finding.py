@@ -15,14 +15,14 @@ from nst.images.found_masks import FINDERS
 from nst.images.segmentation import similar_region
 from nst.images.writing import png_bytes
 from page.actions.session import Session
-from page.assets import handler
 from page.error_messages import error_message
-from page.http.following import AT_ONCE, event_value
+from page.http.bounded_blocks import uploaded
+from page.http.following import event_value
 from page.http.request_limits import WRONG_ARGUMENTS
 from page.panels.components import Choice
 from page.panels.mix import open_mask
 from page.panels.paintings import REST, Paintings, Region
-from page.panels.picture_inputs import load_named
+from page.panels.picture_inputs import display_of, load_named
 from page.previews import cached, file_url
 from page.rendering import shared_renderings
 
@@ -39,15 +39,10 @@ class Finding:
     session: Session
 
     def wire(self) -> None:
-        """Connect what asks for a mask with the answer."""
+        """Connect what asks for a mask, or about an upload, with the answer."""
         session = self.session
-        answer = {"js": handler("mask_found"), "show_progress": "hidden"}
-        known = [session.photo, session.paintings]
-        asked = session.paintings.find(
-            self.find, known, [session.found], trigger_mode="multiple", **AT_ONCE
-        )
-        asked.success(None, [session.found], None, **answer)
-        asked.failure(None, None, None, **answer)
+        session.answer(session.paintings.find, self.find, [session.photo, session.paintings])
+        session.answer(session.paintings.look, self.look_at, [session.photo])
 
     def find(self, photo: Choice | None, held: Paintings, event: gr.EventData) -> str:
         """Return the address of a mask of the photo, or a sentence, as JSON with its ticket.
@@ -59,6 +54,20 @@ class Finding:
             answer = self._found(photo, wanted)
             if wanted.kind == FACES:
                 answer["region"] = region_with(open_mask(answer["file"]["path"]), held.regions)
+        except Exception as error:
+            answer = {"said": error_message(error)}
+        return json.dumps({"ticket": ticket, **answer})
+
+    def look_at(self, _: Any, event: gr.EventData) -> str:
+        """Return the address of a display of an upload that is to be a painting.
+
+        Or a sentence why it cannot be one, as JSON with its ticket.
+        """
+        ticket = event_value(event, "ticket")
+        choice = Choice(str(uploaded(event_value(event, "path"))))
+        try:
+            load_named(choice, "painting")
+            answer = {"shown": display_of(choice, self.session.photo)}
         except Exception as error:
             answer = {"said": error_message(error)}
         return json.dumps({"ticket": ticket, **answer})

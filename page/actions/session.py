@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,16 +24,17 @@ from nst.studio.job_store import is_id
 from nst.studio.job_styles import Style
 from nst.studio.task import Task, owner_of
 from nst.studio.workshop import Workshop
+from page.assets import handler
 from page.examples import ExampleSet
 from page.http.admission import Admission
-from page.http.following import Tabs, tab_of
+from page.http.following import AT_ONCE, Tabs, tab_of
 from page.http.identifiers import IDENTIFIER
 from page.links import Shared
 from page.panels.components import Choice, PictureInput
 from page.panels.contact_sheet import SheetPanel
 from page.panels.controls import Controls
 from page.panels.film import FilmPanel
-from page.panels.mix import Mix, Plan, mixed, part_values, region_values
+from page.panels.mix import Mix, Plan, mix_of, part_values, region_values
 from page.panels.own_gallery import gallery_markup
 from page.panels.paintings import PaintingsInput, held_value
 from page.panels.photo_tray import PhotoTray, tray_value
@@ -89,8 +91,7 @@ class Session:
 
     def mix_of(self, values: Updates) -> Mix:
         """Return the paintings that are chosen, and where each rules. Raises `ImageError`."""
-        first = load_named(values[self.painting], "painting")
-        return mixed(first, values[self.paintings])
+        return mix_of(values[self.painting], values[self.paintings])
 
     def mix_for(self, job: Job, values: Updates) -> Mix:
         """Return the same for a job that there is.
@@ -113,6 +114,13 @@ class Session:
         """Return the picture to start from, if one is chosen. Raises `ImageError`."""
         choice = values[self.init]
         return load_named(choice, "starting picture") if choice else None
+
+    def answer(self, event: Any, make: Callable[..., str], inputs: list[Component]) -> None:
+        """Have an event of a script answered: `make` returns JSON with the ticket that it gave."""
+        answer = {"js": handler("mask_found"), "show_progress": "hidden"}
+        asked = event(make, inputs, [self.found], trigger_mode="multiple", **AT_ONCE)
+        asked.success(None, [self.found], None, **answer)
+        asked.failure(None, None, None, **answer)
 
     def visitor_of(self, token: str, request: gr.Request) -> str:
         """Return the visitor's token.

@@ -126,11 +126,11 @@ class Sharing:
         if values[session.init] and not is_film(values, session):
             parts.append("the starting picture")
         if self._takes_part(values, own):
-            parts.append("which part of a painting is taken")
+            parts.append("the part of a painting that is used")
         return f"Not in the link: {', '.join(parts)}." if parts else ""
 
     def _takes_part(self, values: Values, own: Sequence[int]) -> bool:
-        """Tell whether part of a painting is taken that the link has; see `_regions`."""
+        """Tell whether only a part is used of a painting that the link has; see `_regions`."""
         held: Paintings = values[self.session.paintings]
         is_single = not (is_film(values, self.session) or values[self.session.tray])
         return is_single and any(

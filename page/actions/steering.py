@@ -20,7 +20,6 @@ from page.panels.components import Choice
 from page.panels.controls import FIXED
 from page.panels.mix import Mix, unheard_note
 from page.panels.modes import FILM, PICTURE
-from page.panels.paintings import Paintings
 from page.panels.picture_inputs import load_named, taken_value
 from page.panels.stage import StageValue, of_example, of_shared
 
@@ -59,7 +58,6 @@ class Steering:
         session.photo.choose(self.take_photo, [session.photo, current], session.photo, **LATEST)
         session.painting.choose(self.take_painting, [session.painting], session.painting, **LATEST)
         session.painting.choose(self.swap, *swapping, **LATEST)
-        session.paintings.edit(self.check_added, [session.paintings], None, **LATEST)
         session.paintings.edit(self.swap, *swapping, **LATEST)
         session.init.choose(self.take_init, [session.init, current], session.init, **LATEST)
         for taken_back in session.history.taken_back:
@@ -163,14 +161,6 @@ class Steering:
         session.workshop.expect(job, expected.seconds)
         if note != known and note:
             gr.Warning(note)
-
-    def check_added(self, held: Paintings) -> None:
-        """Say what is wrong with a painting that was added."""
-        try:
-            for choice in held.more:
-                load_named(choice, "painting")
-        except ImageError as error:
-            gr.Warning(str(error))
 
     def take_init(self, choice: Choice | None, id: str) -> Any:
         """Show a starting picture that was chosen, and say what there is to say about it."""

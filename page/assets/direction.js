@@ -37,12 +37,13 @@ const shadeAt = async (part, image) => {
 };
 
 // `valueOf`, `nameOf`, `useOf` and `partOf` tell of the painting of a number, `change` gives it a
-// use, `takePart` has a part of it painted, and `reset` takes both back.
+// use, `takePart` has the part painted that is used, and `reset` takes both back.
 export class DirectionPanel {
     #number = null;
     #opener = null;
     #image = null; // the painting's display
-    #shade = null; // over what of it is not taken
+    #shade = null; // over what of it is not used
+    #drawing = 0; // which is the latest
 
     // `layerGroups` are names of layers by what they show of a painting.
     constructor(root, layerGroups, paintings) {
@@ -94,7 +95,7 @@ export class DirectionPanel {
         const part = this.paintings.partOf(this.#number);
         this.#find("[data-act=usual]").disabled = !part &&
             `${Object.values(this.#use)}` === `${Object.values(USUAL)}`;
-        this.#find("[data-act=part]").textContent = part ? "Part taken…" : "Take a part…";
+        this.#find("[data-act=part]").textContent = part ? "Change the part…" : "Use a part…";
         this.#draw(value.shown ?? value.small, part?.shown);
     }
 
@@ -168,18 +169,25 @@ export class DirectionPanel {
         this.#change({ crop: sharesOf(part) });
     }
 
+    // What is wanted may change while it is loaded: only the latest is drawn.
     async #draw(url, part) {
-        if (this.#image?.url !== url) {
-            const image = await loadedPicture(url).catch(() => null);
-            this.#image = image && { url, image };
-        }
-        if (this.#shade?.part !== part) {
-            const shade = part && this.#image && await shadeAt(part, this.#image.image);
-            this.#shade = shade ? { part, shade } : null;
-        }
-        this.canvas.hidden = !this.#image;
-        if (this.#image && this.isOpen) {
-            drawPlaced(this.canvas, this.#image.image, this.#use, PREVIEW, this.#shade?.shade);
-        }
+        const mine = ++this.#drawing;
+        const image = await this.#loadedImage(url);
+        const shade = image && part ? await this.#loadedShade(part, image) : null;
+        if (mine !== this.#drawing || !this.isOpen) return;
+        [this.#image, this.#shade] = [image && { url, image }, shade && { part, image, shade }];
+        this.canvas.hidden = !image;
+        if (image) drawPlaced(this.canvas, image, this.#use, PREVIEW, shade);
+    }
+
+    #loadedImage(url) {
+        if (this.#image?.url === url) return this.#image.image;
+        return loadedPicture(url).catch(() => null);
+    }
+
+    #loadedShade(part, image) {
+        const known = this.#shade;
+        if (known?.part === part && known.image === image) return known.shade;
+        return shadeAt(part, image);
     }
 }

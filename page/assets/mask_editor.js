@@ -1,5 +1,5 @@
 // Paints masks, in a dialog: regions of the photo, where what is covered by a colour is ruled by a
-// painting or left as it is; or the part of a painting that is taken.
+// painting or left as it is; or the part of a painting that is used.
 import { opened } from "./dialog.js";
 import {
     cleared,
@@ -38,7 +38,7 @@ const TOOLS = {
     gradient: {
         label: "Gradient",
         path: "M4 4h16v16H4zM4 20 20 4M8 20l12-12M14 20l6-6",
-        aim: "Drag from where the region is full to where it ends.",
+        aim: "Drag from where it is full to where it ends.",
     },
     similar: {
         label: "Similar area",
@@ -518,7 +518,11 @@ class MaskEditor {
     }
 }
 
-const maskOf = async ({ shown }, size, known) => known.get(shown) ?? await loadedMask(shown, size);
+// Displays of one picture may differ by a pixel, and masks with them.
+const maskOf = async ({ shown }, size, known) => {
+    const mask = known.get(shown);
+    return mask?.length === size.width * size.height ? mask : await loadedMask(shown, size);
+};
 
 // Resolves to the regions that were painted, with their masks; to nothing where the visitor has gone
 // back. `photo` is an address, `names` are those of the paintings. A region that was not changed has
@@ -533,7 +537,7 @@ export async function paintedRegions({ photo, regions, names, known, askForMask 
     return made && { regions: made, size, loaded: masks };
 }
 
-// Resolves to the mask of the part of a painting that was painted, null for all of it, with its
+// Resolves to the mask of the part of a painting that is used, null for all of it, with its
 // size; to nothing where the visitor has gone back. `painting` is an address, `part` what was painted
 // before, if anything was, and `known` as above.
 export async function paintedPart({ painting, part, name, known }) {
@@ -542,9 +546,10 @@ export async function paintedPart({ painting, part, name, known }) {
     const mask = part ? await maskOf(part, size, known) : emptyMask(size);
     const regions = [{ mask, painting: 0, strength: 1, color: PART_COLOR }];
     const words = {
-        title: "Take a part",
-        hint: `Paint over what is taken of ${name}: its strokes and shapes come from there.`,
-        area: "The painting, and the part that is taken.",
+        title: "Use a part",
+        hint: `Paint over what is used of ${name}: strokes, shapes and colours come from there.` +
+            " Paint nothing to use all of it.",
+        area: "The painting, and the part that is used.",
     };
     const made = await new MaskEditor(image, regions, { names: [name], words }).run();
     const painted = made?.[0]?.mask;

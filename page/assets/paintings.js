@@ -1,7 +1,7 @@
 // The paintings of a picture beyond the first, their weights, and the regions where each rules.
 import { chosen, essenceOf } from "./chosen.js";
 import { DirectionPanel } from "./direction.js";
-import { foundMask } from "./found_masks.js";
+import { answerTo, foundMask } from "./found_masks.js";
 import { maskFile } from "./masks.js";
 import { share, summaryOf, trimmed, USUAL } from "./placement.js";
 import { fillRange } from "./range.js";
@@ -30,7 +30,7 @@ const REGIONS_GONE =
 const OTHER_PHOTO = "The photo was changed meanwhile; the regions were painted on the one before.";
 const READY = "The regions are ready.";
 const PART_GONE =
-    "The part that was taken belonged to the painting before, and went with it. Undo brings both back.";
+    "The painted part belonged to the painting before, and went with it. Undo brings both back.";
 const OTHER_PAINTING =
     "The painting was changed meanwhile; the part was painted on the one before.";
 const NOT_SENT = "The picture could not be sent. Please try again.";
@@ -59,6 +59,12 @@ const removeButton = (name, onClick) => {
     return button;
 };
 
+// Whether one photo is painted: films and several photos use all of a painting.
+const isForOnePhoto = () => {
+    const { dataset, classList } = document.documentElement;
+    return dataset.mode !== "film" && !classList.contains("nst-batch");
+};
+
 // What is uploaded has this address for the tab that sent it.
 const addressOf = (path) => `gradio_api/file=${encodeURI(path)}`;
 
@@ -69,7 +75,12 @@ export default function mount({ element, props, trigger, watch, upload }) {
     const facesIn = new Map(); // which region has the faces, by `facesKey`; null where none has
     let drawn = "";
 
-    const say = (text) => said.textContent = text;
+    let isStillTrue = () => true; // of what was said last
+
+    const say = (text, isTrue = () => true) => {
+        said.textContent = text;
+        isStillTrue = isTrue;
+    };
 
     const names = () =>
         [chosen.style, ...props.value.paintings].map((value, at) =>
@@ -89,6 +100,8 @@ export default function mount({ element, props, trigger, watch, upload }) {
 
     const partOf = (number) => props.value.within[number] ?? null;
 
+    const usedPartOf = (number) => isForOnePhoto() ? partOf(number) : null;
+
     const summary = (number) => summaryOf(useOf(number), props.layerGroups);
 
     const usesWith = (changed, use) =>
@@ -96,13 +109,13 @@ export default function mount({ element, props, trigger, watch, upload }) {
 
     const partNote = (number, use) => {
         const textContent = use ? " · a part of it" : "a part of it";
-        return partOf(number) ? [node("span", { className: "part", textContent })] : [];
+        return usedPartOf(number) ? [node("span", { className: "part", textContent })] : [];
     };
 
     const withinWith = (changed, part) =>
         props.value.weights.map((_, number) => number === changed ? part : partOf(number));
 
-    // Changes how a painting is used, and what of it is taken.
+    // Changes how a painting is used, and which part of it.
     const changeUse = (number, use, part = partOf(number)) =>
         change({
             uses: usesWith(number, use),
@@ -113,11 +126,11 @@ export default function mount({ element, props, trigger, watch, upload }) {
     const direction = new DirectionPanel(root.querySelector(".direction"), props.layerGroups, {
         valueOf,
         useOf,
-        partOf,
+        partOf: usedPartOf,
         nameOf: (number) => names()[number],
         change: changeUse,
         takePart: (number) => takePart(number),
-        reset: (number) => changeUse(number, USUAL, null),
+        reset: (number) => changeUse(number, USUAL, isForOnePhoto() ? null : partOf(number)),
     });
 
     // One after another: there is one place for what is answered.
@@ -235,7 +248,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
             showNumber(row, weights[number], text);
             row.classList.toggle("tied", !isFree || !text || free.length < 2);
         }
-        const isPlain = weights.length < 2 && !summary(0) && !partOf(0);
+        const isPlain = weights.length < 2 && !summary(0) && !usedPartOf(0);
         root.querySelector(".weights").hidden = isPlain;
     };
 
@@ -247,6 +260,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
         showWeights(value);
         showFaces();
         direction.show();
+        if (!isStillTrue()) say("");
         for (const [number, row] of [...root.querySelectorAll(".legend li")].entries()) {
             const { strength } = value.regions[number];
             showNumber(row, strength, `×${strength}`);
@@ -365,10 +379,12 @@ export default function mount({ element, props, trigger, watch, upload }) {
         showFaces();
     };
 
-    const sent = async (file, takers) => {
+    // Resolves to what `received` makes of the path of a file that was sent, or to nothing where it
+    // could not be used, which is said.
+    const sent = async (file, takers, received) => {
         root.classList.add("busy");
         try {
-            return (await sending(upload(file), takers)).path;
+            return await sending(upload(file).then(({ path }) => received(path)), takers);
         } catch (error) {
             say(reasonOf(error, NOT_SENT));
             return null;
@@ -382,10 +398,15 @@ export default function mount({ element, props, trigger, watch, upload }) {
         say("");
         if (isFull()) return;
         if (!(choice instanceof File)) return addPainting(choice);
-        const path = await sent(choice, TAKERS.another);
-        if (!path) return;
-        const shown = URL.createObjectURL(choice);
-        addPainting({ file: { path }, example: null, crop: null, shown, name: choice.name });
+        const painting = await sent(choice, TAKERS.another, shownUpload);
+        if (painting) addPainting({ ...painting, name: choice.name });
+    };
+
+    // Resolves to what the component holds for a picture that was sent, shown as any browser can.
+    const shownUpload = async (path) => {
+        const { shown, said } = await answerTo(trigger, "look", { path });
+        if (!shown) throw new Error(said);
+        return { file: { path }, example: null, crop: null, shown };
     };
 
     const paintRegions = async () => {
@@ -414,9 +435,10 @@ export default function mount({ element, props, trigger, watch, upload }) {
 
     // Resolves to what the component holds for a mask that is sent; rejects with what was said.
     const sentMask = async (mask, size, name) => {
-        const path = await sent(await maskFile(mask, size, name), TAKERS.masks);
-        if (!path) throw new Error(said.textContent);
-        return { file: { path }, shown: addressOf(path) };
+        const received = (path) => ({ file: { path }, shown: addressOf(path) });
+        const value = await sent(await maskFile(mask, size, name), TAKERS.masks, received);
+        if (!value) throw new Error(said.textContent);
+        return value;
     };
 
     // Sends the masks that were painted on a photo, and leaves the others where they are.
@@ -433,10 +455,11 @@ export default function mount({ element, props, trigger, watch, upload }) {
         }
         if (owner !== essenceOf(chosen.content)) throw new Error(OTHER_PHOTO);
         change({ regions: ready, photo: owner });
-        say(ready.length ? READY : "There are no regions.");
+        if (!ready.length) return say("There are no regions.");
+        say(READY, () => props.value.regions.length > 0); // they may be undone
     };
 
-    // Has the part of a painting painted that is taken, and sends its mask.
+    // Has the part of a painting painted that is used, and sends its mask.
     const takePart = async (number) => {
         say("");
         const value = valueOf(number), owner = essenceOf(value), part = partOf(number);
@@ -460,7 +483,10 @@ export default function mount({ element, props, trigger, watch, upload }) {
         if (!isSame()) throw new Error(OTHER_PAINTING);
         changeUse(number, useOf(number), part);
         const name = names()[number];
-        say(part ? `A part of ${name} is taken.` : `All of ${name} is taken.`);
+        say(
+            part ? `Only the painted part of ${name} is used.` : `All of ${name} is used.`,
+            () => partOf(number) === part,
+        );
     };
 
     // A picture to start from is chosen elsewhere, and must not be forgotten.
@@ -492,7 +518,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
             return;
         }
         changeUse(0, { ...useOf(0), crop: USUAL.crop }, null);
-        if (part) say(PART_GONE);
+        if (part) say(PART_GONE, () => !partOf(0));
     };
 
     const check = () => {
@@ -534,9 +560,9 @@ export default function mount({ element, props, trigger, watch, upload }) {
         showStart();
         setTimeout(check);
     });
+    for (const name of ["nst:mode", "nst:tray"]) document.addEventListener(name, render);
     watch("value", () => {
         render();
-        if (!props.value.regions.length && said.textContent === READY) say(""); // they were undone
         setTimeout(check);
     });
     render();

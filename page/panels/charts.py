@@ -16,12 +16,11 @@ from typing import Any
 from markupsafe import Markup
 
 from nst import TransferSettings, TransferStep
-from nst.images.recipe import Passage
+from nst.images.recipe import Ingredient, Passage
 from nst.settings import DEFAULTS, PaintingUse, layers_text, options
 from page.panels.controls import FIXED
 from page.templates import render
 
-OTHERS = "other paintings, parts of them, or regions"
 MOST_POINTS = 150  # of a curve: a tab under way asks for it twice a second
 
 
@@ -161,15 +160,19 @@ class Tick:
     label: str
 
 
-def curves(steps: Sequence[TransferStep], passages: Sequence[Passage] = ()) -> str:
+def curves(
+    steps: Sequence[TransferStep],
+    passages: Sequence[Passage] = (),
+    styles: Sequence[Ingredient] = (),
+) -> str:
     """Return J, content and style cost against the iteration, on a logarithmic scale, as SVG.
 
-    There is a mark where each passage but the first begins.
+    There is a mark where each passage but the first begins. `styles` are those of a recipe.
     """
     if not steps:
         return ""
     steps = thinned(steps)
-    plot, last, changes = _plot_of(steps), steps[-1], _changes(passages)
+    plot, last, changes = _plot_of(steps), steps[-1], _changes(passages, styles)
     settings = passages[-1].settings if passages else DEFAULTS
     return render(
         "curves",
@@ -206,10 +209,11 @@ def _plot_of(steps: Sequence[TransferStep]) -> Plot:
     return Plot(low, high, max(1, steps[-1].total, steps[-1].iteration))
 
 
-def _changes(passages: Sequence[Passage]) -> list[tuple[int, str]]:
+def _changes(passages: Sequence[Passage], styles: Sequence[Ingredient]) -> list[tuple[int, str]]:
     """Return (iteration, what changed there), of every passage but the first."""
     return [
-        (after.iteration, describe_change(before, after)) for before, after in pairwise(passages)
+        (after.iteration, describe_change(before, after, styles))
+        for before, after in pairwise(passages)
     ]
 
 
@@ -217,8 +221,8 @@ UNMARKED = {"colors", *FIXED}
 """Told in another way, or without effect once a picture has begun."""
 
 
-def describe_change(before: Passage, after: Passage) -> str:
-    """Return the settings that differ: `β 1 → 5, λ relu1_1 1 → 0`."""
+def describe_change(before: Passage, after: Passage, styles: Sequence[Ingredient] = ()) -> str:
+    """Return the settings that differ: `β 1 → 5, λ relu1_1 1 → 0`; see `curves`."""
     old, new = before.settings, after.settings
     words = [
         f"{_symbol(name)} {_plain(getattr(old, name))} → {_plain(getattr(new, name))}"
@@ -230,17 +234,25 @@ def describe_change(before: Passage, after: Passage) -> str:
             weights = [getattr(settings, name).get(key, 0.0) for settings in (old, new)]
             if weights[0] != weights[1]:
                 words.append(f"{_symbol(name)} {key} {weights[0]:g} → {weights[1]:g}")
-    words += _changes_of_paintings(before, after)
+    words += _changes_of_paintings(before, after, styles)
     return ", ".join(words) or "continued"
 
 
-def _changes_of_paintings(before: Passage, after: Passage) -> list[str]:
-    """Return what differs in the paintings: others, their regions, or how they are used."""
-    if before.styles != after.styles:
-        return ["another painting, or part of it" if len(after.styles) == 1 else OTHERS]
+def _changes_of_paintings(
+    before: Passage, after: Passage, styles: Sequence[Ingredient]
+) -> list[str]:
+    """Return what differs in the paintings: others, their masks, or how they are used."""
     count = len(after.styles)
+    if before.styles != after.styles:
+        old, new = (
+            {styles[at] if styles else at for at in each.styles} for each in (before, after)
+        )
+        if old != new:
+            return ["another painting" if count == 1 else "other paintings"]
+        return ["another part of the painting" if count == 1 else "regions, or parts of paintings"]
+    masks = ["regions"] if before.keep != after.keep else []
     uses = zip(before.settings.uses(count), after.settings.uses(count), strict=True)
-    return [
+    return masks + [
         f"{option.label.lower()} of painting {number} {_of_use(name, old)} → {_of_use(name, new)}"
         for number, pair in enumerate(uses, start=1)
         for name, option in options(PaintingUse).items()

@@ -24,6 +24,7 @@ from nst.images.transforms import share_taken
 from nst.settings import PaintingUse
 from nst.studio.job import Job
 from nst.studio.job_styles import are_equal
+from page.panels.components import Choice
 from page.panels.paintings import MOST_REGIONS, REST, Paintings, placed
 from page.panels.picture_inputs import load_named
 from page.picture_cache import PictureCache
@@ -33,7 +34,7 @@ LONGEST_MASK = 1024  # pixels, of a mask's longest side
 MOST_MASK_BYTES = 2_000_000  # of its file
 MOST_OPENED = 32_000_000  # bytes of masks that are kept opened
 LEAST_PART = 1 / 2000  # of what is seen of a painting: at 256 pixels deep layers see no less
-HARDLY_ANYTHING = "Hardly anything is taken of painting {}; paint over more of it, or crop less."
+HARDLY_ANYTHING = "Hardly anything of painting {} is used; paint over more of it, or crop less."
 ALL_ZERO = "The weights of the paintings are all 0; at least one must count."
 
 opened_masks = PictureCache(load_mask, MOST_OPENED)
@@ -87,6 +88,14 @@ def unheard_note(settings: TransferSettings, n_paintings: int) -> str:
         if layers and use.weight and not any(map(use.counts_at, layers)):
             return f"Painting {number} gives nothing: none of its layers has a λ above 0."
     return ""
+
+
+def mix_of(first: Choice | None, held: Paintings) -> Mix:
+    """Return what becomes of a first painting and of what the component holds.
+
+    Raises `ImageError`.
+    """
+    return mixed(load_named(first, "painting"), held.beside(first))
 
 
 def mixed(first: Image.Image, held: Paintings) -> Mix:

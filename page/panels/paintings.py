@@ -6,6 +6,7 @@ adds another or paints a region, nothing here is more than a few buttons.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import gradio as gr
 from typing_extensions import override
 
+from nst.images.framing import Crop
 from nst.settings import LAYER_GROUPS, PaintingUse
 from nst.studio.protected_faces import FACE_STRENGTH
 from page.assets import mount
@@ -47,7 +49,9 @@ class Paintings:
     """What the component holds: the paintings beyond the first, all weights, and the regions.
 
     `uses` are the layers, sizes and directions of the paintings; missing ones are usual. `within`
-    are the paths of grey pictures, white in the part of a painting that is taken; None for all.
+    are the paths of grey pictures, white in the part of a painting that is used; None for all.
+    `owner` is the first painting that the first crop and part belong to, None for whichever is
+    chosen.
     """
 
     more: tuple[Choice, ...] = ()
@@ -55,14 +59,25 @@ class Paintings:
     regions: tuple[Region, ...] = ()
     uses: tuple[PaintingUse, ...] = ()
     within: tuple[str | None, ...] = ()
+    owner: Choice | None = None
 
     def use(self, number: int) -> PaintingUse:
         """Return the layers, size and direction of a painting."""
         return self.uses[number] if number < len(self.uses) else PaintingUse()
 
     def part(self, number: int) -> str | None:
-        """Return the mask of the part of a painting that is taken."""
+        """Return the mask of the part of a painting that is used."""
         return self.within[number] if number < len(self.within) else None
+
+    def beside(self, first: Choice | None) -> Paintings:
+        """Return what is held beside a first painting, which may just have been chosen.
+
+        The crop and the part of the one before are not for it.
+        """
+        if self.owner in (None, first):
+            return self
+        use = replace(self.use(0), crop=PaintingUse().crop)
+        return replace(self, uses=(use, *self.uses[1:]), within=(None, *self.within[1:]))
 
     @property
     def without_masks(self) -> Paintings:
@@ -93,7 +108,10 @@ class PaintingsInput(gr.HTML):  # type: ignore[misc]  # Gradio is untyped here
         known = [choice for choice in more if choice]
         if len(known) != len(more) or len(weights) != len(more) + 1:
             raise ValueError("a painting that is not known, or a weight too few or too many")
-        return Paintings(tuple(known), tuple(weights), tuple(regions), tuple(uses), tuple(within))
+        return Paintings(
+            *(tuple(known), tuple(weights), tuple(regions), tuple(uses), tuple(within)),
+            owner=_owner(payload.get("painting"), self.examples),
+        )
 
 
 def held_value(
@@ -106,7 +124,7 @@ def held_value(
     """Return what the component holds for paintings beyond the first, all weights, and regions.
 
     The regions are those of the photo that is there; `uses` are layers, sizes and directions, and
-    `within` the masks of the parts of the paintings that are taken.
+    `within` the masks of the parts of the paintings that are used.
     """
     return {
         "paintings": list(more),
@@ -127,12 +145,13 @@ def placed(use: PaintingUse) -> PaintingUse:
 def add_paintings(examples: ExampleSet) -> PaintingsInput:
     """Show the buttons.
 
-    The component triggers `edit` with every change, and `find` when it wants a mask of the photo.
+    The component triggers `edit` with every change, `find` when it wants a mask of the photo, and
+    `look` when it wants to know what an upload shows.
     """
     return PaintingsInput(
         examples=examples,
         html_template=render("paintings"),
-        js_on_load=mount("paintings", "edit", "find", url=asset_url("paintings.js")),
+        js_on_load=mount("paintings", "edit", "find", "look", url=asset_url("paintings.js")),
         apply_default_css=False,
         elem_id="paintings",
         most=MOST_PAINTINGS,
@@ -162,6 +181,17 @@ def _region(value: Mapping[str, Any], paintings: int) -> Region:
         strength=_number(value["strength"]),
         color=int(value["color"]) % MOST_REGIONS,
     )
+
+
+def _owner(essence: str | None, examples: ExampleSet) -> Choice | None:
+    """Return the choice in what `essenceOf` makes of one; it is to be compared, not opened.
+
+    Raises `ValueError`.
+    """
+    path, example, shape = json.loads(essence or "null") or (None, None, None)
+    if path:
+        return Choice(str(path), crop=Crop.from_json(shape) if shape else None)
+    return chosen({"example": example, "crop": shape}, examples)
 
 
 def _file(value: Mapping[str, Any]) -> str:

@@ -160,7 +160,7 @@ class ResultPanel:
             self.finish: gr.update(visible=True),
             self.rest: gr.update(visible=is_smaller(job)),
             self.film: gr.update(visible=len(job.frames) > 1),
-            self.curves: charts.curves(steps, job.course),
+            self.curves: charts.curves(steps, job.course, job.ingredients[1:]),
             self.explanation: charts.explanation(steps[-1], job.course[-1].settings),
         }
 

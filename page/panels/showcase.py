@@ -8,7 +8,7 @@ gallery, and the parts of the page that show them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +39,7 @@ STOP_FIRST = "A picture is being painted; stop it first, then look at another."
 GONE = "This picture is no longer there."
 PRESS = "Press Stylize to paint it yourself, or move a slider first."
 MISSING = "Its {} must be dropped in (again)."
-REGIONS_WAIT = " Then bring this picture once more, and its painted regions come back."
+MASKS_WAIT = " Then bring this picture once more, for its {}."
 
 Updates = dict[Component, Any]
 
@@ -283,8 +283,18 @@ class Showcase:
         missing = [name for name, is_there in names.items() if not is_there]
         if not missing:
             return PRESS
-        regions = REGIONS_WAIT if plan.regions and {*missing} != {"painting"} else ""
-        return f"{MISSING.format(' and '.join(missing))}{regions}"
+        return MISSING.format(" and ".join(missing)) + waiting_masks(plan, missing)
+
+
+def waiting_masks(plan: Plan, missing: Sequence[str]) -> str:
+    """Return what else of a recipe comes back with the pictures that are missing."""
+    waits = {
+        "painted regions": plan.regions and {*missing} != {"painting"},
+        "parts of paintings": (plan.parts[0] and "painting" in missing)
+        or (any(plan.parts[1:]) and "other paintings" in missing),
+    }
+    names = [name for name, does_wait in waits.items() if does_wait]
+    return MASKS_WAIT.format(" and ".join(names)) if names else ""
 
 
 def _ingredient_of(choice: Choice | None) -> Ingredient | None:

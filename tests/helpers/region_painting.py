@@ -10,6 +10,7 @@ from helpers.browsing import LONG
 
 EDITOR = "dialog.regions"
 CANVAS = f"{EDITOR} canvas"
+PANEL = "#paintings .direction"
 
 
 def press(page: Page, name: str) -> None:
@@ -23,6 +24,14 @@ def open_editor(page: Page, button: str = "Paint regions") -> None:
     expect(page.locator("#content img.chosen")).to_be_visible()
     press(page, button)
     expect(page.locator(EDITOR)).to_be_visible(timeout=LONG)
+
+
+def open_panel(page: Page, name: str = "Adjust the painting") -> Locator:
+    """Open the panel that adjusts a painting, by the beginning of its button's name."""
+    page.get_by_role("button", name=re.compile(f"^{name}")).click()
+    panel = page.locator(PANEL)
+    expect(panel).to_be_visible()
+    return panel
 
 
 def add_painting(page: Page, title: str) -> None:

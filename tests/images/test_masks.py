@@ -157,9 +157,9 @@ def test_something_must_be_left_of_a_part_once_its_painting_is_cropped(
     masks.check(photo, paintings, (right, left))
     masks.check(photo, paintings, (left, replace(right, weight=0)))  # which does not count
     turned = replace(right, rotation=30, mirror=True)
-    with pytest.raises(MaskError, match=r"^What is taken of painting 2 lies outside"):
+    with pytest.raises(MaskError, match=r"^What is used of painting 2 lies outside"):
         masks.check(photo, paintings, (left, turned))
-    with pytest.raises(MaskError, match="taken of painting 1 lies"):
+    with pytest.raises(MaskError, match="used of painting 1 lies"):
         masks.check(photo, paintings, (left, right), numbers=(1, 1))
 
 

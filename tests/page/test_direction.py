@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from helpers.browsing import (
     LONG,
@@ -26,26 +23,16 @@ from helpers.browsing import (
     wait_for_iteration,
     wait_for_transitions,
 )
-from helpers.region_painting import EDITOR, add_painting, drag, press, set_range
-from helpers.waiting import until
+from helpers.region_painting import add_painting, open_panel, press, set_range
 from nst.images.recipe import Recipe, read_recipe
 from nst.images.transforms import placement
 from nst.settings import LAYER_GROUPS, PaintingUse
 
 pytestmark = pytest.mark.browser
 
-FIRST = "Adjust the painting"
 WAVE = "Under the Wave"
-PANEL = "#paintings .direction"
 ROWS = "#paintings .weights li"
 MARKS = ".marks"
-
-
-def open_panel(page: Page, name: str = FIRST) -> Locator:
-    page.get_by_role("button", name=re.compile(f"^{name}")).click()
-    panel = page.locator(PANEL)
-    expect(panel).to_be_visible()
-    return panel
 
 
 def uses(page: Page) -> tuple[PaintingUse, ...]:
@@ -237,105 +224,6 @@ def test_a_corner_of_a_painting_is_cropped_and_stays_its_own(visit: Visit) -> No
     expect(page.locator(ROWS)).to_be_hidden()
     page.locator("#bar [data-act=undo]").click()
     expect(summary).to_have_text("cropped")
-
-
-def take_upper_part(page: Page) -> None:
-    """Paint over the upper third of the painting whose panel is open."""
-    press(page, "Take a part…")
-    expect(page.locator(EDITOR)).to_be_visible(timeout=LONG)
-    page.locator(f"{EDITOR} [name=size]").fill("60")
-    drag(page, (0, 0.05), (1, 0.05))
-    press(page, "Done")
-
-
-def part_of(page: Page, number: int) -> Image.Image | None:
-    """The small copy of a painting's mask in the recipe of the picture that is there."""
-    recipe: Recipe = read_recipe(downloaded_file(page))
-    within = recipe.masks.copies().chosen(recipe.passages[-1].styles).within
-    return within[number] if number < len(within) else None
-
-
-def test_a_part_of_a_painting_is_taken_and_stays_its_own(visit: Visit, tmp_path: Path) -> None:
-    page = visit()
-    panel = open_panel(page)
-    press(page, "Take a part…")
-    expect(page.get_by_role("heading", name="Take a part", exact=True)).to_be_visible(timeout=LONG)
-    for name in ("Find faces", "Add a region", "Similar area"):
-        expect(page.locator(EDITOR).get_by_text(name)).to_be_hidden()
-    press(page, "Done")  # nothing is painted: all of it
-    expect(page.locator("#paintings .said")).to_contain_text("All of The Starry Night is taken.")
-    expect(page.locator(ROWS)).to_be_hidden()
-    whole = brightness(panel)
-    take_upper_part(page)
-    expect(page.locator("#paintings .said")).to_contain_text("A part of The Starry Night is taken.")
-    summary = page.locator(ROWS).locator("small")
-    expect(summary).to_have_text("a part of it")
-    expect(panel.get_by_role("button", name="Part taken…")).to_be_visible()
-    until_shaded(panel, whole)
-    finish(page, size=64, iterations=3)
-    part = part_of(page, 0)
-    assert part
-    mask = np.asarray(part)
-    assert mask[1].mean() > 200
-    assert mask[mask.shape[0] // 2 :].max() == 0
-    (tmp_path / "picture.png").write_bytes(downloaded_file(page))
-    page.reload()
-    status(page, "Finished after")
-    expect(summary).to_have_text("a part of it")
-    expect(page.locator(".topbar[data-step]")).to_be_attached()
-    choose_example(page, "style", "The Scream")
-    expect(page.locator("#paintings .said")).to_contain_text("went with it")
-    expect(page.locator(ROWS)).to_be_hidden()
-    page.locator("#bar [data-act=undo]").click()
-    expect(summary).to_have_text("a part of it")
-    open_panel(page)
-    press(page, "Reset")
-    expect(page.locator(ROWS)).to_be_hidden()
-    start(page, size=64, iterations=4)
-    status(page, "4 of 4 iterations")
-    assert part_of(page, 0) is None
-    friend = visit()
-    bring_back = friend.locator("input[data-testid^='Settings from a picture']")
-    bring_back.set_input_files(tmp_path / "picture.png")
-    expect(friend.locator(ROWS).locator("small")).to_have_text("a part of it", timeout=LONG)
-
-
-def test_a_part_of_a_painting_is_taken_while_a_run_goes_on(visit: Visit) -> None:
-    page = visit()
-    add_painting(page, WAVE)
-    open_panel(page, f"Adjust {WAVE}")
-    start(page, size=96, iterations=1000)
-    wait_for_iteration(page, 2)
-    take_upper_part(page)
-    expect(page.locator(MARKS)).to_contain_text("regions", timeout=LONG)
-    twin = page.context.new_page()
-    twin.goto(page.url)
-    summary = twin.locator(ROWS).nth(1).locator("small")
-    expect(summary).to_have_text("a part of it", timeout=LONG)
-    stop(page)
-    status(page, "Stopped after")
-    assert part_of(page, 0) is None
-    assert part_of(page, 1)
-    note = page.locator(ROWS).nth(1).locator(".part")
-    expect(note).to_be_visible()
-    page.get_by_role("tab", name="Film").click()  # which takes all of it
-    expect(note).to_be_hidden()
-
-
-def brightness(panel: Locator) -> float:
-    """The mean of the preview's pixels."""
-    mean: float = panel.locator("canvas").evaluate(
-        """(canvas) => {
-            const { width, height } = canvas;
-            const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
-            return data.reduce((sum, value, at) => sum + (at % 4 < 3) * value, 0) / data.length;
-        }"""
-    )
-    return mean
-
-
-def until_shaded(panel: Locator, whole: float) -> None:
-    until(lambda: brightness(panel) < 0.7 * whole, "what is not taken is dark")
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -68,6 +68,22 @@ def test_the_same_mask_is_the_same_file(finding: Finding) -> None:
     assert answered(finding, ASTRONAUT, kind="faces") == answered(finding, ASTRONAUT, kind="faces")
 
 
+def test_an_upload_is_shown_as_any_browser_can(
+    finding: Finding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("page.actions.finding.uploaded", Path)
+    Image.new("RGB", (80, 60), "grey").save(tmp_path / "mine.tiff")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    answers = [
+        json.loads(finding.look_at(None, event(path=str(tmp_path / name))))
+        for name in ("mine.tiff", "bad.png")
+    ]
+    assert [answer.pop("ticket") for answer in answers] == ["7", "7"]
+    assert answers[0]["shown"].endswith(".webp")
+    assert list(answers[1]) == ["said"]
+    assert answers[1]["said"].startswith("The painting cannot be used")
+
+
 def saved(mask: Image.Image, path: Path) -> str:
     mask.save(path)
     return str(path)

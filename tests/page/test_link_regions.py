@@ -306,7 +306,7 @@ def test_the_button_names_all_that_is_not_in_the_link(
     assert left_out({session.photo: turned}) == "Not in the link: your version of the photo."
     assert left_out({session.init: own}) == "Not in the link: the starting picture."
     part = {session.paintings: Paintings(within=(held.regions[0].mask,))}
-    assert left_out(part) == "Not in the link: which part of a painting is taken."
+    assert left_out(part) == "Not in the link: the part of a painting that is used."
     assert left_out({**part, session.painting: own}) == "Not in the link: your painting."
     several = Tray((TrayPhoto(castle, "a.jpg"), TrayPhoto(own, "b.jpg")))
     assert left_out({session.tray: several}) == "Not in the link: the other photos."

@@ -17,8 +17,9 @@ from nst.images.recipe import Ingredient
 from nst.settings import LAYER_GROUPS, PaintingUse, TransferSettings
 from page.panels import mix
 from page.panels.components import Choice
-from page.panels.mix import Mix, Plan, mixed, open_mask, unheard_note, union
+from page.panels.mix import Mix, OpenRegion, Plan, mixed, open_mask, unheard_note, union
 from page.panels.paintings import REST, Paintings, Region
+from page.panels.showcase import waiting_masks
 
 Box = tuple[int, int, int, int]
 
@@ -267,7 +268,7 @@ def test_a_part_that_its_crop_leaves_out_gets_a_sentence(
         uses=(PaintingUse(), right),
         within=(None, half),
     )
-    with pytest.raises(MaskError, match=r"^What is taken of painting 2 lies outside of its crop"):
+    with pytest.raises(MaskError, match=r"^What is used of painting 2 lies outside of its crop"):
         mixed(painting, held).check(photo)
     mixed(painting, replace(held, weights=(1.0, 0.0))).check(photo)
     mixed(painting, replace(held, uses=())).check(photo)
@@ -282,5 +283,27 @@ def test_hardly_anything_of_a_painting_is_too_little(
         if is_enough:
             made.check(photo)
             continue
-        with pytest.raises(MaskError, match=r"^Hardly anything is taken of painting 1;"):
+        with pytest.raises(MaskError, match=r"^Hardly anything of painting 1 is used;"):
             made.check(photo)
+
+
+@pytest.mark.parametrize(
+    ("parts", "missing", "names"),
+    [
+        ((True, False), ["painting"], "parts of paintings"),
+        ((True, False), ["photo"], "painted regions"),
+        (
+            (True, True),
+            ["painting", "other paintings"],
+            "painted regions and parts of paintings",
+        ),
+        ((False, False), ["painting"], ""),
+    ],
+)
+def test_what_comes_back_with_a_missing_picture_is_told(
+    parts: tuple[bool, bool], missing: list[str], names: str
+) -> None:
+    mask = Image.new("L", (8, 6), 9)
+    plan = Plan([], [], [], [OpenRegion(mask, 0, 1.0)], [mask if each else None for each in parts])
+    sentence = f" Then bring this picture once more, for its {names}."
+    assert waiting_masks(plan, missing) == (sentence if names else "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,10 @@ import gradio as gr
 import pytest
 from PIL import Image
 
+from nst.images.framing import Crop
 from nst.settings import LAYER_GROUPS, PaintingUse
 from page.examples import ExampleSet
+from page.panels.components import Choice
 from page.panels.paintings import (
     MOST_PAINTINGS,
     MOST_REGIONS,
@@ -106,6 +110,33 @@ def test_a_page_from_before_a_restart_knows_no_parts(component: PaintingsInput) 
     assert component.preprocess(payload) == Paintings()
 
 
+def test_the_crop_and_the_part_of_a_painting_before_are_not_for_the_next(
+    component: PaintingsInput, mask: str
+) -> None:
+    """Its choice may reach the server before the script has let them go."""
+    crop = Crop(top=0.25)
+    owner = json.dumps([None, "udnie", crop.to_json()])
+    part = {"file": {"path": mask}, "shown": "…"}
+    uses = [{"crop": [0, 0, 0.5, 1], "rotation": 90}, {"crop": [0, 0, 0.5, 1]}]
+    payload = held(
+        paintings=[{"example": "udnie"}],
+        weights=[1, 1],
+        uses=uses,
+        within=[part, part],
+        painting=owner,
+    )
+    taken = component.preprocess(payload)
+    assert taken.owner
+    assert taken.owner.crop == crop
+    assert taken.beside(taken.owner) == taken
+    assert replace(taken, owner=None).beside(taken.more[0]) == replace(taken, owner=None)
+    other = taken.beside(taken.more[0])  # without that crop
+    assert other.uses == (PaintingUse(rotation=90), PaintingUse(crop=(0, 0, 0.5, 1)))
+    assert other.within == (None, mask)
+    own = json.dumps(["/gone/mine.png", None, None])  # it is not opened
+    assert component.preprocess({**payload, "painting": own}).owner == Choice("/gone/mine.png")
+
+
 def test_there_are_bounds(component: PaintingsInput, mask: str) -> None:
     wave = {"example": "great_wave"}
     payload = held(paintings=[wave] * 99, weights=[1] * 99, regions=[region(mask)] * 99)
@@ -125,6 +156,9 @@ def test_there_are_bounds(component: PaintingsInput, mask: str) -> None:
         {"regions": [{"painting": 0}]},
         {"within": [{"file": {"path": "/etc/passwd"}}]},
         {"within": [{"shown": "x"}]},
+        {"painting": "no JSON"},
+        {"painting": "[1, 2]"},
+        {"painting": "7"},
         {"regions": "none"},
         {"uses": [{"scale": 9}]},
         {"uses": [{"scale": "much"}]},

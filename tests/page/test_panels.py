@@ -12,12 +12,14 @@ from urllib.parse import parse_qsl
 import gradio as gr
 import pytest
 import torch
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from nst import TransferStep, load_image
 from nst.errors import SettingsError
-from nst.images.recipe import Passage
+from nst.images.mask_records import MaskRecord
+from nst.images.recipe import Ingredient, Passage
 from nst.looks import LOOKS
 from nst.settings import (
     DEFAULTS,
@@ -196,6 +198,24 @@ def test_every_change_of_course_is_marked_and_named() -> None:
     assert "<b>2</b> β 1 → 5, λ relu1_1 1 → 0.5, λ relu2_1 1 → 0" in svg
     assert "<b>3</b> another painting" in svg
     assert charts.describe_change(louder, louder) == "continued"
+
+
+def test_a_change_of_masks_is_told_from_one_of_paintings() -> None:
+    """A painting with another part or region is another style of the same ingredient."""
+    one, two = Ingredient("a" * 64, 8, 6), Ingredient("b" * 64, 8, 6)
+    styles = (one, one, two, two)
+    keep = MaskRecord.of(Image.new("L", (8, 6), 9))
+
+    def change(before: tuple[int, ...], after: tuple[int, ...], keep: MaskRecord | None) -> str:
+        passages = Passage(0, DEFAULTS, before), Passage(2, DEFAULTS, after, keep=keep)
+        return charts.describe_change(*passages, styles)
+
+    assert change((0,), (1,), None) == "another part of the painting"
+    assert change((0,), (2,), None) == "another painting"
+    assert change((0, 2), (1, 2), None) == "regions, or parts of paintings"
+    assert change((0, 2), (0, 2, 3), None) == "regions, or parts of paintings"
+    assert change((0,), (0, 2), None) == "other paintings"
+    assert change((0, 2), (0, 2), keep) == "regions"
 
 
 def test_a_change_of_layers_is_named_by_the_group_or_the_layers() -> None:

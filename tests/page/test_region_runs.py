@@ -96,7 +96,7 @@ def test_weights_strengths_and_regions_are_steered_while_a_run_goes_on(visit: Vi
     open_editor(page)
     drag(page, (0.1, 0.15), (0.9, 0.15))
     press(page, "Done")
-    said = "other paintings, parts of them, or regions"
+    said = "regions, or parts of paintings"
     expect(page.locator(MARKS)).to_contain_text(said, timeout=LONG)
     set_range(page.get_by_label("Strength in Region 1"), 3)
     expect(page.locator(MARKS)).to_contain_text("strength of painting 2 1 → 3", timeout=LONG)
