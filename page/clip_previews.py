@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import tempfile
 import threading
 import time
@@ -21,6 +22,7 @@ from nst.caches import LRUCache
 from nst.errors import BusyError, ImageError
 from nst.studio.limits import Limits
 from nst.video.clips import Clip, Frame
+from nst.video.trimming import TOLERANCE
 from nst.video.writing import write_film
 from page.previews import cached, file_url
 from page.rendering import clip_renderings
@@ -48,9 +50,16 @@ class ClipFacts:
     height: int
 
     def frames(self, begin: float, end: float, rate: float) -> int:
-        """Return how many frames there are between two times, `rate` of them a second at most."""
-        each = min(rate or self.rate, self.rate)
-        return max(1, round((min(end or self.seconds, self.seconds) - begin) * each))
+        """Return how many frames there are between two times, `rate` of them a second at most.
+
+        They are those that a `TrimmedClip` has if the clip's own are evenly spaced: of all ticks
+        from the clip's beginning on, the first frame that is not before each.
+        """
+        own, slack = 1 / self.rate, float(TOLERANCE)
+        tick = max(1 / rate if rate else 0.0, own)
+        end = min(end or self.seconds, self.seconds)
+        shown_at = (math.ceil((n * tick - slack) / own) * own for n in range(math.ceil(end / tick)))
+        return max(1, sum(begin - slack <= time < end - slack for time in shown_at))
 
 
 @dataclass(frozen=True)

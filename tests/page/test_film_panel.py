@@ -18,6 +18,7 @@ import pytest
 from gradio.utils import get_upload_folder
 from starlette.applications import Starlette
 
+from benchmarks.clips import static, write_clip
 from helpers.clips import turn, write_frames, write_sound, write_still
 from helpers.filming import MakeFilm, Observed, after, film_engine, make_film
 from helpers.pictures import make_waves
@@ -30,6 +31,7 @@ from nst.studio.task import State, share_id
 from nst.studio.workshop import Workshop
 from nst.video.decoding import NO_CLIP, NO_FRAMES, NO_VIDEO
 from nst.video.forecast import FilmForecast
+from nst.video.trimming import TrimmedClip
 from page import clip_previews
 from page.actions.visits import LOST
 from page.clip_previews import ONE_AT_A_TIME, Client, ClipFacts, WaitingClips, preview_of
@@ -129,6 +131,18 @@ def test_frames_between_two_times_are_counted() -> None:
     assert facts.frames(2, 6, 12) == 48
     assert facts.frames(2, 60, 240) == 240
     assert facts.frames(2, 2, 12) == 1
+
+
+def test_as_many_frames_are_announced_as_a_trimmed_clip_has(tmp_path: Path) -> None:
+    write_clip(static((64, 48), 50), tmp_path / "clip.mp4", 25)
+    facts = ClipFacts(seconds=2.0, rate=25.0, width=64, height=48)
+    for begin, end, rate in [
+        *((0, 0, 0), (0.5, 0, 0), (0.55, 0, 12), (0.55, 1.95, 12), (0.04, 0.99, 10)),
+        *((1.3, 1.32, 12), (0.21, 1.47, 24), (0, 1.999, 8), (0.08, 0.6, 60)),
+    ]:
+        clip = TrimmedClip(tmp_path / "clip.mp4", 64, rate, begin, end)
+        expected = max(1, len(list(clip)))
+        assert facts.frames(begin, end, rate) == expected, (begin, end, rate)
 
 
 def audio_only(folder: Path) -> Path:
