@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,12 @@ from page.panels.result_panel import LARGER, MORE
 NOTHING_TO_BRANCH = "There is no finished picture to copy."
 NOTHING_TO_USE = "There is no finished picture to use."
 PAINTED = "A picture that was painted here"
+COPIED = "A copy has a card of its own now. What you do next is done to the copy."
+USED = {
+    "content": "The picture is the photo now.",
+    "style": "The picture is the painting now.",
+    "init": "The next picture starts from this one.",
+}
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,8 @@ class Continuing:
             (panel.as_painting, session.painting),
             (panel.as_start, session.init),
         ):
-            button.click(self.use_as_input, [session.current], [part], **AT_ONCE)
+            use = functools.partial(self.use_as_input, told=USED[part.elem_id])
+            button.click(use, [session.current], [part], **AT_ONCE)
 
     def _further_by(self, factor: float) -> Callable[..., Updates]:
         def further(values: dict[Component, Any], request: gr.Request) -> Updates:
@@ -126,19 +134,21 @@ class Continuing:
             return session.result_panel.idle(NOTHING_TO_BRANCH)
         twin = session.workshop.branch(job, visitor)
         session.tabs.turn(tab_of(request), "job", twin.id)
+        gr.Info(COPIED)
         return {
             session.current: twin.id,
             **session.result_panel.ended(twin),
             session.gallery: session.gallery_of(visitor),
         }
 
-    def use_as_input(self, id: str) -> Any:
-        """Put an ended picture, as it is delivered, where one of the inputs is."""
+    def use_as_input(self, id: str, *, told: str) -> Any:
+        """Put an ended picture, as it is delivered, where one of the inputs is, and say so."""
         session = self.session
         job = session.job_of(id)
         if job is None or job.moment is None or job.state.is_live:
             gr.Warning(NOTHING_TO_USE)
             return gr.update()
         picture, _ = job.delivered()
+        gr.Info(told)
         path = save_pil_to_cache(picture, session.photo.GRADIO_CACHE, "picture", format="png")
         return session.shown_choice(Choice(str(path)), name=PAINTED)

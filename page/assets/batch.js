@@ -1,13 +1,12 @@
 // A batch on the stage: a tile for each photo, which becomes its picture.
 export class BatchGrid {
-    #list;
     #tiles = [];
     #task = "";
 
     constructor(root, { open, goOn }) {
         this.root = root;
-        this.#list = root.querySelector("ul");
-        this.#list.addEventListener("click", ({ target }) => {
+        this.list = root.querySelector("ul");
+        this.list.addEventListener("click", ({ target }) => {
             const button = target.closest("button[data-photo]");
             if (button) open({ job: this.#task, photo: Number(button.dataset.photo) });
         });
@@ -32,20 +31,20 @@ export class BatchGrid {
             ? "Continue with the one that is left"
             : `Continue with the ${value.left} that are left`;
         this.root.querySelector(".acts").hidden = zip.hidden && goOn.hidden;
-        if (!value.isLive) this.#list.scrollTop = 0;
+        if (!value.isLive) this.list.scrollTop = 0;
     }
 
     update(photos) {
         while (this.#tiles.length < photos.length) this.#add();
         const columns = Math.min(Math.ceil(Math.sqrt(1.4 * photos.length)), 6); // wider than high
-        this.#list.style.setProperty("--columns", columns);
+        this.list.style.setProperty("--columns", columns);
         photos.forEach((photo, at) => this.#draw(this.#tiles[at], photo, at));
     }
 
     #clear(task) {
         this.#task = task;
         this.#tiles = [];
-        this.#list.replaceChildren();
+        this.list.replaceChildren();
     }
 
     #add() {
@@ -53,7 +52,7 @@ export class BatchGrid {
         item.innerHTML = '<button type="button"><img alt="" hidden></button>' +
             '<span class="name"></span><span class="text"></span>' +
             '<a class="save" hidden>↓</a>';
-        this.#list.append(item);
+        this.list.append(item);
         this.#tiles.push({ item, shown: "", isLoading: false });
     }
 
@@ -105,8 +104,8 @@ export class BatchGrid {
 
     // Scrolls the list, and nothing else, to the photo that is painted now.
     #reveal(item) {
-        const list = this.#list.getBoundingClientRect(), tile = item.getBoundingClientRect();
-        if (tile.bottom > list.bottom) this.#list.scrollTop += tile.bottom - list.bottom;
-        if (tile.top < list.top) this.#list.scrollTop -= list.top - tile.top;
+        const list = this.list.getBoundingClientRect(), tile = item.getBoundingClientRect();
+        if (tile.bottom > list.bottom) this.list.scrollTop += tile.bottom - list.bottom;
+        if (tile.top < list.top) this.list.scrollTop -= list.top - tile.top;
     }
 }

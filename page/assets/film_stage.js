@@ -5,6 +5,7 @@ import { bringIntoSight } from "./in_sight.js";
 import { fillRange } from "./range.js";
 
 const SIDE = 768; // pixels of the frame that is being painted
+const CLIP = "#clip [data-act=replace]";
 const LEAST = 2; // frames, to be played
 const OUT_OF_STEP = 0.04; // seconds by which the clip may be off while both play
 const TRIES = 5; // of a film that is being prepared
@@ -304,10 +305,11 @@ export default function mount({ element, props, trigger, watch }) {
     // For whoever has no clip at hand.
     const takeExample = async () => {
         const act = button("example");
-        act.disabled = true;
+        if (act.ariaBusy) return;
+        act.ariaBusy = "true";
         const answer = await fetch(props.example).catch(() => null);
         const data = answer?.ok ? await answer.blob().catch(() => null) : null;
-        act.disabled = false;
+        act.ariaBusy = null;
         if (!data) {
             find(".empty span").textContent = NO_EXAMPLE;
             return;
@@ -315,6 +317,7 @@ export default function mount({ element, props, trigger, watch }) {
         if (root.dataset.shows !== "nothing") return; // a clip was chosen meanwhile
         const file = new File([data], "example.mp4", { type: "video/mp4" });
         document.dispatchEvent(new CustomEvent("nst:file", { detail: { role: "clip", file } }));
+        if (act === document.activeElement) document.querySelector(CLIP).focus();
     };
 
     const acts = {

@@ -9,6 +9,12 @@ document.addEventListener("click", ({ target }) => {
     asked = target.closest?.(SHOWS) ? performance.now() : -SOON;
 }, true);
 
+// Tells the styles of a panel that stays in sight how high it is.
+export const tellHeight = (panel) => {
+    new ResizeObserver(() => panel.style.setProperty("--height", `${panel.offsetHeight}px`))
+        .observe(panel);
+};
+
 export const bringIntoSight = (stage) => {
     if (performance.now() - asked > SOON || !stage.checkVisibility()) return;
     asked = -SOON;

@@ -4,6 +4,12 @@ const PAIRS = ["#stylize, #stop", "#film-stylize, #film-stop"];
 const BUTTONS = PAIRS.join(", ");
 const MEANT = 500; // milliseconds, after which a press is meant for the button that has got the focus
 
+// Has what is hidden, or is to be, hand the focus on.
+export const passFocus = (root, next) => {
+    const focused = document.activeElement;
+    if (root.contains(focused) && !focused.checkVisibility()) next.focus({ preventScroll: true });
+};
+
 export const keepFocus = () => {
     let left = null; // the button that had the focus
     let passed = -MEANT; // when the other got it

@@ -1,7 +1,8 @@
 // The stage: what its value says is shown, and a job that is painted is followed.
 import { BatchGrid } from "./batch.js";
 import { follow } from "./follow.js";
-import { bringIntoSight } from "./in_sight.js";
+import { bringIntoSight, tellHeight } from "./in_sight.js";
+import { passFocus } from "./keep_focus.js";
 import { STEP, Viewer } from "./viewer.js";
 
 const SIDES = [256, 384, 512, 768, 1024]; // pixels; a slow line gets smaller previews
@@ -151,6 +152,7 @@ export default function mount({ element, props, trigger, watch }) {
         }
         viewer.compare(Boolean(value.compares));
         offerOthers(value.before);
+        passFocus(root, value.kind === "batch" ? batch.list : value.batch ? toBatch : viewer.box);
         const task = value.isLive ? value.job : "";
         if (task !== state.task || (task && !state.leave)) followJob(task);
         say(value.said);
@@ -203,6 +205,7 @@ export default function mount({ element, props, trigger, watch }) {
         render();
     });
     document.addEventListener("nst:mode", () => bringIntoSight(root));
+    tellHeight(element.closest("#result-panel"));
     watch("value", render);
     render();
 }

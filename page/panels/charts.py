@@ -82,7 +82,12 @@ def waiting(ahead: int, seconds: float) -> Markup:
 
 def message(text: str) -> Markup:
     """Return a line of status."""
-    return render("message", text=text)
+    return render("message", text=text, is_refusal=False)
+
+
+def refusal(text: str) -> Markup:
+    """Return a line of status that says why something was refused, until another choice is made."""
+    return render("message", text=text, is_refusal=True)
 
 
 def hint(text: str) -> Markup:

@@ -67,7 +67,7 @@ class FilmPanel:
         """Show a sentence in the status and as a toast; nothing else moves."""
         sentence = error_message(error)
         gr.Warning(sentence)
-        return self.idle(sentence)
+        return {**self.idle(sentence), self.status: charts.refusal(sentence)}
 
     def not_ready(self) -> dict[Component, Any]:
         """Say why a film that was asked for cannot be: something that is not ours said so."""
