@@ -4,10 +4,11 @@ const PAIRS = ["#stylize, #stop", "#film-stylize, #film-stop"];
 const BUTTONS = PAIRS.join(", ");
 const MEANT = 500; // milliseconds, after which a press is meant for the button that has got the focus
 
-// Has what is hidden, or is to be, hand the focus on.
-export const passFocus = (root, next) => {
+// Gives the focus to another place where what had it is hidden or gone.
+export const passFocus = (next) => {
     const focused = document.activeElement;
-    if (root.contains(focused) && !focused.checkVisibility()) next.focus({ preventScroll: true });
+    const isLost = focused === document.body || !focused.checkVisibility();
+    if (isLost) next.focus({ preventScroll: true });
 };
 
 export const keepFocus = () => {

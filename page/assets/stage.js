@@ -138,6 +138,7 @@ export default function mount({ element, props, trigger, watch }) {
 
     const render = () => {
         const value = props.value ?? {};
+        const hadFocus = root.contains(document.activeElement);
         bringIntoSight(root);
         root.dataset.live = Boolean(value.isLive);
         root.dataset.kind = value.kind ?? "";
@@ -152,7 +153,8 @@ export default function mount({ element, props, trigger, watch }) {
         }
         viewer.compare(Boolean(value.compares));
         offerOthers(value.before);
-        passFocus(root, value.kind === "batch" ? batch.list : value.batch ? toBatch : viewer.box);
+        const next = value.kind === "batch" ? batch.list : value.batch ? toBatch : viewer.box;
+        if (hadFocus) passFocus(next);
         const task = value.isLive ? value.job : "";
         if (task !== state.task || (task && !state.leave)) followJob(task);
         say(value.said);
