@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
@@ -103,6 +103,24 @@ def four(paint: Paint) -> Paint:
     return paint_four
 
 
+def above(picture: Image.Image, share: float) -> Image.Image:
+    """Return a mask that is white in the upper share of a picture's height, with a soft edge."""
+    soft = 0.08  # of the height
+    ramp = Image.linear_gradient("L").transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+    edge = ramp.resize((picture.width, round(soft * picture.height)))
+    mask = Image.new("L", picture.size)
+    top = round((share - soft / 2) * picture.height)
+    mask.paste(255, (0, 0, picture.width, top))
+    mask.paste(edge, (0, top))
+    return mask
+
+
+def shaded(style: str, mask: Image.Image) -> Image.Image:
+    """Return a painting that is dark where a mask is black."""
+    picture = painting(style)
+    return Image.composite(picture, picture.point(lambda level: level // 5), mask)
+
+
 def use(**values: object) -> tuple[PaintingUse, ...]:
     """Return how one painting is used."""
     return (PaintingUse(**values),)  # type: ignore[arg-type]
@@ -113,6 +131,10 @@ def sections() -> list[Section]:
     sky = similar_region(photo("castle"), 0.5, 0.08)
     face = face_mask(photo("astronaut"), faces(photo("astronaut")))
     protected = (PaintingUse(), PaintingUse(strength=0.05))
+    wheat_sky = above(painting("wheat_field"), 0.45)
+    sky_alone, ground_alone = (
+        Masks(within=(part,)) for part in (wheat_sky, ImageChops.invert(wheat_sky))
+    )
     seamless = painted("honey-bee", "marbled_paper", edges="seamless")
     tied = (PaintingUse(layers=LOW), PaintingUse(layers=HIGH))
     blend = ("starry_night", "great_wave")
@@ -159,6 +181,21 @@ def sections() -> list[Section]:
                     painted("castle", "starry_night", "great_wave", masks=Masks((None, sky))),
                 ),
                 ("sky left as it is", painted("castle", "starry_night", masks=Masks(keep=sky))),
+            ],
+        ),
+        Section(
+            "parts",
+            "A part of a painting",
+            "A mask within a painting says which part of it is used; the rest gives neither strokes"
+            " nor colours. `--within sky.png`",
+            [
+                ("all of Wheat Field", painted("castle", "wheat_field")),
+                ("its sky, the part that is used", lambda: shaded("wheat_field", wheat_sky)),
+                ("its sky alone", painted("castle", "wheat_field", masks=sky_alone)),
+                (
+                    "its ground alone",
+                    painted("castle", "wheat_field", masks=ground_alone),
+                ),
             ],
         ),
         Section(

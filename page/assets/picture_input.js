@@ -11,6 +11,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
     const image = root.querySelector("img.chosen");
     const file = root.querySelector("input[type=file]");
     const notice = root.querySelector(".notice");
+    const label = root.querySelector(".label b"), act = root.querySelector(".label .act");
     const uploads = latestOnly(TAKERS[props.role]);
     let turn = 0;
     let isAwaited = false; // the server's display of what was chosen
@@ -32,6 +33,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
         if (small && image.getAttribute("src") !== small) image.src = small;
         image.hidden = !small;
         root.classList.toggle("empty", !props.value);
+        act.textContent = isSeveral ? "Add…" : small ? "Replace…" : "Choose or drop…";
         root.querySelector(".frame").hidden = !frame || Boolean(crop);
         noteChosen(props.role, props.value || null);
     };
@@ -162,14 +164,13 @@ export default function mount({ element, props, trigger, watch, upload }) {
         });
     });
     if (props.role === "content") {
-        const label = root.querySelector(".label b"), act = root.querySelector(".label .act");
-        const usual = [label.textContent, act.textContent];
+        const usual = label.textContent;
         document.addEventListener("nst:tray", ({ detail: { count, shown } }) => {
             isSeveral = count > 0;
             firstShown = shown;
             render();
             root.classList.toggle("several", isSeveral);
-            [label.textContent, act.textContent] = isSeveral ? [`${count} photos`, "Add…"] : usual;
+            label.textContent = isSeveral ? `${count} photos` : usual;
         });
     }
     // Goes back to what was there before something that cannot be used, or stays with what was

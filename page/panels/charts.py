@@ -96,13 +96,16 @@ def hint(text: str) -> Markup:
 
 
 def duration(seconds: float) -> str:
-    """Return seconds in words a person reads at a glance: `0.4 s`, `12 s`, `3 min 05 s`."""
+    """Return seconds as one reads them at a glance: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 05 min`."""
     if seconds < 0.95:
         return f"{seconds:.1f} s"
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s"
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02d} min"
 
 
 def figure(value: float) -> str:

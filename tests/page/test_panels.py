@@ -140,7 +140,15 @@ def test_there_are_examples_and_the_first_is_the_chosen_one(
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.04, "0.0 s"), (0.94, "0.9 s"), (12.4, "12 s"), (89.9, "90 s"), (185, "3 min 05 s")],
+    [
+        (0.04, "0.0 s"),
+        (0.94, "0.9 s"),
+        (12.4, "12 s"),
+        (89.9, "90 s"),
+        (185, "3 min 05 s"),
+        (7500, "2 h 05 min"),
+        (3599.6, "1 h 00 min"),
+    ],
 )
 def test_durations_read_at_a_glance(seconds: float, text: str) -> None:
     assert charts.duration(seconds) == text
