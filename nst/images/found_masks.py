@@ -11,8 +11,8 @@ from nst.images.faces import mask_of_all_faces
 from nst.images.masks import Masks
 from nst.images.segmentation import subject_mask
 
-NO_FACE = "No face was found in this photo; paint over it with the brush."
-NO_SUBJECT = "Nothing stands out in this photo; paint the region with the brush."
+NO_FACE = "No face was found in this photo; a region can be painted by hand."
+NO_SUBJECT = "Nothing stands out in this photo; a region can be painted by hand."
 
 
 def mask_of_faces(photo: Image.Image) -> Image.Image:

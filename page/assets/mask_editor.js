@@ -25,7 +25,7 @@ const OPACITY = { active: 0.7, other: 0.5 }; // of a region that is covered whol
 const MOST_STRENGTH = 4;
 const CANVAS_HELP = "Arrow keys move the brush, the space bar sets it down and lifts it.";
 const POINT_SIZE = 0.012; // of the ring that shows a point, as a share of the width
-const PART_COLOR = 1; // of `COLORS`
+const PART_COLOR = 3; // of `COLORS`; few paintings have much of it
 const NOT_SHOWN = "The mask cannot be shown; please try again.";
 const KEEP_OR_DROP = "Press Done to keep what you painted, or Cancel to drop what you changed.";
 

@@ -244,7 +244,9 @@ export default function mount({ element, props, trigger, watch, upload }) {
             const isFree = free.includes(number);
             const text = isFree ? shareText(number) : regionsOf(regions, number);
             const use = summary(number);
-            row.querySelector("small").replaceChildren(use, ...partNote(number, use));
+            const small = row.querySelector("small");
+            small.replaceChildren(use, ...partNote(number, use));
+            small.title = small.textContent; // it may be cut
             showNumber(row, weights[number], text);
             row.classList.toggle("tied", !isFree || !text || free.length < 2);
         }
@@ -492,7 +494,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
     // A picture to start from is chosen elsewhere, and must not be forgotten.
     const showStart = () => {
         const { small, shown } = chosen.init ?? {};
-        root.querySelector(".start").hidden = !shown;
+        root.querySelector(".start").hidden = !shown || !isForOnePhoto();
         if (shown) root.querySelector(".start img").src = small ?? shown;
     };
 
@@ -504,7 +506,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
         if (!photo) props.value = { ...props.value, photo: present };
         else if (photo !== present) {
             change({ regions: [], photo: null });
-            say(REGIONS_GONE);
+            say(REGIONS_GONE, () => !props.value.regions.length);
         }
     };
 
@@ -560,7 +562,12 @@ export default function mount({ element, props, trigger, watch, upload }) {
         showStart();
         setTimeout(check);
     });
-    for (const name of ["nst:mode", "nst:tray"]) document.addEventListener(name, render);
+    for (const name of ["nst:mode", "nst:tray"]) {
+        document.addEventListener(name, () => {
+            render();
+            showStart();
+        });
+    }
     watch("value", () => {
         render();
         setTimeout(check);

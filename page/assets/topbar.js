@@ -101,8 +101,12 @@ export default function mount({ element, props, trigger }) {
         ({ target }) => acts[target.closest("[data-act]")?.dataset.act]?.(),
     );
     history.onChange = () => {
+        const focused = document.activeElement;
         buttons.undo.disabled = !history.canStep(-1);
         buttons.redo.disabled = !history.canStep(1);
+        // The keyboard goes on from the one that has nothing left to the other.
+        if (focused === buttons.undo && focused.disabled) buttons.redo.focus();
+        if (focused === buttons.redo && focused.disabled) buttons.undo.focus();
         if (history.at >= 0) bar.dataset.step = history.at;
     };
     document.addEventListener("keydown", pressed);
